@@ -1,0 +1,21 @@
+"""How far policies have diverged, and which of them belong together.
+
+density -> jensen_shannon -> policy_divergence (Algorithm 1 of the CAML paper) -> clustering
+"""
+
+from tfcaml.divergence.clustering import Clustering, k_medoids, silhouette
+from tfcaml.divergence.density import KernelDensity
+from tfcaml.divergence.embedding import t_sne
+from tfcaml.divergence.jensen_shannon import hellinger, jensen_shannon
+from tfcaml.divergence.policy_divergence import policy_divergence_matrix
+
+__all__ = [
+    "Clustering",
+    "KernelDensity",
+    "hellinger",
+    "jensen_shannon",
+    "k_medoids",
+    "policy_divergence_matrix",
+    "silhouette",
+    "t_sne",
+]

@@ -1,0 +1,99 @@
+"""K-medoids on a distance matrix, by PAM."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn import metrics
+
+from tfcaml.errors import ConfigError
+
+_RESTARTS = 20
+
+
+class Clustering(NamedTuple):
+    """medoids: [k] rows that represent the clusters; labels: [n] cluster of each row; cost: sum of
+    distances of the rows to their medoids."""
+
+    medoids: np.ndarray
+    labels: np.ndarray
+    cost: float
+
+
+def k_medoids(distances, k, seed=0):
+    """Partitioning around medoids (Kaufman & Rousseeuw 1990): BUILD and random starts, then swaps.
+
+    From every start the best swap of a medoid with another row is made until none lowers the cost;
+    the cheapest result is kept. A medoid belongs to its own cluster, so that no cluster is empty,
+    also when rows are identical.
+
+    Args:
+      distances: [n, n], symmetric, finite and >= 0.
+      k: number of clusters, 1 <= k <= n.
+      seed: Python int, for the random starts.
+
+    Returns:
+      `Clustering`.
+
+    Raises:
+      ConfigError: a matrix that is not square, symmetric, finite and >= 0, or k out of range.
+    """
+    distances = np.asarray(distances, np.float64)
+    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
+        raise ConfigError(f"expected distances to be [n, n]; received shape {distances.shape}")
+    if not np.isfinite(distances).all() or (distances < 0).any():
+        raise ConfigError("expected distances to be finite and >= 0")
+    if not np.allclose(distances, distances.T, rtol=1e-4, atol=1e-6):
+        raise ConfigError("expected distances to be symmetric")
+    n = len(distances)
+    if not 1 <= k <= n:
+        raise ConfigError(f"expected k to be 1 to {n}, the number of rows; received k={k}")
+    rng = np.random.default_rng([seed, 0x3ED])
+    starts = [_build(distances, k)]
+    starts += [rng.permutation(n)[:k] for _ in range(_RESTARTS)]
+    results = [_swap(distances, start) for start in starts]
+    medoids = np.sort(min(results, key=lambda m: _cost(distances, m)))
+    labels = distances[:, medoids].argmin(axis=1)
+    labels[medoids] = np.arange(k)
+    return Clustering(medoids, labels, float(_cost(distances, medoids)))
+
+
+def silhouette(distances, labels):
+    """Mean silhouette of a labelling in [-1, 1] (Rousseeuw 1987); nan with one cluster only."""
+    distances = np.array(distances, np.float64)
+    np.fill_diagonal(distances, 0)
+    if not 2 <= len(set(labels)) < len(distances):
+        return float("nan")
+    return float(metrics.silhouette_score(distances, labels, metric="precomputed"))
+
+
+def _cost(distances, medoids):
+    return distances[:, medoids].min(axis=1).sum()
+
+
+def _build(distances, k):
+    """Greedy start: each next medoid lowers the cost most."""
+    medoids = [int(distances.sum(axis=1).argmin())]
+    while len(medoids) < k:
+        nearest = distances[:, medoids].min(axis=1)
+        cost = np.minimum(nearest[:, None], distances).sum(axis=0)
+        cost[medoids] = np.inf
+        medoids.append(int(cost.argmin()))
+    return np.array(medoids)
+
+
+def _swap(distances, medoids):
+    """The best swaps, one after another, until none lowers the cost."""
+    medoids = np.array(medoids)
+    cost = _cost(distances, medoids)
+    while True:
+        candidates = []
+        for position in range(len(medoids)):
+            others = np.delete(medoids, position)
+            nearest = distances[:, others].min(axis=1, initial=np.inf)
+            swapped = np.minimum(nearest[:, None], distances).sum(axis=0)
+            swapped[others] = np.inf
+            candidates.append((swapped.min(), position, int(swapped.argmin())))
+        best, position, row = min(candidates)
+        if best >= cost - 1e-12 * (1 + abs(cost)):
+            return medoids
+        medoids[position], cost = row, best

@@ -1,0 +1,276 @@
+"""Algorithm 1 of the CAML paper: the divergence between every pair of policies.
+
+Policy i is represented by its state-marginal occupancy rho_i(s, a) = pi_i(a | s) q_i(s), where q_i
+is a kernel density estimate of the states it visited. Over states s_1 ... s_M drawn from the
+mixture q of all q_i,
+
+    D_ij = 1/M sum_m w(s_m) sum_a [rho_i ln(2 rho_i / (rho_i + rho_j)) + rho_j ln(2 rho_j / (...))]
+
+which is the paper's Eq. 2. With w = 1/q (`inverse_density`, the default) D is an unbiased estimate
+of the integral, at most 2 ln 2 but for sampling noise; the paper's w = q (`density`) counts the
+density twice, and w = 1 (`uniform`) lies between. What decides whether the groups of entities can
+be seen in D is the bandwidth of the kernels: wide enough to make q_i nearly constant over the
+states in question (0.5 where start and goal are 1 apart), not the data-driven rules.
+
+Differences from the paper: continuous actions, which it does not treat, are drawn from the mixture
+of the policies and weighted like states.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import nest, seeds
+from tfcaml.divergence.density import KernelDensity
+from tfcaml.divergence.jensen_shannon import FORMS, hellinger_matrix, jensen_shannon_matrix
+from tfcaml.errors import ConfigError, check, check_one_of
+
+WEIGHTS = ("inverse_density", "uniform", "density")
+OCCUPANCIES = ("state_action", "state", "action")
+_CHUNK_ELEMENTS = 16_000_000  # floats of the largest intermediate tensor of a chunk
+
+
+class Occupancy(NamedTuple):
+    """Occupancies of N policies at M common places, with A actions at each.
+
+    log_occupancy: [N, M, A], log rho_i(s, a)
+    log_weight:    [M, A], log of w / M (with continuous actions A = 1 and w covers the action)
+    """
+
+    log_occupancy: tf.Tensor
+    log_weight: tf.Tensor
+
+
+def policy_divergence_matrix(
+    policy,
+    params,
+    trajectories,
+    *,
+    bandwidth=0.5,
+    weight="inverse_density",
+    form="jensen_shannon",
+    num_states=500,
+    seed=0,
+    occupancy="state_action",
+    time_indexed=False,
+    max_points=300,
+):
+    """Divergence between every pair of N policies.
+
+    Args:
+      policy: a `Policy`.
+      params: the policies' weights, each [N, ...].
+      trajectories: `Trajectory` with leading [N]: what each policy visited.
+      bandwidth: of the kernels, in units of the observations (see `KernelDensity`).
+      weight: of the sampled states: "inverse_density", "uniform" or "density" (the paper's).
+      form: "jensen_shannon" (Eq. 2), "normalized_jensen_shannon" (the textbook form of occupancies
+        normalised over the sample, at most ln 2) or "hellinger" (squared; one matrix product).
+      num_states: M, states drawn from the mixture.
+      seed: Python int, for the states.
+      occupancy: "state_action" (rho), "state" (q alone) or "action" (pi alone), as controls.
+      time_indexed: add t / T to the states of the density, so that it tells when a policy is where.
+      max_points: at most this many visited states per policy carry kernels.
+
+    Returns:
+      [N, N] tensor: symmetric, >= 0, 0 on the diagonal.
+
+    Raises:
+      ConfigError: an unknown name, a number out of range, or values that are not finite.
+    """
+    check_one_of("form", form, FORMS)
+    check_one_of("weight", weight, WEIGHTS)
+    check_one_of("occupancy", occupancy, OCCUPANCIES)
+    check(num_states >= 1, "num_states", num_states, ">= 1")
+    check(max_points >= 1, "max_points", max_points, ">= 1")
+    if nest.leading(params) != trajectories.mask.shape[0]:
+        raise ConfigError(
+            f"expected as many policies as trajectories; received {nest.leading(params)} and "
+            f"{trajectories.mask.shape[0]}"
+        )
+    if not isinstance(bandwidth, str):
+        bandwidth = tuple(np.ravel(bandwidth).tolist())  # hashable, for the cache
+    compiled = _compiled(
+        policy, bandwidth, weight, form, num_states, occupancy, time_indexed, max_points
+    )
+    matrix = compiled(params, trajectories, seeds.from_int(seed))
+    if not np.isfinite(matrix).all():
+        raise ConfigError("policy divergence is not finite: check params and observations for NaN")
+    return matrix
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(policy, bandwidth, weight, form, num_states, occupancy, time_indexed, max_points):
+    """The whole matrix as one graph per set of options; weights come in as arguments."""
+    if not isinstance(bandwidth, str):
+        side = math.isqrt(len(bandwidth))
+        bandwidth = bandwidth[0] if side == 1 else np.reshape(bandwidth, [side, side])
+
+    def matrix(params, trajectories, seed):
+        places = occupancies(
+            policy,
+            params,
+            trajectories,
+            bandwidth=bandwidth,
+            weight=weight,
+            num_states=num_states,
+            seed=seed,
+            occupancy=occupancy,
+            time_indexed=time_indexed,
+            max_points=max_points,
+        )
+        return pairwise(places, form)
+
+    return tf.function(matrix, autograph=False)
+
+
+def occupancies(
+    policy,
+    params,
+    trajectories,
+    *,
+    bandwidth,
+    weight,
+    num_states,
+    seed,
+    occupancy="state_action",
+    time_indexed=False,
+    max_points=300,
+):
+    """The `Occupancy` of N policies at common places.
+
+    Arguments as `policy_divergence_matrix`, but for `seed`: [2].
+    """
+    key = seeds.fold(seed, 0xD1)
+    points, mask = visited_states(trajectories, time_indexed, max_points, seeds.fold(key, 0))
+    states = _sample_mixture(points, mask, bandwidth, num_states, seeds.fold(key, 1))
+    observations = _observations(states, trajectories, time_indexed)
+    log_q = _in_chunks(
+        lambda rows: KernelDensity(
+            tf.gather(points, rows), _rows(bandwidth, points, mask, rows), tf.gather(mask, rows)
+        ).log_prob_at(states[None]),
+        points.shape[0],
+        num_states * points.shape[1],
+    )
+    log_pi, log_action_mixture = _action_log_probs(policy, params, observations, seeds.fold(key, 2))
+    log_mixture = _log_mean_exp(log_q)[:, None] + log_action_mixture
+    log_weight = {"inverse_density": -1.0, "uniform": 0.0, "density": 1.0}[weight] * log_mixture
+    if policy.num_actions is None:
+        # The sampled action already stands for an integral over actions: divide by its density.
+        log_weight = log_weight - (0.0 if weight == "inverse_density" else log_action_mixture)
+    log_weight = log_weight - tf.math.log(tf.cast(num_states, log_q.dtype))
+    log_rho = {
+        "state_action": log_q[..., None] + log_pi,
+        "state": log_q[..., None] + tf.zeros_like(log_pi),
+        "action": log_pi,
+    }[occupancy]
+    return Occupancy(log_rho, tf.broadcast_to(log_weight, log_rho.shape[1:]))
+
+
+def visited_states(trajectories, time_indexed, max_points, seed):
+    """The states before each action of living steps, at most `max_points` per policy.
+
+    Returns:
+      (points [N, n, d], mask [N, n]).
+    """
+    observation = trajectories.observation
+    size, episodes, steps = observation.shape[:3]
+    states = tf.reshape(observation, [size, episodes, steps, -1])
+    if time_indexed:
+        time = tf.range(steps, dtype=states.dtype) / steps
+        time = tf.broadcast_to(time[:, None], [size, episodes, steps, 1])
+        states = tf.concat([states, time], axis=-1)
+    states = tf.reshape(states, [size, episodes * steps, -1])
+    mask = tf.reshape(trajectories.mask, [size, episodes * steps])
+    if states.shape[1] > max_points:
+        # Living steps first, in an order that is random but the same for all policies.
+        order = tf.random.stateless_uniform([1, states.shape[1]], seed)
+        chosen = tf.math.top_k(mask + order, max_points).indices
+        states = tf.gather(states, chosen, batch_dims=1)
+        mask = tf.gather(mask, chosen, batch_dims=1)
+    return states, mask
+
+
+def _sample_mixture(points, mask, bandwidth, num_states, seed):
+    """[M, d] states from the mixture of all densities: a policy, one of its states, kernel noise."""
+    size, _, dimension = points.shape
+    which = tf.random.stateless_uniform([num_states], seeds.fold(seed, 0), 0, size, tf.int32)
+    index = tf.random.stateless_categorical(
+        tf.gather(tf.math.log(mask), which), 1, seeds.fold(seed, 1)
+    )
+    chosen = tf.gather(tf.gather(points, which), index, batch_dims=1)[:, 0]
+    covariance = KernelDensity(points, bandwidth, mask).covariance
+    scale = tf.linalg.cholesky(tf.gather(covariance, which))
+    noise = tf.random.stateless_normal([num_states, dimension], seeds.fold(seed, 2))
+    return chosen + tf.linalg.matvec(scale, tf.cast(noise, chosen.dtype))
+
+
+def _observations(states, trajectories, time_indexed):
+    """States of the density as observations for the policies: [M, d] -> [M, O]."""
+    if time_indexed:
+        states = states[:, :-1]
+    return tf.reshape(states, [states.shape[0], *trajectories.observation.shape[3:]])
+
+
+def _action_log_probs(policy, params, observations, seed):
+    """log pi_i(a | s) at all actions, or at one action per state drawn from the policies' mixture.
+
+    Returns:
+      ([N, M, A], log of the mixture density of the drawn actions [M, 1], 0 for discrete actions).
+    """
+    size, num_states = nest.leading(params), observations.shape[0]
+    everywhere = lambda n: tf.repeat(observations[None], n, axis=0)
+    if policy.num_actions:
+        log_pi = _in_chunks(
+            lambda rows: tf.nn.log_softmax(
+                policy(nest.take(params, rows), everywhere(rows.shape[0])).logits_parameter()
+            ),
+            size,
+            num_states * 256,
+        )
+        return log_pi, tf.zeros([1, 1], log_pi.dtype)
+    own_seed = tf.stack([seeds.fold(seed, 0)])[None]
+    noise = policy.noise(own_seed, num_states)[0]  # [1, M, A]
+    which = tf.random.stateless_uniform([num_states], seeds.fold(seed, 1), 0, size, tf.int32)
+    distribution = policy(nest.take(params, which), observations[:, None])
+    action = policy.sample(distribution, tf.transpose(noise, [1, 0, 2]))[:, 0]
+    log_pi = _in_chunks(
+        lambda rows: policy(nest.take(params, rows), everywhere(rows.shape[0])).log_prob(
+            tf.repeat(action[None], rows.shape[0], axis=0)
+        ),
+        size,
+        num_states * 256,
+    )[..., None]
+    return log_pi, _log_mean_exp(log_pi)
+
+
+def pairwise(places, form):
+    """[N, N] divergences of an `Occupancy` in one of `FORMS`."""
+    weighted = places.log_occupancy + places.log_weight
+    weighted = tf.reshape(weighted, [weighted.shape[0], -1])
+    if form == "hellinger":
+        return hellinger_matrix(weighted)
+    if form == "normalized_jensen_shannon":
+        weighted -= tf.reduce_logsumexp(weighted, axis=1, keepdims=True)
+        return 0.5 * jensen_shannon_matrix(weighted)
+    return jensen_shannon_matrix(weighted)
+
+
+def _rows(bandwidth, points, mask, rows):
+    """The bandwidth of some of the policies: rules look at all policies, so they are solved here."""
+    if isinstance(bandwidth, str):
+        return tf.gather(KernelDensity(points, bandwidth, mask).covariance, rows)
+    return bandwidth
+
+
+def _in_chunks(function, size, elements_per_row):
+    """`function(rows)` over all rows in chunks, joined: keeps the memory of 1,000 policies small."""
+    chunk = max(1, min(size, _CHUNK_ELEMENTS // elements_per_row))
+    parts = [function(tf.range(i, min(i + chunk, size))) for i in range(0, size, chunk)]
+    return tf.concat(parts, axis=0)
+
+
+def _log_mean_exp(x):
+    return tf.reduce_logsumexp(x, axis=0) - tf.math.log(tf.cast(x.shape[0], x.dtype))

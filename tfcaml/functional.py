@@ -1,0 +1,107 @@
+"""A TF-Agents or Keras network as a pure function of its weights.
+
+For the length of one call the tensors given as weights stand in the instance dictionaries of the
+network's layers, where its variables stood; Keras's attribute tracking does not see it. Gradients
+of any order flow to those tensors.
+
+This is the only place in tfcaml that swaps weights. It must not be wrapped in a `tf.function` of
+its own with the weights captured: such a function keeps the first weights it was traced with.
+"""
+
+import contextlib
+
+import tensorflow as tf
+
+
+class Functional:
+    """`network` as a function `(params, *args, **kwargs) -> network(*args, **kwargs)`.
+
+    Args:
+      network: a built `tf_agents` network or Keras model. It is not changed.
+
+    Raises:
+      ValueError: a trainable variable is not an attribute of any of the network's layers, so that
+        no other weights can take its place.
+    """
+
+    def __init__(self, network):
+        if hasattr(network, "create_variables"):
+            network.create_variables()
+        self.network = network
+        self.variables = tuple(network.trainable_variables)
+        self.slots = _find_slots(network, self.variables)
+
+    def __call__(self, params, *args, **kwargs):
+        """Calls the network with `params`, a tuple of tensors shaped like its variables."""
+        with self._swapped(params):
+            return self.network(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _swapped(self, params):
+        saved = []
+        try:
+            for places, value in zip(self.slots, params, strict=True):
+                for layer, name in places:
+                    saved.append((layer, name, layer.__dict__[name]))
+                    layer.__dict__[name] = value
+            yield
+        finally:
+            for layer, name, variable in saved:
+                layer.__dict__[name] = variable
+
+    def init(self, seed):
+        """New weights drawn by the network's own initializers.
+
+        Args:
+          seed: Python int. The same seed gives the same weights.
+
+        Returns:
+          tuple of tensors shaped like the network's variables.
+
+        Raises:
+          ValueError: a variable whose layer does not keep the initializer that made it.
+        """
+        values = []
+        for index, (variable, places) in enumerate(zip(self.variables, self.slots)):
+            layer, name = places[0]
+            initializer = _initializer(layer, name, (seed * 7919 + index * 104729) % (2**31))
+            if initializer is None:
+                raise ValueError(
+                    f"cannot draw new values for {variable.name}: its layer "
+                    f"{type(layer).__name__} keeps no initializer for {name!r}"
+                )
+            values.append(
+                tf.cast(initializer(variable.shape, dtype=variable.dtype), variable.dtype)
+            )
+        return tuple(values)
+
+
+def _find_slots(network, variables):
+    """For each variable the (layer, attribute) pairs under which the network's layers hold it."""
+    index = {variable.ref(): i for i, variable in enumerate(variables)}
+    slots = [[] for _ in variables]
+    for layer in [network, *network.submodules]:
+        for name, value in vars(layer).items():
+            if isinstance(value, tf.Variable) and value.ref() in index:
+                slots[index[value.ref()]].append((layer, name))
+    for variable, places in zip(variables, slots):
+        if not places:
+            raise ValueError(
+                f"cannot run {type(network).__name__} with other weights: no layer holds the "
+                f"variable {variable.name} as a plain attribute"
+            )
+    return slots
+
+
+def _initializer(layer, attribute, seed):
+    """The initializer of `layer.attribute` with `seed` put in, or None."""
+    owner = {"recurrent_kernel": "recurrent"}.get(attribute, attribute)
+    original = getattr(layer, f"{owner}_initializer", None)
+    if original is None or not hasattr(original, "get_config"):
+        return original
+    # Rebuilt as Keras's own class: TF 1 initializers draw from the global random stream.
+    config = {k: v for k, v in original.get_config().items() if k != "dtype"}
+    if "seed" in config:
+        config["seed"] = seed
+    name = type(original).__name__
+    return tf.keras.initializers.get({"class_name": name, "config": config})

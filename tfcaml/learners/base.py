@@ -1,0 +1,198 @@
+"""What every meta-learner is: meta parameters, how to start on a task, how to adapt, how to learn.
+
+One iteration is
+
+    task [N], seed -> collect -> MetaBatch -> update -> metrics
+
+and a compiled one at that: the two `tf.function`s here are the only ones a learner has. Everything
+they call is a pure function of parameters; only `Variables` hold state.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds
+from tfcaml.errors import check, check_one_of, check_positive
+from tfcaml.types import Fast, episode_return
+
+
+class Variables(tf.Module):
+    """A nest of tensors kept in `tf.Variable`s, read and written whole."""
+
+    def __init__(self, values, name=None):
+        super().__init__(name=name)
+        self._structure = tf.nest.map_structure(lambda _: 0, values)
+        self._flat = [tf.Variable(value, trainable=False) for value in tf.nest.flatten(values)]
+
+    def read(self):
+        """The values, as tensors."""
+        values = [tf.convert_to_tensor(variable) for variable in self._flat]
+        return tf.nest.pack_sequence_as(self._structure, values)
+
+    def write(self, values):
+        """Replaces all values."""
+        tf.nest.assert_same_structure(self._structure, values)
+        for variable, value in zip(self._flat, tf.nest.flatten(values)):
+            variable.assign(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnerConfig:
+    """Settings every learner shares: how long it trains and how it adapts.
+
+    The inner loop is the vanilla policy gradient of the CAML study: reward-to-go less the mean
+    over episodes at each time step, divided by one scale per batch; Adam.
+    """
+
+    num_iterations: int = 100  # outer iterations
+    meta_batch_size: int = 1  # tasks per iteration
+    inner_updates: int = 5  # policy-gradient updates per sampled task
+    episodes_per_update: int = 10  # episodes per update (paper: K = 10)
+    inner_optimizer: str = "adam"  # adam or sgd
+    inner_learning_rate: float = 0.01
+    discount: float = 0.99
+    return_type: str = "reward_to_go"  # or whole_return
+    baseline: str = "time_step_mean"  # none, batch_mean or time_step_mean
+    normalize_advantage: bool = True
+
+    def __post_init__(self):
+        for name in ("num_iterations",):
+            check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
+        for name in ("meta_batch_size", "inner_updates", "episodes_per_update"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
+        check_positive(inner_learning_rate=self.inner_learning_rate)
+        check(0 < self.discount <= 1, "discount", self.discount, "in (0, 1]")
+        check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
+        check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
+        check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
+
+
+class MetaLearner(tf.Module):
+    """Base class of all meta-learners.
+
+    Args:
+      environment: an `Environment`.
+      policy: a `Policy`.
+      config: the learner's config dataclass; `Config()`, its defaults, unless given.
+      seed: Python int; decides the initial parameters.
+      jit_compile: compile iterations with XLA.
+    """
+
+    Config = LearnerConfig
+
+    def __init__(self, environment, policy, config=None, seed=0, jit_compile=False):
+        super().__init__()
+        config = config or self.Config()
+        self.environment = environment
+        self.policy = policy
+        self.config = config
+        self.inner_optimizer = optimizers.by_name(
+            config.inner_optimizer, config.inner_learning_rate
+        )
+        self.meta = Variables(self.init(seed), name="meta")
+        self.iteration = tf.Variable(0, trainable=False, dtype=tf.int32, name="iteration")
+        self._train = tf.function(self._train_iteration, autograph=False, jit_compile=jit_compile)
+        self._evaluate = tf.function(
+            self._evaluate_update, autograph=False, jit_compile=jit_compile
+        )
+
+    # What a learner defines.
+
+    def init(self, seed):
+        """The initial meta parameters for a seed (Python int): nest of tensors."""
+        return {"params": self.policy.init(seed)}
+
+    def start(self, meta, num_tasks):
+        """`Fast` parameters for `num_tasks` tasks before any experience."""
+        params = nest.repeat(meta["params"], num_tasks)
+        return Fast(params, self.inner_optimizer.init(params, num_tasks))
+
+    def try_out(self, meta, task, seed):
+        """`Fast` parameters for new tasks, after trying them if the learner does that.
+
+        Returns:
+          (`Fast`, dict of metrics of the trials).
+        """
+        return self.start(meta, nest.leading(task)), {}
+
+    def adapt(self, meta, fast, support):
+        """One adaptation step from `fast` on the trajectories `support`: `Fast`."""
+        advantage = self.advantage(support)
+        loss = lambda params: losses.policy_gradient(self.policy, params, support, advantage)
+        return inner.step(loss, self.inner_optimizer, fast)[0]
+
+    def collect(self, meta, task, seed):
+        """Experience of one iteration on `task` [N]; what `update` learns from."""
+        raise NotImplementedError
+
+    def update(self, batch):
+        """Learns from what `collect` returned; writes the variables and returns metrics."""
+        raise NotImplementedError
+
+    # What is built on it.
+
+    def reset(self, seed):
+        """Back to the state before training, with the initial parameters of another seed."""
+        self.meta.write(self.init(seed))
+        self.iteration.assign(0)
+
+    def train(self, task, seed):
+        """One iteration on `task` [N] with `seed` [2]. Returns metrics as scalars."""
+        metrics = self._train(task, seed)
+        self.iteration.assign_add(1)
+        return {name: float(value) for name, value in metrics.items()}
+
+    def evaluate_update(self, fast, task, num_episodes, seed):
+        """Returns before an adaptation step, and the step: (returns [N, E], `Fast`, trajectory)."""
+        return self._evaluate(fast, task, num_episodes, seed)
+
+    def sample(self, params, task, num_episodes, seed):
+        """`Trajectory` of `params` on `task`."""
+        return sampling.sample(self.policy, self.environment, params, task, num_episodes, seed)
+
+    def advantage(self, trajectory):
+        """Advantages of a trajectory by the config's rule, [N, E, T]."""
+        config = self.config
+        return baselines.advantage(
+            trajectory,
+            config.discount,
+            config.return_type,
+            config.baseline,
+            config.normalize_advantage,
+        )
+
+    def adapt_online(self, meta, fast, task, num_updates, seed):
+        """`num_updates` times: sample a batch with the current weights, take one step.
+
+        Returns:
+          (`Fast`, mean return of each batch [num_updates, N]).
+        """
+        shape = [nest.leading(task)]
+        history = tf.TensorArray(tf.float32, num_updates, element_shape=shape)
+
+        def body(update, fast, history):
+            support = self.sample(
+                fast.params, task, self.config.episodes_per_update, seeds.fold(seed, update)
+            )
+            history = history.write(update, tf.reduce_mean(episode_return(support), axis=1))
+            return update + 1, self.adapt(meta, fast, support), history
+
+        _, fast, history = tf.while_loop(
+            lambda update, *_: update < num_updates,
+            body,
+            (0, fast, history),
+            maximum_iterations=num_updates,
+            parallel_iterations=1,
+        )
+        return fast, history.stack()
+
+    def _train_iteration(self, task, seed):
+        return self.update(self.collect(self.meta.read(), task, seed))
+
+    def _evaluate_update(self, fast, task, num_episodes, seed):
+        test = self.sample(fast.params, task, num_episodes, seeds.fold(seed, 0))
+        support = self.sample(
+            fast.params, task, self.config.episodes_per_update, seeds.fold(seed, 1)
+        )
+        return episode_return(test), self.adapt(self.meta.read(), fast, support), test

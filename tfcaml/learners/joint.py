@@ -1,0 +1,61 @@
+"""Joint pretraining and random initialisation: what meta-learning has to beat.
+
+`Joint` trains one policy on one sampled entity after another and hopes that it suits a new one.
+`RandomInitialization` does not train at all. Baselines of the CAML study, section 5.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.errors import check
+from tfcaml.learners.base import LearnerConfig, MetaLearner
+from tfcaml.types import Fast
+
+
+@dataclasses.dataclass(frozen=True)
+class JointConfig(LearnerConfig):
+    """Settings of joint pretraining; one entity per iteration."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.meta_batch_size == 1, "meta_batch_size", self.meta_batch_size, "1")
+
+
+class Joint(MetaLearner):
+    """One policy and its optimiser state, handed from entity to entity."""
+
+    Config = JointConfig
+
+    def init(self, seed):
+        params = nest.repeat(self.policy.init(seed), 1)
+        return Fast(params, self.inner_optimizer.init(params, 1))
+
+    def start(self, meta, num_tasks):
+        params = nest.repeat(nest.map(lambda x: x[0], meta.params), num_tasks)
+        return Fast(params, self.inner_optimizer.init(params, num_tasks))
+
+    def collect(self, meta, task, seed):
+        return self.adapt_online(meta, meta, task, self.config.inner_updates, seed)
+
+    def update(self, batch):
+        fast, returns = batch
+        self.meta.write(fast)
+        return {
+            "return_before": tf.reduce_mean(returns[0]),
+            "return_after": tf.reduce_mean(returns[-1]),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomInitializationConfig(LearnerConfig):
+    """Settings of the untrained policy: only those of its adaptation count."""
+
+    num_iterations: int = 0
+
+
+class RandomInitialization(MetaLearner):
+    """The initial weights of the seed, untrained."""
+
+    Config = RandomInitializationConfig

@@ -1,0 +1,50 @@
+"""Vanilla policy gradient: N independent policies, one per entity, trained as one batch.
+
+R. J. Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement
+learning", Machine Learning 8 (1992), with reward-to-go and a baseline. Nothing is shared between
+the policies. It is the "matched" reference of the CAML study (train on the very entity that is
+tested) and makes the populations of policies that `tfcaml.divergence` compares.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.learners.base import LearnerConfig, MetaLearner
+from tfcaml.types import Fast
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyGradientConfig(LearnerConfig):
+    """Settings of the independent policies."""
+
+    num_iterations: int = 40  # updates of each policy (paper, Figure 2: 40)
+    meta_batch_size: int = 24  # policies; the task passed to `train` has as many rows
+    inner_updates: int = 1  # updates per iteration
+    shared_initialization: bool = False  # all policies start from the same weights
+
+
+class PolicyGradient(MetaLearner):
+    """Row i of `meta` is the policy of task i, with its optimiser state."""
+
+    Config = PolicyGradientConfig
+
+    def init(self, seed):
+        num = self.config.meta_batch_size
+        if self.config.shared_initialization:
+            params = nest.repeat(self.policy.init(seed), num)
+        else:
+            params = nest.stack([self.policy.init(seed * 1_000_003 + i) for i in range(num)])
+        return Fast(params, self.inner_optimizer.init(params, num))
+
+    def start(self, meta, num_tasks):
+        return Fast(meta.params, self.inner_optimizer.init(meta.params, num_tasks))
+
+    def collect(self, meta, task, seed):
+        return self.adapt_online(meta, meta, task, self.config.inner_updates, seed)
+
+    def update(self, batch):
+        fast, returns = batch
+        self.meta.write(fast)
+        return {"return_before": tf.reduce_mean(returns[0])}

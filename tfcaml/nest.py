@@ -1,0 +1,43 @@
+"""Arithmetic on nests of tensors (weights, gradients, optimiser slots)."""
+
+import tensorflow as tf
+
+
+def map(function, *nests):
+    """`function` on corresponding leaves of nests of one structure."""
+    return tf.nest.map_structure(function, *nests)
+
+
+def repeat(nest, num):
+    """Each leaf [...] -> [num, ...], the same values in every row."""
+    return map(lambda x: tf.repeat(tf.convert_to_tensor(x)[None], num, axis=0), nest)
+
+
+def take(nest, index):
+    """Rows `index` of each leaf's leading axis."""
+    return map(lambda x: tf.gather(x, index), nest)
+
+
+def concat(*nests):
+    """Each leaf joined along its leading axis."""
+    return map(lambda *leaves: tf.concat(leaves, axis=0), *nests)
+
+
+def stack(nests):
+    """A list of nests -> one nest whose leaves carry a new leading axis."""
+    return map(lambda *leaves: tf.stack(leaves), *nests)
+
+
+def stop_gradient(nest):
+    """`tf.stop_gradient` on each leaf."""
+    return map(tf.stop_gradient, nest)
+
+
+def leading(nest):
+    """The static size of the leading axis (the number of tasks)."""
+    return tf.nest.flatten(nest)[0].shape[0]
+
+
+def assign(variables, values):
+    """Writes a nest of tensors into a nest of `tf.Variable`s of the same structure."""
+    map(lambda variable, value: variable.assign(value), variables, values)

@@ -1,0 +1,74 @@
+"""Gradient optimisers as pure pairs of functions, for one set of weights or one per task.
+
+`tf.keras` optimisers keep their state in variables and share one step count; adaptation needs the
+state as a value with a task axis, so that it can travel with a policy, be gathered and be reset.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.errors import check_one_of, check_positive
+
+
+class Optimizer(NamedTuple):
+    """init(params) -> slots; apply(params, gradients, slots) -> (params, slots)."""
+
+    init: Callable
+    apply: Callable
+
+
+def sgd(learning_rate):
+    """Gradient descent; differentiable to any order."""
+
+    def apply(params, gradients, slots):
+        return nest.map(lambda p, g: p - learning_rate * g, params, gradients), slots
+
+    return Optimizer(lambda params, num_tasks=None: (), apply)
+
+
+def adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """Adam (Kingma & Ba 2015, Algorithm 1), with a step count per task.
+
+    `init(params, num_tasks)` counts steps per task for params of leading [num_tasks], or once for
+    all with `num_tasks=None`. Do not differentiate through it: where a second moment is 0 the
+    derivative of its square root is infinite.
+    """
+
+    def init(params, num_tasks=None):
+        zeros = nest.map(tf.zeros_like, params)
+        shape = [] if num_tasks is None else [num_tasks]
+        return {"m": zeros, "v": nest.map(tf.identity, zeros), "count": tf.zeros(shape)}
+
+    def apply(params, gradients, slots):
+        count = slots["count"] + 1
+        m = nest.map(lambda m, g: beta_1 * m + (1 - beta_1) * g, slots["m"], gradients)
+        v = nest.map(lambda v, g: beta_2 * v + (1 - beta_2) * g * g, slots["v"], gradients)
+
+        def step(p, m, v):
+            n = tf.cast(
+                tf.reshape(count, count.shape + [1] * (p.shape.rank - count.shape.rank)), p.dtype
+            )
+            m_hat = m / (1 - beta_1**n)
+            v_hat = v / (1 - beta_2**n)
+            return p - learning_rate * m_hat / (tf.sqrt(v_hat) + epsilon)
+
+        return nest.map(step, params, m, v), {"m": m, "v": v, "count": count}
+
+    return Optimizer(init, apply)
+
+
+_OPTIMIZERS = {"adam": adam, "sgd": sgd}
+
+
+def by_name(name, learning_rate):
+    """The optimiser called "adam" or "sgd".
+
+    Raises:
+      ConfigError: another name, or a learning rate that is not positive.
+    """
+    check_one_of("optimizer", name, tuple(_OPTIMIZERS))
+    check_positive(learning_rate=learning_rate)
+    return _OPTIMIZERS[name](learning_rate)

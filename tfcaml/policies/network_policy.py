@@ -1,0 +1,139 @@
+"""Any feed-forward TF-Agents actor network as a policy, with one set of weights per task."""
+
+import functools
+import math
+
+import tensorflow as tf
+from tf_agents.distributions import utils as distribution_utils
+from tf_agents.networks import (
+    actor_distribution_network,
+    categorical_projection_network,
+    normal_projection_network,
+)
+from tf_agents.specs import tensor_spec
+
+from tfcaml import seeds
+from tfcaml.errors import check_one_of
+from tfcaml.functional import Functional
+
+_ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
+
+
+class NetworkPolicy:
+    """A stochastic policy made of an unmodified TF-Agents network.
+
+    Args:
+      network: network that maps observations to a distribution, such as
+        `ActorDistributionNetwork`.
+      action_spec: `BoundedTensorSpec` of one action: an integer scalar or a float vector.
+
+    Attributes:
+      num_actions: how many actions there are, or None when actions are continuous.
+    """
+
+    def __init__(self, network, action_spec):
+        self.network = network
+        self.action_spec = action_spec
+        self.functional = Functional(network)
+        self.num_actions = None
+        if tensor_spec.is_discrete(action_spec):
+            self.num_actions = int(action_spec.maximum - action_spec.minimum + 1)
+
+    def init(self, seed):
+        """New weights, a tuple of tensors without task axis. `seed`: Python int."""
+        return self.functional.init(seed)
+
+    def __call__(self, params, observation):
+        """The action distribution.
+
+        Args:
+          params: weights, each [N, ...].
+          observation: [N, B, O].
+
+        Returns:
+          `tfd.Distribution` with batch shape [N, B].
+        """
+        batch_size = tf.shape(observation)[1]
+        template = None
+
+        def one_task(inputs):
+            task_params, task_observation = inputs
+            step_type = tf.ones([batch_size], tf.int32)
+            distribution, _ = self.functional(task_params, task_observation, step_type, ())
+            # `vectorized_map` passes tensors only: the distribution's type waits in `template`.
+            nonlocal template
+            template = distribution_utils.get_parameters(distribution)
+            return distribution_utils.parameters_to_dict(template, tensors_only=True)
+
+        tensors = tf.vectorized_map(one_task, (tuple(params), observation))
+        merged = distribution_utils.merge_to_parameters_from_dict(template, tensors)
+        return distribution_utils.make_from_parameters(merged)
+
+    def noise(self, seed, num_steps):
+        """The numbers `sample` turns into actions, drawn before a rollout.
+
+        Args:
+          seed: [N, E, 2], one seed per episode.
+          num_steps: T.
+
+        Returns:
+          [N, E, T, A]: Gumbel noise over the A actions, or standard normal noise.
+        """
+        if self.num_actions:
+            uniform = seeds.uniform(seed, [num_steps, self.num_actions])
+            return -tf.math.log(-tf.math.log(uniform))
+        return seeds.normal(seed, [num_steps, *self.action_spec.shape])
+
+    def sample(self, distribution, noise):
+        """An action per row of `distribution` [N, B] from its `noise` [N, B, A]."""
+        if self.num_actions:
+            action = tf.argmax(distribution.logits_parameter() + noise, axis=-1)
+            action = tf.cast(action, self.action_spec.dtype)
+            return action + tf.cast(self.action_spec.minimum, action.dtype)
+        return distribution.mean() + distribution.stddev() * noise
+
+
+def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activation="tanh"):
+    """A multilayer-perceptron policy built as a TF-Agents `ActorDistributionNetwork`.
+
+    Glorot-uniform kernels; a softmax head for discrete actions, a Gaussian with a
+    state-independent standard deviation for continuous ones.
+
+    Args:
+      observation_spec: `TensorSpec` of one observation.
+      action_spec: `BoundedTensorSpec` of one action.
+      fc_layer_params: units of each hidden layer.
+      activation: name of the hidden activation.
+
+    Raises:
+      ConfigError: an unknown activation.
+    """
+    check_one_of("policy.activation", activation, _ACTIVATIONS)
+    # The head draws from a truncated normal of variance factor / fan_in; Glorot's is 2 / (in + out).
+    fan_in = fc_layer_params[-1]
+    outputs = (
+        action_spec.maximum - action_spec.minimum + 1 if action_spec.dtype.is_integer else None
+    )
+    categorical = functools.partial(
+        categorical_projection_network.CategoricalProjectionNetwork,
+        logits_init_output_factor=2 * fan_in / (fan_in + int(outputs)) if outputs else None,
+    )
+    normal = functools.partial(
+        normal_projection_network.NormalProjectionNetwork,
+        mean_transform=None,
+        init_means_output_factor=1.0,
+        std_transform=tf.exp,
+        std_bias_initializer_value=math.log(1.0),
+        state_dependent_std=False,
+        scale_distribution=False,
+    )
+    network = actor_distribution_network.ActorDistributionNetwork(
+        observation_spec,
+        action_spec,
+        fc_layer_params=tuple(fc_layer_params),
+        activation_fn=getattr(tf.keras.activations, activation),
+        kernel_initializer=tf.keras.initializers.GlorotUniform(),
+        discrete_projection_net=categorical,
+        continuous_projection_net=normal,
+    )
+    return NetworkPolicy(network, action_spec)

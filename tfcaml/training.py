@@ -1,0 +1,31 @@
+"""The training loop without anything around it."""
+
+from tfcaml import seeds
+
+_TRAINING = 0x7EA1  # keeps the seeds of training apart from those of evaluation
+
+
+def train_iteration(learner, population, seed):
+    """The learner's next iteration on support entities.
+
+    All random numbers of the iteration follow from `seed` and the iteration's number.
+
+    Args:
+      learner: a `MetaLearner`.
+      population: a `Population`.
+      seed: Python int.
+
+    Returns:
+      metrics, dict of floats.
+    """
+    key = seeds.fold(seeds.from_int(seed), _TRAINING, int(learner.iteration))
+    task = population.sample(learner.config.meta_batch_size, seeds.fold(key, 0))
+    return learner.train(task, seeds.fold(key, 1))
+
+
+def train(learner, population, *, seed=0):
+    """Trains until `learner.config.num_iterations`; returns the metrics of each iteration."""
+    history = []
+    while int(learner.iteration) < learner.config.num_iterations:
+        history.append(train_iteration(learner, population, seed))
+    return history

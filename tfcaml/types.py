@@ -1,0 +1,66 @@
+"""The values that flow through tfcaml, and the order of their axes.
+
+Every tensor carries its axes in one fixed order
+
+    [N tasks, E episodes, T steps, ...]
+
+and nothing loops over tasks: N is an axis of every tensor, also when it is 1. Fast parameters (the
+weights adapted to a task) carry a leading [N]; meta parameters have no task axis.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+Params = Any  # nest of float tensors
+Task = Any  # nest of tensors with leading [N]: all that tells one MDP of a family from another
+
+
+class Trajectory(NamedTuple):
+    """Episodes, padded to T steps. Data without gradient.
+
+    observation: [N, E, T, O]  what the policy saw before each action
+    action:      [N, E, T, A], or [N, E, T] integers when actions are discrete
+    reward:      [N, E, T]  paid for the action; 0 on padded steps
+    mask:        [N, E, T]  1 while the episode lives, 0 on padded steps
+    log_prob:    [N, E, T]  log-probability of the action under the policy that acted, nats
+    terminated:  [N, E, T]  1 on the step that ended the episode before its horizon
+    final_observation: [N, E, O]  what the last living step led to
+    """
+
+    observation: tf.Tensor
+    action: tf.Tensor
+    reward: tf.Tensor
+    mask: tf.Tensor
+    log_prob: tf.Tensor
+    terminated: tf.Tensor
+    final_observation: tf.Tensor
+
+
+class Fast(NamedTuple):
+    """What one adaptation step maps to itself: weights and the state of their optimiser.
+
+    params: nest of [N, ...]
+    slots:  nest of [N, ...] of the inner optimiser (`()` for plain gradient descent)
+    """
+
+    params: Params
+    slots: Any
+
+
+class MetaBatch(NamedTuple):
+    """All that one outer step needs.
+
+    support: tuple of K `Trajectory`s, one per inner step
+    query:   `Trajectory` sampled with the adapted parameters
+    fast:    `Fast` after the K inner steps, as numbers (no gradient)
+    """
+
+    support: tuple
+    query: Trajectory
+    fast: Fast
+
+
+def episode_return(trajectory):
+    """Undiscounted return of each episode, [N, E]."""
+    return tf.reduce_sum(trajectory.reward * trajectory.mask, axis=-1)
