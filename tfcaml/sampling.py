@@ -31,11 +31,11 @@ def sample(policy, environment, params, task, num_episodes, seed):
     params = nest.stop_gradient(params)
     num_tasks = nest.leading(task)
     episode_seed = seeds.per_episode(seed, num_tasks, num_episodes)
-    salted = lambda salt: tf.bitwise.bitwise_xor(episode_seed, [salt, 0])
+    salted = lambda salt: seeds.salted(episode_seed, salt)
     horizon = environment.horizon
-    action_noise = _time_major(policy.noise(salted(1), horizon))
-    step_noise = _time_major(seeds.uniform(salted(2), [horizon, environment.noise_size]))
-    state, observation = environment.reset(task, salted(3))
+    action_noise = _time_major(policy.noise(salted(seeds.ACTIONS), horizon))
+    step_noise = _time_major(seeds.uniform(salted(seeds.STEPS), [horizon, environment.noise_size]))
+    state, observation = environment.reset(task, salted(seeds.RESET))
     alive = tf.ones([num_tasks, num_episodes], tf.bool)
 
     def step(time, state, observation, alive, steps):

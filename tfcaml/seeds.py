@@ -7,6 +7,8 @@ generator is not TensorFlow's: with and without `jit_compile` the same seed give
 
 import tensorflow as tf
 
+ACTIONS, STEPS, RESET = 1, 2, 3  # salts: what an episode's random numbers are for
+
 
 def from_int(seed):
     """A Python int -> seed [2]."""
@@ -22,13 +24,22 @@ def fold(seed, *data):
 
 def per_episode(seed, num_tasks, num_episodes):
     """seed [2] -> one seed per task and episode, [N, E, 2], independent of N and E."""
+    return of_episodes(seed, tf.repeat(tf.range(num_episodes)[None], num_tasks, axis=0))
 
-    def episode_seeds(task):
-        task_seed = fold(seed, task)
-        return tf.map_fn(lambda episode: fold(task_seed, episode), tf.range(num_episodes))
 
-    seeds = tf.map_fn(episode_seeds, tf.range(num_tasks))
-    return tf.ensure_shape(seeds, [num_tasks, num_episodes, 2])
+def of_episodes(seed, episode):
+    """The seeds of numbered episodes of each task: seed [2], episode [N, E] -> [N, E, 2]."""
+    # A seed is folded by hashing it and putting the number beside the hash, so one hash per task
+    # does for all of its episodes.
+    task_hash = lambda task: fold(seed, task, 0)[0]
+    hashes = tf.map_fn(task_hash, tf.range(episode.shape[0]))
+    hashes = tf.broadcast_to(hashes[:, None], episode.shape)
+    return tf.stack([hashes, episode], axis=-1)
+
+
+def salted(seed, salt):
+    """Other seeds for another use of the same episodes: seed [..., 2], `salt` one of the above."""
+    return tf.bitwise.bitwise_xor(seed, [salt, 0])
 
 
 def uniform(seed, shape, dtype=tf.float32):

@@ -130,6 +130,12 @@ class MetaLearner(tf.Module):
         """Learns from what `collect` returned; writes the variables and returns metrics."""
         raise NotImplementedError
 
+    @property
+    def episodes_per_iteration(self):
+        """Episodes that one training iteration plays."""
+        config = self.config
+        return config.meta_batch_size * config.inner_updates * config.episodes_per_update
+
     # What is built on it.
 
     def reset(self, seed):

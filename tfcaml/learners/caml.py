@@ -19,6 +19,7 @@ Differences from the paper (`paper_config` has the literal choices):
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -111,6 +112,22 @@ def paper_config(**changes):
     return CAMLConfig(**{**paper, **changes})
 
 
+@dataclasses.dataclass(frozen=True)
+class ClusteringRecord:
+    """The latest clustering, for pictures.
+
+    iteration: in which it was made
+    matrix: [n, n] divergences
+    clustering: `divergence.Clustering`
+    task: nest, leading [n]; what each policy was trained on
+    """
+
+    iteration: int
+    matrix: np.ndarray
+    clustering: divergence.Clustering
+    task: Any
+
+
 class CAML(MetaLearner):
     """Meta parameters:
 
@@ -198,6 +215,12 @@ class CAML(MetaLearner):
             metrics.update(self._cluster(meta, seeds.fold(seed, 3)))
         return metrics
 
+    @property
+    def episodes_per_iteration(self):
+        tried = self.config.num_medoids if self.config.assignment == "best_trial" else 0
+        extra = self.config.saved_episodes + tried
+        return super().episodes_per_iteration + self.config.meta_batch_size * extra
+
     def _assign(self, meta, task, seed):
         """`Fast` of a medoid for each training task (of the initial weights before there is one)."""
         medoids, num_tasks = meta["medoids"]["fast"], nest.leading(task)
@@ -242,17 +265,15 @@ class CAML(MetaLearner):
             clustering = divergence.k_medoids(matrix, config.num_medoids, seed=int(seed[1]) % 2**31)
             meta["medoids"] = nest.take(saved, clustering.medoids)
             meta["clusterings"] += 1
-            self.last_clustering = {
-                "matrix": matrix,
-                "clustering": clustering,
-                "task": saved["task"],
-            }
+            self.last_clustering = ClusteringRecord(
+                int(self.iteration) - 1, matrix, clustering, saved["task"]
+            )
         meta["pool_size"] = tf.constant(0)
         self.meta.write(meta)
         return self._cluster_metrics()
 
     def _cluster_metrics(self):
-        matrix, clustering = self.last_clustering["matrix"], self.last_clustering["clustering"]
+        matrix, clustering = self.last_clustering.matrix, self.last_clustering.clustering
         pairs = matrix[np.triu_indices(len(matrix), 1)]
         sizes = np.bincount(clustering.labels)
         return {

@@ -1,0 +1,1 @@
+"""One file per experiment, with `get_config()`: data, no logic."""

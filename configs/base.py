@@ -1,0 +1,26 @@
+"""What every config has: the defaults of the dataclasses, as a `ConfigDict`."""
+
+import dataclasses
+
+import ml_collections
+
+
+def section(name, config):
+    """A named part of an experiment (`environment`, a learner) with its dataclass's fields."""
+    return ml_collections.ConfigDict({"name": name, **dataclasses.asdict(config)})
+
+
+def experiment(environment, learner, baselines=None, **settings):
+    """An experiment; see `tfcaml.experiment.ExperimentConfig` for what the settings mean."""
+    return ml_collections.ConfigDict(
+        {
+            "environment": environment,
+            "policy": {"fc_layer_params": (100, 100), "activation": "tanh"},
+            "learner": learner,
+            "baselines": baselines or {},
+            "num_seeds": 1,
+            "evaluation": {"num_tasks": 3, "num_updates": 5, "episodes": 20},
+            "save_interval": 10,
+            **settings,
+        }
+    )

@@ -1,0 +1,72 @@
+"""What all launchers share: one clear line and exit code 2 for bad input."""
+
+import difflib
+import os
+import re
+import sys
+
+from absl import app, flags
+
+from tfcaml.errors import ConfigError
+
+BAD_INPUT = 2  # exit code
+
+
+def run(main):
+    """Runs `main(argv)` as a program; its result is the exit code."""
+    app.run(lambda argv: _main(main, argv), flags_parser=_parse)
+
+
+def print_paths(directory, paths):
+    """Where the results are."""
+    print(f"results      {directory.evaluation / 'evaluation.json'}")
+    for path in paths:
+        print(f"figure       {path}")
+    print(f"TensorBoard  tensorboard --logdir {directory.root}")
+
+
+def _main(main, argv):
+    if len(argv) > 1:
+        _fail(f"expected flags only; received {argv[1]!r}")
+    try:
+        return main(argv)
+    except ConfigError as error:
+        return _fail(str(error))
+
+
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except (KeyError, AttributeError) as error:
+        return _fail(_unknown_field(str(error), argv))
+    except Exception as error:  # whatever a flag's value brought about is the user's to mend
+        return _fail(str(error) or type(error).__name__)
+
+
+def _unknown_field(message, argv):
+    """A line that names the field of an override no config has, and those it could mean."""
+    config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
+    for argument in argv:
+        match = re.match(r"--config\.([\w.]+)", argument)
+        if not match or config is None:
+            continue
+        section, known = config, ""
+        for name in match[1].split("."):
+            if not hasattr(section, "keys") or name not in section:
+                fields = sorted(section) if hasattr(section, "keys") else []
+                near = difflib.get_close_matches(name, fields, 1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                return (
+                    f"unknown config field {match[1]!r}{hint}; "
+                    f"allowed in config{known} are {', '.join(fields) or 'no further fields'}"
+                )
+            section, known = section[name], f"{known}.{name}"
+    return message
+
+
+def _fail(message):
+    message = " ".join(message.split())
+    print(f"error: {message}", file=sys.stderr)
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(BAD_INPUT)  # absl would add its own usage text and code

@@ -1,0 +1,321 @@
+"""An experiment: one learner and its baselines, several seeds, one run directory.
+
+The same command on the same directory goes on where it stopped: every (method, seed) has its own
+checkpoints, all random numbers follow from the seed and the iteration, and the evaluation at the
+end depends on nothing but the trained parameters.
+"""
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import evaluation, figures, report, run_directory, tensorboard, training
+from tfcaml.environments import ENVIRONMENTS
+from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml.learners import LEARNERS
+from tfcaml.policies import mlp_policy
+from tfcaml.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+    """A config file's content, checked."""
+
+    environment: Any  # the family's options dataclass
+    environment_name: str
+    policy: dict  # arguments of `mlp_policy`
+    learners: dict  # method name -> (class, config dataclass); the first is the main one
+    seeds: tuple  # Python ints
+    num_tasks: int  # held-out entities
+    num_updates: int  # adaptation steps on each
+    episodes: int  # episodes per measurement
+    save_interval: int  # iterations between checkpoints
+    jit_compile: bool  # compile iterations with XLA
+
+    @classmethod
+    def from_dict(cls, config, seed=0, jit_compile=False):
+        """Checks a config (nested dict, see `configs.base`).
+
+        Raises:
+          ConfigError: naming the first bad field, its value and what is allowed.
+        """
+        name, options = _named("environment", config["environment"], ENVIRONMENTS)
+        learners = {}
+        sections = {config["learner"]["name"]: config["learner"], **config["baselines"]}
+        for method, section in sections.items():
+            learners[method] = _named(f"learner {method}", section, LEARNERS)
+        measured = config["evaluation"]
+        for field, value, least in (
+            ("seed", seed, 0),
+            ("num_seeds", config["num_seeds"], 1),
+            ("save_interval", config["save_interval"], 1),
+            ("evaluation.num_tasks", measured["num_tasks"], 1),
+            ("evaluation.num_updates", measured["num_updates"], 0),
+            ("evaluation.episodes", measured["episodes"], 1),
+        ):
+            check(value >= least, field, value, f">= {least}")
+        layers = config["policy"]["fc_layer_params"]
+        check(
+            len(layers) > 0 and all(isinstance(n, int) and n > 0 for n in layers),
+            "policy.fc_layer_params",
+            layers,
+            "one or more positive integers",
+        )
+        return cls(
+            environment=options,
+            environment_name=name,
+            policy=dict(config["policy"]),
+            learners={method: (LEARNERS[name], c) for method, (name, c) in learners.items()},
+            seeds=tuple(range(seed, seed + config["num_seeds"])),
+            num_tasks=measured["num_tasks"],
+            num_updates=measured["num_updates"],
+            episodes=measured["episodes"],
+            save_interval=config["save_interval"],
+            jit_compile=jit_compile,
+        )
+
+
+class Experiment:
+    """Trains and evaluates all methods of a config in a run directory.
+
+    Args:
+      config: `ExperimentConfig`.
+      directory: `RunDirectory`.
+      should_stop: called after each iteration; training stops at a checkpoint when it says so.
+    """
+
+    def __init__(self, config, directory, should_stop=lambda: False):
+        self.config = config
+        self.directory = directory
+        self.should_stop = should_stop
+        family, _ = ENVIRONMENTS[config.environment_name]
+        self.environment = family(config.environment)
+        self.policy = mlp_policy(
+            self.environment.observation_spec, self.environment.action_spec, **config.policy
+        )
+        self._learners = {}
+
+    def population(self, seed, num_tasks=None):
+        """Entities of one seed."""
+        return self.environment.population(seed, num_tasks or self.config.num_tasks)
+
+    def train(self, stream=None):
+        """Trains every method with every seed to the end. Returns whether it got there."""
+        jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
+        lengths = [self.config.learners[method][1].num_iterations for method, _ in jobs]
+        for method, seed in jobs:
+            self.population(seed)  # entities that can't be made are found before any work
+        done = sum(self._saved_iteration(*job) for job in jobs)
+        with Progress(sum(lengths), done, stream) as progress:
+            for method, seed in jobs:
+                if not self._train_job(method, seed, progress):
+                    return False
+        return True
+
+    def evaluate(self, num_tasks=None, num_updates=None, episodes=None):
+        """Evaluates the trained learners on held-out entities; writes eval/ and figures/.
+
+        Returns:
+          (summary, see `report.summarize`; paths of the figures).
+
+        Raises:
+          ConfigError: a learner that has not been trained to the end.
+        """
+        config = self.config
+        num_updates = config.num_updates if num_updates is None else num_updates
+        results, examples = {}, {}
+        for method, (_, learner_config) in config.learners.items():
+            results[method] = []
+            for seed in config.seeds:
+                learner = self._restored(method, seed)
+                population = self.population(seed, num_tasks)
+                found = evaluation.evaluate(
+                    learner,
+                    population.query,
+                    num_updates=num_updates,
+                    num_episodes=episodes or config.episodes,
+                    seed=seed,
+                )
+                results[method].append(
+                    {
+                        "seed": seed,
+                        "groups": population.query_group,
+                        "returns": found.returns,
+                        "trial_episodes": getattr(learner_config, "trial_episodes", 0),
+                        "episodes_per_update": learner_config.episodes_per_update,
+                    }
+                )
+                examples.setdefault(method, found.trajectories)
+        summary = {
+            "environment": config.environment_name,
+            "seeds": list(config.seeds),
+            "num_tasks": num_tasks or config.num_tasks,
+            "num_updates": num_updates,
+            "episodes": episodes or config.episodes,
+            **report.summarize(results, main=next(iter(config.learners))),
+        }
+        run_directory.write_json(self.directory.evaluation / "evaluation.json", summary)
+        run_directory.write_text(
+            self.directory.evaluation / "evaluation.csv", report.to_csv(summary)
+        )
+        return summary, self._evaluation_figures(results, examples, summary)
+
+    def _learner(self, method, seed):
+        """The method's learner, as new for `seed`; compiled once for all seeds."""
+        if method not in self._learners:
+            learner_class, learner_config = self.config.learners[method]
+            self._learners[method] = learner_class(
+                self.environment,
+                self.policy,
+                learner_config,
+                seed=seed,
+                jit_compile=self.config.jit_compile,
+            )
+        learner = self._learners[method]
+        learner.reset(seed)
+        return learner
+
+    def _checkpoints(self, method, seed, learner=None):
+        items = {} if learner is None else {"meta": learner.meta, "iteration": learner.iteration}
+        directory = self.directory.train(method, seed) / "checkpoint"
+        return tf.train.CheckpointManager(
+            tf.train.Checkpoint(**items), str(directory), max_to_keep=2, checkpoint_name="iteration"
+        )
+
+    def _saved_iteration(self, method, seed):
+        latest = tf.train.latest_checkpoint(str(self.directory.train(method, seed) / "checkpoint"))
+        return int(latest.rpartition("-")[2]) if latest else 0
+
+    def _restored(self, method, seed):
+        learner = self._learner(method, seed)
+        length, saved = learner.config.num_iterations, self._saved_iteration(method, seed)
+        if saved < length:
+            raise ConfigError(
+                f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
+                f"{length} iterations; run launchers.train on this root_dir to the end first"
+            )
+        if length:
+            manager = self._checkpoints(method, seed, learner)
+            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        return learner
+
+    def _train_job(self, method, seed, progress):
+        """Trains one method with one seed from its last checkpoint; False when told to stop."""
+        learner = self._learner(method, seed)
+        length = learner.config.num_iterations
+        if self._saved_iteration(method, seed) >= length:
+            return True
+        manager = self._checkpoints(method, seed, learner)
+        if manager.latest_checkpoint:
+            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        population = self.population(seed)
+        writer = tf.summary.create_file_writer(str(self.directory.train(method, seed)))
+        if int(learner.iteration) == 0:
+            tensorboard.write_hparams(writer, dataclasses.asdict(learner.config))
+        while (iteration := int(learner.iteration)) < length:
+            start = time.monotonic()
+            metrics = training.train_iteration(learner, population, seed)
+            metrics["iterations_per_second"] = 1 / (time.monotonic() - start)
+            metrics["steps_per_second"] = (
+                learner.episodes_per_iteration
+                * self.environment.horizon
+                * metrics["iterations_per_second"]
+            )
+            tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
+            self._training_figures(learner, population, method, seed, writer, iteration)
+            _check_finite(metrics, method, seed, iteration)
+            progress.advance(
+                f"{method} seed {seed}", f"return {metrics.get('return_after', np.nan):.0f}"
+            )
+            stop = self.should_stop()
+            if stop or (iteration + 1) % self.config.save_interval == 0 or iteration + 1 == length:
+                writer.flush()
+                manager.save(checkpoint_number=iteration + 1)
+            if stop:
+                writer.close()
+                return False
+        writer.close()
+        return True
+
+    def _training_figures(self, learner, population, method, seed, writer, iteration):
+        """The latest clustering of a learner that clusters, when it is new."""
+        record = getattr(learner, "last_clustering", None)
+        if record is None or record.iteration != iteration:
+            return
+        labels, medoids = record.clustering.labels, record.clustering.medoids
+        pictures = {
+            "divergence_matrix": figures.divergence_matrix(record.matrix, labels),
+            "policy_map": figures.policy_map(
+                record.matrix, labels, medoids, population.groups_of(record.task)
+            ),
+        }
+        for name, figure in pictures.items():
+            tensorboard.write_figure(writer, f"clusters/{name}", figure, iteration)
+            if seed == self.config.seeds[0]:
+                figures.save(figure, self.directory.figures / f"{method}_{name}.png")
+
+    def _evaluation_figures(self, results, examples, summary):
+        pictures = {
+            "adaptation": figures.adaptation_curves(
+                {method: report.mean_returns(runs) for method, runs in results.items()}
+            )
+        }
+        population = self.population(self.config.seeds[0])
+        goal = self.environment.planar_goal(population.query)
+        if goal is not None:
+            before, after = (
+                {method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1)
+            )
+            pictures["trajectories"] = figures.trajectories(before, after, goal[0])
+        writer = tf.summary.create_file_writer(str(self.directory.evaluation))
+        tensorboard.write_layout(writer)
+        for name, figure in pictures.items():
+            tensorboard.write_figure(writer, f"evaluation/{name}", figure, 0)
+            figures.save(figure, self.directory.figures / f"{name}.png")
+        writer.close()
+        for method, values in summary["methods"].items():
+            writer = tf.summary.create_file_writer(str(self.directory.evaluation / method))
+            tensorboard.write_adaptation(writer, values["summary"])
+            writer.close()
+        return sorted(self.directory.figures.glob("*.png"))
+
+
+def _named(where, section, registry):
+    """{"name": ..., options} -> (name, the options as the dataclass of that name)."""
+    options = dict(section)
+    name = options.pop("name")
+    check_one_of(f"{where} name", name, tuple(registry))
+    entry = registry[name]
+    config_class = entry[1] if isinstance(entry, tuple) else entry.Config
+    try:
+        return name, config_class(**options)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except TypeError:
+        fields = [field.name for field in dataclasses.fields(config_class)]
+        unknown = next(key for key in options if key not in fields)
+        raise ConfigError(
+            f"{where}: unknown field {unknown!r}; allowed are {', '.join(fields)}"
+        ) from None
+
+
+def _paths(trajectory):
+    """Positions of the first task's first episodes, nan after an episode's end: [E, T + 1, 2]."""
+    observation, mask = trajectory.observation[0, :10].numpy(), trajectory.mask[0, :10].numpy()
+    path = np.where(mask[..., None] > 0, observation, np.nan)
+    path = np.concatenate([path, np.full_like(path[:, :1], np.nan)], axis=1)
+    lengths = mask.sum(axis=1).astype(int)
+    path[np.arange(len(path)), lengths] = trajectory.final_observation[0, :10]
+    return path
+
+
+def _check_finite(metrics, method, seed, iteration):
+    for name, value in metrics.items():
+        if name.startswith("return") and not np.isfinite(value):
+            raise ConfigError(
+                f"{method} with seed {seed}: {name}={value} at iteration {iteration}; the last "
+                "checkpoint before it is kept. Lower the learning rates."
+            )

@@ -1,0 +1,159 @@
+"""The pictures, as matplotlib figures; `save` and `image` turn them into PNG and TensorBoard images.
+
+Nothing here knows where figures go.
+"""
+
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib import figure as matplotlib_figure
+
+from tfcaml import divergence, statistics
+
+# Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+}
+
+
+def color(index):
+    """The colour of method, cluster or group number `index`."""
+    return _COLORS[index % len(_COLORS)]
+
+
+def adaptation_curves(returns, title="Adapting to entities never seen in training"):
+    """Mean return over updates with 95 % intervals over seeds, one line per method.
+
+    Args:
+      returns: dict method -> [S, U + 1, Q] mean returns.
+    """
+    figure, axes = _figure(6.4, 4.0)
+    for index, (method, values) in enumerate(returns.items()):
+        updates = np.arange(values.shape[1])
+        summary = np.array([statistics.mean(values[:, u]) for u in updates])
+        axes.plot(updates, summary[:, 0], "o-", color=color(index), label=method, ms=4)
+        axes.fill_between(
+            updates, summary[:, 1], summary[:, 2], color=color(index), alpha=0.15, lw=0
+        )
+    axes.set_xlabel("updates on the new entity")
+    axes.set_ylabel("return (mean over seeds, 95 % interval)")
+    axes.set_yscale("symlog", linthresh=10)
+    ticks = [t for t in (0, -10, -20, -50, -100, -200, -500, -1000, -2000, -5000)]
+    low = min(values.mean(axis=(0, 2)).min() for values in returns.values())
+    axes.set_yticks([t for t in ticks if t >= 3 * low])
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%d"))
+    axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.set_xticks(updates)
+    axes.set_title(title)
+    axes.legend(loc="lower right", ncols=2)
+    return figure
+
+
+def divergence_matrix(matrix, labels, title="Policy divergence"):
+    """A distance matrix [n, n] as an image, rows sorted by cluster, with lines between clusters."""
+    figure, axes = _figure(4.8, 4.2)
+    order = np.argsort(labels, kind="stable")
+    image = axes.imshow(np.asarray(matrix)[np.ix_(order, order)], cmap="viridis")
+    borders = np.cumsum(np.bincount(labels))[:-1] - 0.5
+    for border in borders:
+        axes.axhline(border, color="white", lw=1)
+        axes.axvline(border, color="white", lw=1)
+    axes.grid(False)
+    axes.set_xlabel("policies, sorted by cluster")
+    axes.set_title(title)
+    figure.colorbar(image, ax=axes, label="nats")
+    return figure
+
+
+def policy_map(matrix, labels, medoids=(), groups=None, seed=0, title="Policies by divergence"):
+    """t-SNE map of a distance matrix: colour = cluster, marker = latent group, ring = medoid."""
+    figure, axes = _figure(4.8, 4.2)
+    points = divergence.t_sne(matrix, seed)
+    groups = np.zeros(len(points), int) if groups is None else np.asarray(groups)
+    markers = "os^Dv*PX"
+    for group in np.unique(groups):
+        chosen = groups == group
+        axes.scatter(
+            *points[chosen].T,
+            c=[color(label) for label in np.asarray(labels)[chosen]],
+            marker=markers[group % len(markers)],
+            s=45,
+            label=f"group {group}",
+        )
+    medoids = np.asarray(medoids, int)
+    axes.scatter(*points[medoids].T, s=170, facecolors="none", edgecolors="black", label="medoid")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title)
+    axes.legend(
+        fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=1, markerscale=0.7
+    )
+    return figure
+
+
+def trajectories(before, after, goal=(1.0, 1.0), title=""):
+    """Paths in the plane of one entity's episodes, before and after adaptation.
+
+    Args:
+      before, after: dict method -> positions [E, T, 2], the first living steps only (nan beyond).
+    """
+    methods = list(before)
+    figure, grid = _figure(2.4 * len(methods), 4.8, rows=2, columns=len(methods))
+    for row, (when, paths) in enumerate((("before", before), ("after", after))):
+        for column, method in enumerate(methods):
+            axes = grid[row][column]
+            for path in paths[method]:
+                axes.plot(*path.T, color=color(column), alpha=0.35, lw=0.8)
+                living = path[~np.isnan(path[:, 0])]
+                axes.plot(*living[-1], "o", color=color(column), ms=3)
+            axes.plot(*goal, "*", color="black", ms=9)
+            axes.plot(0, 0, "+", color="black", ms=7)
+            axes.set_xlim(-2.1, 2.1)
+            axes.set_ylim(-2.1, 2.1)
+            axes.set_aspect("equal")
+            axes.set_title(f"{method}, {when}", fontsize=8)
+    figure.suptitle(title or "Episodes on a new entity (+ start, * goal, dots: ends)")
+    return figure
+
+
+def training_curves(history, title="Return on training entities"):
+    """history: dict method -> list of (iteration, return); one line each."""
+    figure, axes = _figure(6.4, 3.4)
+    for index, (method, rows) in enumerate(history.items()):
+        axes.plot(*np.array(rows).T, color=color(index), label=method)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("return")
+    axes.set_title(title)
+    axes.legend()
+    return figure
+
+
+def save(figure, path):
+    """Writes a figure as PNG."""
+    figure.savefig(path, dpi=130, format="png")
+
+
+def image(figure):
+    """A figure as an image tensor [1, height, width, 4], as TensorBoard takes it."""
+    import tensorflow as tf
+
+    buffer = io.BytesIO()
+    save(figure, buffer)
+    return tf.image.decode_png(buffer.getvalue(), channels=4)[None]
+
+
+def _figure(width, height, rows=1, columns=1):
+    with matplotlib.rc_context(_STYLE):
+        figure = matplotlib_figure.Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=rows * columns == 1)
+        if rows * columns > 1:
+            axes = np.reshape(axes, [rows, columns])
+    return figure, axes

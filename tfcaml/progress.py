@@ -1,0 +1,69 @@
+"""Progress of long work: a live bar with the time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+from rich import progress as rich_progress
+
+_LINE_INTERVAL = 10.0  # seconds between plain lines
+
+
+class Progress:
+    """Counts `total` equal steps. Use as a context manager.
+
+    Args:
+      total: number of steps.
+      done: steps done in an earlier run; they do not count for the time left.
+      stream: where to write; stderr unless given.
+    """
+
+    def __init__(self, total, done=0, stream=None):
+        self._total, self._done, self._first = total, done, done
+        self._stream = stream or sys.stderr
+        self._bar = None
+        if self._stream.isatty():
+            self._bar = rich_progress.Progress(
+                rich_progress.TextColumn("{task.description}"),
+                rich_progress.BarColumn(),
+                rich_progress.MofNCompleteColumn(),
+                rich_progress.TextColumn("{task.fields[note]}"),
+                rich_progress.TimeElapsedColumn(),
+                rich_progress.TextColumn("{task.fields[left]} left"),
+            )
+
+    def __enter__(self):
+        self._start = self._last_line = time.monotonic()
+        if self._bar:
+            self._bar.start()
+            self._task = self._bar.add_task(
+                "", total=self._total, completed=self._done, note="", left="?"
+            )
+        return self
+
+    def __exit__(self, *_):
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, description, note=""):
+        """One more step done. `description`: what is being worked on; `note`: its latest figure."""
+        self._done += 1
+        left = self._time_left()
+        if self._bar:
+            self._bar.update(
+                self._task, completed=self._done, description=description, note=note, left=left
+            )
+            return
+        now = time.monotonic()
+        if now - self._last_line >= _LINE_INTERVAL or self._done == self._total:
+            self._last_line = now
+            share = 100 * self._done / self._total
+            self._stream.write(
+                f"{share:3.0f}% {self._done}/{self._total} {description} {note} {left} left\n"
+            )
+            self._stream.flush()
+
+    def _time_left(self):
+        elapsed = time.monotonic() - self._start
+        rate = elapsed / max(self._done - self._first, 1)
+        seconds = round(rate * (self._total - self._done))
+        return f"{seconds // 60}:{seconds % 60:02d}"

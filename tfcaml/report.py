@@ -1,0 +1,135 @@
+"""What an evaluation found: numbers with intervals, as JSON, CSV and a printed table."""
+
+import csv
+import io
+import math
+
+import numpy as np
+
+from tfcaml import statistics
+
+
+def summarize(results, main):
+    """All numbers of an evaluation.
+
+    Args:
+      results: dict method -> list over seeds of dict(seed, groups [Q], returns [U + 1, Q, E],
+        trial_episodes).
+      main: the method that is compared with the others.
+
+    Returns:
+      JSON-serialisable dict: per method the returns per seed, update and task, their summary per
+      update (mean, median, interquartile mean, each with its 95 % interval) and each task's mean
+      and interval over episodes; and the paired differences main - other, at the same update and
+      at equal episodes (the episodes spent on choosing are worth updates to the others).
+    """
+    table = {name: mean_returns(runs) for name, runs in results.items()}
+    return {
+        "methods": {
+            name: {
+                "returns": np.round(values, 4).tolist(),
+                "trial_episodes": results[name][0]["trial_episodes"],
+                "episodes_per_update": results[name][0]["episodes_per_update"],
+                "summary": [_summary(values[:, u]) for u in range(values.shape[1])],
+                "tasks": [task for run in results[name] for task in _tasks(run)],
+            }
+            for name, values in table.items()
+        },
+        "paired": {
+            f"{main} - {other}": _compare(table[main], values, results[main][0])
+            for other, values in table.items()
+            if other != main
+        },
+    }
+
+
+def mean_returns(runs):
+    """Mean over episodes: list over seeds of returns [U + 1, Q, E] -> [S, U + 1, Q]."""
+    return np.stack([run["returns"].mean(axis=-1) for run in runs])
+
+
+def to_csv(summary):
+    """One row per method, seed, task and update."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["method", "seed", "task", "group", "update", "mean", "lower", "upper"])
+    for method, values in summary["methods"].items():
+        for task in values["tasks"]:
+            for update, row in enumerate(task["returns"]):
+                key = [method, task["seed"], task["task"], task["group"], update]
+                writer.writerow([*key, row["value"], row["lower"], row["upper"]])
+    return file.getvalue()
+
+
+def to_text(summary):
+    """The tables people read: returns per update, then paired differences."""
+    methods = summary["methods"]
+    updates = range(len(next(iter(methods.values()))["summary"]))
+    lines = []
+    for statistic, title in (("mean", "Mean"), ("median", "Median"), ("iqm", "IQM")):
+        lines += [f"{title} return on held-out entities after k updates [95 % interval over seeds]"]
+        lines += [_row("", [f"k = {u}" for u in updates])]
+        for name, values in methods.items():
+            lines += [_row(name, [_interval(row[statistic]) for row in values["summary"]])]
+        lines += [""]
+    for name, rows in summary["paired"].items():
+        lines += [f"{name}, paired over seeds [95 % interval] (seeds won)"]
+        for kind, label in (("same_update", "same update"), ("equal_episodes", "equal episodes")):
+            cells = [
+                f"{_interval(row)} ({row['seeds_won']}/{row['num_seeds']})" if row else "-"
+                for row in rows[kind]
+            ]
+            lines += [_row("  " + label, cells, 26)]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _summary(values):
+    return {
+        "mean": _json(statistics.mean(values)),
+        "median": _json(statistics.median(values)),
+        "iqm": _json(statistics.interquartile_mean(values)),
+    }
+
+
+def _tasks(run):
+    for task, group in enumerate(run["groups"]):
+        rows = run["returns"][:, task]  # [U + 1, E]
+        # One episode is one observation here, so that the interval is that of this entity's mean.
+        intervals = [_json(statistics.mean(row[:, None])) for row in rows]
+        yield {"seed": run["seed"], "task": task, "group": int(group), "returns": intervals}
+
+
+def _compare(values, others, run):
+    updates = values.shape[1]
+    ahead = math.ceil(run["trial_episodes"] / run["episodes_per_update"])
+    pair = lambda u, v: _paired(statistics.paired(values[:, u], others[:, v]))
+    return {
+        "same_update": [pair(u, u) for u in range(updates)],
+        "equal_episodes": [
+            pair(u, u + ahead) if u + ahead < updates else None for u in range(updates)
+        ],
+    }
+
+
+def _paired(result):
+    return {
+        **_json(result.difference),
+        "seeds_won": result.seeds_won,
+        "num_seeds": result.num_seeds,
+    }
+
+
+def _json(interval):
+    number = lambda x: None if math.isnan(x) else round(x, 4)
+    return {name: number(value) for name, value in interval._asdict().items()}
+
+
+def _interval(row):
+    if row["lower"] is None:
+        return f"{row['value']:.0f}"
+    return f"{row['value']:.0f} [{row['lower']:.0f}, {row['upper']:.0f}]"
+
+
+def _row(name, cells, width=20):
+    return f"{name:16}" + "".join(f"{cell:>{width}}" for cell in cells)

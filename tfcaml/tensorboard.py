@@ -1,0 +1,61 @@
+"""What TensorBoard shows of a run, beyond plain scalars."""
+
+import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalar
+from tensorboard.plugins.hparams import api as hparams
+
+from tfcaml import figures
+
+_RETURN = "adaptation/return"
+
+
+def write_scalars(writer, values, step, prefix=""):
+    """Writes a dict of numbers."""
+    with writer.as_default():
+        for name, value in values.items():
+            tf.summary.scalar(prefix + name, value, step=step)
+
+
+def write_hparams(writer, config):
+    """A learner's settings, for the HParams page. config: a dataclass as dict."""
+    plain = {k: v for k, v in config.items() if isinstance(v, (bool, int, float, str))}
+    with writer.as_default():
+        hparams.hparams(plain)
+
+
+def write_figure(writer, name, figure, step):
+    """A matplotlib figure as an image."""
+    with writer.as_default():
+        tf.summary.image(name, figures.image(figure), step=step)
+
+
+def write_adaptation(writer, summary):
+    """Mean return after k updates at step k, with the bounds of its interval."""
+    with writer.as_default():
+        for update, row in enumerate(summary):
+            for bound, value in row["mean"].items():
+                if value is not None:
+                    tf.summary.scalar(f"{_RETURN}_{bound}", value, step=update)
+
+
+def write_layout(writer):
+    """The custom-scalars page: return after k updates as a band, training returns together."""
+    margin = layout_pb2.MarginChartContent.Series(
+        value=f"{_RETURN}_value", lower=f"{_RETURN}_lower", upper=f"{_RETURN}_upper"
+    )
+    adaptation = layout_pb2.Chart(
+        title="return after k updates", margin=layout_pb2.MarginChartContent(series=[margin])
+    )
+    training = layout_pb2.Chart(
+        title="return on training entities",
+        multiline=layout_pb2.MultilineChartContent(tag=["train/return_before|train/return_after"]),
+    )
+    layout = layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(title="adaptation to new entities", chart=[adaptation]),
+            layout_pb2.Category(title="training", chart=[training]),
+        ]
+    )
+    with writer.as_default():
+        tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString(), step=0)
