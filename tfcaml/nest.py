@@ -41,3 +41,22 @@ def leading(nest):
 def assign(variables, values):
     """Writes a nest of tensors into a nest of `tf.Variable`s of the same structure."""
     map(lambda variable, value: variable.assign(value), variables, values)
+
+
+def ravel(nest):
+    """A nest of tensors as one vector, and the function that undoes it.
+
+    Returns:
+      (vector [P], unravel: vector [P] -> nest).
+    """
+    leaves = tf.nest.flatten(nest)
+    shapes = [leaf.shape for leaf in leaves]
+    sizes = [shape.num_elements() for shape in shapes]
+
+    def unravel(vector):
+        parts = tf.split(vector, sizes)
+        return tf.nest.pack_sequence_as(
+            nest, [tf.reshape(part, shape) for part, shape in zip(parts, shapes)]
+        )
+
+    return tf.concat([tf.reshape(leaf, [-1]) for leaf in leaves], axis=0), unravel

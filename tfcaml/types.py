@@ -37,6 +37,20 @@ class Trajectory(NamedTuple):
     final_observation: tf.Tensor
 
 
+class Experience(NamedTuple):
+    """A trajectory and what is worked out from it once. Data without gradient.
+
+    trajectory:   `Trajectory`
+    advantage:    [N, E, T]  credit of each action, by the learner's rule
+    distribution: nest of [N, E * T, ...], the parameters of the action distributions that acted
+      (`()` where nothing needs them)
+    """
+
+    trajectory: Trajectory
+    advantage: tf.Tensor
+    distribution: Any = ()
+
+
 class Fast(NamedTuple):
     """What one adaptation step maps to itself: weights and the state of their optimiser.
 
@@ -51,14 +65,23 @@ class Fast(NamedTuple):
 class MetaBatch(NamedTuple):
     """All that one outer step needs.
 
-    support: tuple of K `Trajectory`s, one per inner step
-    query:   `Trajectory` sampled with the adapted parameters
-    fast:    `Fast` after the K inner steps, as numbers (no gradient)
+    support: tuple of K `Experience`s, one per inner step
+    query:   `Experience` of the adapted parameters
     """
 
     support: tuple
-    query: Trajectory
-    fast: Fast
+    query: Experience
+
+
+class Surrogate(NamedTuple):
+    """What an outer optimiser sees of a learner at some meta parameters.
+
+    loss:         [N]  of the adapted policies on the query
+    distribution: their `tfd.Distribution`s at the query's steps, batch [N, E * T], or None
+    """
+
+    loss: tf.Tensor
+    distribution: Any = None
 
 
 def episode_return(trajectory):

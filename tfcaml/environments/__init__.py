@@ -1,9 +1,21 @@
 """Families of environments."""
 
 from tfcaml.environments.base import Environment, Population
+from tfcaml.environments.navigation import Navigation, NavigationConfig
 from tfcaml.environments.particle import Particle, ParticleConfig
 
 # name in a config -> (family, its options)
-ENVIRONMENTS = {"particle": (Particle, ParticleConfig)}
+ENVIRONMENTS = {
+    "navigation": (Navigation, NavigationConfig),
+    "particle": (Particle, ParticleConfig),
+}
 
-__all__ = ["ENVIRONMENTS", "Environment", "Particle", "ParticleConfig", "Population"]
+__all__ = [
+    "ENVIRONMENTS",
+    "Environment",
+    "Navigation",
+    "NavigationConfig",
+    "Particle",
+    "ParticleConfig",
+    "Population",
+]

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds
 from tfcaml.errors import check, check_one_of, check_positive
-from tfcaml.types import Fast, episode_return
+from tfcaml.types import Experience, Fast, episode_return
 
 
 class Variables(tf.Module):
@@ -53,7 +53,8 @@ class LearnerConfig:
     inner_learning_rate: float = 0.01
     discount: float = 0.99
     return_type: str = "reward_to_go"  # or whole_return
-    baseline: str = "time_step_mean"  # none, batch_mean or time_step_mean
+    baseline: str = "time_step_mean"  # none, batch_mean, time_step_mean or linear_feature
+    gae_lambda: float = 1.0  # of generalised advantage estimation; 1: return minus baseline
     normalize_advantage: bool = True
 
     def __post_init__(self):
@@ -63,6 +64,10 @@ class LearnerConfig:
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         check_positive(inner_learning_rate=self.inner_learning_rate)
         check(0 < self.discount <= 1, "discount", self.discount, "in (0, 1]")
+        check(0 <= self.gae_lambda <= 1, "gae_lambda", self.gae_lambda, "in [0, 1]")
+        if self.gae_lambda < 1:
+            rule = "reward_to_go when gae_lambda < 1"
+            check(self.return_type == "reward_to_go", "return_type", self.return_type, rule)
         check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
         check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
         check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
@@ -116,10 +121,15 @@ class MetaLearner(tf.Module):
         """
         return self.start(meta, nest.leading(task)), {}
 
+    def experience(self, params, trajectory):
+        """`Experience`: what `adapt` learns from a trajectory that `params` [N, ...] made."""
+        return Experience(trajectory, self.advantage(trajectory))
+
     def adapt(self, meta, fast, support):
-        """One adaptation step from `fast` on the trajectories `support`: `Fast`."""
-        advantage = self.advantage(support)
-        loss = lambda params: losses.policy_gradient(self.policy, params, support, advantage)
+        """One adaptation step from `fast` on the `Experience` `support`: `Fast`."""
+        loss = lambda params: losses.policy_gradient(
+            self.policy, params, support.trajectory, support.advantage
+        )
         return inner.step(loss, self.inner_optimizer, fast)[0]
 
     def collect(self, meta, task, seed):
@@ -166,6 +176,7 @@ class MetaLearner(tf.Module):
             config.return_type,
             config.baseline,
             config.normalize_advantage,
+            config.gae_lambda,
         )
 
     def adapt_online(self, meta, fast, task, num_updates, seed):
@@ -182,6 +193,7 @@ class MetaLearner(tf.Module):
                 fast.params, task, self.config.episodes_per_update, seeds.fold(seed, update)
             )
             history = history.write(update, tf.reduce_mean(episode_return(support), axis=1))
+            support = self.experience(fast.params, support)
             return update + 1, self.adapt(meta, fast, support), history
 
         _, fast, history = tf.while_loop(
@@ -201,4 +213,5 @@ class MetaLearner(tf.Module):
         support = self.sample(
             fast.params, task, self.config.episodes_per_update, seeds.fold(seed, 1)
         )
+        support = self.experience(fast.params, support)
         return episode_return(test), self.adapt(self.meta.read(), fast, support), test

@@ -1,5 +1,33 @@
 """Losses: (policy, params, trajectory, ...) -> [N], one number per task."""
 
-from tfcaml.losses.policy_gradient import policy_gradient
+from tfcaml.losses.estimators import (
+    ESTIMATORS,
+    dice,
+    likelihood_ratio,
+    loaded_dice,
+    log_likelihood,
+)
+from tfcaml.losses.policy_gradient import action_log_prob, mean_over_steps, policy_gradient
+from tfcaml.losses.surrogate import (
+    action_distribution,
+    clipped_surrogate,
+    mean_kl,
+    probability_ratio,
+    surrogate,
+)
 
-__all__ = ["policy_gradient"]
+__all__ = [
+    "ESTIMATORS",
+    "action_distribution",
+    "action_log_prob",
+    "clipped_surrogate",
+    "dice",
+    "likelihood_ratio",
+    "loaded_dice",
+    "log_likelihood",
+    "mean_kl",
+    "mean_over_steps",
+    "policy_gradient",
+    "probability_ratio",
+    "surrogate",
+]

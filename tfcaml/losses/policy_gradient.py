@@ -19,14 +19,22 @@ def policy_gradient(policy, params, trajectory, advantage):
       [N].
     """
     log_prob = action_log_prob(policy, params, trajectory)
-    weighted = log_prob * advantage * trajectory.mask
-    steps = tf.reduce_sum(trajectory.mask, axis=[1, 2])
-    return -tf.reduce_sum(weighted, axis=[1, 2]) / tf.maximum(steps, 1)
+    return -mean_over_steps(log_prob * advantage, trajectory.mask)
 
 
 def action_log_prob(policy, params, trajectory):
     """log pi(a | s) of the trajectory's actions under `params`, [N, E, T]."""
-    flat = lambda x: tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
-    distribution = policy(params, flat(trajectory.observation))
-    log_prob = distribution.log_prob(flat(trajectory.action))
+    distribution = policy(params, flat_steps(trajectory.observation))
+    log_prob = distribution.log_prob(flat_steps(trajectory.action))
     return tf.reshape(log_prob, trajectory.reward.shape)
+
+
+def flat_steps(x):
+    """[N, E, T, ...] -> [N, E * T, ...]."""
+    return tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
+
+
+def mean_over_steps(value, mask):
+    """Mean over a task's living steps: value, mask [N, E, T] -> [N]."""
+    steps = tf.reduce_sum(mask, axis=[1, 2])
+    return tf.reduce_sum(value * mask, axis=[1, 2]) / tf.maximum(steps, 1)

@@ -1,0 +1,206 @@
+"""What learners that differentiate through adaptation share.
+
+One iteration: K times sample and adapt, then sample the query, all as numbers; then outer steps on
+an objective that adapts anew from the stored support, so that a tape never holds a rollout.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import baselines, inner, losses, nest, outer, seeds
+from tfcaml.errors import check, check_one_of, check_positive
+from tfcaml.learners.base import LearnerConfig, MetaLearner, Variables
+from tfcaml.policies import distributions
+from tfcaml.types import Experience, Fast, MetaBatch, Surrogate, episode_return
+
+OUTER_OPTIMIZERS = ("adam", "ppo", "trpo")
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientConfig(LearnerConfig):
+    """Settings of the family; defaults: 2D navigation as in C. Finn et al., ICML 2017.
+
+    Sources: "paper" is its text, "code" its published code where the text is silent.
+    """
+
+    num_iterations: int = 100  # outer iterations (code, 2D navigation: 100)
+    meta_batch_size: int = 20  # tasks per iteration (paper, 2D navigation: 20)
+    inner_updates: int = 1  # K, inner steps (paper: 1)
+    episodes_per_update: int = 20  # episodes per task, before and after each inner step (paper: 20)
+    inner_optimizer: str = "sgd"  # the only one that is differentiated through
+    inner_learning_rate: float = 0.1  # alpha (paper: 0.1; code, 2D navigation: 0.5)
+    later_step_scale: float = 0.5  # of alpha in steps beyond the K trained (code, meta-test: 0.5)
+    inner_estimator: str = "log_likelihood"  # a name in `losses.ESTIMATORS` (paper: log_likelihood)
+    first_order: bool = False  # treat inner gradients as constants (FOMAML)
+    baseline: str = "linear_feature"  # paper: linear features, fitted per task and phase
+    outer_optimizer: str = "trpo"  # trpo (paper), ppo (clipped, several Adam steps) or adam
+    outer_learning_rate: float = 1e-3  # of ppo and adam (ProMP: 1e-3)
+    outer_steps: int = 5  # Adam steps per iteration of ppo (ProMP: 5)
+    clip_ratio: float = 0.3  # epsilon of ppo's clipped ratio (ProMP: 0.3)
+    max_kl: float = 0.01  # delta of trpo, nats (code: 0.01)
+    damping: float = 1e-5  # of trpo's Hessian (code: 1e-5)
+    cg_iterations: int = 10  # of trpo's conjugate gradient (code: 10)
+    backtrack_ratio: float = 0.8  # of trpo's line search (code: 0.8)
+    max_backtracks: int = 15  # step lengths trpo tries (code: 15)
+    hessian_products: str = "gauss_newton"  # or hessian: same numbers, twice the time
+    fisher_subsample: int = 0  # tasks in trpo's products; 0: all
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.inner_optimizer == "sgd", "inner_optimizer", self.inner_optimizer, "sgd")
+        check_one_of("inner_estimator", self.inner_estimator, tuple(losses.ESTIMATORS))
+        check_one_of("outer_optimizer", self.outer_optimizer, OUTER_OPTIMIZERS)
+        check_one_of("hessian_products", self.hessian_products, tuple(outer.PRODUCTS))
+        check_positive(
+            later_step_scale=self.later_step_scale,
+            outer_learning_rate=self.outer_learning_rate,
+            outer_steps=self.outer_steps,
+            clip_ratio=self.clip_ratio,
+            max_kl=self.max_kl,
+            cg_iterations=self.cg_iterations,
+            max_backtracks=self.max_backtracks,
+        )
+        check(self.damping >= 0, "damping", self.damping, ">= 0")
+        check(0 < self.backtrack_ratio < 1, "backtrack_ratio", self.backtrack_ratio, "in (0, 1)")
+        allowed = f"0 (all tasks) to meta_batch_size = {self.meta_batch_size}"
+        fits = 0 <= self.fisher_subsample <= self.meta_batch_size
+        check(fits, "fisher_subsample", self.fisher_subsample, allowed)
+
+    def outer(self):
+        """The `OuterOptimizer` these settings name."""
+        if self.outer_optimizer == "adam":
+            return outer.adam(self.outer_learning_rate)
+        if self.outer_optimizer == "ppo":
+            return outer.adam(self.outer_learning_rate, self.outer_steps)
+        return outer.trpo(
+            self.max_kl,
+            self.damping,
+            self.cg_iterations,
+            self.backtrack_ratio,
+            self.max_backtracks,
+            self.hessian_products,
+            self.fisher_subsample or None,
+        )
+
+
+class GradientLearner(MetaLearner):
+    """Base of the family. Subclasses define init, start, adapt and objective.
+
+    `Fast.slots` counts the steps taken, [N].
+    """
+
+    Config = GradientConfig
+
+    def __init__(self, environment, policy, config=None, seed=0, jit_compile=False):
+        super().__init__(environment, policy, config, seed=seed, jit_compile=jit_compile)
+        self.outer = self.config.outer()
+        self.outer_slots = Variables(self.outer.init(self.meta.read()), name="outer_slots")
+
+    # What a learner of the family defines, besides `init`, `start` and `adapt`.
+
+    def objective(self, meta, batch):
+        """`Surrogate` at `meta` on a `MetaBatch`; differentiable in `meta` to any order."""
+        raise NotImplementedError
+
+    # The iteration.
+
+    def collect(self, meta, task, seed):
+        """K times (sample, adapt), then the query: `MetaBatch`."""
+        episodes = self.config.episodes_per_update
+        fast, support = self.start(meta, nest.leading(task)), []
+        for k in range(self.config.inner_updates):
+            trajectory = self.sample(fast.params, task, episodes, seeds.fold(seed, k))
+            support.append(self.experience(fast.params, trajectory))
+            fast = self.adapt(meta, fast, support[-1])
+        seed = seeds.fold(seed, self.config.inner_updates)
+        trajectory = self.sample(fast.params, task, episodes, seed)
+        return MetaBatch(tuple(support), self.query_experience(fast.params, trajectory))
+
+    def update(self, batch):
+        """One outer iteration on a `MetaBatch`."""
+        meta, slots, metrics = self.outer.step(
+            self.objective, self.meta.read(), self.outer_slots.read(), batch
+        )
+        self.meta.write(meta)
+        self.outer_slots.write(slots)
+        phases = [*batch.support, batch.query]
+        returns = [tf.reduce_mean(episode_return(phase.trajectory)) for phase in phases]
+        metrics["return_before"] = returns[0]
+        metrics["return_after"] = returns[-1]
+        for k in range(1, len(returns) - 1):
+            metrics[f"return_{k}"] = returns[k]
+        return metrics
+
+    def reset(self, seed):
+        super().reset(seed)
+        self.outer_slots.write(self.outer.init(self.meta.read()))
+
+    # What the methods above are made of.
+
+    def experience(self, params, trajectory):
+        """`Experience` for an inner step."""
+        if self.config.inner_estimator != "dice":
+            return self.query_experience(params, trajectory)
+        config = self.config
+        credit = baselines.reward_credit(trajectory, config.discount, config.normalize_advantage)
+        return Experience(trajectory, credit, self._acted(params, trajectory))
+
+    def query_experience(self, params, trajectory):
+        """`Experience` for the outer loss."""
+        return Experience(trajectory, self.advantage(trajectory), self._acted(params, trajectory))
+
+    def inner_loss(self, params, support):
+        """The loss [N] an inner step descends: params [N, ...], `Experience`."""
+        estimator = losses.ESTIMATORS[self.config.inner_estimator]
+        return estimator(self.policy, params, support.trajectory, support.advantage)
+
+    def inner_gradient(self, params, support):
+        """Per-task gradients of `inner_loss`, nest like params [N, ...]."""
+        _, gradients = inner.gradient(lambda params: self.inner_loss(params, support), params)
+        if self.config.first_order:
+            # Cuts the path through the inner gradient: d fast' / d fast is the identity.
+            gradients = nest.stop_gradient(gradients)
+        return gradients
+
+    def readapt(self, meta, support):
+        """`Fast` after adapting from `meta` on each of the K stored `Experience`s."""
+        fast = self.start(meta, support[0].advantage.shape[0])
+        for experience in support:
+            fast = self.adapt(meta, fast, experience)
+        return fast
+
+    def descend(self, fast, gradients, rates):
+        """One gradient step: fast - rates gradients, with shorter steps beyond the K trained.
+
+        Args:
+          fast: `Fast`.
+          gradients: nest of [N, ...].
+          rates: nest like it, each broadcastable.
+        """
+        trained = fast.slots < self.config.inner_updates
+        scale = tf.where(trained, 1.0, self.config.later_step_scale)  # [N]
+
+        def move(p, g, rate):
+            column = tf.reshape(tf.cast(scale, p.dtype), [-1] + [1] * (p.shape.rank - 1))
+            return p - column * rate * g
+
+        return Fast(nest.map(move, fast.params, gradients, rates), fast.slots + 1)
+
+    def surrogate(self, params, query):
+        """`Surrogate` of adapted params [N, ...] on the query, an `Experience`."""
+        trajectory = query.trajectory
+        distribution = losses.action_distribution(self.policy, params, trajectory)
+        ratio = losses.probability_ratio(distribution, trajectory)
+        if self.config.outer_optimizer == "ppo":
+            loss = losses.clipped_surrogate(
+                ratio, query.advantage, trajectory.mask, self.config.clip_ratio
+            )
+        else:
+            loss = losses.surrogate(ratio, query.advantage, trajectory.mask)
+        return Surrogate(loss, distribution)
+
+    def _acted(self, params, trajectory):
+        """Parameters of the distributions that acted, as numbers."""
+        distribution = losses.action_distribution(self.policy, params, trajectory)
+        return nest.stop_gradient(distributions.tensors(distribution))  # data, like the actions

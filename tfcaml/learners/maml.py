@@ -1,0 +1,63 @@
+"""MAML: an initialisation from which a few gradient steps suffice.
+
+C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning for fast adaptation of deep networks",
+ICML 2017, Algorithm 3. The inner step, equation 1 with the policy gradient of equation 4:
+
+    theta_i' = theta - alpha grad_theta L_i(theta)                 L_i = -mean log pi_theta A
+
+and the outer one lowers sum_i L_i(theta_i') over theta, by TRPO, through the inner step: exact
+second order. `first_order=True` is FOMAML (section 5.2): d theta_i' / d theta = I.
+
+Differences from the paper:
+  - Any number of inner steps, each task with its own parameters throughout (in the released code
+    all tasks share the last task's parameters from the second step on).
+  - TRPO's products are exact Gauss-Newton products where the released code takes finite
+    differences.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
+from tfcaml.types import Fast
+
+
+@dataclasses.dataclass(frozen=True)
+class MAMLConfig(GradientConfig):
+    """Settings of MAML."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FOMAMLConfig(GradientConfig):
+    """Settings of first-order MAML."""
+
+    first_order: bool = True
+
+
+class MAML(GradientLearner):
+    """meta = {"params": theta}."""
+
+    Config = MAMLConfig
+
+    def init(self, seed):
+        return {"params": self.policy.init(seed)}
+
+    def start(self, meta, num_tasks):
+        return Fast(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
+
+    def adapt(self, meta, fast, support):
+        gradients = self.inner_gradient(fast.params, support)
+        alpha = self.config.inner_learning_rate
+        return self.descend(fast, gradients, nest.map(lambda _: alpha, gradients))
+
+    def objective(self, meta, batch):
+        fast = self.readapt(meta, batch.support)
+        return self.surrogate(fast.params, batch.query)
+
+
+class FOMAML(MAML):
+    """MAML without the derivative of the inner gradient."""
+
+    Config = FOMAMLConfig
