@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
@@ -14,18 +15,31 @@ class Population(NamedTuple):
     query:   tasks, leading [Q]; none of them is in `support`
     support_group: [S] integers, the latent group of each entity (for reports, never for learning)
     query_group:   [Q]
+    draw: for families that never run out of entities, (num_tasks, seed [2]) -> new tasks to learn
+      from; `support` then holds examples of them
     """
 
     support: Any
     query: Any
     support_group: Any
     query_group: Any
+    draw: Any = None
 
     def sample(self, num_tasks, seed):
-        """`num_tasks` support entities drawn with replacement. seed: [2]."""
+        """`num_tasks` support entities, drawn with replacement or made anew. seed: [2]."""
+        if self.draw is not None:
+            return self.draw(num_tasks, seed)
         size = nest.leading(self.support)
         index = tf.random.stateless_uniform([num_tasks], seed, 0, size, tf.int32)
         return nest.take(self.support, index)
+
+    def groups_of(self, task):
+        """The latent group of each support entity in `task` [N], as [N] integers; for pictures."""
+        rows = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(task)]
+        known = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(self.support)]
+        rows, known = np.concatenate(rows, axis=1), np.concatenate(known, axis=1)
+        same = (rows[:, None] == known[None]).all(axis=-1)
+        return np.asarray(self.support_group)[same.argmax(axis=1)]
 
 
 class Environment:
@@ -45,12 +59,20 @@ class Environment:
     horizon = None
     noise_size = 0
 
-    def population(self, seed, num_query=None):
-        """The `Population` of a study with this seed (Python int).
+    def population(self, seed, num_query=3):
+        """The `Population` of a study with this seed (Python int) and `num_query` held-out tasks.
 
-        `num_query`: held-out entities, as many as the family's options say unless given.
+        Raises:
+          ConfigError: the sets can't be made disjoint, or `num_query` < 1.
         """
         raise NotImplementedError
+
+    def planar_goal(self, task):
+        """Where episodes should end, [N, 2], if observations are positions in a plane; else None.
+
+        For pictures only.
+        """
+        return None
 
     def reset(self, task, seed):
         """Starts episodes.
