@@ -1,12 +1,27 @@
 """Programs: `python -m launchers.NAME --help`."""
 
+import contextlib
 import os
+import sys
 
 # A newcomer's first screen belongs to the program, not to the libraries' notices.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-try:
-    from gym_notices import notices
 
-    notices.notices.clear()
-except ImportError:
-    pass
+
+@contextlib.contextmanager
+def _silent_stderr():
+    """Drops what native libraries write to stderr while they load; exceptions pass as ever."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+with _silent_stderr():
+    import tfcaml  # noqa: F401

@@ -3,9 +3,11 @@
 import difflib
 import os
 import re
+import runpy
 import sys
 
-from absl import app, flags
+import tensorflow as tf
+from absl import app, flags, logging
 
 from tfcaml.errors import ConfigError
 
@@ -14,6 +16,8 @@ BAD_INPUT = 2  # exit code
 
 def run(main):
     """Runs `main(argv)` as a program; its result is the exit code."""
+    logging.set_verbosity(logging.WARNING)
+    tf.get_logger().setLevel("ERROR")
     app.run(lambda argv: _main(main, argv), flags_parser=_parse)
 
 
@@ -35,6 +39,9 @@ def _main(main, argv):
 
 
 def _parse(argv):
+    path = _config_path(argv)
+    if path is not None and not os.path.isfile(path):
+        _fail(f"expected --config to be a file of configs/; received --config={path!r}")
     try:
         return flags.FLAGS(argv)
     except (KeyError, AttributeError) as error:
@@ -45,10 +52,13 @@ def _parse(argv):
 
 def _unknown_field(message, argv):
     """A line that names the field of an override no config has, and those it could mean."""
-    config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
+    path = _config_path(argv)
+    if path is None:
+        return message
+    config = runpy.run_path(path)["get_config"]()
     for argument in argv:
-        match = re.match(r"--config\.([\w.]+)", argument)
-        if not match or config is None:
+        match = re.match(r"--?config\.([\w.]+)", argument)
+        if not match:
             continue
         section, known = config, ""
         for name in match[1].split("."):
@@ -62,6 +72,11 @@ def _unknown_field(message, argv):
                 )
             section, known = section[name], f"{known}.{name}"
     return message
+
+
+def _config_path(argv):
+    matches = [re.match(r"--?config=(.+)", argument) for argument in argv]
+    return next((match[1] for match in matches if match), None)
 
 
 def _fail(message):

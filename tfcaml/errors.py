@@ -6,7 +6,7 @@ class ConfigError(ValueError):
 
 
 def check(condition, name, value, allowed):
-    """Raises `ConfigError` "expected NAME to be ALLOWED; received NAME=VALUE" unless `condition`."""
+    """Raises `ConfigError` "expected NAME to be ALLOWED; received NAME=VALUE" or does nothing."""
     if not condition:
         raise ConfigError(f"expected {name} to be {allowed}; received {name}={value!r}")
 

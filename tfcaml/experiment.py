@@ -16,7 +16,7 @@ from tfcaml import evaluation, figures, report, run_directory, tensorboard, trai
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.learners import LEARNERS
-from tfcaml.policies import mlp_policy
+from tfcaml.policies import ACTIVATIONS, mlp_policy
 from tfcaml.progress import Progress
 
 
@@ -57,6 +57,7 @@ class ExperimentConfig:
             ("evaluation.episodes", measured["episodes"], 1),
         ):
             check(value >= least, field, value, f">= {least}")
+        check_one_of("policy.activation", config["policy"]["activation"], ACTIVATIONS)
         layers = config["policy"]["fc_layer_params"]
         check(
             len(layers) > 0 and all(isinstance(n, int) and n > 0 for n in layers),
@@ -64,12 +65,15 @@ class ExperimentConfig:
             layers,
             "one or more positive integers",
         )
+        seeds = tuple(range(seed, seed + config["num_seeds"]))
+        for each in seeds:  # entities that can't be made are found before any work
+            ENVIRONMENTS[name][0](options).population(each, measured["num_tasks"])
         return cls(
             environment=options,
             environment_name=name,
             policy=dict(config["policy"]),
             learners={method: (LEARNERS[name], c) for method, (name, c) in learners.items()},
-            seeds=tuple(range(seed, seed + config["num_seeds"])),
+            seeds=seeds,
             num_tasks=measured["num_tasks"],
             num_updates=measured["num_updates"],
             episodes=measured["episodes"],
@@ -106,8 +110,6 @@ class Experiment:
         """Trains every method with every seed to the end. Returns whether it got there."""
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
         lengths = [self.config.learners[method][1].num_iterations for method, _ in jobs]
-        for method, seed in jobs:
-            self.population(seed)  # entities that can't be made are found before any work
         done = sum(self._saved_iteration(*job) for job in jobs)
         with Progress(sum(lengths), done, stream) as progress:
             for method, seed in jobs:

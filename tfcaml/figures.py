@@ -1,4 +1,4 @@
-"""The pictures, as matplotlib figures; `save` and `image` turn them into PNG and TensorBoard images.
+"""The pictures, as matplotlib figures, and how they become PNG and TensorBoard images.
 
 Nothing here knows where figures go.
 """
@@ -13,6 +13,7 @@ from tfcaml import divergence, statistics
 
 # Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_RETURN_TICKS = (-10, -20, -50, -100, -200, -500, -1000, -2000, -5000)
 _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -46,14 +47,15 @@ def adaptation_curves(returns, title="Adapting to entities never seen in trainin
     axes.set_xlabel("updates on the new entity")
     axes.set_ylabel("return (mean over seeds, 95 % interval)")
     axes.set_yscale("symlog", linthresh=10)
-    ticks = [t for t in (0, -10, -20, -50, -100, -200, -500, -1000, -2000, -5000)]
-    low = min(values.mean(axis=(0, 2)).min() for values in returns.values())
-    axes.set_yticks([t for t in ticks if t >= 3 * low])
+    means = [values.mean(axis=(0, 2)) for values in returns.values()]
+    low, high = 2 * np.min(means), 0.6 * np.max(means)
+    axes.set_ylim(low, high)
+    axes.set_yticks([t for t in _RETURN_TICKS if low <= t <= high])
     axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%d"))
     axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     axes.set_xticks(updates)
     axes.set_title(title)
-    axes.legend(loc="lower right", ncols=2)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -34,7 +34,7 @@ class RunDirectory:
     def __init__(self, root, config):
         self.root = pathlib.Path(root)
         config = json.loads(json.dumps(config))
-        _check_writable(self.root)
+        check_writable(self.root)
         path = self.root / "config.json"
         if path.exists():
             _check_same(self.root, read_config(self.root), config)
@@ -96,7 +96,12 @@ def first_difference(old, new, name=""):
     return None if old == new else (name, old, new)
 
 
-def _check_writable(root):
+def check_writable(root, name="root_dir"):
+    """Raises `ConfigError` unless `root`, or the folder it would be made in, can be written.
+
+    `name`: the flag that gave it.
+    """
+    root = pathlib.Path(root)
     existing = root
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
@@ -111,7 +116,7 @@ def _check_writable(root):
         except OSError as error:
             problem = error.strerror
     raise ConfigError(
-        f"expected root_dir to be writable; received root_dir={str(root)!r}: {problem}"
+        f"expected {name} to be writable; received {name}={str(root)!r}: {problem}"
     )
 
 

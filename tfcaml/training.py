@@ -23,6 +23,12 @@ def train_iteration(learner, population, seed):
     return learner.train(task, seeds.fold(key, 1))
 
 
+def train_all(learner, task, seed):
+    """The learner's next iteration on `task` itself (independent policies, one per row)."""
+    key = seeds.fold(seeds.from_int(seed), _TRAINING, int(learner.iteration))
+    return learner.train(task, seeds.fold(key, 1))
+
+
 def train(learner, population, *, seed=0):
     """Trains until `learner.config.num_iterations`; returns the metrics of each iteration."""
     history = []

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest, seeds
-from tfcaml.divergence.density import KernelDensity
+from tfcaml.divergence.density import KernelDensity, kernel_covariance
 from tfcaml.divergence.jensen_shannon import FORMS, hellinger_matrix, jensen_shannon_matrix
 from tfcaml.errors import ConfigError, check, check_one_of
 
@@ -145,26 +145,32 @@ def occupancies(
     """
     key = seeds.fold(seed, 0xD1)
     points, mask = visited_states(trajectories, time_indexed, max_points, seeds.fold(key, 0))
-    states = _sample_mixture(points, mask, bandwidth, num_states, seeds.fold(key, 1))
+    covariance = kernel_covariance(points, bandwidth, mask)
+    states = _sample_mixture(points, mask, covariance, num_states, seeds.fold(key, 1))
     observations = _observations(states, trajectories, time_indexed)
     log_q = _in_chunks(
         lambda rows: KernelDensity(
-            tf.gather(points, rows), _rows(bandwidth, points, mask, rows), tf.gather(mask, rows)
+            tf.gather(points, rows), tf.gather(covariance, rows), tf.gather(mask, rows)
         ).log_prob_at(states[None]),
         points.shape[0],
         num_states * points.shape[1],
     )
     log_pi, log_action_mixture = _action_log_probs(policy, params, observations, seeds.fold(key, 2))
-    log_mixture = _log_mean_exp(log_q)[:, None] + log_action_mixture
+    log_state_mixture = _log_mean_exp(log_q)[:, None]
+    log_mixture = log_state_mixture + log_action_mixture
     log_weight = {"inverse_density": -1.0, "uniform": 0.0, "density": 1.0}[weight] * log_mixture
     if policy.num_actions is None:
         # The sampled action already stands for an integral over actions: divide by its density.
         log_weight = log_weight - (0.0 if weight == "inverse_density" else log_action_mixture)
     log_weight = log_weight - tf.math.log(tf.cast(num_states, log_q.dtype))
+    # The controls are occupancies too: of policies that differ in one of the two factors only.
+    log_any_action = (
+        -tf.math.log(float(policy.num_actions)) if policy.num_actions else log_action_mixture
+    )
     log_rho = {
         "state_action": log_q[..., None] + log_pi,
-        "state": log_q[..., None] + tf.zeros_like(log_pi),
-        "action": log_pi,
+        "state": log_q[..., None] + tf.broadcast_to(log_any_action, log_pi.shape),
+        "action": log_state_mixture + log_pi,
     }[occupancy]
     return Occupancy(log_rho, tf.broadcast_to(log_weight, log_rho.shape[1:]))
 
@@ -193,15 +199,14 @@ def visited_states(trajectories, time_indexed, max_points, seed):
     return states, mask
 
 
-def _sample_mixture(points, mask, bandwidth, num_states, seed):
-    """[M, d] states from the mixture of all densities: a policy, one of its states, kernel noise."""
+def _sample_mixture(points, mask, covariance, num_states, seed):
+    """[M, d] states from the mixture of all densities: policy, one of its states, kernel noise."""
     size, _, dimension = points.shape
     which = tf.random.stateless_uniform([num_states], seeds.fold(seed, 0), 0, size, tf.int32)
     index = tf.random.stateless_categorical(
         tf.gather(tf.math.log(mask), which), 1, seeds.fold(seed, 1)
     )
     chosen = tf.gather(tf.gather(points, which), index, batch_dims=1)[:, 0]
-    covariance = KernelDensity(points, bandwidth, mask).covariance
     scale = tf.linalg.cholesky(tf.gather(covariance, which))
     noise = tf.random.stateless_normal([num_states, dimension], seeds.fold(seed, 2))
     return chosen + tf.linalg.matvec(scale, tf.cast(noise, chosen.dtype))
@@ -258,15 +263,8 @@ def pairwise(places, form):
     return jensen_shannon_matrix(weighted)
 
 
-def _rows(bandwidth, points, mask, rows):
-    """The bandwidth of some of the policies: rules look at all policies, so they are solved here."""
-    if isinstance(bandwidth, str):
-        return tf.gather(KernelDensity(points, bandwidth, mask).covariance, rows)
-    return bandwidth
-
-
 def _in_chunks(function, size, elements_per_row):
-    """`function(rows)` over all rows in chunks, joined: keeps the memory of 1,000 policies small."""
+    """`function(rows)` over all rows, in chunks that keep the memory of 1,000 policies small."""
     chunk = max(1, min(size, _CHUNK_ELEMENTS // elements_per_row))
     parts = [function(tf.range(i, min(i + chunk, size))) for i in range(0, size, chunk)]
     return tf.concat(parts, axis=0)

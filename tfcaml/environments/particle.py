@@ -36,7 +36,6 @@ class ParticleConfig:
     group_rule: str = "pairs"  # how groups' permutations are drawn: pairs, random or cycles
     num_groups: int = 6  # latent groups (paper: 6)
     variants_per_group: int = 4  # support entities of each group (paper: 4)
-    num_query: int = 3  # held-out entities (paper: 3)
     query_split: str = "variants"  # held-out entities: fresh variants, or unseen groups
     num_held_out_groups: int = 3  # groups without support entities when query_split is "groups"
 
@@ -44,7 +43,6 @@ class ParticleConfig:
         check_positive(step_size=self.step_size, arena_bound=self.arena_bound, horizon=self.horizon)
         for name in ("variance", "step_noise", "termination_radius"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
-        check(self.num_query >= 1, "num_query", self.num_query, ">= 1 (the query set is empty)")
         check(self.variants_per_group >= 1, "variants_per_group", self.variants_per_group, ">= 1")
         check_one_of("group_rule", self.group_rule, _GROUP_RULES)
         check_one_of("query_split", self.query_split, _QUERY_SPLITS)
@@ -67,7 +65,7 @@ class Particle(Environment):
         self.observation_spec = tf.TensorSpec([2], tf.float32, "observation")
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
-    def population(self, seed, num_query=None):
+    def population(self, seed, num_query=3):
         """Support and query entities of a study; those of one group share a permutation.
 
         With `query_split="variants"` query entities are fresh variants of known groups, each group
@@ -78,7 +76,6 @@ class Particle(Environment):
           ConfigError: an empty query set, or entities that are in both sets (variance 0).
         """
         config = self.config
-        num_query = config.num_query if num_query is None else num_query
         check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
         rng = np.random.default_rng([seed, 0xE17])
         permutations = _permutations(config, rng)
@@ -107,6 +104,9 @@ class Particle(Environment):
             support_group,
             query_group,
         )
+
+    def planar_goal(self, task):
+        return np.broadcast_to(GOAL, [task["displacement"].shape[0], 2])
 
     def reset(self, task, seed):
         position = tf.zeros([*seed.shape[:2], 2])

@@ -12,7 +12,8 @@ Differences from the paper (`paper_config` has the literal choices):
   - A new training entity goes on from the medoid that does best in one trial episode on it
     (`assignment="best_trial"`), not from a random one.
   - At test time trials are shared out by successive halving, not uniformly, and the arm of the best
-    mean is taken, not that of the best single episode.
+    mean is taken, not that of the best single episode; the initial weights are one more arm, for
+    entities that are like no medoid.
   - Kernel bandwidth 0.5 and weight 1/q in the divergence (see `policy_divergence`).
   - Because medoids do not change between two clusterings, `meta_batch_size` sampled entities are
     trained side by side; that is the same algorithm.
@@ -46,7 +47,7 @@ class CAMLConfig(LearnerConfig):
     assignment: str = "best_trial"  # medoid for a training entity; "random" is the paper's
     choice: str = "successive_halving"  # medoid for a new entity, see `tfcaml.bandit`
     trial_episodes: int = 10  # episodes spent on that choice (paper: K = 10)
-    fresh_arm: bool = False  # also try the initial weights on a new entity
+    fresh_arm: bool = True  # also try the initial weights on a new entity
     keep_optimizer_state: bool = True  # it travels with a policy in training; fresh at test time
     saved_episodes: int = 1  # episodes that represent a saved policy (paper: 1)
     bandwidth: str = "0.5"  # of the density: a number in units of observations, or a rule's name
@@ -102,13 +103,13 @@ class CAMLConfig(LearnerConfig):
 
 def paper_config(**changes):
     """The literal choices of the paper's Algorithm 2, but for the five updates per entity."""
-    paper = dict(
-        assignment="random",
-        choice="uniform_best_episode",
-        bandwidth="scott",
-        weight="density",
-        fresh_arm=False,
-    )
+    paper = {
+        "assignment": "random",
+        "choice": "uniform_best_episode",
+        "bandwidth": "scott",
+        "weight": "density",
+        "fresh_arm": False,
+    }
     return CAMLConfig(**{**paper, **changes})
 
 
@@ -222,7 +223,7 @@ class CAML(MetaLearner):
         return super().episodes_per_iteration + self.config.meta_batch_size * extra
 
     def _assign(self, meta, task, seed):
-        """`Fast` of a medoid for each training task (of the initial weights before there is one)."""
+        """`Fast` of a medoid for each training task; the initial weights before there is one."""
         medoids, num_tasks = meta["medoids"]["fast"], nest.leading(task)
         if self.config.assignment == "random":
             arm = tf.random.stateless_uniform(

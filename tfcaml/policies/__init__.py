@@ -1,5 +1,5 @@
 """Policies: pure functions of their parameters."""
 
-from tfcaml.policies.network_policy import NetworkPolicy, mlp_policy
+from tfcaml.policies.network_policy import ACTIVATIONS, NetworkPolicy, mlp_policy
 
-__all__ = ["NetworkPolicy", "mlp_policy"]
+__all__ = ["ACTIVATIONS", "NetworkPolicy", "mlp_policy"]

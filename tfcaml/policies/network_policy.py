@@ -13,10 +13,10 @@ from tf_agents.networks import (
 from tf_agents.specs import tensor_spec
 
 from tfcaml import seeds
-from tfcaml.errors import check_one_of
+from tfcaml.errors import check, check_one_of
 from tfcaml.functional import Functional
 
-_ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
+ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
 
 
 class NetworkPolicy:
@@ -25,7 +25,7 @@ class NetworkPolicy:
     Args:
       network: network that maps observations to a distribution, such as
         `ActorDistributionNetwork`.
-      action_spec: `BoundedTensorSpec` of one action: an integer scalar or a float vector.
+      action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or a float vector.
 
     Attributes:
       num_actions: how many actions there are, or None when actions are continuous.
@@ -35,9 +35,7 @@ class NetworkPolicy:
         self.network = network
         self.action_spec = action_spec
         self.functional = Functional(network)
-        self.num_actions = None
-        if tensor_spec.is_discrete(action_spec):
-            self.num_actions = int(action_spec.maximum - action_spec.minimum + 1)
+        self.num_actions = _num_actions(action_spec)
 
     def init(self, seed):
         """New weights, a tuple of tensors without task axis. `seed`: Python int."""
@@ -88,8 +86,7 @@ class NetworkPolicy:
         """An action per row of `distribution` [N, B] from its `noise` [N, B, A]."""
         if self.num_actions:
             action = tf.argmax(distribution.logits_parameter() + noise, axis=-1)
-            action = tf.cast(action, self.action_spec.dtype)
-            return action + tf.cast(self.action_spec.minimum, action.dtype)
+            return tf.cast(action, self.action_spec.dtype)
         return distribution.mean() + distribution.stddev() * noise
 
 
@@ -108,15 +105,13 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
     Raises:
       ConfigError: an unknown activation.
     """
-    check_one_of("policy.activation", activation, _ACTIVATIONS)
+    check_one_of("policy.activation", activation, ACTIVATIONS)
     # The head draws from a truncated normal of variance factor / fan_in; Glorot's is 2 / (in + out).
     fan_in = fc_layer_params[-1]
-    outputs = (
-        action_spec.maximum - action_spec.minimum + 1 if action_spec.dtype.is_integer else None
-    )
+    outputs = _num_actions(action_spec)
     categorical = functools.partial(
         categorical_projection_network.CategoricalProjectionNetwork,
-        logits_init_output_factor=2 * fan_in / (fan_in + int(outputs)) if outputs else None,
+        logits_init_output_factor=2 * fan_in / (fan_in + outputs) if outputs else None,
     )
     normal = functools.partial(
         normal_projection_network.NormalProjectionNetwork,
@@ -132,8 +127,17 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
         action_spec,
         fc_layer_params=tuple(fc_layer_params),
         activation_fn=getattr(tf.keras.activations, activation),
-        kernel_initializer=tf.keras.initializers.GlorotUniform(),
+        kernel_initializer=tf.keras.initializers.GlorotUniform(seed=0),
         discrete_projection_net=categorical,
         continuous_projection_net=normal,
     )
     return NetworkPolicy(network, action_spec)
+
+
+def _num_actions(action_spec):
+    """How many actions there are; None when actions are continuous."""
+    if not tensor_spec.is_discrete(action_spec):
+        return None
+    from_0 = action_spec.shape.rank == 0 and action_spec.minimum == 0
+    check(from_0, "action_spec", action_spec, "one integer from 0 on, or floats")
+    return int(action_spec.maximum) + 1

@@ -1,0 +1,44 @@
+# Everything runs in an environment of its own, made on first use: .venv, or .venv-tf2.15 for TF=2.15.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TF ?= 2.21
+ifeq ($(TF),2.21)
+VENV := .venv
+CONSTRAINTS := constraints.txt
+else
+VENV := .venv-tf$(TF)
+CONSTRAINTS := constraints-tf$(TF).txt
+endif
+BIN := $(VENV)/bin
+# Tests share two cores: a process each, and one TensorFlow thread pool per process.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: demo test test-fast lint check clean
+
+demo: $(VENV)/ready
+	$(BIN)/python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/caml_particles
+
+ifeq ($(TF),2.21)
+test: $(VENV)/ready
+	$(PYTEST)
+else
+test: $(VENV)/ready
+	$(PYTEST) -m "not slow"
+endif
+
+test-fast: $(VENV)/ready
+	$(PYTEST) -m "not slow"
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check: lint test
+
+$(VENV)/ready: setup.py $(CONSTRAINTS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv .venv-tf* build *.egg-info

@@ -1,0 +1,47 @@
+"""Re-runs a paper's table or figure.
+
+    python -m launchers.reproduce --study=caml_figure2 --out_dir=runs/figure2 --seeds=5
+
+Writes results.json, results.md and PNGs.
+"""
+
+import pathlib
+
+from absl import flags
+
+from launchers import _app
+from launchers.studies import STUDIES
+from tfcaml import figures, run_directory
+from tfcaml.errors import check, check_one_of
+
+_STUDY = flags.DEFINE_string("study", None, "One of " + ", ".join(STUDIES) + ".")
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Directory of the results.")
+_SEEDS = flags.DEFINE_integer("seeds", 5, "Number of seeds.")
+flags.mark_flags_as_required(["study", "out_dir"])
+
+
+def main(_):
+    check_one_of("study", _STUDY.value, tuple(STUDIES))
+    check(_SEEDS.value >= 1, "seeds", _SEEDS.value, ">= 1")
+    out = pathlib.Path(_OUT_DIR.value)
+    run_directory.check_writable(out, "out_dir")
+    study = STUDIES[_STUDY.value]
+    results, text, pictures = study(tuple(range(_SEEDS.value)))
+    command = (
+        f"python -m launchers.reproduce --study={_STUDY.value} --out_dir=DIR "
+        f"--seeds={_SEEDS.value}"
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    results = {"study": _STUDY.value, "command": command, **results}
+    run_directory.write_json(out / "results.json", results)
+    run_directory.write_text(out / "results.md", f"{text}\nMade by `{command}`.\n")
+    for name, figure in pictures.items():
+        figures.save(figure, out / f"{name}.png")
+        print(f"figure       {out / f'{name}.png'}")
+    print(f"results      {out / 'results.json'}\n")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    _app.run(main)

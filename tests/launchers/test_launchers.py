@@ -1,0 +1,122 @@
+"""The programs as a user runs them."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = [
+    "--config=configs/caml_particles.py",
+    "--config.environment.horizon=8",
+    "--config.policy.fc_layer_params=(8,)",
+    "--config.num_seeds=1",
+    "--config.evaluation.episodes=2",
+    "--config.evaluation.num_updates=1",
+    "--config.learner.num_iterations=2",
+    "--config.learner.meta_batch_size=2",
+    "--config.learner.policies_per_clustering=4",
+    "--config.learner.num_medoids=2",
+    "--config.baselines.joint.num_iterations=1",
+    "--config.baselines.reptile.num_iterations=1",
+]
+# Runs a launcher once per list of arguments, forked from one process that has paid for the imports.
+_FORK = """
+import json, os, sys
+from launchers import _app, {name}
+for arguments in json.loads(sys.argv[1]):
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        sys.argv = ["{name}", *arguments]
+        os.dup2(1, 2)
+        _app.run({name}.main)
+    _, status = os.waitpid(child, 0)
+    print()
+    print("EXIT", os.waitstatus_to_exitcode(status))
+"""
+
+
+def _run_all(name, cases):
+    """[(exit code, output lines)] of a launcher, one per list of arguments."""
+    result = subprocess.run(
+        [sys.executable, "-c", _FORK.format(name=name), json.dumps(cases)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found, lines = [], []
+    for line in result.stdout.splitlines():
+        if line.startswith("EXIT "):
+            found.append((int(line.split()[1]), [text for text in lines if text]))
+            lines = []
+        else:
+            lines.append(line)
+    return found
+
+
+def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path):
+    root, other = tmp_path / "run", tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text('{"config": {}, "seed": 0, "jit_compile": false}')
+    (tmp_path / "file").write_text("")
+    here = [f"--root_dir={root}", "--config=configs/caml_particles.py"]
+    cases = {
+        "unknown config field 'learner.medoids' (did you mean num_medoids?)": [
+            *here,
+            "--config.learner.medoids=3",
+        ],
+        "unknown config field 'lerner.num_medoids'": [*here, "--config.lerner.num_medoids=3"],
+        "num_medoids=six": [*here, "--config.learner.num_medoids=six"],
+        "inner_learning_rate to be > 0": [*here, "--config.learner.inner_learning_rate=-1"],
+        "num_medoids to be at most policies_per_clustering=25": [
+            *here,
+            "--config.learner.num_medoids=26",
+        ],
+        "num_iterations * meta_batch_size = 100": [
+            *here,
+            "--config.learner.policies_per_clustering=200",
+        ],
+        "evaluation.num_tasks to be >= 1": [*here, "--config.evaluation.num_tasks=0"],
+        "seed to be >= 0": [*here, "--seed=-1"],
+        "holds a run of another config": [f"--root_dir={other}", here[1]],
+        "root_dir to be writable": [f"--root_dir={tmp_path / 'file' / 'run'}", here[1]],
+        "to be a file of configs/": [here[0], "--config=configs/nope.py"],
+        "--root_dir": [here[1]],
+        "nosuch": [*here, "--nosuch=1"],
+        "expected flags only": [*here, "extra"],
+    }
+    before = sorted(tmp_path.rglob("*"))
+    for (message, arguments), (code, lines) in zip(
+        cases.items(), _run_all("train", list(cases.values())), strict=True
+    ):
+        assert code == 2, (arguments, lines)
+        assert len(lines) == 1 and lines[0].startswith("error: "), (arguments, lines)
+        assert message in lines[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_train_then_evaluate_then_the_same_again(tmp_path):
+    def launch(name, *arguments):
+        return subprocess.run(
+            [sys.executable, "-m", f"launchers.{name}", f"--root_dir={tmp_path}", *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONWARNINGS": ""},
+            check=True,
+        )
+
+    trained = launch("train", *SMALL)
+    assert "Mean return on held-out entities" in trained.stdout
+    assert "100%" in trained.stderr
+    first = (tmp_path / "eval" / "evaluation.json").read_bytes()
+    evaluated = launch("evaluate")
+    assert evaluated.stdout == trained.stdout
+    assert (tmp_path / "eval" / "evaluation.json").read_bytes() == first
+    json.loads(first)

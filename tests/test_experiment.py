@@ -1,0 +1,136 @@
+"""The whole path: config, training, stop and resume, evaluation, files."""
+
+import json
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing import event_accumulator
+
+from configs import caml_particles, caml_particles_paper
+from tfcaml.errors import ConfigError
+from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.run_directory import RunDirectory
+
+
+def small_config():
+    config = caml_particles.get_config()
+    config.environment.horizon = 8
+    config.policy.fc_layer_params = (8,)
+    config.num_seeds = 2
+    config.save_interval = 2
+    config.evaluation.update({"num_tasks": 2, "num_updates": 2, "episodes": 4})
+    config.learner.update(
+        {
+            "num_iterations": 5,
+            "meta_batch_size": 2,
+            "inner_updates": 2,
+            "policies_per_clustering": 4,
+            "num_medoids": 2,
+            "num_states": 30,
+        }
+    )
+    del config.baselines["joint"]
+    config.baselines.reptile.update({"num_iterations": 5, "inner_updates": 2})
+    return config.to_dict()
+
+
+_LEARNERS = {}  # compiled once; `Experiment` resets a learner before it uses it
+
+
+def _experiment(root, should_stop=lambda: False):
+    content = small_config()
+    config = ExperimentConfig.from_dict(content)
+    experiment = Experiment(config, RunDirectory(root, {"config": content}), should_stop)
+    experiment._learners = _LEARNERS
+    return experiment
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    root = tmp_path_factory.mktemp("finished")
+    experiment = _experiment(root)
+    experiment.train()
+    summary, paths = experiment.evaluate()
+    return root, summary, paths
+
+
+def test_run_leaves_numbers_pictures_and_events(finished):
+    root, summary, paths = finished
+    assert set(summary["methods"]) == {"caml", "random", "reptile"}
+    assert np.shape(summary["methods"]["caml"]["returns"]) == (2, 3, 2)
+    assert {path.name for path in paths} == {
+        "adaptation.png",
+        "caml_divergence_matrix.png",
+        "caml_policy_map.png",
+        "trajectories.png",
+    }
+    assert (root / "eval" / "evaluation.csv").read_text().count("\n") == 1 + 3 * 2 * 2 * 3
+
+
+def test_events_have_every_iteration_once(finished):
+    root, _, _ = finished
+    events = event_accumulator.EventAccumulator(
+        str(root / "train" / "caml" / "seed_0"), size_guidance={"tensors": 0}
+    ).Reload()
+    assert [e.step for e in events.Tensors("train/return_before")] == list(range(5))
+    assert [e.step for e in events.Tensors("train/silhouette")] == [1, 3, 4]
+    assert "clusters/policy_map" in events.Tags()["tensors"]
+
+
+def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
+    root, _, _ = finished
+    calls = iter(range(100))
+    first = _experiment(tmp_path, should_stop=lambda: next(calls) == 2)
+    assert not first.train()
+    second = _experiment(tmp_path)
+    assert second.train()
+    second.evaluate()
+    read = lambda folder: (folder / "eval" / "evaluation.json").read_bytes()
+    assert read(tmp_path) == read(root)
+
+
+def test_untrained_run_is_not_evaluated(tmp_path):
+    with pytest.raises(ConfigError, match="is trained for 0 of 5 iterations"):
+        _experiment(tmp_path).evaluate()
+
+
+def test_evaluation_can_be_larger_than_the_configs(finished):
+    root, _, _ = finished
+    experiment = _experiment(root)
+    summary, _ = experiment.evaluate(num_tasks=3, num_updates=1, episodes=2)
+    assert np.shape(summary["methods"]["reptile"]["returns"]) == (2, 2, 3)
+    assert json.loads((root / "eval" / "evaluation.json").read_text())["num_tasks"] == 3
+    experiment.evaluate()
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        ("learner", "inner_learning_rate", -1.0, "inner_learning_rate to be > 0"),
+        ("learner", "num_medoids", 5, "num_medoids to be at most policies_per_clustering=4"),
+        ("learner", "policies_per_clustering", 12, "num_iterations"),
+        ("learner", "name", "nope", "learner nope name"),
+        ("evaluation", "num_tasks", 0, r"evaluation\.num_tasks to be >= 1"),
+        ("environment", "variance", 0.0, "differ from support entities"),
+        ("environment", "step_size", 0.0, "step_size to be > 0"),
+        ("policy", "activation", "nope", r"policy\.activation"),
+        ("policy", "fc_layer_params", (), r"policy\.fc_layer_params"),
+    ],
+)
+def test_bad_fields_are_named(section, field, value, message):
+    content = small_config()
+    content[section][field] = value
+    with pytest.raises(ConfigError, match=message):
+        ExperimentConfig.from_dict(content)
+
+
+def test_unknown_field_is_named_with_those_allowed():
+    content = small_config()
+    content["learner"]["medoids"] = 3
+    with pytest.raises(ConfigError, match=r"unknown field 'medoids'; allowed are .*num_medoids"):
+        ExperimentConfig.from_dict(content)
+
+
+@pytest.mark.parametrize("module", [caml_particles, caml_particles_paper])
+def test_shipped_configs_are_valid(module):
+    ExperimentConfig.from_dict(module.get_config().to_dict())
