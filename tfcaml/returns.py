@@ -30,7 +30,7 @@ def whole_return(reward, discount):
 def discounted_reward(reward, discount):
     """discount^t r_t, what each step adds to the episode's return: [N, E, T] -> [N, E, T]."""
     steps = tf.cast(tf.range(reward.shape[-1]), reward.dtype)
-    return reward * tf.cast(discount, reward.dtype) ** steps
+    return reward * tf.constant(discount, reward.dtype) ** steps
 
 
 def generalized_advantage(reward, value, mask, discount, gae_lambda):

@@ -41,6 +41,8 @@ class KernelDensity(tfd.Distribution):
             raise ConfigError(
                 f"expected points to be [n, d] or [N, n, d]; received shape {points.shape}"
             )
+        if tf.executing_eagerly() and not np.isfinite(points).all():
+            raise ConfigError("expected points to be finite")
         self._single = points.shape.rank == 2
         self._points = points[None] if self._single else points
         if mask is None:
@@ -105,11 +107,11 @@ class KernelDensity(tfd.Distribution):
         log_sum = tf.reduce_logsumexp(log_weight[:, None] - 0.5 * squared, axis=-1)
         log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self._scale)), axis=-1)
         constant = 0.5 * dimension * math.log(2 * math.pi)
-        return log_sum - log_det[:, None] - tf.cast(constant, log_sum.dtype)
+        return log_sum - log_det[:, None] - tf.constant(constant, log_sum.dtype)
 
     def _sample_n(self, n, seed=None):
         seed_point, seed_noise = tfp.random.split_seed(seed)
-        size, count, dimension = self._points.shape
+        size, _count, dimension = self._points.shape
         index = tf.random.stateless_categorical(tf.math.log(self._mask), n, seed_point)
         chosen = tf.gather(self._points, index, batch_dims=1)  # [N, n, d]
         noise = tf.random.stateless_normal([size, n, dimension], seed_noise, dtype=self.dtype)
@@ -135,8 +137,10 @@ def kernel_covariance(points, bandwidth, mask):
             spread = _covariance(pooled, tf.reshape(mask, [1, -1]))
             spread = tf.repeat(spread, size, axis=0)
             count = tf.fill([size], tf.reduce_mean(count))
-        factor = count ** tf.cast(-2 / (dimension + 4), points.dtype)
+        factor = count ** tf.constant(-2 / (dimension + 4), points.dtype)
         return spread * factor[:, None, None] + _RIDGE**2 * eye
+    if tf.is_tensor(bandwidth) and not tf.executing_eagerly():
+        return bandwidth  # covariances of this function, inside a compiled one
     value = np.asarray(bandwidth, points.dtype.as_numpy_dtype)
     if value.ndim == 0:
         if not value > 0 or not np.isfinite(value):
@@ -146,6 +150,12 @@ def kernel_covariance(points, bandwidth, mask):
         raise ConfigError(
             f"expected bandwidth to be a number or a [{dimension}, {dimension}] covariance; "
             f"received shape {list(value.shape)}"
+        )
+    symmetric = np.allclose(value, np.swapaxes(value, -1, -2))  # False with nan
+    if not symmetric or np.linalg.eigvalsh(value).min() <= 0:
+        raise ConfigError(
+            f"expected the covariance to be symmetric and positive definite; received "
+            f"bandwidth={value.tolist()}"
         )
     return tf.broadcast_to(tf.constant(value), [size, dimension, dimension])
 

@@ -9,6 +9,7 @@ which stays finite, and is exactly 0 where p = q, also in float32 and also where
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 FORMS = ("jensen_shannon", "normalized_jensen_shannon", "hellinger")
@@ -37,19 +38,20 @@ def jensen_shannon(log_p, log_q, normalized=True):
 
 def pointwise(log_p, log_q):
     """p log(2p / (p + q)) + q log(2q / (p + q)), elementwise; >= 0 for every p and q."""
-    neither = tf.math.is_inf(log_p) & tf.math.is_inf(log_q)
-    x = tf.where(neither, tf.zeros_like(log_p), log_q - log_p)
-    return _terms(tf.exp(log_p), tf.exp(log_q), x)
+    log_p, log_q = _finite(log_p), _finite(log_q)
+    return _terms(tf.exp(log_p), tf.exp(log_q), log_q - log_p)
+
+
+def _finite(log_density):
+    """-inf becomes a number that still is the logarithm of 0, so that differences are numbers."""
+    return tf.maximum(log_density, -1e30)
 
 
 def _terms(p, q, x):
     """The two terms from p, q and x = log q - log p, with a single softplus."""
-    one_sided = tf.math.is_inf(x)  # the density that is 0 contributes 0
-    x = tf.where(one_sided, tf.zeros_like(x), x)
-    log_2 = tf.cast(math.log(2), x.dtype)
-    to_p = log_2 - tf.math.softplus(x)
-    value = p * to_p + q * (to_p + x)
-    return tf.where(one_sided, (p + q) * log_2, value)
+    # softplus(x) = max(x, 0) + softplus(-|x|): nothing large cancels, however far p is from q.
+    common = tf.constant(math.log(2), x.dtype) - tf.math.softplus(-tf.abs(x))
+    return p * (common - tf.nn.relu(x)) + q * (common - tf.nn.relu(-x))
 
 
 def hellinger(log_p, log_q, normalized=True):
@@ -71,27 +73,32 @@ def hellinger(log_p, log_q, normalized=True):
     return 0.5 * total if normalized else total
 
 
-def jensen_shannon_matrix(log_density, chunk_elements=4_000_000):
+def jensen_shannon_matrix(log_density, chunk_elements=1_000_000):
     """The unnormalised form between all pairs: log_density [N, X] -> [N, N].
 
     Weights are put into `log_density` beforehand (log w + log rho), which the form allows because
-    it is linear in a common factor. Works through blocks of rows, so that no [N, N, X] exists.
+    it is linear in a common factor. Works through the blocks of rows and columns on and above the
+    diagonal, `chunk_elements` terms at a time, so that no [N, N, X] exists.
     """
     size, length = log_density.shape
-    rows = max(1, min(size, chunk_elements // (size * length)))
-
+    side = max(1, min(size, math.isqrt(chunk_elements // length)))
+    count = -(-size // side)
+    padding = [[0, count * side - size], [0, 0]]
+    log_density = tf.reshape(tf.pad(_finite(log_density), padding), [count, side, length])
     density = tf.exp(log_density)
+    pairs = np.stack(np.triu_indices(count), axis=1).astype(np.int32)
 
-    def block(start):
-        index = tf.minimum(start + tf.range(rows), size - 1)
-        p, log_p = tf.gather(density, index), tf.gather(log_density, index)
-        x = log_density[None] - log_p[:, None]
-        return tf.reduce_sum(_terms(p[:, None], density[None], x), axis=-1)
+    def block(pair):
+        i, j = pair[0], pair[1]
+        x = log_density[j][None] - log_density[i][:, None]
+        return tf.reduce_sum(_terms(density[i][:, None], density[j][None], x), axis=-1)
 
-    starts = tf.range(0, size, rows)
-    blocks = tf.map_fn(block, starts, fn_output_signature=log_density.dtype, parallel_iterations=1)
-    matrix = tf.maximum(tf.reshape(blocks, [-1, size])[:size], 0)
-    return _symmetric(matrix)
+    blocks = tf.map_fn(block, pairs, fn_output_signature=log_density.dtype, parallel_iterations=1)
+    # The transpose is added below; blocks on the diagonal hold both halves already.
+    share = tf.constant(np.where(pairs[:, 0] == pairs[:, 1], 0.5, 1.0), blocks.dtype)
+    upper = tf.scatter_nd(pairs, share[:, None, None] * blocks, [count, count, side, side])
+    upper = tf.reshape(tf.transpose(upper, [0, 2, 1, 3]), 2 * [count * side])[:size, :size]
+    return _symmetric(tf.maximum(2 * upper, 0))
 
 
 def hellinger_matrix(log_density):
