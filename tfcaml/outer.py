@@ -107,8 +107,9 @@ def trpo(
         if fisher_subsample is not None:
             loss, gradient = _vector_gradient(evaluate, theta)
         product = lambda vector: hessian_product(vector) + damping * vector
-        direction = conjugate_gradient(product, gradient, cg_iterations)
-        curvature = tf.tensordot(direction, product(direction), 1)
+        direction, residual = conjugate_gradient(product, gradient, cg_iterations)
+        # x^T H x without another product: H x is what the residual lacks of the gradient.
+        curvature = tf.tensordot(direction, gradient - residual, 1)
         full_step = direction * tf.sqrt(2 * max_kl / (tf.maximum(curvature, 0) + 1e-8))
 
         def outcome(vector):
@@ -133,7 +134,7 @@ def conjugate_gradient(product, b, num_iterations):
       num_iterations: at most; fewer when the squared residual is below 1e-10.
 
     Returns:
-      x [P].
+      (x [P], residual b - A x [P]).
     """
 
     def body(index, x, residual, p, squared):
@@ -150,7 +151,7 @@ def conjugate_gradient(product, b, num_iterations):
         body,
         state,
         parallel_iterations=1,
-    )[1]
+    )[1:3]
 
 
 def line_search(outcome, theta, full_step, loss_before, max_kl, ratio, max_tries):

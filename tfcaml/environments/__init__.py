@@ -3,11 +3,13 @@
 from tfcaml.environments.base import Environment, Population
 from tfcaml.environments.navigation import Navigation, NavigationConfig
 from tfcaml.environments.particle import Particle, ParticleConfig
+from tfcaml.environments.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
 ENVIRONMENTS = {
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
+    "sinusoid": (Sinusoid, SinusoidConfig),
 }
 
 __all__ = [
@@ -18,4 +20,6 @@ __all__ = [
     "Particle",
     "ParticleConfig",
     "Population",
+    "Sinusoid",
+    "SinusoidConfig",
 ]

@@ -2,32 +2,54 @@
 
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml import CAML, CAMLConfig
+from tfcaml.learners.e_maml import EMAML
+from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.learners.joint import Joint, RandomInitialization
 from tfcaml.learners.maml import FOMAML, MAML
+from tfcaml.learners.maml_regression import MAMLRegression, PretrainedRegression
+from tfcaml.learners.meta_sgd import MetaSGD
 from tfcaml.learners.policy_gradient import PolicyGradient
+from tfcaml.learners.pretrained import Oracle, Pretrained
+from tfcaml.learners.promp import ProMP
 from tfcaml.learners.reptile import Reptile
 
 # name in a config -> class
 LEARNERS = {
     "caml": CAML,
+    "e_maml": EMAML,
     "fomaml": FOMAML,
     "joint": Joint,
     "maml": MAML,
+    "maml_regression": MAMLRegression,
+    "meta_sgd": MetaSGD,
+    "oracle": Oracle,
     "policy_gradient": PolicyGradient,
+    "pretrained": Pretrained,
+    "pretrained_regression": PretrainedRegression,
+    "promp": ProMP,
     "random": RandomInitialization,
     "reptile": Reptile,
 }
 
 __all__ = [
     "CAML",
+    "EMAML",
     "FOMAML",
-    "MAML",
     "LEARNERS",
+    "MAML",
     "CAMLConfig",
+    "GradientConfig",
+    "GradientLearner",
     "Joint",
     "LearnerConfig",
+    "MAMLRegression",
     "MetaLearner",
+    "MetaSGD",
+    "Oracle",
     "PolicyGradient",
+    "Pretrained",
+    "PretrainedRegression",
+    "ProMP",
     "RandomInitialization",
     "Reptile",
 ]

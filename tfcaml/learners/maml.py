@@ -1,12 +1,12 @@
 """MAML: an initialisation from which a few gradient steps suffice.
 
 C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning for fast adaptation of deep networks",
-ICML 2017, Algorithm 3. The inner step, equation 1 with the policy gradient of equation 4:
+ICML 2017, Algorithm 3. The inner step descends the policy-gradient loss (equation 4),
 
     theta_i' = theta - alpha grad_theta L_i(theta)                 L_i = -mean log pi_theta A
 
-and the outer one lowers sum_i L_i(theta_i') over theta, by TRPO, through the inner step: exact
-second order. `first_order=True` is FOMAML (section 5.2): d theta_i' / d theta = I.
+and the outer one lowers sum_i L_i(theta_i') over theta (equation 1), by TRPO, through the inner
+step: exact second order. `first_order=True` is FOMAML (section 5.2): d theta_i' / d theta = I.
 
 Differences from the paper:
   - Any number of inner steps, each task with its own parameters throughout (in the released code

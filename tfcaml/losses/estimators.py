@@ -8,8 +8,8 @@ g = sum_t grad log pi_t, that of the expected return is H1 + H2 + H12 + H12^T, w
     H2  = E sum_t (grad grad log pi_t) Q_t
     H12 = E sum_t grad log pi_t (grad Q_t)^T
 
-(J. Rothfuss et al., "ProMP: Proximal meta-policy search", ICLR 2019, equation 4 ff.). Each
-docstring says which of them its estimator keeps. Every function takes
+(J. Rothfuss et al., "ProMP: Proximal meta-policy search", ICLR 2019, section 4). Each docstring
+says which of them its estimator keeps. Every function takes
 
     policy, params: weights [N, ...], trajectory: `Trajectory`, credit: [N, E, T] constants
 
@@ -34,7 +34,7 @@ def log_likelihood(policy, params, trajectory, credit):
 def likelihood_ratio(policy, params, trajectory, credit):
     """(pi_t / pi_t,old) A_t, the "low variance curvature" of ProMP. Second derivative: H1 + H2.
 
-    ProMP, equation 5. Biased, as H12 is missing: how the policy at one step changes what later
+    Biased, as H12 is missing: how the policy at one step changes what later
     steps earn; in return its variance is about half of DiCE's. The denominator is the policy that
     acted, a number, so the loss stays a proper surrogate when the meta parameters move.
     """
@@ -45,8 +45,8 @@ def likelihood_ratio(policy, params, trajectory, credit):
 def dice(policy, params, trajectory, credit):
     """box_t r_t with box_t = exp(sum_{u <= t} log pi_u - sg[...]). Second derivative: all terms.
 
-    J. Foerster et al., "DiCE: the infinitely differentiable Monte Carlo estimator", ICML 2018,
-    equation 6. Unbiased at every order, with high variance. `credit` is the discounted *reward*
+    J. Foerster et al., "DiCE: the infinitely differentiable Monte Carlo estimator", ICML 2018.
+    Unbiased at every order, with high variance. `credit` is the discounted *reward*
     of the step (`baselines.reward_credit`); an unbiased advantage is right as well, a reward-to-go
     is not, already at first order.
     """
@@ -56,7 +56,7 @@ def dice(policy, params, trajectory, credit):
 def loaded_dice(policy, params, trajectory, credit):
     """(box_t - box_{t-1}) A_t. Second derivative: all terms.
 
-    G. Farquhar, S. Whiteson, J. Foerster, "Loaded DiCE", NeurIPS 2019, equation 13 with lambda 1.
+    G. Farquhar, S. Whiteson, J. Foerster, "Loaded DiCE", NeurIPS 2019, with lambda 1.
     Unbiased for exact advantages, with less variance than `dice` because a baseline may depend on
     the state.
     """

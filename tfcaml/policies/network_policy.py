@@ -94,7 +94,8 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
     """A multilayer-perceptron policy built as a TF-Agents `ActorDistributionNetwork`.
 
     Glorot-uniform kernels; a softmax head for discrete actions, a Gaussian with a
-    state-independent standard deviation for continuous ones.
+    state-independent standard deviation (the exponential of a weight that starts at 0 and is
+    floored at log 1e-6) and an unsquashed mean for continuous ones.
 
     Args:
       observation_spec: `TensorSpec` of one observation.
@@ -106,7 +107,7 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
       ConfigError: an unknown activation.
     """
     check_one_of("policy.activation", activation, ACTIVATIONS)
-    # The head draws from a truncated normal of variance factor / fan_in; Glorot's is 2 / (in + out).
+    # The head draws normal numbers of variance factor / fan_in; Glorot's is 2 / (in + out).
     fan_in = fc_layer_params[-1]
     outputs = _num_actions(action_spec)
     categorical = functools.partial(
@@ -117,7 +118,7 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
         normal_projection_network.NormalProjectionNetwork,
         mean_transform=None,
         init_means_output_factor=1.0,
-        std_transform=tf.exp,
+        std_transform=_floored_exp,
         std_bias_initializer_value=math.log(1.0),
         state_dependent_std=False,
         scale_distribution=False,
@@ -141,3 +142,8 @@ def _num_actions(action_spec):
     from_0 = action_spec.shape.rank == 0 and action_spec.minimum == 0
     check(from_0, "action_spec", action_spec, "one integer from 0 on, or floats")
     return int(action_spec.maximum) + 1
+
+
+def _floored_exp(log_std):
+    """exp, of log 1e-6 at least: a standard deviation that can't vanish."""
+    return tf.exp(tf.maximum(log_std, math.log(1e-6)))

@@ -1,0 +1,48 @@
+"""Meta-SGD: learn the step size, and so the direction, of every weight with the initialisation.
+
+Z. Li, F. Zhou, F. Chen, H. Li, "Meta-SGD: Learning to learn quickly for few-shot learning", arXiv
+1707.09835, Algorithm 2:
+
+    theta_i' = theta - alpha o grad_theta L_i(theta)
+
+with alpha of the shape of theta, unbounded (a step size may become negative), and both theta and
+alpha lowered by the outer step.
+
+Differences from the paper:
+  - alpha starts at one number, not at random ones, and the outer step is that of MAML-RL: the
+    paper's own settings for reinforcement learning are not published.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
+from tfcaml.types import Fast
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaSGDConfig(GradientConfig):
+    """Settings of Meta-SGD; `inner_learning_rate` is what every alpha starts at."""
+
+
+class MetaSGD(GradientLearner):
+    """meta = {"params": theta, "rates": alpha}."""
+
+    Config = MetaSGDConfig
+
+    def init(self, seed):
+        params = self.policy.init(seed)
+        alpha = self.config.inner_learning_rate
+        return {"params": params, "rates": nest.map(lambda p: tf.fill(p.shape, alpha), params)}
+
+    def start(self, meta, num_tasks):
+        return Fast(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
+
+    def adapt(self, meta, fast, support):
+        return self.descend(fast, self.inner_gradient(fast.params, support), meta["rates"])
+
+    def objective(self, meta, batch):
+        fast = self.readapt(meta, batch.support)
+        return self.surrogate(fast.params, batch.query)

@@ -1,0 +1,47 @@
+"""Pretraining and the oracle: what the gradient-based family has to beat, and its ceiling.
+
+`Pretrained` trains one policy on many tasks at once with the outer step of MAML and no inner step,
+so that it is the best single policy; at test time it is fine-tuned like MAML. `Oracle` is the same
+on a family whose observations show the goal (`observe_goal`): it needs no adaptation. Baselines of
+C. Finn et al., "Model-agnostic meta-learning", ICML 2017, section 5.3.
+
+Differences from the paper: none known. An iteration samples its tasks once, where MAML samples
+them before and after adaptation; `episodes_per_update` doubled gives equal environment steps.
+"""
+
+import dataclasses
+
+from tfcaml import nest
+from tfcaml.errors import check
+from tfcaml.learners.gradient_based import GradientConfig
+from tfcaml.learners.maml import MAML
+from tfcaml.types import MetaBatch
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedConfig(GradientConfig):
+    """Settings of pretraining; those of the inner loop matter at test time only."""
+
+
+class Pretrained(MAML):
+    """meta = {"params": theta}."""
+
+    Config = PretrainedConfig
+
+    def collect(self, meta, task, seed):
+        fast = self.start(meta, nest.leading(task))
+        trajectory = self.sample(fast.params, task, self.config.episodes_per_update, seed)
+        return MetaBatch((), self.query_experience(fast.params, trajectory))
+
+    def objective(self, meta, batch):
+        fast = self.start(meta, batch.query.advantage.shape[0])
+        return self.surrogate(fast.params, batch.query)
+
+
+class Oracle(Pretrained):
+    """`Pretrained` on a family whose observations tell the task."""
+
+    def __init__(self, environment, policy, config=None, **kwargs):
+        observes = bool(getattr(environment.config, "observe_goal", False))
+        check(observes, "environment.observe_goal", observes, "True for the oracle")
+        super().__init__(environment, policy, config, **kwargs)

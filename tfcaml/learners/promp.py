@@ -1,0 +1,56 @@
+"""ProMP: proximal meta-policy search.
+
+J. Rothfuss, D. Lee, I. Clavera, T. Asfour, P. Abbeel, "ProMP: Proximal meta-policy search", ICLR
+2019, Algorithm 1. The inner step descends the likelihood ratio ("low variance curvature"); the
+outer loss is
+
+    - mean min(r A', clip(r, 1 - eps, 1 + eps) A')  +  sum_k eta KL(pi_k,old || pi_k)
+
+where r compares the policies adapted from theta with those that acted, and the penalty keeps the
+policies that sampled the support of inner step k near themselves. Several Adam steps on one batch.
+
+Differences from the paper: none known; eta is fixed, as in the authors' run script.
+"""
+
+import dataclasses
+
+from tfcaml import losses
+from tfcaml.errors import check
+from tfcaml.learners.maml import MAML, MAMLConfig
+from tfcaml.policies import distributions
+
+
+@dataclasses.dataclass(frozen=True)
+class ProMPConfig(MAMLConfig):
+    """Settings of ProMP; sources: the authors' run script `pro-mp_run_mujoco.py`."""
+
+    meta_batch_size: int = 40  # code: 40
+    inner_estimator: str = "likelihood_ratio"
+    outer_optimizer: str = "ppo"
+    kl_penalty: float = 5e-4  # eta (code: 5e-4, not adapted)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.kl_penalty >= 0, "kl_penalty", self.kl_penalty, ">= 0")
+
+
+class ProMP(MAML):
+    """meta = {"params": theta}."""
+
+    Config = ProMPConfig
+
+    def objective(self, meta, batch):
+        fast = self.start(meta, batch.query.advantage.shape[0])
+        penalty = 0.0
+        for support in batch.support:
+            penalty += self._divergence(fast.params, support)
+            fast = self.adapt(meta, fast, support)
+        result = self.surrogate(fast.params, batch.query)
+        return result._replace(loss=result.loss + self.config.kl_penalty * penalty)
+
+    def _divergence(self, params, support):
+        """KL(acted || params) on the support, [N]."""
+        trajectory = support.trajectory
+        distribution = losses.action_distribution(self.policy, params, trajectory)
+        acted = distributions.rebuild(distribution, support.distribution)
+        return losses.mean_kl(acted, distribution, trajectory.mask)
