@@ -5,6 +5,7 @@ Up to TensorFlow 2.15 that is what it is. From 2.16 on TensorFlow takes Keras 3 
 first used.
 """
 
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -36,7 +37,9 @@ def ensure():
     if "tensorflow" in sys.modules:
         import tensorflow as tf
 
-        # The first use of `tf.keras` decides which Keras it is; this is that use or a later one.
+        # `tf.keras` goes by the switch at its first use, but `from tensorflow.keras import layers`,
+        # which TF-Agents has, by the switch when TensorFlow was imported; and it is the last word.
+        importlib.import_module("tensorflow.keras")
         if not tf.keras.Model.__module__.startswith("tf_keras"):
             raise ImportError(
                 "TensorFlow was imported, and Keras 3 with it, before tfcaml. Import tfcaml first, "

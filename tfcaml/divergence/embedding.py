@@ -1,6 +1,7 @@
 """Maps of policies in the plane."""
 
 import numpy as np
+import threadpoolctl
 from sklearn import manifold
 
 
@@ -19,9 +20,13 @@ def t_sne(distances, seed=0, perplexity=None):
     n = len(distances)
     if n < 4:
         return np.zeros([n, 2])
-    return manifold.TSNE(
+    embedding = manifold.TSNE(
         metric="precomputed",
         init="random",
         perplexity=perplexity or min(15.0, (n - 1) / 3),
         random_state=seed,
-    ).fit_transform(distances)
+    )
+    # One thread: so small a problem waits for its threads, for seconds when cores are busy, and
+    # sums in another order each time.
+    with threadpoolctl.threadpool_limits(1):
+        return embedding.fit_transform(distances)

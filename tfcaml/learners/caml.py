@@ -93,7 +93,7 @@ class CAMLConfig(LearnerConfig):
         except ValueError:
             value = -1.0
         check(
-            value > 0,
+            0 < value < float("inf"),
             "bandwidth",
             self.bandwidth,
             "a number > 0 or one of " + ", ".join(BANDWIDTH_RULES),
@@ -252,30 +252,29 @@ class CAML(MetaLearner):
         saved = nest.map(lambda x: x[:size], meta["pool"])
         if meta["clusterings"] > 0:
             saved = nest.concat(meta["medoids"], saved)
-        if nest.leading(saved) > config.num_medoids:
-            matrix = divergence.policy_divergence_matrix(
-                self.policy,
-                saved["fast"].params,
-                saved["trajectory"],
-                bandwidth=config.kernel_bandwidth(),
-                weight=config.weight,
-                form=config.form,
-                num_states=config.num_states,
-                seed=int(seed[0]),
-            ).numpy()
-            clustering = divergence.k_medoids(matrix, config.num_medoids, seed=int(seed[1]) % 2**31)
-            meta["medoids"] = nest.take(saved, clustering.medoids)
-            meta["clusterings"] += 1
-            self.last_clustering = ClusteringRecord(
-                int(self.iteration) - 1, matrix, clustering, saved["task"]
-            )
+        matrix = divergence.policy_divergence_matrix(
+            self.policy,
+            saved["fast"].params,
+            saved["trajectory"],
+            bandwidth=config.kernel_bandwidth(),
+            weight=config.weight,
+            form=config.form,
+            num_states=config.num_states,
+            seed=int(seed[0]),
+        ).numpy()
+        clustering = divergence.k_medoids(matrix, config.num_medoids, seed=int(seed[1]) % 2**31)
+        meta["medoids"] = nest.take(saved, clustering.medoids)
+        meta["clusterings"] += 1
+        self.last_clustering = ClusteringRecord(
+            int(self.iteration) - 1, matrix, clustering, saved["task"]
+        )
         meta["pool_size"] = tf.constant(0)
         self.meta.write(meta)
         return self._cluster_metrics()
 
     def _cluster_metrics(self):
         matrix, clustering = self.last_clustering.matrix, self.last_clustering.clustering
-        pairs = matrix[np.triu_indices(len(matrix), 1)]
+        pairs = matrix[np.triu_indices(len(matrix), 1)] if len(matrix) > 1 else np.zeros(1)
         sizes = np.bincount(clustering.labels)
         return {
             "divergence_mean": float(pairs.mean()),

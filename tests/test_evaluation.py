@@ -1,0 +1,112 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfcaml
+from tfcaml import nest
+from tfcaml.errors import ConfigError
+from tfcaml.learners.base import Variables
+from tfcaml.learners.joint import RandomInitialization, RandomInitializationConfig
+from tfcaml.types import episode_return
+
+
+@pytest.fixture(scope="module")
+def learner(particle, policy):
+    config = RandomInitializationConfig(episodes_per_update=4, inner_learning_rate=0.1)
+    return RandomInitialization(particle, policy, config, seed=2)
+
+
+@pytest.fixture(scope="module")
+def evaluation(learner, population):
+    return tfcaml.evaluate(learner, population.query, num_updates=3, num_episodes=5, seed=1)
+
+
+def test_shapes(evaluation):
+    assert evaluation.returns.shape == (4, 3, 5) and evaluation.trials == {}
+    first, last = evaluation.trajectories
+    assert first.reward.shape == last.reward.shape == [3, 5, 10]
+    np.testing.assert_allclose(episode_return(first), evaluation.returns[0])
+    np.testing.assert_allclose(episode_return(last), evaluation.returns[-1])
+
+
+def test_the_first_measurement_is_of_the_start(learner, evaluation):
+    """And the last one is not."""
+    first, last = evaluation.trajectories
+    start = learner.start(learner.meta.read(), 3)
+    for trajectory, same in ((first, True), (last, False)):
+        log_prob = tfcaml.losses.action_log_prob(learner.policy, start.params, trajectory)
+        assert np.allclose(trajectory.log_prob, log_prob, atol=1e-4) == same
+
+
+def test_same_seed_same_returns_and_nothing_is_changed(learner, population, evaluation):
+    before = [variable.numpy() for variable in learner.variables]
+    again = tfcaml.evaluate(learner, population.query, num_updates=3, num_episodes=5, seed=1)
+    np.testing.assert_array_equal(again.returns, evaluation.returns)
+    other = tfcaml.evaluate(learner, population.query, num_updates=0, num_episodes=5, seed=2)
+    assert other.returns.shape == (1, 3, 5)
+    assert (other.returns[0] != evaluation.returns[0]).all()
+    for variable, value in zip(learner.variables, before):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_results_of_a_task_do_not_depend_on_its_company(learner, population, evaluation):
+    """Start, adaptation and measurement: the first entity alone gives the first row."""
+    first = nest.map(lambda x: x[:1], population.query)
+    alone = tfcaml.evaluate(learner, first, num_updates=3, num_episodes=5, seed=1)
+    np.testing.assert_allclose(alone.returns[:, 0], evaluation.returns[:, 0], rtol=1e-3)
+
+
+def test_measured_episodes_are_not_learned_from(learner, population, evaluation):
+    """However many of them there are, adaptation is the same."""
+    fewer = tfcaml.evaluate(learner, population.query, num_updates=3, num_episodes=2, seed=1)
+    np.testing.assert_allclose(fewer.returns, evaluation.returns[:, :, :2], rtol=1e-3)
+
+
+def test_adaptation_helps(particle, policy, population):
+    config = RandomInitializationConfig(episodes_per_update=20, inner_learning_rate=0.2)
+    learner = RandomInitialization(particle, policy, config)
+    returns = tfcaml.evaluate(learner, population.query, num_updates=8, num_episodes=20).returns
+    mean = returns.mean(axis=2)
+    assert (mean[-1] > mean[0] + 1).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_updates": -1}, "num_updates to be >= 0; received num_updates=-1"),
+        ({"num_episodes": 0}, "num_episodes=0"),
+    ],
+)
+def test_errors(learner, population, options, message):
+    with pytest.raises(ConfigError, match=message):
+        tfcaml.evaluate(learner, population.query, **options)
+
+
+def test_no_tasks_is_an_error(learner, population):
+    with pytest.raises(ConfigError, match="no task to evaluate"):
+        tfcaml.evaluate(learner, nest.map(lambda x: x[:0], population.query))
+
+
+def test_every_learner_names_its_config():
+    """Each config has defaults that are valid, and is frozen."""
+    for name, cls in tfcaml.learners.LEARNERS.items():
+        config = cls.Config()
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            config.num_iterations = 1
+        with pytest.raises(ConfigError, match="inner_learning_rate=-1"):
+            dataclasses.replace(config, inner_learning_rate=-1)
+        assert tfcaml.learners.LEARNERS[name] is cls
+
+
+def test_variables_are_read_and_written_whole():
+    values = {"a": (tf.ones([2]), tf.constant(3)), "b": tf.zeros([1, 2])}
+    variables = Variables(values)
+    assert len(variables.variables) == 3 and not variables.trainable_variables
+    variables.write(nest.map(lambda x: x + 1, values))
+    read = variables.read()
+    np.testing.assert_array_equal(read["a"][0], [2, 2])
+    assert int(read["a"][1]) == 4 and not isinstance(read["b"], tf.Variable)
+    with pytest.raises((TypeError, ValueError)):
+        variables.write({"a": values["a"]})

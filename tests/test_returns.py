@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tfcaml import returns
+
+REWARDS = hnp.arrays(
+    np.float64, hnp.array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.floats(-10, 10)
+)
+
+
+def loop(reward, discount):
+    result = np.zeros_like(reward)
+    for index in np.ndindex(*reward.shape[:2]):
+        following = 0.0
+        for t in reversed(range(reward.shape[2])):
+            following = reward[(*index, t)] + discount * following
+            result[(*index, t)] = following
+    return result
+
+
+@given(REWARDS, st.floats(0.01, 1))
+def test_reward_to_go_is_the_recursion(reward, discount):
+    actual = returns.reward_to_go(tf.constant(reward), discount)
+    np.testing.assert_allclose(actual, loop(reward, discount), atol=1e-9)
+
+
+@given(REWARDS, st.floats(0.01, 1))
+def test_whole_return_is_the_first_reward_to_go_at_every_step(reward, discount):
+    actual = returns.whole_return(tf.constant(reward), discount)
+    expected = np.broadcast_to(loop(reward, discount)[..., :1], reward.shape)
+    np.testing.assert_allclose(actual, expected, atol=1e-9)
+
+
+def test_float32_over_a_long_episode():
+    reward = np.random.default_rng(0).normal(size=(2, 3, 100)).astype(np.float32)
+    actual = returns.reward_to_go(tf.constant(reward), 0.99)
+    assert actual.dtype == tf.float32
+    np.testing.assert_allclose(actual, loop(reward.astype(np.float64), 0.99), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("discount", [0.5, 1.0])
+def test_one_reward_is_discounted_backwards(discount):
+    reward = tf.constant([[[0.0, 0.0, 1.0, 0.0]]])
+    expected = [[[discount**2, discount, 1, 0]]]
+    np.testing.assert_allclose(returns.reward_to_go(reward, discount), expected)

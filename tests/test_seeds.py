@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcaml import seeds
+
+
+def test_equal_ints_give_equal_seeds_and_other_ints_others():
+    assert seeds.from_int(3).numpy().tolist() == seeds.from_int(3).numpy().tolist()
+    distinct = {tuple(seeds.from_int(i).numpy()) for i in range(100)}
+    assert len(distinct) == 100
+    assert seeds.from_int(2**40 + 5).shape == [2]  # any int will do
+
+
+def test_fold_is_a_function_of_all_its_data_and_their_order():
+    seed = seeds.from_int(0)
+    folds = {
+        data: tuple(seeds.fold(seed, *data).numpy())
+        for data in ((), (0,), (1,), (0, 1), (1, 0), (1, 1), (0, 0, 1))
+    }
+    assert len(set(folds.values())) == len(folds)
+    assert tuple(seeds.fold(seed, tf.constant(1), 0).numpy()) == folds[1, 0]
+    assert tuple(seeds.fold(seeds.fold(seed, 1), 0).numpy()) == folds[1, 0]
+
+
+def test_seeds_of_an_episode_do_not_depend_on_the_others():
+    many = seeds.per_episode(seeds.from_int(1), 4, 5).numpy()
+    few = seeds.per_episode(seeds.from_int(1), 2, 3).numpy()
+    assert many.shape == (4, 5, 2)
+    np.testing.assert_array_equal(many[:2, :3], few)
+    assert len({tuple(row) for row in many.reshape(-1, 2)}) == 20
+
+
+@pytest.mark.parametrize("draw", [seeds.uniform, seeds.normal])
+def test_a_batch_of_seeds_draws_what_each_draws_alone(draw):
+    batch = seeds.per_episode(seeds.from_int(2), 2, 3)
+    numbers = draw(batch, [4])
+    assert numbers.shape == [2, 3, 4]
+    for i in range(2):
+        for j in range(3):
+            np.testing.assert_array_equal(numbers[i, j], draw(batch[i, j], [4]))
+    assert len(np.unique(numbers)) == 24
+
+
+def test_moments():
+    seed = seeds.from_int(3)
+    uniform = seeds.uniform(seed, [20_000]).numpy()
+    assert uniform.min() >= 0 and uniform.max() < 1
+    np.testing.assert_allclose([uniform.mean(), uniform.var()], [1 / 2, 1 / 12], atol=0.01)
+    normal = seeds.normal(seed, [20_000]).numpy()
+    np.testing.assert_allclose([normal.mean(), normal.var()], [0, 1], atol=0.03)
+
+
+def test_the_global_random_stream_has_no_influence():
+    draws = []
+    for global_seed in (1, 2):
+        tf.random.set_seed(global_seed)
+        draws.append(seeds.uniform(seeds.per_episode(seeds.from_int(4), 1, 2), [3]).numpy())
+    np.testing.assert_array_equal(*draws)
