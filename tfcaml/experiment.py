@@ -180,11 +180,10 @@ class Experiment:
         learner.reset(seed)
         return learner
 
-    def _checkpoints(self, method, seed, learner=None):
-        items = {} if learner is None else {"meta": learner.meta, "iteration": learner.iteration}
+    def _checkpoints(self, method, seed, learner):
         directory = self.directory.train(method, seed) / "checkpoint"
         return tf.train.CheckpointManager(
-            tf.train.Checkpoint(**items), str(directory), max_to_keep=2, checkpoint_name="iteration"
+            tf.train.Checkpoint(**learner.checkpointed()), str(directory), max_to_keep=2, checkpoint_name="iteration"
         )
 
     def _saved_iteration(self, method, seed):

@@ -48,7 +48,7 @@ def adaptation_curves(returns, title="Adapting to entities never seen in trainin
     axes.set_ylabel("return (mean over seeds, 95 % interval)")
     axes.set_yscale("symlog", linthresh=10)
     means = [values.mean(axis=(0, 2)) for values in returns.values()]
-    low, high = 2 * np.min(means), 0.6 * np.max(means)
+    low, high = 2 * np.min(means), 0.35 * np.max(means)
     axes.set_ylim(low, high)
     axes.set_yticks([t for t in _RETURN_TICKS if low <= t <= high])
     axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%d"))
@@ -108,6 +108,10 @@ def trajectories(before, after, goal=(1.0, 1.0), title=""):
       before, after: dict method -> positions [E, T, 2], the first living steps only (nan beyond).
     """
     methods = list(before)
+    ends = [paths for rows in (before, after) for paths in rows.values()]
+    every = np.concatenate([np.reshape(paths, [-1, 2]) for paths in ends] + [[goal, (0, 0)]])
+    low, high = np.nanmin(every), np.nanmax(every)
+    margin = 0.08 * (high - low)
     figure, grid = _figure(2.4 * len(methods), 4.8, rows=2, columns=len(methods))
     for row, (when, paths) in enumerate((("before", before), ("after", after))):
         for column, method in enumerate(methods):
@@ -118,23 +122,11 @@ def trajectories(before, after, goal=(1.0, 1.0), title=""):
                 axes.plot(*living[-1], "o", color=color(column), ms=3)
             axes.plot(*goal, "*", color="black", ms=9)
             axes.plot(0, 0, "+", color="black", ms=7)
-            axes.set_xlim(-2.1, 2.1)
-            axes.set_ylim(-2.1, 2.1)
+            axes.set_xlim(low - margin, high + margin)
+            axes.set_ylim(low - margin, high + margin)
             axes.set_aspect("equal")
             axes.set_title(f"{method}, {when}", fontsize=8)
     figure.suptitle(title or "Episodes on a new entity (+ start, * goal, dots: ends)")
-    return figure
-
-
-def training_curves(history, title="Return on training entities"):
-    """history: dict method -> list of (iteration, return); one line each."""
-    figure, axes = _figure(6.4, 3.4)
-    for index, (method, rows) in enumerate(history.items()):
-        axes.plot(*np.array(rows).T, color=color(index), label=method)
-    axes.set_xlabel("iteration")
-    axes.set_ylabel("return")
-    axes.set_title(title)
-    axes.legend()
     return figure
 
 

@@ -153,6 +153,10 @@ class MetaLearner(tf.Module):
         self.meta.write(self.init(seed))
         self.iteration.assign(0)
 
+    def checkpointed(self):
+        """What a checkpoint holds: name -> variables. All else follows from config and seed."""
+        return {"meta": self.meta, "iteration": self.iteration}
+
     def train(self, task, seed):
         """One iteration on `task` [N] with `seed` [2]. Returns metrics as scalars."""
         metrics = self._train(task, seed)

@@ -132,6 +132,9 @@ class GradientLearner(MetaLearner):
             metrics[f"return_{k}"] = returns[k]
         return metrics
 
+    def checkpointed(self):
+        return {**super().checkpointed(), "outer_slots": self.outer_slots}
+
     def reset(self, seed):
         super().reset(seed)
         self.outer_slots.write(self.outer.init(self.meta.read()))
