@@ -144,7 +144,7 @@ def print_table(result):
 
 
 def _time(run):
-    """(wall, CPU) seconds of one run; the second tells how busy the machine was with other things."""
+    """(wall, CPU) seconds of one run: they differ where other work keeps the machine busy."""
     start, cpu_start = time.perf_counter(), time.process_time()
     tf.nest.map_structure(np.asarray, run())
     return time.perf_counter() - start, time.process_time() - cpu_start
