@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import nest
+from tfcaml import nest, seeds
 from tfcaml.errors import ConfigError
 from tfcaml.learners.base import Variables
 from tfcaml.learners.joint import RandomInitialization, RandomInitializationConfig
@@ -62,6 +62,25 @@ def test_measured_episodes_are_not_learned_from(learner, population, evaluation)
     """However many of them there are, adaptation is the same."""
     fewer = tfcaml.evaluate(learner, population.query, num_updates=3, num_episodes=2, seed=1)
     np.testing.assert_allclose(fewer.returns, evaluation.returns[:, :, :2], rtol=1e-3)
+
+
+def test_learning_has_episodes_of_its_own(learner, population):
+    """Adapting on the measured episodes would give other weights."""
+    start = learner.start(learner.meta.read(), 3)
+    _, adapted, measured = learner.evaluate_update(start, population.query, 4, seeds.from_int(0))
+    cheating = learner.adapt(learner.meta.read(), start, learner.experience(start.params, measured))
+    for own, other in zip(adapted.params, cheating.params):
+        assert np.abs(own - other).max() > 1e-3
+
+
+def test_each_measurement_has_episodes_of_its_own(particle, policy, population):
+    """Also when nothing is learned."""
+    config = RandomInitializationConfig(
+        episodes_per_update=2, inner_optimizer="sgd", inner_learning_rate=1e-12
+    )
+    learner = RandomInitialization(particle, policy, config)
+    returns = tfcaml.evaluate(learner, population.query, num_updates=2, num_episodes=3).returns
+    assert len(np.unique(returns)) == returns.size
 
 
 def test_adaptation_helps(particle, policy, population):

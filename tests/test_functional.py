@@ -78,13 +78,19 @@ def test_the_network_is_left_as_it_was(functional):
 
 
 def test_variables_come_back_after_an_exception(functional):
-    variables = [variable.ref() for variable in functional.network.trainable_variables]
+    network = functional.network
+    variables = [variable.ref() for variable in network.trainable_variables]
+    distribution, _ = network(observations(), tf.ones([5], tf.int32), ())
+    before = distribution.mean()
     wrong = [tf.zeros([7, 7]) for _ in functional.variables]
     for params in (wrong, functional.init(0)[:-1]):  # shapes that do not fit; one too few
         with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
             call(functional, params, observations())
-        assert [v.ref() for v in functional.network.trainable_variables] == variables
-        call(functional, functional.init(0), observations())
+        assert [v.ref() for v in network.trainable_variables] == variables
+        for places, variable in zip(functional.slots, functional.variables):
+            assert all(vars(layer)[name] is variable for layer, name in places)
+        distribution, _ = network(observations(), tf.ones([5], tf.int32), ())
+        np.testing.assert_array_equal(distribution.mean(), before)
 
 
 def test_gradients_reach_the_weights_and_not_the_variables(functional):

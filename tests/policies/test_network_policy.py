@@ -66,7 +66,8 @@ def test_variables_are_untouched_and_tracked(policy):
     assert [v.ref() for v in policy.network.trainable_variables] == refs
     for variable, value in zip(policy.network.trainable_variables, values):
         np.testing.assert_array_equal(variable, value)
-    logits(policy, params, observations())
+    for places, variable in zip(policy.functional.slots, variables):
+        assert all(vars(layer)[name] is variable for layer, name in places)
 
 
 def test_gaussian_policy(gaussian_policy):
