@@ -73,7 +73,7 @@ def hellinger(log_p, log_q, normalized=True):
     return 0.5 * total if normalized else total
 
 
-def jensen_shannon_matrix(log_density, chunk_elements=1_000_000):
+def jensen_shannon_matrix(log_density, chunk_elements=500_000):
     """The unnormalised form between all pairs: log_density [N, X] -> [N, N].
 
     Weights are put into `log_density` beforehand (log w + log rho), which the form allows because
@@ -82,7 +82,8 @@ def jensen_shannon_matrix(log_density, chunk_elements=1_000_000):
     """
     size, length = log_density.shape
     side = max(1, min(size, math.isqrt(chunk_elements // length)))
-    count = -(-size // side)
+    count = math.ceil(size / side)
+    side = math.ceil(size / count)  # blocks of nearly equal size need the least padding
     padding = [[0, count * side - size], [0, 0]]
     log_density = tf.reshape(tf.pad(_finite(log_density), padding), [count, side, length])
     density = tf.exp(log_density)
