@@ -35,7 +35,7 @@ class MetaSGD(GradientLearner):
     def init(self, seed):
         params = self.policy.init(seed)
         alpha = self.config.inner_learning_rate
-        return {"params": params, "rates": nest.map(lambda p: tf.fill(p.shape, alpha), params)}
+        return {"params": params, "rates": nest.map(lambda p: alpha * tf.ones_like(p), params)}
 
     def start(self, meta, num_tasks):
         return Fast(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))

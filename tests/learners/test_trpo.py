@@ -1,0 +1,131 @@
+"""TRPO's products and steps on MAML."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcaml import learners, nest, outer
+from tfcaml.policies import distributions
+
+
+def forward_mode(evaluate, theta, batch):
+    """J^T M J v with J v from forward accumulation and M by hand for diagonal Gaussians."""
+    mask = batch.query.trajectory.mask
+    weight = tf.reshape(mask / tf.reduce_sum(mask, axis=[1, 2], keepdims=True), [mask.shape[0], -1])
+    weight /= mask.shape[0]
+
+    def product(v):
+        with tf.GradientTape() as tape:
+            tape.watch(theta)
+            with tf.autodiff.ForwardAccumulator(theta, v) as accumulator:
+                y = tf.nest.flatten(distributions.tensors(evaluate(theta).distribution))
+            tangent = [accumulator.jvp(x, "zero") for x in y]
+        # In the order of their names: loc, scale_diag.
+        precision = weight[..., None] / y[1] ** 2
+        metric = [tangent[0] * precision, 2 * tangent[1] * precision]
+        return tape.gradient(y, theta, output_gradients=[tf.stop_gradient(m) for m in metric])
+
+    return product
+
+
+def finite_difference(evaluate, theta, batch, step=1e-4):
+    """The Hessian times v by the five-point rule on the KL's gradient."""
+
+    @tf.function(autograph=False)
+    def slope(vector):
+        with tf.GradientTape() as tape:
+            tape.watch(vector)
+            kl = outer._mean_kl(evaluate(vector), batch)
+        return tape.gradient(kl, vector)
+
+    def product(v):
+        at = lambda k: slope(theta + k * step * v)
+        return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * step)
+
+    return product
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_four_forms_of_hessian_products_agree(case, relative_error, steps):
+    case = case(inner_updates=steps, inner_learning_rate=0.3)
+    theta, unravel = nest.ravel(case.acted)
+    evaluate = lambda vector: case.learner.objective(unravel(vector), case.batch)
+    v = tf.constant(case.rng.normal(size=theta.shape))
+
+    def products(make, v):
+        return make(evaluate, theta, case.batch)[2](v)
+
+    compiled = tf.function(products, autograph=False)
+    truth = compiled(outer.hessian_products, v)
+    assert relative_error(compiled(outer.gauss_newton_products, v), truth) < 1e-8
+    for make in (forward_mode, finite_difference):
+        value = tf.function(make(evaluate, theta, case.batch), autograph=False)(v)
+        assert relative_error(value, truth) < 1e-8
+
+
+def test_gauss_newton_is_the_hessian_for_discrete_actions_too(case, relative_error):
+    case = case(head="categorical", inner_learning_rate=0.3)
+    theta, unravel = nest.ravel(case.acted)
+    evaluate = lambda vector: case.learner.objective(unravel(vector), case.batch)
+    v = tf.constant(case.rng.normal(size=theta.shape))
+
+    @tf.function(autograph=False)
+    def products(v):
+        return [make(evaluate, theta, case.batch)[2](v) for make in outer.PRODUCTS.values()]
+
+    assert relative_error(*products(v)) < 1e-5  # the softmax head rounds to float32
+
+
+def test_both_products_give_the_same_step(case, relative_error):
+    steps = []
+    for products in outer.PRODUCTS:
+        trial = case(hessian_products=products, inner_learning_rate=0.3)
+        step = tf.function(trial.learner.outer.step, autograph=False)
+        moved, _, metrics = step(trial.learner.objective, trial.acted, (), trial.batch)
+        assert metrics["step_accepted"] == 1
+        steps.append(nest.ravel(moved)[0] - nest.ravel(trial.acted)[0])
+    assert relative_error(*steps) < 1e-6
+
+
+@pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
+def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
+    case = case(learner, inner_learning_rate=0.3, max_kl=0.02)
+    step = tf.function(
+        lambda meta, batch: case.learner.outer.step(case.learner.objective, meta, (), batch),
+        autograph=False,
+    )
+
+    @tf.function(autograph=False)
+    def measure(meta, batch):
+        result = case.learner.objective(meta, batch)
+        return tf.reduce_mean(result.loss), outer._mean_kl(result, batch)
+
+    accepted = 0
+    for _ in range(6):
+        case.acted = nest.map(case.noisy(0.3), case.acted)
+        batch = case._batch()
+        before, _ = measure(case.acted, batch)
+        moved, _, metrics = step(case.acted, batch)
+        after, kl = measure(moved, batch)
+        if metrics["step_accepted"]:
+            accepted += 1
+            assert 0 < kl <= 0.02 * (1 + 1e-9)
+            assert after < before
+        else:
+            assert metrics["step_rejected"] == 1
+            np.testing.assert_array_equal(nest.ravel(moved)[0], nest.ravel(case.acted)[0])
+        refused = metrics["refused_by_loss"] + metrics["refused_by_kl"]
+        assert metrics["line_search_tries"] - metrics["step_accepted"] <= refused
+    assert accepted > 0
+
+
+def test_all_tasks_in_the_products_is_no_subsample(case, relative_error):
+    steps = []
+    for fisher_subsample in (0, 3, 1):
+        trial = case(fisher_subsample=fisher_subsample, inner_learning_rate=0.3)
+        step = tf.function(trial.learner.outer.step, autograph=False)
+        moved, _, metrics = step(trial.learner.objective, trial.acted, (), trial.batch)
+        assert metrics["kl"] <= trial.learner.config.max_kl
+        steps.append(nest.ravel(moved)[0] - nest.ravel(trial.acted)[0])
+    assert relative_error(steps[1], steps[0]) < 1e-9
+    assert relative_error(steps[2], steps[0]) > 1e-2
