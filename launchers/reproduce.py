@@ -28,8 +28,7 @@ def main(_):
     study = STUDIES[_STUDY.value]
     results, text, pictures = study(tuple(range(_SEEDS.value)))
     command = (
-        f"python -m launchers.reproduce --study={_STUDY.value} --out_dir=DIR "
-        f"--seeds={_SEEDS.value}"
+        f"python -m launchers.reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"
     )
     out.mkdir(parents=True, exist_ok=True)
     results = {"study": _STUDY.value, "command": command, **results}

@@ -84,3 +84,48 @@ def test_advantage_is_a_constant(random_trajectory):
         tape.watch(trajectory.reward)
         value = baselines.advantage(trajectory, 0.99, "reward_to_go", "batch_mean", True)
     assert tape.gradient(value, trajectory.reward) is None
+
+
+def test_linear_features_are_fitted_per_task_by_ridge_regression(random_trajectory):
+    trajectory = random_trajectory(seed=6, shape=(2, 20, 30))
+    trajectory = trajectory._replace(observation=8 * trajectory.observation)  # some are clipped
+    value, mask = value_loop(trajectory, 0.9, "reward_to_go"), trajectory.mask.numpy() > 0
+    actual = baselines.linear_feature(
+        tf.constant(value, tf.float32), trajectory.mask, trajectory.observation
+    )
+    for i in range(2):
+        o = np.clip(trajectory.observation[i].numpy()[mask[i]].astype(np.float64), -10, 10)
+        tau = np.broadcast_to(np.arange(30) / 100, mask[i].shape)[mask[i]][:, None]
+        x = np.concatenate([o, o**2, tau, tau**2, tau**3, np.ones_like(tau)], axis=1)
+        weight = np.linalg.solve(x.T @ x + 1e-5 * np.eye(8), x.T @ value[i][mask[i]])
+        np.testing.assert_allclose(actual[i].numpy()[mask[i]], x @ weight, rtol=1e-4, atol=1e-4)
+
+
+def test_linear_features_survive_a_policy_that_stands_still(random_trajectory):
+    trajectory = random_trajectory(seed=7, shape=(2, 20, 30))
+    trajectory = trajectory._replace(observation=tf.zeros_like(trajectory.observation))
+    actual = baselines.advantage(trajectory, 0.99, "reward_to_go", "linear_feature", True)
+    assert np.isfinite(actual).all()
+
+
+@pytest.mark.parametrize("gae_lambda", [0.9, 1.0])
+def test_advantages_over_linear_features_are_standardised(random_trajectory, gae_lambda):
+    trajectory = random_trajectory(seed=8, shape=(2, 20, 30))
+    actual = baselines.advantage(
+        trajectory, 0.99, "reward_to_go", "linear_feature", True, gae_lambda
+    )
+    for i in range(2):
+        living = actual[i].numpy()[trajectory.mask[i].numpy() > 0]
+        np.testing.assert_allclose([living.mean(), living.std()], [0, 1], atol=1e-4)
+
+
+def test_reward_credit_sums_to_centred_returns(random_trajectory):
+    trajectory = random_trajectory(seed=9, shape=(2, 20, 6))
+    credit = baselines.reward_credit(trajectory, 0.9, False).numpy()
+    assert np.abs(credit.mean(axis=1)).max() < 1e-6
+    total = value_loop(trajectory, 0.9, "whole_return")[..., 0]
+    expected = total - total.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(credit.sum(axis=2), expected, atol=1e-4)
+    scaled = baselines.reward_credit(trajectory, 0.9, True).numpy()
+    ratio = credit / scaled  # one number per task
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1, :1], ratio.shape), rtol=1e-3)

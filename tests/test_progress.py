@@ -8,14 +8,14 @@ def test_plain_lines_end_at_one_hundred_percent():
     with Progress(3, stream=stream) as progress:
         for _ in range(3):
             progress.advance("caml seed 0", "return -5")
-    assert stream.getvalue() == "100% 3/3 caml seed 0 return -5 0:00 left\n"
+    assert stream.getvalue() == "100% caml seed 0  return -5  0:00 left\n"
 
 
 def test_steps_of_an_earlier_run_do_not_count_for_the_time_left():
     stream = io.StringIO()
     with Progress(10, done=9, stream=stream) as progress:
-        progress.advance("reptile seed 1")
-    assert "10/10" in stream.getvalue()
+        progress.advance("reptile seed 1", amount=1)
+    assert stream.getvalue().startswith("100%")
 
 
 def test_a_terminal_gets_a_live_bar():

@@ -47,3 +47,31 @@ def test_one_reward_is_discounted_backwards(discount):
     reward = tf.constant([[[0.0, 0.0, 1.0, 0.0]]])
     expected = [[[discount**2, discount, 1, 0]]]
     np.testing.assert_allclose(returns.reward_to_go(reward, discount), expected)
+
+
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.7, 1.0])
+def test_generalized_advantage_is_the_recursion(gae_lambda):
+    rng = np.random.default_rng(0)
+    shape, discount = (2, 3, 6), 0.9
+    length = rng.integers(1, 7, shape[:2])
+    mask = (np.arange(6) < length[..., None]).astype(float)
+    reward, value = rng.normal(size=shape) * mask, rng.normal(size=shape)
+    expected = np.zeros(shape)
+    for index in np.ndindex(*shape[:2]):
+        following, next_value = 0.0, 0.0
+        for t in reversed(range(length[index])):
+            step = (*index, t)
+            delta = reward[step] + discount * next_value - value[step]
+            following = delta + discount * gae_lambda * following
+            expected[step], next_value = following, value[step]
+    actual = returns.generalized_advantage(
+        tf.constant(reward), tf.constant(value), tf.constant(mask), discount, gae_lambda
+    )
+    np.testing.assert_allclose(actual * mask, expected, atol=1e-9)
+    if gae_lambda == 1:
+        np.testing.assert_allclose(expected, (loop(reward, discount) - value) * mask, atol=1e-9)
+
+
+def test_discounted_reward():
+    actual = returns.discounted_reward(tf.ones([1, 1, 3]), 0.5)
+    np.testing.assert_allclose(actual, [[[1, 0.5, 0.25]]])

@@ -29,7 +29,7 @@ def test_another_config_is_refused_and_nothing_changes(tmp_path):
 
 def test_foreign_and_unwritable_directories_are_refused(tmp_path):
     (tmp_path / "train").mkdir()
-    with pytest.raises(ConfigError, match="train/ but no config.json"):
+    with pytest.raises(ConfigError, match=r"train/ but no config\.json"):
         RunDirectory(tmp_path, CONFIG)
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="root_dir to be writable"):

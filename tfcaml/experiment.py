@@ -109,9 +109,11 @@ class Experiment:
     def train(self, stream=None):
         """Trains every method with every seed to the end. Returns whether it got there."""
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
+        # Episodes are what takes the time.
+        weights = [self._learner(*job).episodes_per_iteration for job in jobs]
         lengths = [self.config.learners[method][1].num_iterations for method, _ in jobs]
-        done = sum(self._saved_iteration(*job) for job in jobs)
-        with Progress(sum(lengths), done, stream) as progress:
+        saved = [self._saved_iteration(*job) for job in jobs]
+        with Progress(np.dot(weights, lengths), np.dot(weights, saved), stream) as progress:
             for method, seed in jobs:
                 if not self._train_job(method, seed, progress):
                     return False
@@ -183,7 +185,10 @@ class Experiment:
     def _checkpoints(self, method, seed, learner):
         directory = self.directory.train(method, seed) / "checkpoint"
         return tf.train.CheckpointManager(
-            tf.train.Checkpoint(**learner.checkpointed()), str(directory), max_to_keep=2, checkpoint_name="iteration"
+            tf.train.Checkpoint(**learner.checkpointed()),
+            str(directory),
+            max_to_keep=2,
+            checkpoint_name="iteration",
         )
 
     def _saved_iteration(self, method, seed):
@@ -229,7 +234,9 @@ class Experiment:
             self._training_figures(learner, population, method, seed, writer, iteration)
             _check_finite(metrics, method, seed, iteration)
             progress.advance(
-                f"{method} seed {seed}", f"return {metrics.get('return_after', np.nan):.0f}"
+                f"{method} seed {seed} iteration {iteration + 1}/{length}",
+                f"return {metrics.get('return_after', np.nan):.0f}",
+                learner.episodes_per_iteration,
             )
             stop = self.should_stop()
             if stop or (iteration + 1) % self.config.save_interval == 0 or iteration + 1 == length:

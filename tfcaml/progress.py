@@ -9,11 +9,11 @@ _LINE_INTERVAL = 10.0  # seconds between plain lines
 
 
 class Progress:
-    """Counts `total` equal steps. Use as a context manager.
+    """Counts work up to `total`. Use as a context manager.
 
     Args:
-      total: number of steps.
-      done: steps done in an earlier run; they do not count for the time left.
+      total: amount of work, in units that take about equally long.
+      done: work done in an earlier run; it does not count for the time left.
       stream: where to write; stderr unless given.
     """
 
@@ -25,7 +25,7 @@ class Progress:
             self._bar = rich_progress.Progress(
                 rich_progress.TextColumn("{task.description}"),
                 rich_progress.BarColumn(),
-                rich_progress.MofNCompleteColumn(),
+                rich_progress.TaskProgressColumn(),
                 rich_progress.TextColumn("{task.fields[note]}"),
                 rich_progress.TimeElapsedColumn(),
                 rich_progress.TextColumn("{task.fields[left]} left"),
@@ -44,9 +44,9 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def advance(self, description, note=""):
-        """One more step done. `description`: what is being worked on; `note`: its latest figure."""
-        self._done += 1
+    def advance(self, description, note="", amount=1):
+        """More work done. `description`: what is being worked on; `note`: its latest figure."""
+        self._done += amount
         left = self._time_left()
         if self._bar:
             self._bar.update(
@@ -57,9 +57,7 @@ class Progress:
         if now - self._last_line >= _LINE_INTERVAL or self._done == self._total:
             self._last_line = now
             share = 100 * self._done / self._total
-            self._stream.write(
-                f"{share:3.0f}% {self._done}/{self._total} {description} {note} {left} left\n"
-            )
+            self._stream.write(f"{share:3.0f}% {description}  {note}  {left} left\n")
             self._stream.flush()
 
     def _time_left(self):

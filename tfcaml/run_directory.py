@@ -115,9 +115,7 @@ def check_writable(root, name="root_dir"):
                 return
         except OSError as error:
             problem = error.strerror
-    raise ConfigError(
-        f"expected {name} to be writable; received {name}={str(root)!r}: {problem}"
-    )
+    raise ConfigError(f"expected {name} to be writable; received {name}={str(root)!r}: {problem}")
 
 
 def _check_same(root, old, new):

@@ -236,7 +236,7 @@ def test_every_choice_rule_finds_the_medoid_that_suits_a_new_entity(
     arms = constant_action([0, 1, 2, 3])
     best, returns = best_actions(population.support)
     for rule in bandit.RULES:
-        learner = still(particle, policy, choice=rule, trial_episodes=24)
+        learner = still(particle, policy, choice=rule, trial_episodes=24, fresh_arm=False)
         fast, trials = learner.try_out(
             with_medoids(learner, arms), population.support, seeds.from_int(2)
         )

@@ -146,7 +146,9 @@ class CAML(MetaLearner):
     def __init__(self, environment, policy, config=None, **kwargs):
         super().__init__(environment, policy, config, **kwargs)
         self.last_clustering = None  # of this process; what the pictures show
-        self._trials = tf.function(self._trial_returns, autograph=False)
+        self._trials = tf.function(
+            self._trial_returns, autograph=False, jit_compile=kwargs.get("jit_compile", False)
+        )
 
     def init(self, seed):
         initial = self.policy.init(seed)

@@ -75,18 +75,19 @@ class NetworkPolicy:
           num_steps: T.
 
         Returns:
-          [N, E, T, A]: Gumbel noise over the A actions, or standard normal noise.
+          [N, E, T, 1] of U(0, 1) for discrete actions, [N, E, T, A] of N(0, 1) for others.
         """
         if self.num_actions:
-            uniform = seeds.uniform(seed, [num_steps, self.num_actions])
-            return -tf.math.log(-tf.math.log(uniform))
+            return seeds.uniform(seed, [num_steps, 1])
         return seeds.normal(seed, [num_steps, *self.action_spec.shape])
 
     def sample(self, distribution, noise):
-        """An action per row of `distribution` [N, B] from its `noise` [N, B, A]."""
+        """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A]."""
         if self.num_actions:
-            action = tf.argmax(distribution.logits_parameter() + noise, axis=-1)
-            return tf.cast(action, self.action_spec.dtype)
+            # Inverts the cumulative distribution; its last entry, 1 but for rounding, is left out.
+            cumulative = tf.cumsum(distribution.probs_parameter(), axis=-1)[..., :-1]
+            passed = tf.cast(noise >= cumulative, self.action_spec.dtype)
+            return tf.reduce_sum(passed, axis=-1)
         return distribution.mean() + distribution.stddev() * noise
 
 
