@@ -27,7 +27,8 @@ def gradient(loss, params):
         value = loss(params)
         total = tf.reduce_sum(value)
     gradients = tape.gradient(total, leaves, unconnected_gradients="zero")
-    gradients = [tf.convert_to_tensor(g) for g in gradients]  # a gather's gradient is sparse
+    # A gather's gradient is sparse, and made dense it has lost its static shape.
+    gradients = [tf.ensure_shape(g, leaf.shape) for g, leaf in zip(gradients, leaves)]
     return value, tf.nest.pack_sequence_as(params, gradients)
 
 
