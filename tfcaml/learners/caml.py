@@ -147,7 +147,7 @@ class CAML(MetaLearner):
         super().__init__(environment, policy, config, **kwargs)
         self.last_clustering = None  # of this process; what the pictures show
         self._trials = tf.function(
-            self._trial_returns, autograph=False, jit_compile=kwargs.get("jit_compile", False)
+            self._trial_returns, autograph=False, jit_compile=self.jit_compile
         )
 
     def init(self, seed):

@@ -97,6 +97,12 @@ class GradientLearner(MetaLearner):
         self.outer = self.config.outer()
         self.outer_slots = Variables(self.outer.init(self.meta.read()), name="outer_slots")
 
+    @classmethod
+    def xla_pays(cls):
+        """No: measured on 2D navigation, iterations are matrix products and take as long as in
+        graph mode, and TRPO's takes XLA minutes to compile."""
+        return False
+
     # What a learner of the family defines, besides `init`, `start` and `adapt`.
 
     def objective(self, meta, batch):
