@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import warnings
 
 # A newcomer's first screen belongs to the program, not to the libraries' notices.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,5 +24,7 @@ def _silent_stderr():
         os.close(saved)
 
 
+# TF-Agents' code as TensorFlow rewrites it.
+warnings.filterwarnings("ignore", '"is not" with', SyntaxWarning)
 with _silent_stderr():
     import tfcaml  # noqa: F401

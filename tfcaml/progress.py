@@ -61,6 +61,8 @@ class Progress:
             self._stream.flush()
 
     def _time_left(self):
+        if self._done - self._first < 0.02 * self._total < self._total - self._done:
+            return "?"  # the first steps compile; they tell nothing about the rest
         elapsed = time.monotonic() - self._start
         rate = elapsed / max(self._done - self._first, 1)
         seconds = round(rate * (self._total - self._done))
