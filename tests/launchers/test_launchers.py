@@ -10,6 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = [
+    "--nojit_compile",  # eight units and eight steps are not worth compiling
     "--config=configs/caml_particles.py",
     "--config.environment.horizon=8",
     "--config.policy.fc_layer_params=(8,)",
