@@ -121,6 +121,7 @@ def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
     assert accepted > 0
 
 
+@pytest.mark.slow
 def test_all_tasks_in_the_products_is_no_subsample(case, relative_error):
     steps = []
     for fisher_subsample in (0, 3, 1):
