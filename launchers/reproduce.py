@@ -26,7 +26,7 @@ def main(_):
     out = pathlib.Path(_OUT_DIR.value)
     run_directory.check_writable(out, "out_dir")
     study = STUDIES[_STUDY.value]
-    results, text, pictures = study(tuple(range(_SEEDS.value)))
+    results, text, pictures = study(tuple(range(_SEEDS.value)), out)
     command = (
         f"python -m launchers.reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"
     )

@@ -101,6 +101,7 @@ class Experiment:
             self.environment.observation_spec, self.environment.action_spec, **config.policy
         )
         self._learners = {}
+        self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
 
     def population(self, seed, num_tasks=None):
         """Entities of one seed."""
@@ -167,6 +168,20 @@ class Experiment:
         )
         return summary, self._evaluation_figures(results, examples, summary)
 
+    def environment_steps(self, method):
+        """Environment steps that training this method takes, per seed, at most."""
+        learner = self._learner(method, self.config.seeds[0])
+        episodes = learner.config.num_iterations * learner.episodes_per_iteration
+        return episodes * self.environment.horizon
+
+    def training_seconds(self, method):
+        """Wall time that training this method took, mean over seeds."""
+        seconds = []
+        for seed in self.config.seeds:
+            self._restored(method, seed)
+            seconds.append(float(self._seconds))
+        return float(np.mean(seconds))
+
     def _learner(self, method, seed):
         """The method's learner, as new for `seed`; compiled once for all seeds."""
         if method not in self._learners:
@@ -180,6 +195,7 @@ class Experiment:
             )
         learner = self._learners[method]
         learner.reset(seed)
+        self._seconds.assign(0)
         return learner
 
     def _checkpoints(self, method, seed, learner):
@@ -224,7 +240,9 @@ class Experiment:
         while (iteration := int(learner.iteration)) < length:
             start = time.monotonic()
             metrics = training.train_iteration(learner, population, seed)
-            metrics["iterations_per_second"] = 1 / (time.monotonic() - start)
+            seconds = time.monotonic() - start
+            self._seconds.assign_add(seconds)
+            metrics["iterations_per_second"] = 1 / seconds
             metrics["steps_per_second"] = (
                 learner.episodes_per_iteration
                 * self.environment.horizon

@@ -27,7 +27,7 @@ _PICTURED = next(iter(ESTIMATORS))
 _PARAMETERS, _RANDOM = "control: distance of parameters", "control: random matrix"
 
 
-def run(study_seeds):
+def run(study_seeds, out_dir):
     """Runs the study; see `launchers.reproduce`."""
     environment = environments.Particle()
     policy = policies.mlp_policy(environment.observation_spec, environment.action_spec)

@@ -138,6 +138,11 @@ class GradientLearner(MetaLearner):
             metrics[f"return_{k}"] = returns[k]
         return metrics
 
+    @property
+    def episodes_per_iteration(self):
+        config = self.config
+        return config.meta_batch_size * (config.inner_updates + 1) * config.episodes_per_update
+
     def checkpointed(self):
         return {**super().checkpointed(), "outer_slots": self.outer_slots}
 

@@ -28,6 +28,10 @@ class Pretrained(MAML):
 
     Config = PretrainedConfig
 
+    @property
+    def episodes_per_iteration(self):
+        return self.config.meta_batch_size * self.config.episodes_per_update
+
     def collect(self, meta, task, seed):
         fast = self.start(meta, nest.leading(task))
         trajectory = self.sample(fast.params, task, self.config.episodes_per_update, seed)

@@ -1,0 +1,45 @@
+"""MAML and its relatives on 2D navigation (MAML paper, section 5.3.1).
+
+40 held-out goals, 0 to 3 adaptation steps. All methods share what an iteration samples (20 tasks,
+20 episodes per task and step) and how they adapt to a new goal: a step of the trained length, then
+half of it, from 40 episodes each, as the paper's code does.
+"""
+
+from configs import base
+from tfcaml import environments, learners
+
+NUM_ITERATIONS = 200
+SHARED = {
+    "num_iterations": NUM_ITERATIONS,
+    "inner_learning_rate": 0.5,  # the code's for this family; the text says 0.1
+    "test_episodes_per_update": 40,  # the code's 4,000 steps per update
+    "fisher_subsample": 5,  # a third of the time at equal learning
+}
+
+
+def get_config(observe_goal=False):
+    navigation = environments.NavigationConfig(observe_goal=observe_goal)
+    method = lambda name, **changes: base.section(
+        name, learners.LEARNERS[name].Config(**{**SHARED, **changes})
+    )
+    if observe_goal:
+        main, baselines = method("oracle"), {}
+    else:
+        main = method("maml")
+        baselines = {
+            "fomaml": method("fomaml"),
+            "meta_sgd": method("meta_sgd"),
+            "e_maml": method("e_maml"),
+            "promp": method("promp", meta_batch_size=20),
+            "pretrained": method("pretrained"),
+            "random": method("maml", num_iterations=0),
+        }
+    return base.experiment(
+        environment=base.section("navigation", navigation),
+        policy={"fc_layer_params": (100, 100), "activation": "relu"},
+        learner=main,
+        baselines=baselines,
+        num_seeds=5,
+        evaluation={"num_tasks": 40, "num_updates": 3, "episodes": 20},
+        save_interval=20,
+    )

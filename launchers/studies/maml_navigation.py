@@ -1,0 +1,89 @@
+"""2D navigation of the MAML paper (section 5.3.1): return before and after 1, 2 and 3 steps.
+
+Runs `configs/maml_navigation.py` and `configs/maml_navigation_oracle.py` in run directories of the
+study, so that it goes on where it stopped, and joins their tables.
+"""
+
+import numpy as np
+
+from configs import maml_navigation, maml_navigation_oracle
+from tfcaml import figures
+from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.run_directory import RunDirectory
+
+CONFIGS = {"family": maml_navigation, "oracle": maml_navigation_oracle}
+PUBLISHED = (-40.4, -11.7, -3.3, -3.2)  # MAML, 40 goals, from the paper's data
+_FIELDS = (
+    "num_iterations",
+    "meta_batch_size",
+    "episodes_per_update",
+    "inner_learning_rate",
+    "inner_estimator",
+    "outer_optimizer",
+    "fisher_subsample",
+)
+
+
+def run(study_seeds, out_dir):
+    """Runs the study; see `launchers.reproduce`."""
+    methods, settings = {}, {}
+    for name, module in CONFIGS.items():
+        content = module.get_config().to_dict()
+        content["num_seeds"] = len(study_seeds)
+        config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile=None)
+        directory = RunDirectory(out_dir / "runs" / name, {"config": content})
+        experiment = Experiment(config, directory)
+        experiment.train()
+        summary, _ = experiment.evaluate()
+        methods |= summary["methods"]
+        settings |= {method: _settings(experiment, method) for method in config.learners}
+    returns = {name: np.array(values["returns"]) for name, values in methods.items()}
+    pictures = {
+        "adaptation": figures.adaptation_curves(returns, "2D navigation: goals never seen before")
+    }
+    results = {
+        "seeds": list(study_seeds),
+        "published_maml": PUBLISHED,
+        "methods": {name: values["summary"] for name, values in methods.items()},
+        "settings": settings,
+    }
+    return results, _text(methods, settings), pictures
+
+
+def _settings(experiment, method):
+    """Settings, environment steps and training time (of this machine) of a method, per seed."""
+    config = experiment.config.learners[method][1]
+    return {
+        **{field: getattr(config, field, None) for field in _FIELDS},
+        "environment_steps": experiment.environment_steps(method),
+        "seconds": experiment.training_seconds(method),
+    }
+
+
+def _text(methods, settings):
+    lines = [
+        "Mean return over 40 held-out goals [95 % interval over seeds] after k adaptation steps.",
+        "",
+        "| method | k = 0 | k = 1 | k = 2 | k = 3 |",
+        "|---|---|---|---|---|",
+        "| MAML, as published | " + " | ".join(map(str, PUBLISHED)) + " |",
+    ]
+    for name, values in methods.items():
+        cells = [
+            "{value:.1f} [{lower:.1f}, {upper:.1f}]".format(**row["mean"])
+            if row["mean"]["lower"] is not None
+            else f"{row['mean']['value']:.1f}"
+            for row in values["summary"]
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| method | " + " | ".join(_FIELDS) + " | environment steps | seconds per seed |",
+        "|---" * (len(_FIELDS) + 3) + "|",
+    ]
+    for name, row in settings.items():
+        fields = " | ".join(str(row[field]) for field in _FIELDS)
+        lines.append(
+            f"| {name} | {fields} | {row['environment_steps'] / 1e6:.1f} M | {row['seconds']:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
