@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from launchers.workloads import WORKLOADS
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -22,7 +24,7 @@ def _run(*arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workload", ["divergence", "rollout_particles"])
+@pytest.mark.parametrize("workload", sorted(WORKLOADS))
 def test_workload_writes_its_figures(workload, tmp_path):
     out = tmp_path / "new" / "figures.json"
     done = _run(f"--workload={workload}", f"--out={out}")
@@ -35,6 +37,12 @@ def test_workload_writes_its_figures(workload, tmp_path):
     for ratio in result["ratios"]:
         assert {ratio["fast"], ratio["slow"]} <= set(result["figures"])
         assert f"{ratio['fast']} / {ratio['slow']}" in done.stdout
+    for row in result.get("bars", []):
+        assert f"{row['name']}: " in done.stdout
+    if workload == "maml_navigation":
+        for details in result["details"].values():
+            assert details["traces at the end"] == details["traces after 2 iterations"]
+            assert details["outer, CPU s"] > 0 and details["peak memory, MiB"] > 0
     if workload == "divergence":
         assert result["checks"]["largest difference between tfcaml and SciPy"] < 1e-4
 
@@ -42,7 +50,7 @@ def test_workload_writes_its_figures(workload, tmp_path):
 @pytest.mark.parametrize(
     "arguments, line",
     [
-        (("--workload=sorting", "--out=x.json"), "one of divergence, rollout_particles"),
+        (("--workload=sorting", "--out=x.json"), f"one of {', '.join(WORKLOADS)}"),
         (("--workload=divergence", f"--out={__file__}/x.json"), "expected out to be writable"),
         (("--workload=divergence", f"--out={ROOT}"), "expected --out to be a file"),
     ],

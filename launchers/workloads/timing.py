@@ -1,0 +1,95 @@
+"""Clocks: seconds of wall and CPU, in turns; peaks of memory; processes of their own."""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+_MEBI = 2**20
+
+
+class Contestant(NamedTuple):
+    """run: () -> tensors; work: how many units of `unit` one run does."""
+
+    run: Callable[[], Any]
+    work: float = 1
+    unit: str = "runs"
+
+
+class Ratio(NamedTuple):
+    """How many times faster, per unit of work, `fast` is to be than `slow`: at least `bar`."""
+
+    fast: str
+    slow: str
+    bar: float
+
+
+def measure(contestants, repeats, ratios):
+    """Times contestants in turns.
+
+    Args:
+      contestants: dict name -> `Contestant`.
+      repeats: runs of each, after a first one that is not counted.
+      ratios: list of `Ratio`s.
+
+    Returns:
+      dict(figures=dict per contestant, ratios=list of dicts), JSON-serialisable.
+    """
+    first = {name: clock(contestant.run)[0] for name, contestant in contestants.items()}
+    times = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, contestant in contestants.items():
+            times[name].append(clock(contestant.run))
+    figures = {
+        name: summary(first[name], times[name], contestant.work, contestant.unit)
+        for name, contestant in contestants.items()
+    }
+    return {"figures": figures, "ratios": [judged(ratio, figures) for ratio in ratios]}
+
+
+def summary(first, times, work, unit):
+    """Figures of one contestant.
+
+    Args:
+      first: seconds of the first run.
+      times: list of (wall, CPU) seconds of the runs that count.
+      work: units of `unit` that one run does.
+      unit: str.
+    """
+    seconds, cpu_seconds = zip(*times)
+    return {
+        "median_seconds": float(np.median(seconds)),
+        "seconds": seconds,
+        "median_cpu_seconds": float(np.median(cpu_seconds)),
+        "first_run_seconds": first,
+        "per_second": work / float(np.median(seconds)),
+        "unit": unit,
+    }
+
+
+def judged(ratio, figures):
+    """A `Ratio` with what it came to, as a dict."""
+    per_second = [figures[name]["per_second"] for name in (ratio.fast, ratio.slow)]
+    return {**ratio._asdict(), "ratio": per_second[0] / per_second[1]}
+
+
+def apart(function, *args):
+    """`function(*args)` in a fresh process, because the peak of memory is the process's."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, args)
+
+
+def peak_mebi():
+    """The most memory this process has held so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _MEBI
+
+
+def clock(run):
+    """(wall, CPU) seconds of one run: they differ where other work keeps the machine busy."""
+    start, cpu_start = time.perf_counter(), time.process_time()
+    tf.nest.map_structure(np.asarray, run())
+    return time.perf_counter() - start, time.process_time() - cpu_start
