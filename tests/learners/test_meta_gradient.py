@@ -99,7 +99,9 @@ def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, h
 
 def test_every_task_keeps_its_own_parameters(case):
     case = case(inner_updates=3, inner_learning_rate=0.3)
-    readapt = tf.function(lambda support: case.learner.readapt(case.meta, support).params)
+    readapt = tf.function(
+        lambda support: case.learner.readapt(case.meta, support).params, autograph=False
+    )
     together = readapt(case.batch.support)
     for i in range(case.shape[0]):
         alone = readapt(nest.map(lambda x: x[i : i + 1], case.batch.support))
