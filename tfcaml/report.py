@@ -75,11 +75,13 @@ def to_text(summary):
     for name, rows in summary["paired"].items():
         lines += [f"{name}, paired over seeds [95 % interval] (seeds won)"]
         for kind, label in (("same_update", "same update"), ("equal_episodes", "equal episodes")):
+            if kind not in rows:
+                continue
             cells = [
                 f"{_interval(row)} ({row['seeds_won']}/{row['num_seeds']})" if row else "-"
                 for row in rows[kind]
             ]
-            lines += [_row("  " + label, cells, 26)]
+            lines += [_row("  " + label, cells, 29)]
         lines += [""]
     return "\n".join(lines)
 
@@ -104,12 +106,12 @@ def _compare(values, others, run):
     updates = values.shape[1]
     ahead = math.ceil(run["trial_episodes"] / run["episodes_per_update"])
     pair = lambda u, v: _paired(statistics.paired(values[:, u], others[:, v]))
-    return {
-        "same_update": [pair(u, u) for u in range(updates)],
-        "equal_episodes": [
+    found = {"same_update": [pair(u, u) for u in range(updates)]}
+    if ahead:
+        found["equal_episodes"] = [
             pair(u, u + ahead) if u + ahead < updates else None for u in range(updates)
-        ],
-    }
+        ]
+    return found
 
 
 def _paired(result):
@@ -126,10 +128,12 @@ def _json(interval):
 
 
 def _interval(row):
-    if row["lower"] is None:
-        return f"{row['value']:.0f}"
-    return f"{row['value']:.0f} [{row['lower']:.0f}, {row['upper']:.0f}]"
+    digits = 1 if abs(row["value"]) < 100 else 0
+    value, lower, upper = (
+        "" if row[key] is None else f"{row[key]:.{digits}f}" for key in ("value", "lower", "upper")
+    )
+    return f"{value} [{lower}, {upper}]" if lower else value
 
 
-def _row(name, cells, width=20):
+def _row(name, cells, width=23):
     return f"{name:16}" + "".join(f"{cell:>{width}}" for cell in cells)
