@@ -10,7 +10,9 @@ def map(function, *nests):
 
 def repeat(nest, num):
     """Each leaf [...] -> [num, ...], the same values in every row."""
-    return map(lambda x: tf.repeat(tf.convert_to_tensor(x)[None], num, axis=0), nest)
+    # Not `tf.repeat`: the derivatives of its tiles have eight axes, for which kernels are slow.
+    broadcast = lambda x: tf.broadcast_to(x[None], [num, *x.shape])
+    return map(lambda x: broadcast(tf.convert_to_tensor(x)), nest)
 
 
 def take(nest, index):
