@@ -89,6 +89,25 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
     assert read(tmp_path) == read(root)
 
 
+def test_pages_of_tensorboard_are_there_once(finished):
+    root, _, _ = finished
+    _experiment(root).evaluate()  # again: its events replace the first ones
+    assert len(list((root / "eval").glob("events.*"))) == 1
+    events = event_accumulator.EventAccumulator(str(root / "eval")).Reload()
+    assert {"custom_scalars__config__", "evaluation/adaptation"} <= set(events.Tags()["tensors"])
+    events = event_accumulator.EventAccumulator(str(root / "train" / "reptile" / "seed_1")).Reload()
+    assert "_hparams_/session_start_info" in events.Tags()["tensors"]
+    curve = event_accumulator.EventAccumulator(str(root / "eval" / "caml")).Reload()
+    assert [e.step for e in curve.Tensors("adaptation/return_value")] == [0, 1, 2]
+
+
+def test_training_time_is_kept_with_the_checkpoint(finished):
+    root, _, _ = finished
+    experiment = _experiment(root)
+    assert experiment.training_seconds("caml") > 0
+    assert experiment.environment_steps("reptile") == 5 * 1 * 2 * 10 * 8
+
+
 def test_untrained_run_is_not_evaluated(tmp_path):
     with pytest.raises(ConfigError, match="is trained for 0 of 5 iterations"):
         _experiment(tmp_path).evaluate()

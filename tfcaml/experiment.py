@@ -150,7 +150,7 @@ class Experiment:
                         "groups": population.query_group,
                         "returns": found.returns,
                         "trial_episodes": getattr(learner_config, "trial_episodes", 0),
-                        "episodes_per_update": learner_config.episodes_per_update,
+                        "episodes_per_update": learner.test_episodes,
                     }
                 )
                 examples.setdefault(method, found.trajectories)
@@ -201,7 +201,7 @@ class Experiment:
     def _checkpoints(self, method, seed, learner):
         directory = self.directory.train(method, seed) / "checkpoint"
         return tf.train.CheckpointManager(
-            tf.train.Checkpoint(**learner.checkpointed()),
+            tf.train.Checkpoint(**learner.checkpointed(), seconds=self._seconds),
             str(directory),
             max_to_keep=2,
             checkpoint_name="iteration",
@@ -296,6 +296,8 @@ class Experiment:
                 {method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1)
             )
             pictures["trajectories"] = figures.trajectories(before, after, goal[0])
+        for old in self.directory.evaluation.rglob("events.out.tfevents.*"):
+            old.unlink()  # of an earlier evaluation of this run
         writer = tf.summary.create_file_writer(str(self.directory.evaluation))
         tensorboard.write_layout(writer)
         for name, figure in pictures.items():
