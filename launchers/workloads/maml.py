@@ -98,7 +98,7 @@ def _iterations(sizes, settings, jit_compile, repeats, stages=True):
         f"traces after {_WARM_UP} iterations": traces,
         "traces at the end": learner._train.experimental_get_tracing_count(),
     }
-    if stages:
+    if stages and not jit_compile:  # XLA takes minutes over TRPO, and would once more
         details |= _stages(learner, population, repeats)
         arithmetic = _passes(learner.config, np.mean(tries)) @ _pass_seconds(sizes)
         fraction = arithmetic / figures["median_cpu_seconds"]
