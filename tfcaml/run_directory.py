@@ -79,9 +79,9 @@ def write_json(path, value):
 def write_text(path, text):
     """Writes a text file in one piece."""
     path = pathlib.Path(path)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
 
 
 def first_difference(old, new, name=""):
