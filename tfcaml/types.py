@@ -67,10 +67,13 @@ class MetaBatch(NamedTuple):
 
     support: tuple of K `Experience`s, one per inner step
     query:   `Experience` of the adapted parameters
+    credit:  [N]  of learners that weigh tasks against each other (`()` for the others), so that an
+      objective may be evaluated on some of the tasks at a time
     """
 
     support: tuple
     query: Experience
+    credit: Any = ()
 
 
 class Surrogate(NamedTuple):

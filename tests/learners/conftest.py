@@ -70,7 +70,8 @@ class Case:
         for _ in range(learner.config.inner_updates):
             support.append(self._experience(fast.params))
             fast = learner.adapt(self.acted, fast, support[-1])
-        return MetaBatch(tuple(support), self._experience(fast.params))
+        query = self._experience(fast.params)
+        return MetaBatch(tuple(support), query, learner.credit(query.trajectory))
 
     def _experience(self, params):
         normal = lambda *shape: tf.constant(self.rng.normal(size=(*self.shape, *shape)))

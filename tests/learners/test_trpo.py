@@ -90,6 +90,23 @@ def test_both_products_give_the_same_step(case, relative_error):
 
 
 @pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
+@pytest.mark.parametrize("subsample", [None, 2])
+def test_a_step_worked_out_part_by_part_is_the_same(
+    case, learner, subsample, relative_error, monkeypatch
+):
+    case = case(learner, inner_learning_rate=0.3)
+    optimizer = outer.trpo(fisher_subsample=subsample)
+    steps = []
+    for steps_per_part in (10_000, 1):
+        monkeypatch.setattr(outer, "_STEPS_PER_PART", steps_per_part)
+        step = tf.function(optimizer.step, autograph=False)
+        moved, _, metrics = step(case.learner.objective, case.acted, (), case.batch)
+        assert metrics["step_accepted"] == 1
+        steps.append(nest.ravel(moved)[0] - nest.ravel(case.acted)[0])
+    assert relative_error(*steps) < 1e-8
+
+
+@pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
 def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
     case = case(learner, inner_learning_rate=0.3, max_kl=0.02)
     step = tf.function(

@@ -41,22 +41,20 @@ class EMAML(MAML):
 
     Config = EMAMLConfig
 
+    def credit(self, trajectory):
+        """Mean reward per living step of each task, standardised over tasks: [N]."""
+        reward = losses.mean_over_steps(trajectory.reward, trajectory.mask)
+        deviation = reward - tf.reduce_mean(reward)
+        return deviation / (tf.math.reduce_std(reward) + 1e-8)
+
     def objective(self, meta, batch):
-        credit = _standardized_reward(batch.query.trajectory)
-        fast = self.start(meta, credit.shape[0])
-        sampling = tf.zeros_like(credit)
+        fast = self.start(meta, batch.credit.shape[0])
+        sampling = tf.zeros_like(batch.credit)
         for support in batch.support:
             trajectory = support.trajectory
             log_prob = losses.action_log_prob(self.policy, fast.params, trajectory)
-            sampling -= credit * losses.mean_over_steps(log_prob, trajectory.mask)
+            sampling -= batch.credit * losses.mean_over_steps(log_prob, trajectory.mask)
             fast = self.adapt(meta, fast, support)
         result = self.surrogate(fast.params, batch.query)
         weight = self.config.exploration_weight
         return result._replace(loss=result.loss + weight * sampling)
-
-
-def _standardized_reward(trajectory):
-    """Mean reward per living step of each task, standardised over tasks: [N]."""
-    reward = losses.mean_over_steps(trajectory.reward, trajectory.mask)
-    deviation = reward - tf.reduce_mean(reward)
-    return deviation / (tf.math.reduce_std(reward) + 1e-8)

@@ -120,7 +120,8 @@ class GradientLearner(MetaLearner):
             fast = self.adapt(meta, fast, support[-1])
         seed = seeds.fold(seed, self.config.inner_updates)
         trajectory = self.sample(fast.params, task, episodes, seed)
-        return MetaBatch(tuple(support), self.query_experience(fast.params, trajectory))
+        query = self.query_experience(fast.params, trajectory)
+        return MetaBatch(tuple(support), query, self.credit(trajectory))
 
     def update(self, batch):
         """One outer iteration on a `MetaBatch`."""
@@ -162,6 +163,10 @@ class GradientLearner(MetaLearner):
     def query_experience(self, params, trajectory):
         """`Experience` for the outer loss."""
         return Experience(trajectory, self.advantage(trajectory), self._acted(params, trajectory))
+
+    def credit(self, trajectory):
+        """What the query `Trajectory` says of tasks beside each other, [N]; or nothing."""
+        return ()
 
     def inner_loss(self, params, support):
         """The loss [N] an inner step descends: params [N, ...], `Experience`."""
