@@ -5,12 +5,14 @@ import time
 import tensorflow as tf
 from tf_agents.agents.reinforce import reinforce_agent
 from tf_agents.drivers import dynamic_episode_driver
-from tf_agents.policies import actor_policy
+from tf_agents.policies import actor_policy, tf_policy
 from tf_agents.replay_buffers import tf_uniform_replay_buffer
+from tf_agents.trajectories import policy_step
 from tf_agents.utils import common
 
 from launchers.workloads.timing import Contestant
 from tfcaml import nest, sampling, seeds
+from tfcaml.policies import distributions
 
 
 def rollout(policy, environment, params, task, num_episodes, jit_compile):
@@ -66,6 +68,22 @@ def actor(environment, policy):
     return actor_policy.ActorPolicy(
         environment.time_step_spec(), environment.action_spec(), policy.network
     )
+
+
+class ActorPerTask(tf_policy.TFPolicy):
+    """The weights of each task for its block of rows: what `tfcaml` rolls out, under a driver."""
+
+    def __init__(self, environment, policy, params, num_episodes):
+        super().__init__(environment.time_step_spec(), environment.action_spec())
+        self._policy, self._params, self._num_episodes = policy, params, num_episodes
+
+    def _distribution(self, time_step, policy_state):
+        observation = time_step.observation
+        blocks = tf.reshape(observation, [-1, self._num_episodes, *observation.shape[1:]])
+        distribution = self._policy(self._params, blocks)
+        rows = lambda x: tf.reshape(x, [-1, *x.shape[2:]])
+        values = nest.map(rows, distributions.tensors(distribution))
+        return policy_step.PolicyStep(distributions.rebuild(distribution, values), policy_state)
 
 
 def _buffer(environment, policy, num_steps):

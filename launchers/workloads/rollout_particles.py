@@ -3,12 +3,8 @@
 import functools
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_probability as tfp
 from tf_agents.environments import py_environment, tf_py_environment
-from tf_agents.policies import tf_policy
 from tf_agents.specs import array_spec
-from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
 from launchers.workloads import collection
@@ -39,7 +35,7 @@ def run(repeats, quick):
         return collection.driver(rows, make_policy(rows), rows.batch_size, horizon, record)
 
     shared = lambda rows: collection.actor(rows, policy)
-    per_task = lambda rows: _PolicyPerTask(rows, policy, params, num_episodes)
+    per_task = lambda rows: collection.ActorPerTask(rows, policy, params, num_episodes)
     contestants = {
         "tfcaml, graph": rollout(False),
         "tfcaml, XLA": rollout(True),
@@ -56,21 +52,6 @@ def run(repeats, quick):
         for way, bar in bars.items()
     ]
     return measure(contestants, repeats, ratios)
-
-
-class _PolicyPerTask(tf_policy.TFPolicy):
-    """The weights of each task for its block of rows: what `tfcaml` rolls out, under a driver."""
-
-    def __init__(self, environment, policy, params, num_episodes):
-        super().__init__(environment.time_step_spec(), environment.action_spec())
-        self._policy, self._params, self._num_episodes = policy, params, num_episodes
-
-    def _distribution(self, time_step, policy_state):
-        observation = time_step.observation
-        blocks = tf.reshape(observation, [-1, self._num_episodes, *observation.shape[1:]])
-        logits = self._policy(self._params, blocks).logits_parameter()
-        logits = tf.reshape(logits, [-1, logits.shape[-1]])
-        return policy_step.PolicyStep(tfp.distributions.Categorical(logits=logits), policy_state)
 
 
 class _NumpyParticle(py_environment.PyEnvironment):

@@ -26,6 +26,17 @@ def test_a_return_is_minus_a_squared_error():
     np.testing.assert_allclose(loss, np.mean(error, axis=1), rtol=1e-4)
 
 
+def test_all_steps_on_a_new_curve_learn_from_the_same_examples():
+    learner, population = make(learners.MAMLRegression, units=(8,), episodes_per_update=3)
+    fast = learner.start(learner.meta.read(), 100)
+    moves = []
+    for k in (0, 1):
+        _, after, _ = learner.evaluate_update(fast, population.query, 5, seeds.from_int(k))
+        moves.append(after.params[0] - fast.params[0])
+    np.testing.assert_array_equal(*moves)
+    assert np.any(moves[0] != 0)
+
+
 @pytest.mark.slow
 def test_one_step_fits_new_curves_better_than_from_a_pretrained_start():
     """A thousand of the 70 000 iterations: far from the published error, but on its way."""

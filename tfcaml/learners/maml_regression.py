@@ -12,11 +12,14 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfcaml import seeds
 from tfcaml.errors import check_one_of
 from tfcaml.learners.gradient_based import GradientConfig
 from tfcaml.learners.maml import MAML
 from tfcaml.learners.pretrained import Pretrained
-from tfcaml.types import Experience, Surrogate, Trajectory
+from tfcaml.types import Experience, Surrogate, Trajectory, episode_return
+
+_SHOTS = 0x5407  # seed of the examples a new task is learned from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,13 @@ class Regression:
         prediction = self.policy(params, trajectory.observation[:, :, 0]).mean()
         squared = tf.reduce_sum((prediction - trajectory.action[:, :, 0]) ** 2, axis=-1)
         return tf.reduce_mean(squared, axis=1)
+
+    def _evaluate_update(self, fast, task, num_episodes, seed):
+        """All steps on a new task learn from the same K examples (paper: K-shot)."""
+        test = self.sample(fast.params, task, num_episodes, seed)
+        support = self.sample(fast.params, task, self.test_episodes, seeds.from_int(_SHOTS))
+        support = self.experience(fast.params, support)
+        return episode_return(test), self.adapt(self.meta.read(), fast, support), test
 
     def surrogate(self, params, query):
         return Surrogate(self.inner_loss(params, query))
