@@ -21,6 +21,7 @@ def experiment(environment, learner, baselines=None, **settings):
             "num_seeds": 1,
             "evaluation": {"num_tasks": 3, "num_updates": 5, "episodes": 20},
             "save_interval": 10,
+            "log_interval": 1,
             **settings,
         }
     )

@@ -17,6 +17,7 @@ from tfcaml.errors import check, check_one_of
 _STUDY = flags.DEFINE_string("study", None, "One of " + ", ".join(STUDIES) + ".")
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Directory of the results.")
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Number of seeds.")
+_QUICK = flags.DEFINE_bool("quick", False, "Tiny sizes: checks the program, shows nothing.")
 flags.mark_flags_as_required(["study", "out_dir"])
 
 
@@ -26,10 +27,11 @@ def main(_):
     out = pathlib.Path(_OUT_DIR.value)
     run_directory.check_writable(out, "out_dir")
     study = STUDIES[_STUDY.value]
-    results, text, pictures = study(tuple(range(_SEEDS.value)), out)
+    results, text, pictures = study(tuple(range(_SEEDS.value)), out, _QUICK.value)
     command = (
         f"python -m launchers.reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"
     )
+    command += " --quick" if _QUICK.value else ""
     out.mkdir(parents=True, exist_ok=True)
     results = {"study": _STUDY.value, "command": command, **results}
     run_directory.write_json(out / "results.json", results)

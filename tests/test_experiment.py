@@ -7,6 +7,7 @@ import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 from configs import caml_particles, caml_particles_paper
+from tfcaml import tensorboard
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
 from tfcaml.run_directory import RunDirectory
@@ -37,8 +38,8 @@ def small_config():
 _LEARNERS = {}  # compiled once; `Experiment` resets a learner before it uses it
 
 
-def _experiment(root, should_stop=lambda: False):
-    content = small_config()
+def _experiment(root, should_stop=lambda: False, **changes):
+    content = small_config() | changes
     config = ExperimentConfig.from_dict(content)
     experiment = Experiment(config, RunDirectory(root, {"config": content}), should_stop)
     experiment._learners = _LEARNERS
@@ -62,6 +63,8 @@ def test_run_leaves_numbers_pictures_and_events(finished):
         "adaptation.png",
         "caml_divergence_matrix.png",
         "caml_policy_map.png",
+        "caml_training.png",
+        "reptile_training.png",
         "trajectories.png",
     }
     assert (root / "eval" / "evaluation.csv").read_text().count("\n") == 1 + 3 * 2 * 2 * 3
@@ -75,6 +78,15 @@ def test_events_have_every_iteration_once(finished):
     assert [e.step for e in events.Tensors("train/return_before")] == list(range(5))
     assert [e.step for e in events.Tensors("train/silhouette")] == [1, 3, 4]
     assert "clusters/policy_map" in events.Tags()["tensors"]
+
+
+def test_events_are_written_every_log_interval_and_at_the_end(finished, tmp_path):
+    experiment = _experiment(tmp_path, log_interval=2)
+    experiment.train()
+    run = lambda root: tensorboard.read_scalars(root / "train" / "reptile" / "seed_1", "train/")
+    sparse, full = run(tmp_path)["return_after"], run(finished[0])["return_after"]
+    assert list(sparse) == [1, 3, 4]
+    assert sparse == {step: full[step] for step in sparse}
 
 
 def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):

@@ -14,8 +14,21 @@ def _figures():
     labels = np.arange(12) % 3
     paths = {name: rng.normal(size=[4, 9, 2]).cumsum(axis=1) for name in ("caml", "random")}
     paths["caml"][0, 5:] = np.nan  # an episode that ended early
+    every = np.arange(5)
+    curves = {
+        name: (every, rng.normal(size=[3, 5]))
+        for name in ("return_after", "return_1", "return_before", "kl", "line_search_tries")
+    }
     return {
+        "training_curves": figures.training_curves(curves),
         "adaptation_curves": figures.adaptation_curves(returns),
+        "error_curves": figures.error_curves({"maml": -returns["caml"]}, "errors"),
+        "regression_fits": figures.regression_fits(
+            every,
+            rng.normal(size=[2, 5]),
+            rng.normal(size=[2, 2, 3]),
+            {"maml": {0: rng.normal(size=[2, 5])}},
+        ),
         "divergence_matrix": figures.divergence_matrix(matrix, labels),
         "policy_map": figures.policy_map(matrix, labels, [0, 1, 2], labels),
         "policy_map without groups": figures.policy_map(matrix, labels),
@@ -31,6 +44,15 @@ def test_figure_becomes_png_and_image(name, tmp_path):
     image = figures.image(figure)
     assert image.shape[0] == 1 and image.shape[-1] == 4
     assert np.std(image) > 1  # not blank
+
+
+def test_training_panels_are_those_that_have_curves():
+    names = [f"return_{k}" for k in ("after", "10", "2", "before")]
+    curves = {name: (np.arange(3), np.zeros([2, 3])) for name in names}
+    axes = figures.training_curves(curves).axes
+    assert len(axes) == 1
+    labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
+    assert labels == ["return_before", "return_2", "return_10", "return_after"]
 
 
 def test_matrix_rows_are_sorted_by_cluster():

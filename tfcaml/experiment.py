@@ -33,6 +33,7 @@ class ExperimentConfig:
     num_updates: int  # adaptation steps on each
     episodes: int  # episodes per measurement
     save_interval: int  # iterations between checkpoints
+    log_interval: int  # iterations between events for TensorBoard
     jit_compile: bool  # compile iterations with XLA
 
     @classmethod
@@ -52,6 +53,7 @@ class ExperimentConfig:
             ("seed", seed, 0),
             ("num_seeds", config["num_seeds"], 1),
             ("save_interval", config["save_interval"], 1),
+            ("log_interval", config["log_interval"], 1),
             ("evaluation.num_tasks", measured["num_tasks"], 1),
             ("evaluation.num_updates", measured["num_updates"], 0),
             ("evaluation.episodes", measured["episodes"], 1),
@@ -78,6 +80,7 @@ class ExperimentConfig:
             num_updates=measured["num_updates"],
             episodes=measured["episodes"],
             save_interval=config["save_interval"],
+            log_interval=config["log_interval"],
             jit_compile=jit_compile,
         )
 
@@ -135,7 +138,7 @@ class Experiment:
         for method, (_, learner_config) in config.learners.items():
             results[method] = []
             for seed in config.seeds:
-                learner = self._restored(method, seed)
+                learner = self.trained_learner(method, seed)
                 population = self.population(seed, num_tasks)
                 found = evaluation.evaluate(
                     learner,
@@ -168,6 +171,24 @@ class Experiment:
         )
         return summary, self._evaluation_figures(results, examples, summary)
 
+    def trained_learner(self, method, seed):
+        """The learner of a method as trained with `seed`; one object for all seeds of a method.
+
+        Raises:
+          ConfigError: it has not been trained to the end.
+        """
+        learner = self._learner(method, seed)
+        length, saved = learner.config.num_iterations, self._saved_iteration(method, seed)
+        if saved < length:
+            raise ConfigError(
+                f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
+                f"{length} iterations; run launchers.train on this root_dir to the end first"
+            )
+        if length:
+            manager = self._checkpoints(method, seed, learner)
+            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        return learner
+
     def environment_steps(self, method):
         """Environment steps that training this method takes, per seed, at most."""
         learner = self._learner(method, self.config.seeds[0])
@@ -178,7 +199,7 @@ class Experiment:
         """Wall time that training this method took, mean over seeds."""
         seconds = []
         for seed in self.config.seeds:
-            self._restored(method, seed)
+            self.trained_learner(method, seed)
             seconds.append(float(self._seconds))
         return float(np.mean(seconds))
 
@@ -211,19 +232,6 @@ class Experiment:
         latest = tf.train.latest_checkpoint(str(self.directory.train(method, seed) / "checkpoint"))
         return int(latest.rpartition("-")[2]) if latest else 0
 
-    def _restored(self, method, seed):
-        learner = self._learner(method, seed)
-        length, saved = learner.config.num_iterations, self._saved_iteration(method, seed)
-        if saved < length:
-            raise ConfigError(
-                f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
-                f"{length} iterations; run launchers.train on this root_dir to the end first"
-            )
-        if length:
-            manager = self._checkpoints(method, seed, learner)
-            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-        return learner
-
     def _train_job(self, method, seed, progress):
         """Trains one method with one seed from its last checkpoint; False when told to stop."""
         learner = self._learner(method, seed)
@@ -248,7 +256,8 @@ class Experiment:
                 * self.environment.horizon
                 * metrics["iterations_per_second"]
             )
-            tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
+            if (iteration + 1) % self.config.log_interval == 0 or iteration + 1 == length:
+                tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
             self._training_figures(learner, population, method, seed, writer, iteration)
             _check_finite(metrics, method, seed, iteration)
             progress.advance(
@@ -283,12 +292,25 @@ class Experiment:
             if seed == self.config.seeds[0]:
                 figures.save(figure, self.directory.figures / f"{method}_{name}.png")
 
+    def _training_curves(self, method):
+        """What the method's event files say of its training, all seeds in one figure."""
+        runs = [
+            tensorboard.read_scalars(self.directory.train(method, seed), prefix="train/")
+            for seed in self.config.seeds
+        ]
+        names = set.intersection(*map(set, runs))
+        curves = {name: _common([run[name] for run in runs]) for name in sorted(names)}
+        return figures.training_curves(curves, f"Training of {method}")
+
     def _evaluation_figures(self, results, examples, summary):
         pictures = {
             "adaptation": figures.adaptation_curves(
                 {method: report.mean_returns(runs) for method, runs in results.items()}
             )
         }
+        for method, (_, config) in self.config.learners.items():
+            if config.num_iterations:
+                pictures[f"{method}_training"] = self._training_curves(method)
         population = self.population(self.config.seeds[0])
         goal = self.environment.planar_goal(population.query)
         if goal is not None:
@@ -309,6 +331,12 @@ class Experiment:
             tensorboard.write_adaptation(writer, values["summary"])
             writer.close()
         return sorted(self.directory.figures.glob("*.png"))
+
+
+def _common(histories):
+    """The steps that all seeds logged, and the values there: ([I], [S, I])."""
+    steps = sorted(set.intersection(*map(set, histories)))
+    return steps, np.array([[history[step] for step in steps] for history in histories])
 
 
 def _named(where, section, registry):

@@ -59,6 +59,81 @@ def adaptation_curves(returns, title="Adapting to entities never seen in trainin
     return figure
 
 
+def training_curves(curves, title="Training"):
+    """Returns before, between and after the inner steps, and outcomes of the outer step.
+
+    Lines are means over seeds, bands 95 % intervals.
+
+    Args:
+      curves: dict name -> (iterations [I], values [S, I]), named as learners name their metrics;
+        panels without any curve are left out.
+    """
+    steps = [name for name in curves if name.startswith("return_")]
+    panels = {
+        "return on training entities": sorted(steps, key=_inner_step),
+        "KL of the outer step, nats": ["kl"],
+        "line search, lengths tried": ["line_search_tries", "refused_by_kl", "refused_by_loss"],
+    }
+    panels = {label: [name for name in names if name in curves] for label, names in panels.items()}
+    panels = {label: names for label, names in panels.items() if names}
+    figure, grid = _figure(4.6 * len(panels), 3.4, columns=len(panels))
+    for axes, (label, names) in zip(np.ravel(grid), panels.items()):
+        for index, name in enumerate(names):
+            iterations, values = curves[name]
+            summary = np.array([statistics.mean(column[:, None]) for column in values.T])
+            axes.plot(iterations, summary[:, 0], color=color(index), lw=1, label=name)
+            axes.fill_between(
+                iterations, summary[:, 1], summary[:, 2], color=color(index), alpha=0.15, lw=0
+            )
+        axes.set_xlabel("iteration")
+        axes.set_ylabel(label)
+        axes.legend(fontsize=7)
+    figure.suptitle(title)
+    return figure
+
+
+def error_curves(errors, title):
+    """Mean squared error over steps with 95 % intervals over seeds, one line per method.
+
+    Args:
+      errors: dict method -> [S, U + 1, Q].
+    """
+    figure, axes = _figure(6.0, 3.6)
+    for index, (method, values) in enumerate(errors.items()):
+        steps = np.arange(values.shape[1])
+        summary = np.array([statistics.mean(values[:, k]) for k in steps])
+        axes.plot(steps, summary[:, 0], "o-", color=color(index), label=method, ms=4)
+        axes.fill_between(steps, summary[:, 1], summary[:, 2], color=color(index), alpha=0.15, lw=0)
+    axes.set_yscale("log")
+    axes.set_xticks(steps)
+    axes.set_xlabel("gradient steps on the new task")
+    axes.set_ylabel("mean squared error (95 % interval)")
+    axes.set_title(title)
+    axes.legend()
+    return figure
+
+
+def regression_fits(x, target, examples, fits):
+    """Regression tasks as columns, methods as rows: the curve, its examples and predictions.
+
+    Args:
+      x: inputs [P].
+      target: the curves [N, P].
+      examples: inputs and targets that were learned from, each [N, K].
+      fits: dict method -> dict step -> predictions [N, P].
+    """
+    figure, grid = _figure(3.0 * len(target), 2.4 * len(fits), len(fits), len(target))
+    for axes_row, (method, predictions) in zip(np.reshape(grid, [len(fits), -1]), fits.items()):
+        for column, axes in enumerate(axes_row):
+            axes.plot(x, target[column], color="black", lw=2, alpha=0.4, label="curve")
+            axes.plot(*(value[column] for value in examples), "k^", ms=5, label="examples")
+            for index, (step, values) in enumerate(predictions.items()):
+                axes.plot(x, values[column], color=color(index), lw=1, label=f"{step} steps")
+            axes.set_title(method)
+        axes_row[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 def divergence_matrix(matrix, labels, title="Policy divergence"):
     """A distance matrix [n, n] as an image, rows sorted by cluster, with lines between clusters."""
     figure, axes = _figure(4.8, 4.2)
@@ -142,6 +217,12 @@ def image(figure):
     buffer = io.BytesIO()
     save(figure, buffer)
     return tf.image.decode_png(buffer.getvalue(), channels=4)[None]
+
+
+def _inner_step(name):
+    """Where a return stands in the inner loop: before, 1, 2, ..., after."""
+    step = name.removeprefix("return_")
+    return int(step) if step.isdigit() else {"before": -1, "after": 10**6}.get(step, 10**6 + 1)
 
 
 def _figure(width, height, rows=1, columns=1):

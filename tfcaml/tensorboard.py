@@ -1,6 +1,7 @@
 """What TensorBoard shows of a run, beyond plain scalars."""
 
 import tensorflow as tf
+from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
@@ -15,6 +16,23 @@ def write_scalars(writer, values, step, prefix=""):
     with writer.as_default():
         for name, value in values.items():
             tf.summary.scalar(prefix + name, value, step=step)
+
+
+def read_scalars(directory, prefix=""):
+    """The scalars of a directory's event files: name without `prefix` -> {step: number}.
+
+    Where a step was written twice (a run that was killed and taken up again) the later value holds.
+    """
+    events = event_accumulator.EventAccumulator(
+        str(directory), size_guidance={"tensors": 0, "images": 1}
+    ).Reload()
+    values = {}
+    for tag in events.Tags()["tensors"]:
+        if tag.startswith(prefix):
+            rows = [(row.step, tf.make_ndarray(row.tensor_proto)) for row in events.Tensors(tag)]
+            if all(value.dtype == "float32" and value.ndim == 0 for _, value in rows):
+                values[tag.removeprefix(prefix)] = {step: float(value) for step, value in rows}
+    return values
 
 
 def write_hparams(writer, config):
@@ -47,14 +65,18 @@ def write_layout(writer):
     adaptation = layout_pb2.Chart(
         title="return after k updates", margin=layout_pb2.MarginChartContent(series=[margin])
     )
-    training = layout_pb2.Chart(
-        title="return on training entities",
-        multiline=layout_pb2.MultilineChartContent(tag=["train/return_before|train/return_after"]),
-    )
+    training = [
+        layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))
+        for title, tag in (
+            ("return on training entities, by inner step", r"train/return_(before|after|\d+)$"),
+            ("KL of the outer step, nats", "train/kl$"),
+            ("line search", "train/(line_search_tries|refused_by_.*|step_rejected)$"),
+        )
+    ]
     layout = layout_pb2.Layout(
         category=[
             layout_pb2.Category(title="adaptation to new entities", chart=[adaptation]),
-            layout_pb2.Category(title="training", chart=[training]),
+            layout_pb2.Category(title="training", chart=training),
         ]
     )
     with writer.as_default():

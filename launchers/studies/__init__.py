@@ -1,5 +1,9 @@
-"""Studies of `launchers.reproduce`: (seeds, directory) -> (results, text, figures)."""
+"""Studies of `launchers.reproduce`: (seeds, directory, quick) -> (results, text, figures)."""
 
-from launchers.studies import caml_figure2, maml_navigation
+from launchers.studies import caml_figure2, maml_navigation, maml_sinusoid
 
-STUDIES = {"caml_figure2": caml_figure2.run, "maml_navigation": maml_navigation.run}
+STUDIES = {
+    "caml_figure2": caml_figure2.run,
+    "maml_navigation": maml_navigation.run,
+    "maml_sinusoid": maml_sinusoid.run,
+}

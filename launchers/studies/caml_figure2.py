@@ -27,19 +27,20 @@ _PICTURED = next(iter(ESTIMATORS))
 _PARAMETERS, _RANDOM = "control: distance of parameters", "control: random matrix"
 
 
-def run(study_seeds, out_dir):
+def run(study_seeds, out_dir, quick=False):
     """Runs the study; see `launchers.reproduce`."""
-    environment = environments.Particle()
-    policy = policies.mlp_policy(environment.observation_spec, environment.action_spec)
+    updates, horizon, units = ((0, 1), 8, (8,)) if quick else (UPDATES, 100, (100, 100))
+    environment = environments.Particle(environments.ParticleConfig(horizon=horizon))
+    policy = policies.mlp_policy(environment.observation_spec, environment.action_spec, units)
     learner = learners.PolicyGradient(environment, policy)
     scores = {name: [] for name in [*ESTIMATORS, _PARAMETERS, _RANDOM]}
     returns, pictures = [], {}
-    with Progress(len(study_seeds) * len(UPDATES)) as progress:
+    with Progress(len(study_seeds) * len(updates)) as progress:
         for seed in study_seeds:
             population = environment.population(seed)
             learner.reset(seed)
             rows = {name: [] for name in scores}
-            for update in UPDATES:
+            for update in updates:
                 while int(learner.iteration) < update:
                     metrics = training.train_all(learner, population.support, seed)
                 fast, trajectory = _snapshot(learner, population, seed, update)
@@ -56,14 +57,14 @@ def run(study_seeds, out_dir):
     scores = {name: np.array(values) for name, values in scores.items()}  # [S, updates, 3]
     results = {
         "seeds": list(study_seeds),
-        "updates": list(UPDATES),
+        "updates": list(updates),
         "return_at_the_last_update": returns,
         "scores": {
             name: dict(zip(("ari", "silhouette", "nearest_neighbour"), values.T.tolist()))
             for name, values in scores.items()
         },
     }
-    return results, _text(scores, returns), pictures
+    return results, _text(scores, returns, updates), pictures
 
 
 def _snapshot(learner, population, seed, update):
@@ -103,12 +104,12 @@ def _picture(matrix, groups, update):
     return figures.policy_map(matrix, clustering.labels, clustering.medoids, groups, title=title)
 
 
-def _text(scores, returns):
+def _text(scores, returns, updates):
     lines = [
         f"24 policies from independent initialisations, {len(returns)} seeds, medians over seeds; "
-        f"mean return at update {UPDATES[-1]}: {np.mean(returns):.1f}",
+        f"mean return at update {updates[-1]}: {np.mean(returns):.1f}",
         "",
-        "| estimator | ARI at " + " / ".join(map(str, UPDATES)) + " | worst seed "
+        "| estimator | ARI at " + " / ".join(map(str, updates)) + " | worst seed "
         "| silhouette | nearest neighbour |",
         "|---|---|---|---|---|",
     ]

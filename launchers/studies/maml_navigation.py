@@ -7,9 +7,8 @@ study, so that it goes on where it stopped, and joins their tables.
 import numpy as np
 
 from configs import maml_navigation, maml_navigation_oracle
+from launchers.studies.runs import interval, run_config
 from tfcaml import figures
-from tfcaml.experiment import Experiment, ExperimentConfig
-from tfcaml.run_directory import RunDirectory
 
 CONFIGS = {"family": maml_navigation, "oracle": maml_navigation_oracle}
 PUBLISHED = (-40.4, -11.7, -3.3, -3.2)  # MAML, 40 goals, from the paper's data
@@ -24,19 +23,16 @@ _FIELDS = (
 )
 
 
-def run(study_seeds, out_dir):
+def run(study_seeds, out_dir, quick=False):
     """Runs the study; see `launchers.reproduce`."""
     methods, settings = {}, {}
     for name, module in CONFIGS.items():
         content = module.get_config().to_dict()
-        content["num_seeds"] = len(study_seeds)
-        config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile=None)
-        directory = RunDirectory(out_dir / "runs" / name, {"config": content})
-        experiment = Experiment(config, directory)
-        experiment.train()
-        summary, _ = experiment.evaluate()
+        if quick:
+            _shrink(content)
+        experiment, summary = run_config(content, study_seeds, out_dir / "runs" / name)
         methods |= summary["methods"]
-        settings |= {method: _settings(experiment, method) for method in config.learners}
+        settings |= {method: _settings(experiment, method) for method in summary["methods"]}
     returns = {name: np.array(values["returns"]) for name, values in methods.items()}
     pictures = {
         "adaptation": figures.adaptation_curves(returns, "2D navigation: goals never seen before")
@@ -48,6 +44,22 @@ def run(study_seeds, out_dir):
         "settings": settings,
     }
     return results, _text(methods, settings), pictures
+
+
+def _shrink(content):
+    """Changes a config so that it takes seconds."""
+    content["environment"]["horizon"] = 5
+    content["policy"]["fc_layer_params"] = (4,)
+    content["evaluation"] = {"num_tasks": 2, "num_updates": 3, "episodes": 2}
+    for section in (content["learner"], *content["baselines"].values()):
+        section.update(
+            num_iterations=min(section["num_iterations"], 1),
+            meta_batch_size=2,
+            episodes_per_update=2,
+            test_episodes_per_update=2,
+        )
+        if "fisher_subsample" in section:
+            section["fisher_subsample"] = 0
 
 
 def _settings(experiment, method):
@@ -69,12 +81,7 @@ def _text(methods, settings):
         "| MAML, as published | " + " | ".join(map(str, PUBLISHED)) + " |",
     ]
     for name, values in methods.items():
-        cells = [
-            "{value:.1f} [{lower:.1f}, {upper:.1f}]".format(**row["mean"])
-            if row["mean"]["lower"] is not None
-            else f"{row['mean']['value']:.1f}"
-            for row in values["summary"]
-        ]
+        cells = [interval(row["mean"]) for row in values["summary"]]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [
         "",

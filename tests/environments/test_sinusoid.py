@@ -32,7 +32,7 @@ def test_a_step_pays_minus_the_squared_error():
     environment = Sinusoid()
     task = environment.population(0, 2).query
     state, observation = environment.reset(task, seeds.per_episode(seeds.from_int(0), 2, 3))
-    target = environment._target(task, observation)
+    target = environment.target(task, observation)
     _, _, reward, terminated = environment.step(task, state, target + 2.0, None)
     np.testing.assert_allclose(reward, np.full([2, 3], -4.0), rtol=1e-5)
     assert terminated.numpy().all()

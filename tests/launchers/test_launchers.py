@@ -24,43 +24,9 @@ SMALL = [
     "--config.baselines.joint.num_iterations=1",
     "--config.baselines.reptile.num_iterations=1",
 ]
-# Runs a launcher once per list of arguments, forked from one process that has paid for the imports.
-_FORK = """
-import json, os, sys
-from launchers import _app, {name}
-for arguments in json.loads(sys.argv[1]):
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        sys.argv = ["{name}", *arguments]
-        os.dup2(1, 2)
-        _app.run({name}.main)
-    _, status = os.waitpid(child, 0)
-    print()
-    print("EXIT", os.waitstatus_to_exitcode(status))
-"""
 
 
-def _run_all(name, cases):
-    """[(exit code, output lines)] of a launcher, one per list of arguments."""
-    result = subprocess.run(
-        [sys.executable, "-c", _FORK.format(name=name), json.dumps(cases)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found, lines = [], []
-    for line in result.stdout.splitlines():
-        if line.startswith("EXIT "):
-            found.append((int(line.split()[1]), [text for text in lines if text]))
-            lines = []
-        else:
-            lines.append(line)
-    return found
-
-
-def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path):
+def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all):
     root, other = tmp_path / "run", tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text('{"config": {}, "seed": 0, "jit_compile": false}')
@@ -93,7 +59,7 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path):
     }
     before = sorted(tmp_path.rglob("*"))
     for (message, arguments), (code, lines) in zip(
-        cases.items(), _run_all("train", list(cases.values())), strict=True
+        cases.items(), run_all("train", list(cases.values())), strict=True
     ):
         assert code == 2, (arguments, lines)
         assert len(lines) == 1 and lines[0].startswith("error: "), (arguments, lines)

@@ -65,18 +65,19 @@ class Sinusoid(Environment):
         """Inputs and targets: (x, y), each [N, num_examples, 1]. seed: [2]."""
         shape = [task["amplitude"].shape[0], num_examples, 1]
         x = self.config.max_x * tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
-        return x, self._target(task, x)
+        return x, self.target(task, x)
+
+    def target(self, task, x):
+        """The curves' values at x [N, E, 1]."""
+        return task["amplitude"][:, None, None] * tf.sin(x - task["phase"][:, None, None])
 
     def reset(self, task, seed):
         x = self.config.max_x * (2 * seeds.uniform(seed, [1]) - 1)
         return x, x
 
     def step(self, task, state, action, noise):
-        reward = -tf.reduce_sum((action - self._target(task, state)) ** 2, axis=-1)
+        reward = -tf.reduce_sum((action - self.target(task, state)) ** 2, axis=-1)
         return state, state, reward, tf.ones_like(reward, tf.bool)
-
-    def _target(self, task, x):
-        return task["amplitude"][:, None, None] * tf.sin(x - task["phase"][:, None, None])
 
     def _draw(self, num_tasks, seed):
         """New curves. seed: [2]."""

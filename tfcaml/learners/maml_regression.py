@@ -65,11 +65,13 @@ class Regression:
         squared = tf.reduce_sum((prediction - trajectory.action[:, :, 0]) ** 2, axis=-1)
         return tf.reduce_mean(squared, axis=1)
 
+    def shots(self, params, task):
+        """The K examples of each new task, the same for all steps (paper: K-shot)."""
+        return self.sample(params, task, self.test_episodes, seeds.from_int(_SHOTS))
+
     def _evaluate_update(self, fast, task, num_episodes, seed):
-        """All steps on a new task learn from the same K examples (paper: K-shot)."""
         test = self.sample(fast.params, task, num_episodes, seed)
-        support = self.sample(fast.params, task, self.test_episodes, seeds.from_int(_SHOTS))
-        support = self.experience(fast.params, support)
+        support = self.experience(fast.params, self.shots(fast.params, task))
         return episode_return(test), self.adapt(self.meta.read(), fast, support), test
 
     def surrogate(self, params, query):
