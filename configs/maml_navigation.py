@@ -16,6 +16,20 @@ SHARED = {
 }
 
 
+def _reptile():
+    return learners.Reptile.Config(
+        num_iterations=SHARED["num_iterations"],
+        meta_batch_size=20,
+        inner_updates=3,
+        episodes_per_update=20,
+        test_episodes_per_update=SHARED["test_episodes_per_update"],
+        inner_optimizer="sgd",
+        inner_learning_rate=SHARED["inner_learning_rate"],
+        baseline="linear_feature",
+        outer_step_size=0.5,
+    )
+
+
 def get_config(observe_goal=False):
     navigation = environments.NavigationConfig(observe_goal=observe_goal)
     method = lambda name, **changes: base.section(
@@ -27,11 +41,15 @@ def get_config(observe_goal=False):
         main = method("maml")
         baselines = {
             "random": method("maml", num_iterations=0),
-            "pretrained": method("pretrained"),
+            # Of 0.5, 0.2, 0.1, 0.05 and 0.02 the best on seeds 100 and 101: the longer it trains,
+            # the smaller its standard deviation and the longer a step of a given rate.
+            "pretrained": method("pretrained", inner_learning_rate=0.1),
             "fomaml": method("fomaml"),
             "meta_sgd": method("meta_sgd"),
             "e_maml": method("e_maml"),
             "promp": method("promp", meta_batch_size=20),
+            # Adapts by the same rule; of six settings the best on seed 100.
+            "reptile": base.section("reptile", _reptile()),
         }
     return base.experiment(
         environment=base.section("navigation", navigation),

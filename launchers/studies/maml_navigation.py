@@ -1,16 +1,20 @@
 """2D navigation of the MAML paper (section 5.3.1): return before and after 1, 2 and 3 steps.
 
-Runs `configs/maml_navigation.py` and `configs/maml_navigation_oracle.py` in run directories of the
-study, so that it goes on where it stopped, and joins their tables.
+Runs `configs/maml_navigation.py` and its variants in run directories of the study, so that it goes
+on where it stopped, and joins their tables.
 """
 
 import numpy as np
 
-from configs import maml_navigation, maml_navigation_oracle
+from configs import maml_navigation, maml_navigation_oracle, maml_navigation_whole_fisher
 from launchers.studies.runs import interval, run_config
 from tfcaml import figures
 
-CONFIGS = {"family": maml_navigation, "oracle": maml_navigation_oracle}
+CONFIGS = {  # suffix of the methods' names -> config
+    "": maml_navigation,
+    " (knows the goal)": maml_navigation_oracle,
+    ", whole Fisher": maml_navigation_whole_fisher,
+}
 PUBLISHED = (-40.4, -11.7, -3.3, -3.2)  # MAML, 40 goals, from the paper's data
 _FIELDS = (
     "num_iterations",
@@ -26,13 +30,15 @@ _FIELDS = (
 def run(study_seeds, out_dir, quick=False):
     """Runs the study; see `launchers.reproduce`."""
     methods, settings = {}, {}
-    for name, module in CONFIGS.items():
+    for suffix, module in CONFIGS.items():
         content = module.get_config().to_dict()
         if quick:
             _shrink(content)
+        name = module.__name__.rpartition(".")[-1]
         experiment, summary = run_config(content, study_seeds, out_dir / "runs" / name)
-        methods |= summary["methods"]
-        settings |= {method: _settings(experiment, method) for method in summary["methods"]}
+        for method, values in summary["methods"].items():
+            methods[method + suffix] = values
+            settings[method + suffix] = _settings(experiment, method)
     returns = {name: np.array(values["returns"]) for name, values in methods.items()}
     pictures = {
         "adaptation": figures.adaptation_curves(returns, "2D navigation: goals never seen before")
