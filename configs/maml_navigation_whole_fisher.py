@@ -1,4 +1,4 @@
-"""MAML on 2D navigation with all 20 tasks in TRPO's products, for `fisher_subsample` to be judged."""
+"""`maml_navigation.py` with all 20 tasks in TRPO's products, to judge `fisher_subsample` by."""
 
 from configs import maml_navigation
 
