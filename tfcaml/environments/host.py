@@ -23,8 +23,8 @@ can't compile it. A family of your own, from nothing:
     environments.check(family)  # says what is wrong with it, if anything is
     population = family.population(seed=0)
     policy = policies.mlp_policy(family.observation_spec, family.action_spec)
-    config = learners.MAML.Config(num_iterations=2, meta_batch_size=2, episodes_per_update=4)
-    learner = learners.MAML(family, policy, config)
+    config = learners.Reptile.Config(num_iterations=2, inner_updates=2)
+    learner = learners.Reptile(family, policy, config)
     tfcaml.train(learner, population, seed=0)
     result = tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=4)
     print(result.returns.mean(axis=(1, 2)))  # mean return before and after the update
@@ -137,7 +137,8 @@ class HostEnvironment(Environment):
         """`num` tasks, each from a generator of its own."""
         rngs = [np.random.default_rng([*key, 0x7A5C, i]) for i in range(num)]
         rows = [self._tasks(rng) for rng in rngs]
-        return _tensors(nest.map(lambda *values: np.stack(values), *rows))
+        check(isinstance(rows[0], dict), "a task", rows[0], "a dict of numbers or arrays")
+        return _tensors({name: [row[name] for row in rows] for name in rows[0]})
 
     # What runs in Python.
 
@@ -196,20 +197,18 @@ class HostEnvironment(Environment):
 
     def _fail(self, number, task, method, error):
         self._pool.drop(number.ravel())
-        values = nest.map(lambda x: np.round(x, 4).tolist(), task)
-        task = textwrap.shorten(str(values), 200, placeholder=" ...")
+        show = lambda x: np.array2string(np.asarray(x), precision=4, threshold=8)
+        values = ", ".join(f"{name}={show(x)}" for name, x in task.items())
+        task = textwrap.shorten(values, 200, placeholder=" ...")
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{method} of the environment failed for task {task}: {what}") from error
 
 
 def _tensors(task):
-    """Arrays or lists as float32 and int32 tensors."""
-
-    def convert(values):
-        values = np.asarray(values)
-        return tf.constant(values, {"f": tf.float32, "i": tf.int32}.get(values.dtype.kind))
-
-    return nest.map(convert, task)
+    """A dict of arrays or lists as one of float32 and int32 tensors."""
+    arrays = {name: np.asarray(values) for name, values in task.items()}
+    dtypes = {"f": tf.float32, "i": tf.int32}
+    return {name: tf.constant(x, dtypes.get(x.dtype.kind)) for name, x in arrays.items()}
 
 
 def _episode_seed(seed):

@@ -1,0 +1,1 @@
+"""`environments.check` finds each kind of mistake, and none in families that are well."""
