@@ -66,7 +66,7 @@ def test_spaces():
     assert spec["pair"][1] == BoundedArraySpec([3], np.int8, 0, 1, "pair")
     assert spec["many"] == BoundedArraySpec([2], np.int64, [0, 0], [1, 4], "many")
     assert gym_adapter.to_space(spaces.Discrete(4, start=2), np.int32(3)) == 5
-    with pytest.raises(ConfigError, match="expected observation to be a Box, .* received Text"):
+    with pytest.raises(ConfigError, match=r"expected observation to be a Box, .* received Text"):
         gym_adapter.spec_from_space(spaces.Text(3), "observation")
 
 

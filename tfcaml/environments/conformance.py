@@ -123,7 +123,12 @@ def _graph(environment, case):
 def _values(environment, case):
     """An episode"""
     found = []
-    _play(environment, case, lambda *step: found.extend(_step_problems(environment, *step)))
+
+    def look(*step):
+        found.extend(_step_problems(environment, *step))
+        return found
+
+    _play(environment, case, look)
     return found
 
 
@@ -211,18 +216,20 @@ def _random_actions(environment, num_episodes, rng):
 
 
 def _play(environment, case, look=lambda *step: None):
-    """Plays episodes as `sampling.sample` does, a step at a time; `look` sees each step."""
+    """Plays episodes as `sampling.sample` does; `look` sees each step, and says whether to stop."""
     shape = list(case.seed.shape[:2])
     state, observation = environment.reset(case.task, case.seed)
     zeros = tf.zeros(shape)
-    look(shape, state, state, observation, zeros, zeros > 0)
+    if look(shape, state, state, observation, zeros, zeros > 0):
+        return None
     alive, rows = np.ones(shape, bool), []
     for time in range(environment.horizon):
         before = state
         state, observation, reward, terminated = environment.step(
             case.task, before, case.action[:, :, time], case.noise[:, :, time]
         )
-        look(shape, before, state, observation, reward, terminated)
+        if look(shape, before, state, observation, reward, terminated):
+            return None
         truncated = np.broadcast_to(environment.truncated(state), shape)
         expand = lambda x: np.reshape(alive, shape + [1] * (x.shape.rank - 2))
         step = (observation, reward, terminated, tf.constant(truncated))
