@@ -58,22 +58,47 @@ def test_reversed_fraction(fraction, count):
 
 
 def test_the_same_push_moves_entities_apart(family):
-    """Pushed to the right once from the same start, as the equations of motion have it."""
+    """Pushed to the right from the same start, as the equations of motion have it."""
     task = family.population(0).support
     size = nest.leading(task)
     seed = tf.repeat(seeds.per_episode(seeds.from_int(0), 1, 1), size, axis=0)
-    state, before = family.reset(task, seed)
-    assert (before == before[:1]).numpy().all()
-    _, after, reward, _ = family.step(task, state, tf.ones([size, 1], tf.int64), None)
-    task, angle = nest.map(lambda x: x.numpy().astype(float), (task, before[0, 0, 2]))
-    spin = float(before[0, 0, 3])
+    state, start = family.reset(task, seed)
+    assert (start == start[:1]).numpy().all()
+    push, observations = tf.ones([size, 1], tf.int64), [start]
+    for _ in range(4):
+        state, observation, reward, _ = family.step(task, state, push, None)
+        observations.append(observation)
+        np.testing.assert_array_equal(reward, np.ones([size, 1]))
+    before, after = (np.asarray(x[:, 0], np.float64) for x in observations[-2:])
+    task = nest.map(lambda x: x.numpy().astype(float), task)
+    angle, spin = before[:, 2], before[:, 3]
     total = task["cart_mass"] + task["pole_mass"]
-    push = task["force"] + task["pole_mass"] * task["length"] * spin**2 * np.sin(angle)
+    force = task["force"] + task["pole_mass"] * task["length"] * spin**2 * np.sin(angle)
     inertia = task["length"] * (4 / 3 - task["pole_mass"] * np.cos(angle) ** 2 / total)
-    acceleration = (9.8 * np.sin(angle) - np.cos(angle) * push / total) / inertia
-    np.testing.assert_allclose(after[:, 0, 3], spin + 0.02 * acceleration, rtol=1e-4, atol=1e-6)
-    assert set(np.sign(after[:, 0, 3] - spin)) == {-1, 1}
-    np.testing.assert_array_equal(reward, np.ones([size, 1]))
+    acceleration = (9.8 * np.sin(angle) - np.cos(angle) * force / total) / inertia
+    np.testing.assert_allclose((after[:, 3] - spin) / 0.02, acceleration, rtol=1e-4)
+    assert set(np.sign(acceleration)) == {-1, 1}
+
+
+def test_what_balances_one_kind_fells_the_other():
+    """A controller for pushes as gymnasium has them, on all entities, and its mirror image."""
+    family = CartPole()
+    population = family.population(1)
+    task, size = population.support, nest.leading(population.support)
+    length = {}
+    for sign in (1, -1):
+        state, observation = family.reset(task, seeds.per_episode(seeds.from_int(0), size, 2))
+        alive, steps = np.ones([size, 2], bool), np.zeros([size, 2])
+        for _ in range(family.horizon):
+            lean = np.asarray(observation) @ [0.02, 0.05, 1.0, 0.3]
+            action = tf.constant(np.int64(sign * lean > 0))
+            state, observation, reward, terminated = family.step(task, state, action, None)
+            steps += alive * np.asarray(reward)
+            alive &= ~np.asarray(terminated)
+        length[sign] = steps.mean(axis=1)
+    kind = population.support_group
+    assert length[1][kind == 0].min() == length[-1][kind == 1].min() == 200
+    assert length[1][kind == 1].max() < 25 and length[-1][kind == 0].max() < 25
 
 
 def test_the_family_is_sound():
