@@ -39,7 +39,8 @@ setuptools.setup(
     extras_require={
         # Needed by the families and tools of the same name only. ale-py is GPL.
         "atari": ["ale-py"],
-        "dev": ["hypothesis", "pytest", "pytest-xdist", "ruff"],
+        "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "pytest", "pytest-xdist", "ruff"],
+        "gym": ["gymnasium>=1.3,<1.4"],
         "mujoco": ["gymnasium>=1.3,<1.4", "imageio", "mujoco>=4.0,<5"],
         "ray": ["ray>=2.60"],
     },

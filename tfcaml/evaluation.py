@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfcaml import nest, seeds
-from tfcaml.errors import check
+from tfcaml.errors import check, from_python
 
 _EVALUATION = 0xE7A1  # keeps the seeds of evaluation apart from those of training
 
@@ -24,6 +24,7 @@ class Evaluation(NamedTuple):
     trials: dict[str, Any]
 
 
+@from_python()
 def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
     """Starts the learner on each task, adapts it, and measures before and after every update.
 

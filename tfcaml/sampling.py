@@ -58,7 +58,8 @@ def sample(policy, environment, params, task, num_episodes, seed):
         still = lambda new, old: tf.where(_expand(alive, new), new, old)
         state = nest.map(still, next_state, state)
         observation = still(next_observation, observation)
-        return time + 1, state, observation, alive & ~terminated, steps
+        ended = terminated | environment.truncated(next_state)
+        return time + 1, state, observation, alive & ~ended, steps
 
     arrays = Steps(
         *(

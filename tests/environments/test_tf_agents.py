@@ -10,7 +10,7 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import time_step as ts
 
 from tfcaml import nest, sampling, seeds
-from tfcaml.environments import Particle, ParticleConfig
+from tfcaml.environments import ENVIRONMENTS, Particle, ParticleConfig
 from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 from tfcaml.policies import mlp_policy
@@ -52,6 +52,32 @@ def test_sampled_episodes_end_both_ways(sampled):
 def test_py_environment_is_valid(family, task):
     environment = FamilyPyEnvironment(family, nest.take(task, [0]))
     utils.validate_py_environment(environment, episodes=5)
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
+def test_every_family_is_a_valid_py_environment(name):
+    family = ENVIRONMENTS[name][0]()
+    family.horizon = min(family.horizon, 20)
+    environment = FamilyPyEnvironment(family, nest.take(family.population(0).query, [1]))
+    utils.validate_py_environment(environment, episodes=3)
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
+def test_every_family_is_a_tf_environment(name):
+    """Its steps follow its specs, and its rows restart."""
+    family = ENVIRONMENTS[name][0]()
+    family.horizon = min(family.horizon, 3)
+    environment = FamilyTFEnvironment(family, nest.take(family.population(0).query, [1, 2]), 2)
+    policy = random_policy(environment)
+    step, firsts = environment.reset(), 0
+    for _ in range(5):
+        for value, spec in zip(
+            tf.nest.flatten(step), tf.nest.flatten(environment.time_step_spec())
+        ):
+            assert spec.is_compatible_with(value[0]) and value.shape[0] == 4
+        firsts += int(tf.reduce_sum(tf.cast(step.is_first(), tf.int32)))
+        step = environment.step(policy.action(step).action)
+    assert firsts >= 8
 
 
 def test_py_environment_gives_the_family_s_episodes(family, task, sampled):

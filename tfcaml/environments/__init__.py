@@ -1,20 +1,27 @@
 """Families of environments."""
 
 from tfcaml.environments.base import Environment, Population
+from tfcaml.environments.cart_pole import CartPole, CartPoleConfig
+from tfcaml.environments.conformance import check
+from tfcaml.environments.host import HostEnvironment
 from tfcaml.environments.navigation import Navigation, NavigationConfig
 from tfcaml.environments.particle import Particle, ParticleConfig
 from tfcaml.environments.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
 ENVIRONMENTS = {
+    "cart_pole": (CartPole, CartPoleConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
 }
 
 __all__ = [
+    "CartPole",
+    "CartPoleConfig",
     "ENVIRONMENTS",
     "Environment",
+    "HostEnvironment",
     "Navigation",
     "NavigationConfig",
     "Particle",
@@ -22,4 +29,5 @@ __all__ = [
     "Population",
     "Sinusoid",
     "SinusoidConfig",
+    "check",
 ]

@@ -35,11 +35,20 @@ class Population(NamedTuple):
 
     def groups_of(self, task):
         """The latent group of each support entity in `task` [N], as [N] integers; for pictures."""
-        rows = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(task)]
-        known = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(self.support)]
-        rows, known = np.concatenate(rows, axis=1), np.concatenate(known, axis=1)
-        same = (rows[:, None] == known[None]).all(axis=-1)
-        return np.asarray(self.support_group)[same.argmax(axis=1)]
+        return np.asarray(self.support_group)[_equal(task, self.support).argmax(axis=1)]
+
+
+def overlap(support, query):
+    """How many query tasks, nest of [Q, ...], are among the support tasks, nest of [S, ...]."""
+    return int(_equal(query, support).any(axis=1).sum())
+
+
+def _equal(tasks, others):
+    """Which tasks [N] are which others [M], in all they hold: [N, M] bool."""
+    rows = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(tasks)]
+    known = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(others)]
+    rows, known = np.concatenate(rows, axis=1), np.concatenate(known, axis=1)
+    return (rows[:, None] == known[None]).all(axis=-1)
 
 
 class Environment:
@@ -51,6 +60,7 @@ class Environment:
       action_spec: `BoundedTensorSpec` of one action
       horizon: steps after which an episode is truncated
       noise_size: how many U(0, 1) numbers one step uses (0 for a deterministic family)
+      compilable: whether XLA can compile it; no family that runs in Python can be
     """
 
     task_spec = None
@@ -58,6 +68,7 @@ class Environment:
     action_spec = None
     horizon = None
     noise_size = 0
+    compilable = True
 
     def population(self, seed, num_query=3):
         """The `Population` of a study with this seed (Python int) and `num_query` held-out tasks.
@@ -100,3 +111,11 @@ class Environment:
           horizon is the caller's.
         """
         raise NotImplementedError
+
+    def truncated(self, state):
+        """Whether the step to `state` cut an episode short before the horizon, [N, E] bool.
+
+        Such an episode ends like one that reaches the horizon: without `terminated`. False, the
+        default, stands for a family that has no such steps.
+        """
+        return False

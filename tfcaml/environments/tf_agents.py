@@ -2,8 +2,9 @@
 
 Both classes give episodes of the same random numbers as `tfcaml.sampling.sample` with the seed
 `seeds.from_int(seed)`: the k-th episode of a task there is its k-th episode here. Following
-TF-Agents, an episode that terminates ends with discount 0 and one that reaches the horizon ends
-with discount 1, as its `TimeLimit` has it; the step after the last ignores its action and restarts.
+TF-Agents, an episode that terminates ends with discount 0 and one that is truncated, by the horizon
+or before, ends with discount 1, as its `TimeLimit` has it; the step after the last ignores its
+action and restarts.
 """
 
 import numpy as np
@@ -63,7 +64,7 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
         observation, reward = observation.numpy()[0, 0], reward.numpy()[0, 0]
         if terminated.numpy()[0, 0]:
             return ts.termination(observation, reward)
-        if self._time == self._environment.horizon:
+        if self._time == self._environment.horizon or self._environment.truncated(self._state):
             return ts.truncation(observation, reward)
         return ts.transition(observation, reward)
 
@@ -138,7 +139,8 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
             self._task, values["state"], action, noise
         )
         time = values["time"] + 1
-        last = terminated | (time == self._environment.horizon)
+        truncated = (time == self._environment.horizon) | self._environment.truncated(state)
+        last = terminated | truncated
         step_type = tf.where(last, ts.StepType.LAST, ts.StepType.MID)
         discount = 1 - tf.cast(terminated, tf.float32)
         time_step = ts.TimeStep(step_type, tf.cast(reward, tf.float32), discount, observation)

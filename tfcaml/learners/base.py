@@ -14,7 +14,7 @@ import functools
 import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds
-from tfcaml.errors import check, check_one_of, check_positive
+from tfcaml.errors import check, check_one_of, check_positive, from_python
 from tfcaml.types import Experience, Fast, episode_return
 
 
@@ -83,7 +83,7 @@ class MetaLearner(tf.Module):
       policy: a `Policy`.
       config: the learner's config dataclass; `Config()`, its defaults, unless given.
       seed: Python int; decides the initial parameters.
-      jit_compile: compile iterations with XLA; None: where `xla_pays`.
+      jit_compile: compile iterations with XLA; None: where `xla_pays` and the environment can be.
     """
 
     Config = LearnerConfig
@@ -94,7 +94,11 @@ class MetaLearner(tf.Module):
         self.environment = environment
         self.policy = policy
         self.config = config
-        self.jit_compile = self.xla_pays() if jit_compile is None else jit_compile
+        if jit_compile is None:
+            jit_compile = self.xla_pays() and environment.compilable
+        rule = f"False: {type(environment).__name__} runs in Python, which XLA can't compile"
+        check(environment.compilable or not jit_compile, "jit_compile", jit_compile, rule)
+        self.jit_compile = jit_compile
         self.inner_optimizer = optimizers.by_name(
             config.inner_optimizer, config.inner_learning_rate
         )
@@ -173,12 +177,14 @@ class MetaLearner(tf.Module):
         """What a checkpoint holds: name -> variables. All else follows from config and seed."""
         return {"meta": self.meta, "iteration": self.iteration}
 
+    @from_python()
     def train(self, task, seed):
         """One iteration on `task` [N] with `seed` [2]. Returns metrics as scalars."""
         metrics = self._train(task, seed)
         self.iteration.assign_add(1)
         return {name: float(value) for name, value in metrics.items()}
 
+    @from_python()
     def evaluate_update(self, fast, task, num_episodes, seed):
         """Returns before an adaptation step, and the step: (returns [N, E], `Fast`, trajectory)."""
         return self._evaluate(fast, task, num_episodes, seed)

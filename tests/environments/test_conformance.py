@@ -1,0 +1,236 @@
+"""`environments.check` finds each kind of mistake, and none in families that are well."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+
+from tfcaml import environments, seeds
+from tfcaml.environments import HostEnvironment, Population
+from tfcaml.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", sorted(environments.ENVIRONMENTS))
+def test_families_of_ours_are_well(name):
+    family = environments.ENVIRONMENTS[name][0]()
+    family.horizon = min(family.horizon, 30)
+    environments.check(family)
+
+
+def test_python_families_are_well(walk):
+    environments.check(walk)
+
+
+@pytest.fixture(scope="module")
+def sound(slide):
+    """A sound family in TensorFlow, to be broken."""
+
+    class Sound(type(slide)):
+        def population(self, seed, num_query=3):
+            goals = np.random.default_rng(seed).uniform(-1, 1, [8]).astype(np.float32)
+            task = lambda values: {"goal": tf.constant(values)}
+            return Population(task(goals[:5]), task(goals[5:]), np.zeros(5), np.zeros(3))
+
+    environments.check(Sound())
+    return Sound
+
+
+def broken(sound, method, change):
+    """The family with `change` applied to what one method returns."""
+
+    class Broken(sound):
+        pass
+
+    def changed(self, *args, **kwargs):
+        return change(getattr(super(Broken, self), method)(*args, **kwargs))
+
+    setattr(Broken, method, changed)
+    return Broken()
+
+
+STEP = ("state", "observation", "reward", "terminated")
+
+
+@pytest.mark.parametrize(
+    "field, change, message",
+    [
+        (
+            "observation",
+            lambda x: x[..., 0],
+            r"observation of shape \[3, 2, 1\] .* received \[3, 2\]",
+        ),
+        ("observation", lambda x: x / 0.0, "expected observations to be finite"),
+        ("observation", lambda x: {"x": x}, "expected observation to have the structure"),
+        ("reward", lambda x: tf.cast(x, tf.float64), "reward .* float32; received .* float64"),
+        ("reward", lambda x: x * np.nan, "expected rewards to be finite"),
+        ("reward", lambda x: x[..., None], r"reward of shape \[3, 2\] .* received \[3, 2, 1\]"),
+        ("terminated", lambda x: tf.cast(x, tf.float32), "terminated .* dtype bool; received"),
+        ("state", lambda x: x[:1], "expected state of shape"),
+    ],
+)
+def test_steps(sound, field, change, message):
+    index = STEP.index(field)
+    family = broken(
+        sound, "step", lambda step: (*step[:index], change(step[index]), *step[index + 1 :])
+    )
+    with pytest.raises(ConfigError, match=message):
+        environments.check(family)
+
+
+def test_a_wrong_first_observation(sound):
+    family = broken(sound, "reset", lambda start: (start[0], tf.cast(start[1], tf.float64)))
+    with pytest.raises(ConfigError, match=r"expected observation .* received .* float64"):
+        environments.check(family)
+
+
+def test_observations_out_of_bounds(sound):
+    family = sound()
+    family.observation_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -1, 1)
+    with pytest.raises(ConfigError, match="observations within observation_spec's -1 to 1; rec"):
+        environments.check(family)
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        ("task_spec", None, "expected task_spec to be set"),
+        ("horizon", 2.5, "expected horizon to be an int >= 1; received horizon=2.5"),
+        ("noise_size", -1, "expected noise_size to be an int >= 0"),
+        ("action_spec", tf.TensorSpec([1]), "expected action_spec to be a BoundedTensorSpec"),
+        ("task_spec", {"aim": tf.TensorSpec([])}, "population.support to have the structure"),
+        ("task_spec", {"goal": tf.TensorSpec([2])}, r"query of shape \[3, 2\] .* received .*\[3\]"),
+    ],
+)
+def test_specs(sound, name, value, message):
+    family = sound()
+    setattr(family, name, value)
+    with pytest.raises(ConfigError, match=message):
+        environments.check(family)
+
+
+def test_every_finding_of_a_look_has_its_line(sound):
+    family = sound()
+    family.horizon, family.noise_size = 0, -1
+    with pytest.raises(ConfigError) as caught:
+        environments.check(family)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2 and all(line.startswith("Sound: expected ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            lambda p: p._replace(support={"goal": p.support["goal"] + np.random.uniform()}),
+            "population.support changes from call to call with the same seed",
+        ),
+        (
+            lambda p: p._replace(query={"goal": p.support["goal"][2:]}),
+            "3 of the query tasks are support tasks too",
+        ),
+        (
+            lambda p: p._replace(query_group=np.zeros(2)),
+            r"expected query_group of shape \(3,\); received \(2,\)",
+        ),
+        (
+            lambda p: p._replace(draw=lambda n, seed: {"goal": tf.repeat(p.query["goal"][:1], n)}),
+            "population.sample gave 1 of the query tasks|population.sample gave 5 of the query",
+        ),
+    ],
+)
+def test_populations(sound, change, message):
+    with pytest.raises(ConfigError, match=message):
+        environments.check(broken(sound, "population", change))
+
+
+def test_episodes_that_hang_on_their_batch(sound):
+    """Each point is drawn towards the mean of all."""
+    family = broken(
+        sound,
+        "step",
+        lambda step: (step[0] - 0.1 * tf.reduce_mean(step[0]), *step[1:]),
+    )
+    with pytest.raises(ConfigError, match="differs when it is played alone: it depends on its b"):
+        environments.check(family)
+
+
+def test_episodes_that_hang_on_their_place(sound):
+    class Broken(sound):
+        def reset(self, task, seed):
+            state, observation = super().reset(task, seed)
+            place = tf.cast(tf.range(state.shape[0]), tf.float32)[:, None, None]
+            return state + 0.1 * place, observation
+
+    with pytest.raises(ConfigError, match="differs with its place among other tasks"):
+        environments.check(Broken())
+
+
+def test_numbers_that_no_seed_decides(sound):
+    family = broken(sound, "reset", lambda start: (start[0] + np.random.uniform(), start[1]))
+    with pytest.raises(ConfigError, match="differs when the same episodes are played again"):
+        environments.check(family)
+
+
+def test_tasks_that_make_no_difference(sound):
+    family = broken(sound, "step", lambda step: (*step[:2], step[2] * 0, step[3]))
+    with pytest.raises(ConfigError, match="tasks make no difference"):
+        environments.check(family)
+
+
+def test_steps_that_no_graph_can_take(sound):
+    family = broken(sound, "step", lambda step: (*step[:2], tf.constant(step[2].numpy()), step[3]))
+    with pytest.raises(ConfigError, match=r"A step in a graph could not be checked: .*numpy"):
+        environments.check(family)
+
+
+GAINS = {"gain": [0.3, -0.5, 0.05]}, {"gain": [0.4, -0.2]}
+
+
+def test_python_environments_that_leave_something_behind(walk_class):
+    class Wearing(walk_class):
+        """Its gain wears off with every task it is told."""
+
+        wear = 1.0
+
+        def set_task(self, task):
+            self.wear *= 0.9
+            self.gain = float(task["gain"]) * self.wear
+
+    family = HostEnvironment(Wearing, GAINS, horizon=5)
+    with pytest.raises(ConfigError, match=r"played again: .* leave nothing of an earlier episode"):
+        environments.check(family)
+
+
+def test_python_environments_that_ignore_their_seed(walk_class):
+    class Unseeded(walk_class):
+        def reset(self, *, seed=None, options=None):
+            return super().reset()
+
+    family = HostEnvironment(Unseeded, GAINS, horizon=5)
+    with pytest.raises(ConfigError, match="observation differs when the same episodes are played"):
+        environments.check(family)
+
+
+def test_python_environments_that_ignore_their_task(walk_class):
+    family = HostEnvironment(
+        walk_class, GAINS, lambda environment, task: environment.set_task({"gain": 1}), horizon=5
+    )
+    with pytest.raises(ConfigError, match="HostEnvironment: tasks make no difference"):
+        environments.check(family)
+
+
+def test_python_environments_that_break_down(walk_class):
+    class Broken(walk_class):
+        def step(self, action):
+            raise RuntimeError("no power")
+
+    family = HostEnvironment(Broken, GAINS, horizon=5)
+    with pytest.raises(ConfigError, match=r"An episode could not be checked: .* no power"):
+        environments.check(family)
+
+
+def test_few_tasks_and_episodes_are_enough(sound):
+    environments.check(sound(), num_tasks=1, num_episodes=1)
+    family = sound()
+    seed = seeds.per_episode(seeds.from_int(0), 1, 1)
+    assert family.reset({"goal": tf.zeros([1])}, seed)[1].shape == [1, 1, 1]

@@ -1,0 +1,274 @@
+"""Tells the author of a family what is wrong with it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+
+from tfcaml import nest, seeds
+from tfcaml.environments.base import overlap
+from tfcaml.errors import ConfigError
+
+_NUM_SAMPLED = 5  # tasks drawn to look at
+
+
+def check(environment, num_tasks=3, num_episodes=2, seed=0):
+    """Plays episodes of random actions and looks for what a learner would stumble over.
+
+    In this order, each look only where all before found nothing: the specs; the population (shapes,
+    the same entities for the same seed, held-out ones held out); `reset` and `step` in a graph;
+    values of whole episodes (shapes, dtypes, finite, observations within their bounds); whether
+    episodes come out the same when played again, in another order, and alone; whether tasks make a
+    difference.
+
+    Args:
+      environment: an `Environment`.
+      num_tasks: tasks to play; more take longer and see more.
+      num_episodes: episodes of each.
+      seed: Python int, of the population, the actions and all else.
+
+    Raises:
+      ConfigError: all that the first look with a finding found, one line each.
+    """
+    case = None
+    for look in (_specs, _population, _graph, _values, _repetition, _difference):
+        try:
+            if look is _graph:
+                case = _random_case(environment, num_tasks, num_episodes, seed)
+            found = look(environment, seed) if case is None else look(environment, case)
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            found = [f"{look.__doc__} could not be checked: {what}"]
+        if found:
+            name = type(environment).__name__
+            raise ConfigError("\n".join(f"{name}: {line}" for line in dict.fromkeys(found)))
+
+
+class _Case(NamedTuple):
+    """What decides some episodes; every leaf has leading [N]."""
+
+    task: Any
+    seed: Any  # [N, E, 2]
+    action: Any  # [N, E, T, ...]
+    noise: Any  # [N, E, T, noise_size]
+
+
+class _Episodes(NamedTuple):
+    """What happened, 0 after an episode's end: nest of [N, E, T, ...]."""
+
+    observation: Any
+    reward: Any
+    terminated: Any
+    truncated: Any
+
+
+def _specs(environment, seed):
+    """Its specs"""
+    found = [
+        f"expected {name} to be set; received {name}=None"
+        for name in ("task_spec", "observation_spec", "action_spec", "horizon")
+        if getattr(environment, name) is None
+    ]
+    spec = environment.action_spec
+    if spec is not None and not isinstance(spec, tensor_spec.BoundedTensorSpec):
+        found.append(f"expected action_spec to be a BoundedTensorSpec; received {spec}")
+    for name, least in (("horizon", 1), ("noise_size", 0)):
+        value = getattr(environment, name)
+        if value is not None and not (isinstance(value, int) and value >= least):
+            found.append(f"expected {name} to be an int >= {least}; received {name}={value!r}")
+    return found
+
+
+def _population(environment, seed):
+    """Its population"""
+    first, again = environment.population(seed), environment.population(seed)
+    key, found = seeds.from_int(seed), []
+    sampled = [x.sample(_NUM_SAMPLED, key) for x in (first, again)]
+    for name, task, same in (
+        ("support", first.support, again.support),
+        ("query", first.query, again.query),
+        ("sample", *sampled),
+    ):
+        size = _NUM_SAMPLED if name == "sample" else nest.leading(task)
+        problems = _mismatches(f"population.{name}", environment.task_spec, task, [size])
+        found += problems
+        if not problems and not _same(task, same):
+            found.append(f"population.{name} changes from call to call with the same seed")
+    for name in ("support", "query"):
+        group, size = getattr(first, f"{name}_group"), nest.leading(getattr(first, name))
+        if np.shape(group) != (size,):
+            found.append(f"expected {name}_group of shape {(size,)}; received {np.shape(group)}")
+    if not found and (shared := overlap(first.support, first.query)):
+        found.append(f"{shared} of the query tasks are support tasks too; expected none")
+    if not found and (shared := overlap(sampled[0], first.query)):
+        found.append(f"population.sample gave {shared} of the query tasks; expected none")
+    return found
+
+
+def _graph(environment, case):
+    """A step in a graph"""
+
+    def first_step(case):
+        state, observation = environment.reset(case.task, case.seed)
+        outcome = environment.step(case.task, state, case.action[:, :, 0], case.noise[:, :, 0])
+        return observation, *outcome[1:3]
+
+    # Traced only, as a learner will trace it inside its own function.
+    traced = tf.function(first_step, autograph=False).get_concrete_function(case)
+    unknown = [x for x in traced.outputs if not x.shape.is_fully_defined()]
+    return [f"expected shapes that a graph knows; received {x.shape}" for x in unknown]
+
+
+def _values(environment, case):
+    """An episode"""
+    found = []
+
+    def look(*step):
+        found.extend(_step_problems(environment, *step))
+        return found
+
+    _play(environment, case, look)
+    return found
+
+
+def _step_problems(environment, shape, before, state, observation, reward, terminated):
+    """What is wrong with what one step gave; `before` is the state that it came from."""
+    found = _mismatches("observation", environment.observation_spec, observation, shape)
+    found += _mismatches("reward", tf.TensorSpec([], tf.float32), reward, shape)
+    found += _mismatches("terminated", tf.TensorSpec([], tf.bool), terminated, shape)
+    spec = nest.map(lambda x: tf.TensorSpec(x.shape[2:], x.dtype), before)
+    found += _mismatches("state", spec, state, shape)
+    if found:
+        return found
+    if not np.isfinite(reward).all():
+        found.append("expected rewards to be finite; received nan or inf")
+    for leaf, spec in zip(
+        tf.nest.flatten(observation), tf.nest.flatten(environment.observation_spec)
+    ):
+        if leaf.dtype.is_floating and not np.isfinite(leaf).all():
+            found.append("expected observations to be finite; received nan or inf")
+        elif isinstance(spec, tensor_spec.BoundedTensorSpec):
+            outside = (leaf < spec.minimum) | (leaf > spec.maximum)
+            if np.any(outside):
+                worst = np.asarray(leaf)[np.asarray(outside)][0]
+                bounds = f"{np.min(spec.minimum):.4g} to {np.max(spec.maximum):.4g}"
+                found.append(
+                    f"expected observations within observation_spec's {bounds}; received {worst}"
+                )
+    return found
+
+
+def _repetition(environment, case):
+    """The same episodes again"""
+    first = _play(environment, case)
+    if name := _first_difference(first, _play(environment, case)):
+        return [
+            f"{name} differs when the same episodes are played again: draw all numbers from the "
+            "seed, and leave nothing of an earlier episode after set_task and reset"
+        ]
+    order = list(reversed(range(nest.leading(case))))
+    backwards = _play(environment, nest.take(case, order))
+    if name := _first_difference(nest.take(first, order), backwards):
+        return [f"{name} of a task's episodes differs with its place among other tasks"]
+    corner = lambda tree: nest.map(lambda x: x[:1, :1], tree)
+    alone = case._replace(task=nest.take(case.task, [0]))
+    alone = alone._replace(**{f: getattr(case, f)[:1, :1] for f in ("seed", "action", "noise")})
+    if name := _first_difference(corner(first), _play(environment, alone)):
+        return [f"{name} of an episode differs when it is played alone: it depends on its batch"]
+    return []
+
+
+def _difference(environment, case):
+    """Different tasks"""
+    if nest.leading(case) < 2:
+        return []
+    episodes = _play(environment, case)
+    others = nest.map(lambda x: np.roll(x, 1, axis=0), episodes)
+    if _first_difference(episodes, others):
+        return []
+    return ["tasks make no difference: with the same seeds and actions all gave the same episodes"]
+
+
+def _random_case(environment, num_tasks, num_episodes, seed):
+    """Tasks of a population that share their seeds and actions: all that differs is the task."""
+    support = environment.population(seed).support
+    size = min(num_tasks, nest.leading(support))
+    key = seeds.per_episode(seeds.from_int(seed), 1, num_episodes)
+    noise_size = [environment.horizon, environment.noise_size]
+    noise = seeds.uniform(seeds.salted(key, seeds.STEPS), noise_size)
+    action = _random_actions(environment, num_episodes, np.random.default_rng(seed))
+    same = lambda x: tf.repeat(x, size, axis=0)
+    reset = seeds.salted(key, seeds.RESET)
+    return _Case(nest.take(support, range(size)), same(reset), same(action), same(noise))
+
+
+def _random_actions(environment, num_episodes, rng):
+    """Actions within the spec's bounds, [1, E, T, ...]."""
+    spec = environment.action_spec
+    shape = [1, num_episodes, environment.horizon, *spec.shape]
+    if spec.dtype.is_integer:
+        action = rng.integers(spec.minimum, spec.maximum, shape, endpoint=True)
+    else:
+        low, high = np.clip(spec.minimum, -1e3, None), np.clip(spec.maximum, None, 1e3)
+        action = rng.uniform(low, high, shape)
+    return tf.constant(action, spec.dtype)
+
+
+def _play(environment, case, look=lambda *step: None):
+    """Plays episodes as `sampling.sample` does; `look` sees each step, and says whether to stop."""
+    shape = list(case.seed.shape[:2])
+    state, observation = environment.reset(case.task, case.seed)
+    zeros = tf.zeros(shape)
+    if look(shape, state, state, observation, zeros, zeros > 0):
+        return None
+    alive, rows = np.ones(shape, bool), []
+    for time in range(environment.horizon):
+        before = state
+        state, observation, reward, terminated = environment.step(
+            case.task, before, case.action[:, :, time], case.noise[:, :, time]
+        )
+        if look(shape, before, state, observation, reward, terminated):
+            return None
+        truncated = np.broadcast_to(environment.truncated(state), shape)
+        expand = lambda x: np.reshape(alive, shape + [1] * (x.shape.rank - 2))
+        step = (observation, reward, terminated, tf.constant(truncated))
+        rows.append(nest.map(lambda x: np.where(expand(x), x, np.zeros_like(x)), step))
+        state = nest.map(lambda new, old: tf.where(expand(new), new, old), state, before)
+        alive = alive & ~np.asarray(terminated) & ~truncated
+        if not alive.any():
+            break
+    missing = environment.horizon - len(rows)
+    pad = lambda *xs: np.stack([*xs, *[np.zeros_like(xs[0])] * missing], axis=2)
+    return _Episodes(*nest.map(pad, *rows))
+
+
+def _first_difference(episodes, others):
+    """The name of a field in which two `_Episodes` differ, or None."""
+    fields = zip(episodes._fields, episodes, others)
+    return next((name for name, one, other in fields if not _same(one, other)), None)
+
+
+def _same(nest_a, nest_b):
+    """Whether all leaves are equal up to rounding, which may depend on the size of a batch."""
+    pairs = zip(tf.nest.flatten(nest_a), tf.nest.flatten(nest_b))
+    return all(np.shape(a) == np.shape(b) and np.allclose(a, b, 1e-4, 1e-5) for a, b in pairs)
+
+
+def _mismatches(name, spec, values, outer):
+    """How `values` depart from `spec` with leading axes `outer`, as sentences."""
+    try:
+        tf.nest.assert_same_structure(spec, values)
+    except (TypeError, ValueError):
+        return [f"expected {name} to have the structure {spec}; received {_described(values)}"]
+    return [
+        f"expected {name} of shape {[*outer, *leaf.shape]} and dtype {leaf.dtype.name}; "
+        f"received {_described(value)}"
+        for leaf, value in zip(tf.nest.flatten(spec), tf.nest.flatten(values))
+        if list(value.shape) != [*outer, *leaf.shape] or value.dtype != leaf.dtype
+    ]
+
+
+def _described(values):
+    name = lambda x: getattr(x.dtype, "name", x.dtype) if hasattr(x, "dtype") else type(x).__name__
+    return nest.map(lambda x: f"{list(np.shape(x))} {name(x)}", values)

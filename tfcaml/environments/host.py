@@ -1,0 +1,217 @@
+"""Families of environments that run in Python: TF-Agents', gymnasium's, and your own.
+
+`HostEnvironment` makes one family of them, that every learner, rollout and evaluation takes like
+the families in TensorFlow. Graphs call back into Python for each step of a whole batch, so that XLA
+can't compile it. A family of your own, from nothing:
+
+    import gymnasium
+    import tfcaml
+    from tfcaml import environments, learners, policies
+
+
+    def sample_task(rng):  # what one entity is; rng is NumPy's
+        return {"gravity": rng.uniform(5, 15), "length": rng.uniform(0.5, 1.5)}
+
+
+    def set_task(environment, task):  # makes an environment that entity's, before each episode
+        environment.unwrapped.g = float(task["gravity"])
+        environment.unwrapped.l = float(task["length"])
+
+
+    make = lambda: gymnasium.make("Pendulum-v1")
+    family = environments.HostEnvironment(make, sample_task, set_task, horizon=20)
+    environments.check(family)  # says what is wrong with it, if anything is
+    population = family.population(seed=0)
+    policy = policies.mlp_policy(family.observation_spec, family.action_spec)
+    config = learners.Reptile.Config(num_iterations=2, inner_updates=2)
+    learner = learners.Reptile(family, policy, config)
+    tfcaml.train(learner, population, seed=0)
+    result = tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=4)
+    print(result.returns.mean(axis=(1, 2)))  # mean return before and after the update
+"""
+
+import textwrap
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.environments import python_environments
+from tfcaml.environments.base import Environment, Population, overlap
+from tfcaml.environments.pool import Pool
+from tfcaml.errors import ConfigError, check
+
+
+class HostEnvironment(Environment):
+    """A family of Python environments that differ by a task.
+
+    Every row of a batch is an environment of its own, taken from a pool when its episode starts and
+    given back when it ends. It is told its task and seed before each episode, so that what an
+    episode is does not depend on what the environment played before. Continuous actions are clipped
+    to the bounds of `action_spec`.
+
+    Args:
+      make: function () -> environment: an unbatched TF-Agents `PyEnvironment`, a `TFEnvironment` of
+        batch size 1 or a `gymnasium.Env`, all alike.
+      tasks: function (rng: `np.random.Generator`) -> task, a dict of numbers or arrays; or the
+        entities themselves, (support, query), dicts of arrays with leading [S] and [Q].
+      set_task: function (environment, task) -> None, with the task as a dict of NumPy values; None:
+        the environment's method `set_task(task)`. A reset comes after it.
+      horizon: steps after which an episode is cut short; None: the environment's own limit.
+      num_support: S, entities to learn from where `tasks` is a function.
+
+    Raises:
+      ConfigError: an environment of another kind, no way to set the task, or no horizon.
+    """
+
+    compilable = False
+
+    def __init__(self, make, tasks, set_task=None, horizon=None, num_support=20):
+        check(num_support >= 1, "num_support", num_support, ">= 1")
+        self._tasks = tasks
+        self._num_support = num_support
+        self._pool = Pool(lambda: python_environments.adapt(make(), set_task))
+        first = self._pool.first()
+        self.observation_spec, self.action_spec = first.observation_spec, first.action_spec
+        known = horizon is not None or first.time_limit is not None
+        check(known, "horizon", horizon, "a number of steps, as the environment states no limit")
+        self.horizon = first.time_limit if horizon is None else horizon
+        check(self.horizon >= 1, "horizon", horizon, ">= 1")
+        example = self._draw(1, [0]) if callable(tasks) else _tensors(tasks[0])
+        self.task_spec = nest.map(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), example)
+
+    def population(self, seed, num_query=None):
+        """Entities to learn from and, apart, `num_query` to adapt to (3, or all that were given).
+
+        Entity i of either set is the same however many there are.
+        """
+        if callable(self._tasks):
+            num_query = 3 if num_query is None else num_query
+            check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+            support = self._draw(self._num_support, [seed, 1])
+            query = self._draw(num_query, [seed, 2])
+        else:
+            support, query = map(_tensors, self._tasks)
+            known = nest.leading(query)
+            num_query = known if num_query is None else num_query
+            check(1 <= num_query <= known, "num_query", num_query, f"1 to {known}, the tasks given")
+            query = nest.take(query, range(num_query))
+        shared = overlap(support, query)
+        check(not shared, "query tasks that are support tasks too", shared, "none")
+        group = lambda task: np.zeros(nest.leading(task), np.int64)
+        return Population(support, query, group(support), group(query))
+
+    def reset(self, task, seed):
+        """Starts episodes; see `Environment.reset`. The state names the episodes of the pool."""
+        shape = seed.shape[:2]
+        dtypes = [tf.int64, *[spec.dtype for spec in tf.nest.flatten(self.observation_spec)]]
+        inputs = [seed, *tf.nest.flatten(task)]
+        number, *observation = tf.numpy_function(self._reset_rows, inputs, dtypes)
+        number.set_shape(shape)
+        state = {"episode": number, "ended": tf.zeros(shape, bool), "cut": tf.zeros(shape, bool)}
+        return state, self._observation(observation, shape)
+
+    def step(self, task, state, action, noise):
+        """One step of every episode; see `Environment.step`. Episodes that ended stand still."""
+        shape = action.shape[:2]
+        dtypes = [tf.bool, tf.bool, tf.bool, tf.float32]
+        dtypes += [spec.dtype for spec in tf.nest.flatten(self.observation_spec)]
+        ended, cut, terminated, reward, *observation = tf.numpy_function(
+            self._step_rows, [state["episode"], state["ended"], action], dtypes
+        )
+        for value in (ended, cut, terminated, reward):
+            value.set_shape(shape)
+        state = {"episode": state["episode"], "ended": ended, "cut": cut}
+        return state, self._observation(observation, shape), reward, terminated
+
+    def truncated(self, state):
+        return state["cut"]
+
+    def _observation(self, leaves, shape):
+        """Leaves [N, E, ...] of unknown shape as the nest of `observation_spec`."""
+        for leaf, spec in zip(leaves, tf.nest.flatten(self.observation_spec)):
+            leaf.set_shape([*shape, *spec.shape])
+        return tf.nest.pack_sequence_as(self.observation_spec, leaves)
+
+    def _draw(self, num, key):
+        """`num` tasks, each from a generator of its own."""
+        rngs = [np.random.default_rng([*key, 0x7A5C, i]) for i in range(num)]
+        rows = [self._tasks(rng) for rng in rngs]
+        check(isinstance(rows[0], dict), "a task", rows[0], "a dict of numbers or arrays")
+        return _tensors({name: [row[name] for row in rows] for name in rows[0]})
+
+    # What runs in Python.
+
+    def _reset_rows(self, seed, *task):
+        """seed [N, E, 2], leaves of the task [N, ...] -> [episode [N, E], observation leaves]."""
+        shape = seed.shape[:2]
+        number, episodes = self._pool.start(shape)
+        observation = self._empty(shape)
+        for n, e in np.ndindex(shape):
+            own_task = tf.nest.pack_sequence_as(self.task_spec, [leaf[n] for leaf in task])
+            episodes[n, e].task = own_task
+            try:
+                episodes[n, e].environment.set_task(own_task)
+                first = episodes[n, e].environment.reset(_episode_seed(seed[n, e]))
+                self._write(observation, (n, e), first)
+            except Exception as error:
+                self._fail(number, own_task, "reset", error)
+        return [number, *observation]
+
+    def _step_rows(self, number, ended, action):
+        """[N, E] each, action [N, E, ...] -> [ended, cut, terminated, reward, observation leaves].
+
+        An environment goes back to the pool with the last step of its episode.
+        """
+        ended = ended.copy()
+        cut, terminated = np.zeros_like(ended), np.zeros_like(ended)
+        reward, observation = np.zeros(ended.shape, np.float32), self._empty(ended.shape)
+        if self.action_spec.dtype.is_floating:
+            action = np.clip(action, self.action_spec.minimum, self.action_spec.maximum)
+        rows = [(n, e) for n, e in np.ndindex(ended.shape) if not ended[n, e]]
+        episodes = self._pool.find([number[row] for row in rows])
+        for row, episode in zip(rows, episodes):
+            try:
+                outcome = episode.environment.step(action[row])
+                led_to, reward[row], terminated[row], cut[row] = outcome
+                self._write(observation, row, led_to)
+            except Exception as error:
+                self._fail(number, episode.task, "step", error)
+            episode.time += 1
+            ended[row] = terminated[row] or cut[row] or episode.time == self.horizon
+        self._pool.release([number[row] for row in rows if ended[row]])
+        return [ended, cut, terminated, reward, *observation]
+
+    def _empty(self, shape):
+        specs = tf.nest.flatten(self.observation_spec)
+        return [np.zeros([*shape, *spec.shape], spec.dtype.as_numpy_dtype) for spec in specs]
+
+    def _write(self, arrays, row, observation):
+        """Puts an environment's observation into row (n, e) of its leaves."""
+        leaves = [observation] if len(arrays) == 1 else tf.nest.flatten(observation)
+        for array, leaf in zip(arrays, leaves):
+            if np.shape(leaf) != array.shape[2:]:
+                shapes = f"{array.shape[2:]}; received shape={np.shape(leaf)}"
+                raise ValueError(f"expected an observation of shape {shapes}")
+            array[row] = leaf
+
+    def _fail(self, number, task, method, error):
+        self._pool.drop(number.ravel())
+        show = lambda x: np.array2string(np.asarray(x), precision=4, threshold=8)
+        values = ", ".join(f"{name}={show(x)}" for name, x in task.items())
+        task = textwrap.shorten(values, 200, placeholder=" ...")
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{method} of the environment failed for task {task}: {what}") from error
+
+
+def _tensors(task):
+    """A dict of arrays or lists as one of float32 and int32 tensors."""
+    arrays = {name: np.asarray(values) for name, values in task.items()}
+    dtypes = {"f": tf.float32, "i": tf.int32}
+    return {name: tf.constant(x, dtypes.get(x.dtype.kind)) for name, x in arrays.items()}
+
+
+def _episode_seed(seed):
+    """[2] -> the number that seeds one episode, a Python int from 0 to 2^31 - 1."""
+    # 31 bits, as some environments hand it on to generators that take no more.
+    return int(np.random.SeedSequence(seed.astype(np.uint32)).generate_state(1)[0] >> 1)
