@@ -22,7 +22,7 @@ def play(rule, returns):
 
 
 @pytest.mark.parametrize("rule", ["successive_halving", "round_robin_mean"])
-@pytest.mark.parametrize("num_arms, budget", [(7, 10), (4, 15), (1, 3), (6, 4)])
+@pytest.mark.parametrize("num_arms, budget", [(7, 10), (7, 22), (4, 15), (1, 3), (6, 4)])
 def test_same_pulls_and_arm_as_with_all_returns(rule, num_arms, budget):
     returns = np.random.default_rng(num_arms).normal(size=(20, num_arms, budget))
     returns = returns.astype(np.float32)
