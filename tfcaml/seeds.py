@@ -44,12 +44,12 @@ def salted(seed, salt):
 
 def uniform(seed, shape, dtype=tf.float32):
     """U(0, 1) numbers for a batch of seeds: seed [..., 2] -> [..., *shape]."""
-    if 0 in shape:  # a family without noise
+    if 0 in [size for size in shape if isinstance(size, int)]:  # a family without noise
         return tf.zeros([*seed.shape[:-1], *shape], dtype)
     rows = tf.reshape(seed, [-1, 2])
     draw = lambda row: tf.random.stateless_uniform(shape, row, dtype=dtype)
     numbers = tf.map_fn(draw, rows, fn_output_signature=dtype)
-    return tf.reshape(numbers, [*_batch(seed), *shape])
+    return tf.reshape(numbers, [*seed.shape[:-1], *shape])
 
 
 def normal(seed, shape, dtype=tf.float32):
@@ -57,9 +57,4 @@ def normal(seed, shape, dtype=tf.float32):
     rows = tf.reshape(seed, [-1, 2])
     draw = lambda row: tf.random.stateless_normal(shape, row, dtype=dtype)
     numbers = tf.map_fn(draw, rows, fn_output_signature=dtype)
-    return tf.reshape(numbers, [*_batch(seed), *shape])
-
-
-def _batch(seed):
-    """The batch axes of seeds [..., 2]; one of them may be unknown before the call."""
-    return [-1 if size is None else size for size in seed.shape[:-1]]
+    return tf.reshape(numbers, [*seed.shape[:-1], *shape])

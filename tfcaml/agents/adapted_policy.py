@@ -17,9 +17,9 @@ class AdaptedPolicy(tf_policy.TFPolicy):
 
     policy_state = {"params": nest of [B, ...], "seed": [B, 2]}
 
-    The seed of a row is a hash and a count of the steps that the row has acted, so a row draws the
-    same numbers whatever shares its batch, and a later call goes on where the returned state is
-    fed back. State is never reset at an episode's start: weights outlive episodes.
+    The seed, the same in all rows, is a hash and a count of steps. What row b draws follows from it
+    and b, whatever else is in the batch; a later call goes on where the returned state is fed back.
+    State is never reset at an episode's start: weights outlive episodes.
 
     Actions are those of `policy.sample`, not clipped to the spec, as in training. Don't wrap it in
     TF-Agents' `GreedyPolicy` and the like: they set policy_state to 0 where episodes start.
@@ -58,8 +58,8 @@ class AdaptedPolicy(tf_policy.TFPolicy):
           seed: Python int or [2]; with equal weights, equal seeds give equal actions, so each
             collection of data needs another one, or the state that the last one returned.
         """
-        batch_size = tf.shape(tf.nest.flatten(params)[0])[0]
-        return {"params": params, "seed": _row_seeds(_as_seed(seed), batch_size)}
+        start = seeds.fold(_as_seed(seed), 0)  # the number folded in is counted on
+        return {"params": params, "seed": nest.repeat(start, _num_rows(params))}
 
     def _get_initial_state(self, batch_size):
         return self.state_of(nest.repeat(self._params, batch_size))
@@ -70,11 +70,10 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         return policy_step.PolicyStep(distributions.rebuild(wide, narrow), policy_state, ())
 
     def _action(self, time_step, policy_state, seed=None):
-        params, row_seed = policy_state["params"], policy_state["seed"]
-        if seed is not None:
-            row_seed = seeds_of_rows(_as_seed(seed), tf.shape(row_seed)[0])
-        row_seed = None if self._greedy else row_seed
-        action, log_prob = act(self._policy, params, time_step.observation, row_seed)
+        params = policy_state["params"]
+        seed = policy_state["seed"][0] if seed is None else _as_seed(seed)
+        seed = None if self._greedy else seed
+        action, log_prob = act(self._policy, params, time_step.observation, seed)
         state = {"params": params, "seed": policy_state["seed"] + [0, 1]}
         info = ()
         if self.emit_log_probability:
@@ -98,7 +97,7 @@ def act(policy, params, observation, seed):
 
     Args:
       policy, params, observation: see `act_distribution`.
-      seed: [B, 2], or None for the mode of the distribution.
+      seed: [2], or None for the mode of the distribution.
 
     Returns:
       (action [B, ...], its log-probability [B]).
@@ -107,20 +106,16 @@ def act(policy, params, observation, seed):
     if seed is None:
         action = distribution.mode()
     else:
-        action = policy.sample(distribution, policy.noise(seed[:, None], 1)[:, :, 0])
+        # The rows draw as the steps of one episode do: one after the other from one seed.
+        noise = policy.noise(seed[None, None], _num_rows(params))[0, 0]
+        action = policy.sample(distribution, noise[:, None])
     return action[:, 0], distribution.log_prob(action)[:, 0]
 
 
-def seeds_of_rows(seed, batch_size):
-    """A seed [2] for a whole batch -> one per row, [B, 2], independent of B."""
-    # One hash does for all rows: it is what folding in the number of each row gives.
-    rows = tf.range(batch_size)
-    return tf.stack([tf.fill([batch_size], seeds.fold(seed, 0)[0]), rows], axis=-1)
-
-
-def _row_seeds(seed, batch_size):
-    """Seeds [B, 2] with a hash per row in front and a count of 0 behind."""
-    return tf.map_fn(lambda row: seeds.fold(seed, row, 0), tf.range(batch_size))
+def _num_rows(params):
+    """B, as a number where it is known."""
+    first = tf.nest.flatten(params)[0]
+    return first.shape[0] or tf.shape(first)[0]
 
 
 def _as_seed(seed):

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tfcaml
 from tfcaml import nest
 from tfcaml.agents import trials
-from tfcaml.agents.adapted_policy import act, act_distribution, seeds_of_rows
+from tfcaml.agents.adapted_policy import act, act_distribution
 from tfcaml.errors import check
 from tfcaml.learners import CAML
 from tfcaml.policies import distributions
@@ -108,8 +108,7 @@ def _functions(learner, environment, shots):
 def _action(policy):
     def action(time_step, policy_state, seed):
         """An action drawn for each row, and its log-probability."""
-        rows = tf.shape(tf.nest.flatten(policy_state)[0])[0]
-        return _step(policy, time_step, policy_state, seeds_of_rows(seed, rows))
+        return _step(policy, time_step, policy_state, seed)
 
     return action
 
