@@ -110,6 +110,16 @@ class Experiment:
         """Entities of one seed."""
         return self.environment.population(seed, num_tasks or self.config.num_tasks)
 
+    def trained(self, method, seed):
+        """The learner that this method and seed were trained to.
+
+        Raises:
+          ConfigError: a method or seed that is not of this run, or not trained to the end.
+        """
+        check_one_of("method", method, tuple(self.config.learners))
+        check_one_of("seed", seed, self.config.seeds)
+        return self._restored(method, seed)
+
     def train(self, stream=None):
         """Trains every method with every seed to the end. Returns whether it got there."""
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]

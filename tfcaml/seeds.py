@@ -44,7 +44,7 @@ def salted(seed, salt):
 
 def uniform(seed, shape, dtype=tf.float32):
     """U(0, 1) numbers for a batch of seeds: seed [..., 2] -> [..., *shape]."""
-    if 0 in shape:  # a family without noise
+    if 0 in [size for size in shape if isinstance(size, int)]:  # a family without noise
         return tf.zeros([*seed.shape[:-1], *shape], dtype)
     rows = tf.reshape(seed, [-1, 2])
     draw = lambda row: tf.random.stateless_uniform(shape, row, dtype=dtype)

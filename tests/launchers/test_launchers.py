@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from configs import caml_particles
+from tfcaml.run_directory import RunDirectory
+
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = [
     "--nojit_compile",  # eight units and eight steps are not worth compiling
@@ -87,3 +90,45 @@ def test_train_then_evaluate_then_the_same_again(tmp_path):
     assert evaluated.stdout == trained.stdout
     assert (tmp_path / "eval" / "evaluation.json").read_bytes() == first
     json.loads(first)
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """A run whose main method, the untrained policy, is finished, and whose other is not begun."""
+    config = caml_particles.get_config().to_dict()
+    config["environment"]["horizon"] = 8
+    config["policy"]["fc_layer_params"] = (8,)
+    config["learner"] = {"name": "random", "episodes_per_update": 4}
+    config["baselines"] = {"reptile": config["baselines"]["reptile"]}
+    root = tmp_path_factory.mktemp("run")
+    RunDirectory(root, {"config": config, "seed": 3, "jit_compile": False})
+    return root
+
+
+def test_export_and_its_errors(untrained, tmp_path):
+    out = tmp_path / "model"
+    here, there = f"--root_dir={untrained}", f"--out={out}"
+    bad = {
+        "method to be one of random, reptile; received method='maml'": [
+            here,
+            there,
+            "--method=maml",
+        ],
+        "reptile with seed 3 is trained for 0 of": [here, there, "--method=reptile"],
+        "directory to be new or empty": [here, f"--out={untrained}"],
+        "--out must have a value": [here],
+    }
+    results = _run_all("export", [*bad.values(), [here, there, "--seed=4"]])
+    for message, (code, lines) in zip(bad, results):
+        assert code == 2 and len(lines) == 1, lines
+        assert lines[0].startswith("error: ") and message in lines[0], (message, lines)
+    code, lines = results[-1]
+    assert code == 0, lines
+    assert lines[-3:] == [
+        "random, seed 4: an update learns from 4 episodes",
+        f"model  {out}",
+        f"card   {out}/card.json",
+    ]
+    card = json.loads((out / "card.json").read_text())
+    assert card["learner"] == "RandomInitialization" and card["shots"] == 4
+    assert card["environment"]["options"]["horizon"] == 8

@@ -167,9 +167,7 @@ class CAML(MetaLearner):
 
     def try_out(self, meta, task, seed):
         """Tries the medoids on each task and takes the best; the optimiser starts afresh."""
-        arms = meta["medoids"]["fast"].params
-        if self.config.fresh_arm:
-            arms = nest.concat(arms, nest.repeat(meta["initial"], 1))
+        arms = self.arms(meta)
         returns = self._trials(arms, task, self.config.trial_episodes, seed).numpy()
         rng = np.random.default_rng(np.asarray(seed, np.int64) % 2**32)
         choices = [
@@ -182,6 +180,13 @@ class CAML(MetaLearner):
             "chosen_medoid": np.array([choice.arm for choice in choices]),
         }
         return Fast(params, self.inner_optimizer.init(params, len(choices))), metrics
+
+    def arms(self, meta):
+        """The weights tried on a new task: the medoids', then the initial ones if they compete."""
+        arms = meta["medoids"]["fast"].params
+        if self.config.fresh_arm:
+            arms = nest.concat(arms, nest.repeat(meta["initial"], 1))
+        return arms
 
     def collect(self, meta, task, seed):
         """Trains one policy per task from its medoid; a saved policy each, and returns."""

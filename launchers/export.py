@@ -1,0 +1,35 @@
+"""Saves a trained method of a finished run as a SavedModel that needs only TensorFlow.
+
+python -m launchers.export --root_dir=runs/particles --method=caml --seed=0 --out=models/caml
+"""
+
+from absl import flags
+
+from launchers import _app
+from tfcaml import agents, run_directory
+from tfcaml.experiment import Experiment, ExperimentConfig
+
+_ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of a run that launchers.train made.")
+_METHOD = flags.DEFINE_string("method", None, "Which of the run's methods; its main one if unset.")
+_SEED = flags.DEFINE_integer("seed", None, "Which of the run's seeds; its first if unset.")
+_OUT = flags.DEFINE_string("out", None, "Directory of the export, new or empty.")
+_SHOTS = flags.DEFINE_integer("shots", None, "Episodes per update; the run's own if unset.")
+flags.mark_flags_as_required(["root_dir", "out"])
+
+
+def main(_):
+    saved = run_directory.read_config(_ROOT_DIR.value)
+    config = ExperimentConfig.from_dict(saved["config"], saved["seed"], saved["jit_compile"])
+    run_directory.check_writable(_OUT.value, "out")
+    experiment = Experiment(config, run_directory.RunDirectory(_ROOT_DIR.value, saved))
+    method = next(iter(config.learners)) if _METHOD.value is None else _METHOD.value
+    seed = config.seeds[0] if _SEED.value is None else _SEED.value
+    card = agents.export(experiment.trained(method, seed), _OUT.value, shots=_SHOTS.value)
+    print(f"{method}, seed {seed}: an update learns from {card['shots']} episodes")
+    print(f"model  {_OUT.value}")
+    print(f"card   {_OUT.value}/card.json")
+    return 0
+
+
+if __name__ == "__main__":
+    _app.run(main)

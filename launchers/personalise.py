@@ -1,0 +1,230 @@
+"""Personalises an exported policy to one entity: a gymnasium environment with its own attributes.
+
+Needs tensorflow and gymnasium only, so this file can be taken along to a machine without tfcaml:
+
+python launchers/personalise.py --model=models/cartpole --env=CartPole-v1 \
+    --set force_mag=6 --set length=1 --set polemass_length=0.1
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
+import tensorflow as tf  # reads the setting above
+
+BAD_INPUT = 2  # exit code
+SHOW = "{:<16} {:>15} {:>12} {:>9} {:>9}"
+
+
+class InputError(Exception):
+    """Something the user gave does not fit; the message is one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one line."""
+
+    def error(self, message):
+        raise InputError(message)
+
+
+class Player:
+    """Plays episodes of an exported policy and keeps them in the form that `adapt` takes.
+
+    Args:
+      model: the loaded SavedModel.
+      card: content of its card.json.
+      environment: a `gymnasium.Env`.
+      seed: int; decides all random numbers.
+    """
+
+    def __init__(self, model, card, environment, seed):
+        self.model = model
+        self.environment = environment
+        self.seed = seed
+        self.steps = 0  # in all, which makes the seed of each action
+        self.episodes = 0
+        self._horizon = card["environment"]["horizon"]
+        self._specs = card["functions"]["adapt"]["takes"]["trajectories"]
+
+    def play(self, state, num_episodes):
+        """Episodes of the policy in `state`: (dict of [1, E, T, ...], returns [E])."""
+        episodes = {
+            name: np.zeros([1, num_episodes, *spec["shape"][2:]], spec["dtype"])
+            for name, spec in self._specs.items()
+        }
+        for episode in range(num_episodes):
+            self._play_one(state, {name: x[0, episode] for name, x in episodes.items()})
+        return episodes, episodes["reward"][0].sum(axis=-1)
+
+    def _play_one(self, state, rows):
+        observation, _ = self.environment.reset(seed=None if self.episodes else self.seed)
+        self.episodes += 1
+        for t in range(self._horizon):
+            rows["observation"][t] = observation
+            time_step = _time_step(rows["observation"][t])
+            step = self.model.action(time_step, state, [self.seed, self.steps])
+            self.steps += 1
+            rows["action"][t] = step["action"][0]
+            rows["log_prob"][t] = step["info"]["log_probability"][0]
+            action = _as_taken(rows["action"][t], self.environment.action_space)
+            observation, rows["reward"][t], terminated, truncated, _ = self.environment.step(action)
+            rows["terminated"][t], rows["mask"][t] = terminated, 1
+            if terminated or truncated:
+                break
+        rows["final_observation"][:] = observation
+
+
+def personalise(player, shots, num_episodes, num_updates, trials=None):
+    """Yields (name of the policy, episodes played before it, returns [E] of its episodes).
+
+    Args:
+      player: a `Player`.
+      shots: episodes that an update learns from, the first of those played.
+      num_episodes: E, played with every policy.
+      num_updates: updates.
+      trials: the card's entry on trials, for a model that has several policies to start from.
+    """
+    state = _best_start(player, trials) if trials else player.model.get_initial_state(1)
+    for update in range(num_updates + 1):
+        before = player.episodes
+        episodes, returns = player.play(state, num_episodes)
+        yield f"after update {update}" if update else "at the start", before, returns
+        if update < num_updates:
+            support = {name: tf.constant(x[:, :shots]) for name, x in episodes.items()}
+            state = player.model.adapt(support, state)
+
+
+def _best_start(player, trials):
+    """The state to start from, after the episodes of trial that the model asks for."""
+    returns = np.full([1, trials["arms"], trials["episodes"]], np.nan, np.float32)
+    pulls = np.zeros(trials["arms"], int)
+    for _ in range(trials["episodes"]):
+        arm = int(player.model.next_trial(returns, [player.seed, 0])[0])
+        played = player.play(player.model.trial_state([arm]), 1)[1]
+        returns[0, arm, pulls[arm]] = played[0]
+        pulls[arm] += 1
+    return player.model.choose(returns)
+
+
+def _time_step(observation):
+    """TF-Agents' `TimeStep` of one row as a dict; an exported policy looks at observations only."""
+    return {
+        "step_type": tf.ones([1], tf.int32),
+        "reward": tf.zeros([1]),
+        "discount": tf.ones([1]),
+        "observation": tf.constant(observation[None]),
+    }
+
+
+def _as_taken(action, space):
+    """The action as the environment takes it, within its bounds."""
+    return int(action) if action.ndim == 0 else np.clip(action, space.low, space.high)
+
+
+def _load(load, path):
+    """`load(path)`, a part of an export."""
+    try:
+        return load(path)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise InputError(f"expected --model to be an export; received {path!r}: {error}") from None
+
+
+def _load_card(path):
+    return json.loads((pathlib.Path(path) / "card.json").read_text())
+
+
+def _make(name, attributes):
+    """The environment of this name with the entity's attributes."""
+    try:
+        import gymnasium
+    except ImportError:
+        raise InputError("this program needs gymnasium: pip install gymnasium") from None
+    try:
+        environment = gymnasium.make(name)
+    except gymnasium.error.Error as error:
+        raise InputError(f"cannot make --env={name}: {error}") from None
+    for pair in attributes:
+        attribute, _, value = pair.partition("=")
+        old = getattr(environment.unwrapped, attribute, None)
+        if not isinstance(old, int | float):
+            raise InputError(f"expected --set to name a number of {name}; received {pair!r}")
+        try:
+            setattr(environment.unwrapped, attribute, type(old)(value))
+        except ValueError:
+            raise InputError(
+                f"expected {attribute} to be like {old!r}; received {value!r}"
+            ) from None
+    return environment
+
+
+def _check_spaces(environment, card):
+    """The model was made for observations and actions like these."""
+    observation, action = (card["environment"][f"{x}_spec"] for x in ("observation", "action"))
+    space = environment.observation_space
+    if space.shape is None or observation.get("shape") != list(space.shape):
+        raise InputError(f"the model expects observations like {observation}; received {space}")
+    space = environment.action_space
+    if action["dtype"].startswith("int"):
+        fits = getattr(space, "n", None) == action["maximum"] + 1 and space.start == 0
+    else:
+        fits = hasattr(space, "low") and action["shape"] == list(space.shape)
+    if not fits:
+        raise InputError(f"the model expects actions like {action}; received {space}")
+
+
+def _parse(argv):
+    parser = Parser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--model", required=True, help="directory that launchers.export made")
+    add("--env", required=True, help="name of a gymnasium environment, such as CartPole-v1")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="ATTRIBUTE=VALUE",
+        help="what makes the entity: an attribute of the environment, as often as needed; those "
+        "that the environment derives from others are not worked out again",
+    )
+    add("--episodes", type=int, help="played with each policy; the export's shots if unset")
+    add("--updates", type=int, help="as many as the model was trained for if unset")
+    add("--seed", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+def _run(arguments):
+    card = _load(_load_card, arguments.model)
+    environment = _make(arguments.env, arguments.set)
+    _check_spaces(environment, card)
+    shots = card["shots"]
+    episodes = shots if arguments.episodes is None else arguments.episodes
+    updates = card["updates"] if arguments.updates is None else arguments.updates
+    for name, value, least in (("episodes", episodes, shots), ("updates", updates, 0)):
+        if value < least:
+            raise InputError(f"expected --{name} to be >= {least}; received {value}")
+    if not 0 <= arguments.seed < 2**31:
+        raise InputError(f"expected --seed to be >= 0, below 2**31; received {arguments.seed}")
+    model = _load(tf.saved_model.load, arguments.model)
+    player = Player(model, card, environment, arguments.seed)
+    print(SHOW.format("policy", "episodes before", "mean return", "lowest", "highest"))
+    for name, before, returns in personalise(player, shots, episodes, updates, card.get("trials")):
+        numbers = (f"{x:.1f}" for x in (returns.mean(), returns.min(), returns.max()))
+        print(SHOW.format(name, before, *numbers), flush=True)
+    environment.close()
+
+
+def main(argv=None):
+    """Runs the program; returns the exit code."""
+    try:
+        _run(_parse(argv))
+    except InputError as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

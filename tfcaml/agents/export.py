@@ -1,0 +1,270 @@
+"""A trained learner as a SavedModel that adapts and acts where only TensorFlow is installed.
+
+The functions saved are the learner's own `start`, `experience` and `adapt` and the policy's own
+`sample`, traced on plain tensors and dicts. Beside them lies `card.json`: what each function takes
+and returns, how many episodes an update learns from, and where the model came from.
+"""
+
+import dataclasses
+import inspect
+import json
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+import tfcaml
+from tfcaml import nest
+from tfcaml.agents import trials
+from tfcaml.agents.adapted_policy import act, act_distribution
+from tfcaml.errors import check
+from tfcaml.learners import CAML
+from tfcaml.policies import distributions
+from tfcaml.types import Fast, Trajectory
+
+SEED = tf.TensorSpec([2], tf.int32)
+
+
+def export(learner, directory, environment=None, shots=None):
+    """Saves what a machine needs to personalise a policy, in a form that needs only TensorFlow.
+
+    The SavedModel's functions, for a batch of rows [B] that each have a policy of their own, or for
+    tasks [N] (a row is a task, and both axes may be of any size):
+
+      get_initial_state(batch_size) -> policy_state
+      action(time_step, policy_state, seed [2]) -> {"action", "state", "info"}
+      greedy_action(time_step, policy_state) -> {"action", "state", "info"}
+      distribution(time_step, policy_state) -> dict of the distribution's parameters
+      adapt(trajectories, policy_state) -> policy_state, after one update
+
+    and of CAML, whose table of trial returns [N, arms, budget] holds nan for what was not played,
+
+      next_trial(trial_returns, seed [2]) -> arm [N] to play an episode with; -1: budget spent
+      trial_state(arm [N]) -> policy_state of these arms: the medoids, then the initial weights
+      choose(trial_returns) -> policy_state of the best arms, to adapt from
+
+    A time step is TF-Agents' `TimeStep` as a dict, and `trajectories` a `tfcaml.types.Trajectory`
+    as a dict, of `shots` episodes padded to the horizon; `time_step._asdict()` makes the one of the
+    other. policy_state holds weights and the state of their optimiser. Nothing is random but by
+    `seed`: give every step another one.
+
+    Args:
+      learner: a trained `MetaLearner`.
+      directory: path, new or empty.
+      environment: the `Environment` that time steps come from; the learner's own unless given.
+      shots: E, episodes per update; what the learner adapts with to new tasks unless given.
+
+    Returns:
+      the card, a dict.
+
+    Raises:
+      ConfigError: a directory that is not empty, or `shots` < 1.
+    """
+    environment = environment or learner.environment
+    shots = learner.test_episodes if shots is None else shots
+    check(shots >= 1, "shots", shots, ">= 1")
+    directory = pathlib.Path(directory)
+    unused = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
+    check(unused, "directory", str(directory), "new or empty")
+    functions = _functions(learner, environment, shots)
+    card = json.dumps(_card(learner, environment, shots, functions), indent=1) + "\n"
+    module = tf.Module()
+    for name, function in functions.items():
+        setattr(module, name, function)
+    # What a network or an agent keeps beside its weights, such as statistics it normalises with.
+    traced = [function.get_concrete_function() for function in functions.values()]
+    module.kept = [variable for function in traced for variable in function.graph.variables]
+    tf.saved_model.save(module, str(directory))
+    (directory / "card.json").write_text(card)
+    return json.loads(card)
+
+
+def _functions(learner, environment, shots):
+    """name -> traced function."""
+    meta = learner.meta.read()
+    state = nest.map(_any_number_of, learner.start(meta, 1)._asdict())
+    time_step = {
+        "step_type": tf.TensorSpec([None], tf.int32),
+        "reward": tf.TensorSpec([None], tf.float32),
+        "discount": tf.TensorSpec([None], tf.float32),
+        "observation": nest.map(lambda s: _spec([None], s), environment.observation_spec),
+    }
+    trajectories = _trajectory_spec(learner.policy, environment, shots)
+    specs = {
+        "action": (_action(learner.policy), time_step, state, SEED),
+        "greedy_action": (_greedy_action(learner.policy), time_step, state),
+        "distribution": (_distribution(learner.policy), time_step, state),
+        "get_initial_state": (_get_initial_state(learner, meta), tf.TensorSpec([], tf.int32)),
+        "adapt": (_adapt(learner, meta, state), trajectories, state),
+    }
+    if isinstance(learner, CAML):
+        specs.update(_trial_functions(learner, learner.arms(meta)))
+    return {
+        name: tf.function(function, input_signature=signature, autograph=False)
+        for name, (function, *signature) in specs.items()
+    }
+
+
+def _action(policy):
+    def action(time_step, policy_state, seed):
+        """An action drawn for each row, and its log-probability."""
+        return _step(policy, time_step, policy_state, seed)
+
+    return action
+
+
+def _greedy_action(policy):
+    def greedy_action(time_step, policy_state):
+        """The most probable action of each row, and its log-probability."""
+        return _step(policy, time_step, policy_state, None)
+
+    return greedy_action
+
+
+def _step(policy, time_step, policy_state, seed):
+    """TF-Agents' `PolicyStep` as a dict."""
+    action, log_prob = act(policy, policy_state["params"], time_step["observation"], seed)
+    return {"action": action, "state": policy_state, "info": {"log_probability": log_prob}}
+
+
+def _distribution(policy):
+    def distribution(time_step, policy_state):
+        """Parameters of each row's action distribution."""
+        wide = act_distribution(policy, policy_state["params"], time_step["observation"])
+        return nest.map(lambda x: x[:, 0], distributions.tensors(wide))
+
+    return distribution
+
+
+def _get_initial_state(learner, meta):
+    def get_initial_state(batch_size):
+        """The state before any experience, in every row."""
+        return learner.start(meta, batch_size)._asdict()
+
+    return get_initial_state
+
+
+def _adapt(learner, meta, state_spec):
+    """The learner's adaptation step, a task at a time: its code wants static shapes."""
+    result = nest.map(lambda spec: tf.TensorSpec(spec.shape[1:], spec.dtype), state_spec)
+
+    def one_task(inputs):
+        trajectory, policy_state = nest.map(lambda x: x[None], inputs)
+        trajectory, fast = Trajectory(**trajectory), Fast(**policy_state)
+        support = learner.experience(fast.params, trajectory)
+        return nest.map(lambda x: x[0], learner.adapt(meta, fast, support)._asdict())
+
+    def adapt(trajectories, policy_state):
+        """The state after one update on episodes that the state's own policies played."""
+        return tf.map_fn(one_task, (trajectories, policy_state), fn_output_signature=result)
+
+    return adapt
+
+
+def _trial_functions(learner, arms):
+    """CAML's choice of a start: name -> (function, *specs)."""
+    rule, budget = learner.config.choice, learner.config.trial_episodes
+    table = tf.TensorSpec([None, nest.leading(arms), budget], tf.float32)
+
+    def next_trial(trial_returns, seed):
+        """The arm to play one episode with, per task; -1 when the budget is spent."""
+        return trials.next_arm(rule, trial_returns, seed)
+
+    def trial_state(arm):
+        """The states of these arms, with a fresh optimiser."""
+        params = nest.take(arms, arm)
+        slots = learner.inner_optimizer.init(params, tf.shape(arm)[0])
+        return Fast(params, slots)._asdict()
+
+    def choose(trial_returns):
+        """The states of the best arms, to adapt from."""
+        return trial_state(trials.best_arm(rule, trial_returns))
+
+    return {
+        "next_trial": (next_trial, table, SEED),
+        "trial_state": (trial_state, tf.TensorSpec([None], tf.int32)),
+        "choose": (choose, table),
+    }
+
+
+def _trajectory_spec(policy, environment, shots):
+    """Specs of a `Trajectory` of `shots` episodes, as a dict."""
+    steps = [None, shots, environment.horizon]
+    numbers = tf.TensorSpec(steps, tf.float32)
+    observed = lambda axes: nest.map(lambda s: _spec(axes, s), environment.observation_spec)
+    return Trajectory(
+        observation=observed(steps),
+        action=nest.map(lambda s: _spec(steps, s), policy.action_spec),
+        reward=numbers,
+        mask=numbers,
+        log_prob=numbers,
+        terminated=numbers,
+        final_observation=observed(steps[:2]),
+    )._asdict()
+
+
+def _spec(axes, spec):
+    """`spec` with `axes` in front."""
+    return tf.TensorSpec([*axes, *spec.shape], spec.dtype)
+
+
+def _any_number_of(row):
+    """The spec of tensors like `row` [1, ...] with a leading axis of any size."""
+    return tf.TensorSpec([None, *row.shape[1:]], row.dtype)
+
+
+def _card(learner, environment, shots, functions):
+    """What a user of the SavedModel has to know, as JSON-serialisable values."""
+    config = getattr(environment, "config", None)
+    card = {
+        "learner": type(learner).__name__,
+        "config": dataclasses.asdict(learner.config),
+        "iterations": int(learner.iteration),
+        "environment": {
+            "name": type(environment).__name__,
+            "options": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else None,
+            "horizon": environment.horizon,
+            "observation_spec": _described(environment.observation_spec),
+            "action_spec": _described(learner.policy.action_spec),
+        },
+        "shots": shots,
+        "updates": learner.config.inner_updates,
+        "versions": {"tfcaml": tfcaml.__version__, "tensorflow": tf.__version__},
+        "functions": {name: _signature(function) for name, function in functions.items()},
+    }
+    if isinstance(learner, CAML):
+        arms, _ = functions["choose"].input_signature[0].shape[1:]
+        card["trials"] = {
+            "rule": learner.config.choice,
+            "episodes": learner.config.trial_episodes,
+            "arms": arms,
+            "medoids": learner.config.num_medoids,
+        }
+    return card
+
+
+def _signature(function):
+    """What a traced function does, takes and returns; null stands for axes of any size."""
+    names = inspect.signature(function.python_function).parameters
+    return {
+        "does": inspect.getdoc(function.python_function),
+        "takes": {name: _described(spec) for name, spec in zip(names, function.input_signature)},
+        "returns": _described(function.get_concrete_function().structured_outputs),
+    }
+
+
+def _described(specs):
+    """A nest of specs as JSON: {"shape", "dtype"} for each, and bounds where there are any.
+
+    JSON has no infinity: null stands for it.
+    """
+    if isinstance(specs, dict):
+        return {key: _described(spec) for key, spec in specs.items()}
+    if isinstance(specs, list | tuple):
+        return [_described(spec) for spec in specs]
+    described = {"shape": list(specs.shape), "dtype": specs.dtype.name}
+    for bound in ("minimum", "maximum"):
+        if hasattr(specs, bound):
+            number = getattr(specs, bound)
+            described[bound] = np.where(np.isfinite(number), number, None).tolist()
+    return described

@@ -1,0 +1,74 @@
+"""The rules of `tfcaml.bandit` one pull at a time, in TensorFlow, for a machine without tfcaml.
+
+A table of trial returns [N, k, budget] holds nan where an arm was not pulled (so often).
+"""
+
+import tensorflow as tf
+
+from tfcaml import bandit
+from tfcaml.errors import check_one_of
+
+
+def next_arm(rule, returns, seed):
+    """The arm to pull next.
+
+    Args:
+      rule: a name in `bandit.RULES`.
+      returns: [N, k, budget].
+      seed: [2], the same for all pulls; for the rule that draws.
+
+    Returns:
+      [N] integers; -1 when the budget is spent.
+    """
+    check_one_of("choice", rule, tuple(bandit.RULES))
+    num_tasks, (num_arms, budget) = tf.shape(returns)[0], returns.shape[1:]
+    if rule == "uniform_best_episode":
+        order = tf.random.stateless_uniform([num_tasks, budget], seed, 0, num_arms, tf.int32)
+    elif rule == "round_robin_mean":
+        order = tf.tile(tf.range(budget)[None] % num_arms, [num_tasks, 1])
+    else:
+        order = _halving_order(returns)
+    pulls = tf.reduce_sum(tf.cast(_pulled(returns), tf.int32), axis=[1, 2])
+    arm = tf.gather(order, tf.minimum(pulls, budget - 1), axis=1, batch_dims=1)
+    return tf.where(pulls < budget, arm, -1)
+
+
+def best_arm(rule, returns):
+    """The arm to take: `returns` [N, k, budget] -> [N] integers."""
+    check_one_of("choice", rule, tuple(bandit.RULES))
+    score = _best(returns) if rule == "uniform_best_episode" else _mean(returns)
+    return tf.argmax(score, axis=1, output_type=tf.int32)
+
+
+def _halving_order(returns):
+    """Arms in the order of `bandit.successive_halving`, [N, budget]; right up to the next pull.
+
+    Every round pulls each arm still in the race once more; those with the better means go on.
+    """
+    num_tasks, (num_arms, budget) = tf.shape(returns)[0], returns.shape[1:]
+    arms, order, pulls = tf.tile(tf.range(num_arms)[None], [num_tasks, 1]), [], 0
+    while pulls < budget:
+        order.append(arms)
+        pulls += arms.shape[1]
+        score = tf.gather(_mean(returns[:, :, : len(order)]), arms, axis=1, batch_dims=1)
+        going_on = min(arms.shape[1], max(2, (arms.shape[1] + 1) // 2))
+        best = tf.argsort(score, direction="DESCENDING", stable=True)[:, :going_on]
+        arms = tf.gather(arms, best, axis=1, batch_dims=1)
+    return tf.concat(order, axis=1)[:, :budget]
+
+
+def _pulled(returns):
+    return ~tf.math.is_nan(returns)
+
+
+def _mean(returns):
+    """Mean return of each arm, -inf of one that was never pulled: [N, k, pulls] -> [N, k]."""
+    pulled = _pulled(returns)
+    count = tf.reduce_sum(tf.cast(pulled, returns.dtype), axis=-1)
+    total = tf.reduce_sum(tf.where(pulled, returns, 0), axis=-1)
+    return tf.where(count > 0, total / tf.maximum(count, 1), -float("inf"))
+
+
+def _best(returns):
+    """Best return of each arm, -inf of one that was never pulled: [N, k, pulls] -> [N, k]."""
+    return tf.reduce_max(tf.where(_pulled(returns), returns, -float("inf")), axis=-1)
