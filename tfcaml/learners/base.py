@@ -83,7 +83,11 @@ class MetaLearner(tf.Module):
       policy: a `Policy`.
       config: the learner's config dataclass; `Config()`, its defaults, unless given.
       seed: Python int; decides the initial parameters.
-      jit_compile: compile iterations with XLA; None: where `xla_pays`.
+      jit_compile: compile iterations with XLA, which policies with memory don't allow; None: where
+        `xla_pays`.
+
+    Raises:
+      ConfigError: `jit_compile` is True and the policy has a memory.
     """
 
     Config = LearnerConfig
@@ -94,7 +98,12 @@ class MetaLearner(tf.Module):
         self.environment = environment
         self.policy = policy
         self.config = config
-        self.jit_compile = self.xla_pays() if jit_compile is None else jit_compile
+        if jit_compile is None:
+            jit_compile = self.xla_pays() and not policy.has_memory
+        # Its gradient has sizes that XLA does not see as constants.
+        possible = not (jit_compile and policy.has_memory)
+        check(possible, "jit_compile", jit_compile, "False or None for a policy with memory")
+        self.jit_compile = jit_compile
         self.inner_optimizer = optimizers.by_name(
             config.inner_optimizer, config.inner_learning_rate
         )
