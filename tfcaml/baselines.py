@@ -65,6 +65,10 @@ BASELINES = {
 def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda=1.0):
     """Return minus baseline, and optionally standardised over the task's batch.
 
+    The return is that of the episode as it was played: nothing is bootstrapped at its end, whether
+    it terminated or was cut (at the horizon, or by a time limit of the environment). So an
+    entity's horizon is part of its task, as in the studies reproduced here.
+
     Args:
       trajectory: `Trajectory`.
       discount: number in (0, 1].

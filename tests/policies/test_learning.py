@@ -1,0 +1,43 @@
+"""Learners with networks that are not plain: one iteration each."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcaml import learners, seeds
+from tfcaml.errors import ConfigError
+
+TINY = {"meta_batch_size": 2, "inner_updates": 1, "episodes_per_update": 3}
+
+
+@pytest.mark.parametrize("kind", ["lstm", "conv", "dict"])
+@pytest.mark.parametrize(
+    ("learner_class", "settings"),
+    [(learners.MAML, {"outer_optimizer": "adam"}), (learners.Reptile, {})],
+)
+def test_one_iteration(cases, learner_class, settings, kind):
+    case = cases(kind)
+    config = learner_class.Config(**TINY, **settings)
+    learner = learner_class(case.environment, case.policy, config)
+    before = learner.meta.read()["params"]
+    metrics = learner.train(case.task, seeds.from_int(0))
+    assert np.isfinite(list(metrics.values())).all()
+    after = learner.meta.read()["params"]
+    moved = [np.abs(new - old).max() for new, old in zip(after, before)]
+    assert np.isfinite(moved).all() and np.sum(np.array(moved) > 0) > len(moved) / 2
+
+
+def test_xla_is_for_policies_without_memory(cases):
+    make = lambda kind, **options: learners.Reptile(
+        cases(kind).environment, cases(kind).policy, learners.Reptile.Config(**TINY), **options
+    )
+    assert not make("lstm", jit_compile=None).jit_compile
+    assert make("conv", jit_compile=None).jit_compile == learners.Reptile.xla_pays()
+    with pytest.raises(ConfigError, match="with memory; received jit_compile=True"):
+        make("lstm", jit_compile=True)
+
+
+def test_policies_with_memory_answer_to_episodes_only(cases):
+    case = cases("lstm")
+    with pytest.raises(ConfigError, match=r"ActorDistributionRnnNetwork \(`act` and `unroll`"):
+        case.policy(case.params, tf.zeros([2, 3, 2]))
