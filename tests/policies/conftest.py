@@ -133,7 +133,8 @@ def _sequential(*stack):
 def _transformed(means):
     """Twice the hyperbolic tangent of a Gaussian, less 1; its scale has no batch axis."""
     scale = tf.constant([0.5, 0.7], means.dtype)
-    steps = [tfp.bijectors.Shift(tf.constant(-1, means.dtype)), tfp.bijectors.Scale([2.0, 2.0])]
+    number = means.dtype.as_numpy_dtype
+    steps = [tfp.bijectors.Shift(number(-1)), tfp.bijectors.Scale(number(2))]
     bijector = tfp.bijectors.Chain([*steps, Tanh()])
     return tfd.TransformedDistribution(tfd.MultivariateNormalDiag(means, scale), bijector)
 
