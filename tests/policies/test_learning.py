@@ -27,14 +27,15 @@ def test_one_iteration(cases, learner_class, settings, kind):
     assert np.isfinite(moved).all() and np.sum(np.array(moved) > 0) > len(moved) / 2
 
 
-def test_xla_is_for_policies_without_memory(cases):
+def test_networks_that_xla_cannot_compile_run_in_graph_mode(cases):
     make = lambda kind, **options: learners.Reptile(
         cases(kind).environment, cases(kind).policy, learners.Reptile.Config(**TINY), **options
     )
-    assert not make("lstm", jit_compile=None).jit_compile
-    assert make("conv", jit_compile=None).jit_compile == learners.Reptile.xla_pays()
-    with pytest.raises(ConfigError, match="with memory; received jit_compile=True"):
-        make("lstm", jit_compile=True)
+    assert make("squashed", jit_compile=None).jit_compile == learners.Reptile.xla_pays()
+    for kind in ("lstm", "conv"):
+        assert not make(kind, jit_compile=None).jit_compile
+        with pytest.raises(ConfigError, match="memory or convolutions; received jit_compile=True"):
+            make(kind, jit_compile=True)
 
 
 def test_policies_with_memory_answer_to_episodes_only(cases):

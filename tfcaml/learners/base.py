@@ -83,11 +83,10 @@ class MetaLearner(tf.Module):
       policy: a `Policy`.
       config: the learner's config dataclass; `Config()`, its defaults, unless given.
       seed: Python int; decides the initial parameters.
-      jit_compile: compile iterations with XLA, which policies with memory don't allow; None: where
-        `xla_pays`.
+      jit_compile: compile iterations with XLA; None: where `xla_pays` and the policy allows it.
 
     Raises:
-      ConfigError: `jit_compile` is True and the policy has a memory.
+      ConfigError: `jit_compile` is True and the policy does not support XLA.
     """
 
     Config = LearnerConfig
@@ -99,10 +98,10 @@ class MetaLearner(tf.Module):
         self.policy = policy
         self.config = config
         if jit_compile is None:
-            jit_compile = self.xla_pays() and not policy.has_memory
-        # Its gradient has sizes that XLA does not see as constants.
-        possible = not (jit_compile and policy.has_memory)
-        check(possible, "jit_compile", jit_compile, "False or None for a policy with memory")
+            jit_compile = self.xla_pays() and policy.supports_xla
+        possible = policy.supports_xla or not jit_compile
+        allowed = "False or None: XLA can't compile networks with memory or convolutions"
+        check(possible, "jit_compile", jit_compile, allowed)
         self.jit_compile = jit_compile
         self.inner_optimizer = optimizers.by_name(
             config.inner_optimizer, config.inner_learning_rate

@@ -14,11 +14,13 @@ class Policy:
       action_spec: `BoundedTensorSpec` of one action.
       num_actions: how many actions there are, or None when actions are continuous.
       has_memory: whether an action depends on what the policy saw earlier in the episode.
+      supports_xla: whether XLA can compile the policy's gradients.
     """
 
     action_spec = None
     num_actions = None
     has_memory = False
+    supports_xla = True
 
     def init(self, seed):
         """New weights without task axis. `seed`: Python int."""

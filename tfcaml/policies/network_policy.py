@@ -20,6 +20,7 @@ from tfcaml.policies import distributions
 from tfcaml.policies.base import Policy
 from tfcaml.policies.keras_actor import KerasActor
 
+_Convolution = tf.keras.layers.Conv2D.__base__  # of any rank
 ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
 
 
@@ -48,6 +49,9 @@ class NetworkPolicy(Policy):
         self.functional = Functional(network)
         self.num_actions = _num_actions(action_spec)
         self.has_memory = bool(tf.nest.flatten(network.state_spec))
+        convolves = any(isinstance(layer, _Convolution) for layer in network.submodules)
+        # With a task axis both become loops of sizes that XLA does not see as constants.
+        self.supports_xla = not (self.has_memory or convolves)
         self._example = self._answer_to_zeros()
         distributions.check_supported(self._example, action_spec, self.num_actions)
 
