@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import baselines
+from tfcaml import baselines, returns
 
 
 def value_loop(trajectory, discount, return_type):
@@ -129,3 +129,22 @@ def test_reward_credit_sums_to_centred_returns(random_trajectory):
     scaled = baselines.reward_credit(trajectory, 0.9, True).numpy()
     ratio = credit / scaled  # one number per task
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1, :1], ratio.shape), rtol=1e-3)
+
+
+@pytest.mark.parametrize("gae_lambda", [0.9, 1.0])
+def test_nothing_is_bootstrapped_where_an_episode_ends_or_is_cut(random_trajectory, gae_lambda):
+    """The last living step's advantage is its reward less its baseline, either way."""
+    ended = random_trajectory(0)
+    cut = ended._replace(terminated=tf.zeros_like(ended.terminated))
+    far = cut._replace(final_observation=100 + cut.final_observation)
+    actual, *others = (
+        baselines.advantage(x, 0.9, "reward_to_go", "time_step_mean", False, gae_lambda)
+        for x in (ended, cut, far)
+    )
+    for other in others:
+        np.testing.assert_array_equal(other, actual)
+    mask = ended.mask.numpy()
+    last = mask * (np.cumsum(mask, axis=-1) == mask.sum(axis=-1, keepdims=True))
+    to_go = returns.reward_to_go(ended.reward, 0.9)
+    expected = ended.reward - baselines.time_step_mean(to_go, ended.mask)
+    np.testing.assert_allclose(actual * last, expected * last, rtol=1e-5, atol=1e-6)

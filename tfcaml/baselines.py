@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfcaml import returns
+from tfcaml import nest, returns
 
 RETURNS = {"reward_to_go": returns.reward_to_go, "whole_return": returns.whole_return}
 
@@ -32,12 +32,13 @@ def linear_feature(value, mask, observation, ridge=1e-5):
     Args:
       value: [N, E, T], the returns to predict.
       mask: [N, E, T].
-      observation: [N, E, T, O].
+      observation: nest of [N, E, T, ...]; its leaves are joined to vectors.
       ridge: added to the diagonal of the sum of squared features.
 
     Returns:
       [N, E, T].
     """
+    observation = nest.vectors(observation, 3)
     num_tasks, _, steps, size = observation.shape
     # Cubes of time and squares are nearly collinear: the normal equations need 64 bits.
     o = tf.clip_by_value(tf.cast(observation, tf.float64), -10, 10)
@@ -63,6 +64,10 @@ BASELINES = {
 
 def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda=1.0):
     """Return minus baseline, and optionally standardised over the task's batch.
+
+    The return is that of the episode as it was played: nothing is bootstrapped at its end, whether
+    it terminated or was cut (at the horizon, or by a time limit of the environment). So an
+    entity's horizon is part of its task, as in the studies reproduced here.
 
     Args:
       trajectory: `Trajectory`.

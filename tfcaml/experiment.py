@@ -110,16 +110,6 @@ class Experiment:
         """Entities of one seed."""
         return self.environment.population(seed, num_tasks or self.config.num_tasks)
 
-    def trained(self, method, seed):
-        """The learner that this method and seed were trained to.
-
-        Raises:
-          ConfigError: a method or seed that is not of this run, or not trained to the end.
-        """
-        check_one_of("method", method, tuple(self.config.learners))
-        check_one_of("seed", seed, self.config.seeds)
-        return self._restored(method, seed)
-
     def train(self, stream=None):
         """Trains every method with every seed to the end. Returns whether it got there."""
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
@@ -148,7 +138,7 @@ class Experiment:
         for method, (_, learner_config) in config.learners.items():
             results[method] = []
             for seed in config.seeds:
-                learner = self.trained_learner(method, seed)
+                learner = self._restored(method, seed)
                 population = self.population(seed, num_tasks)
                 found = evaluation.evaluate(
                     learner,
@@ -181,23 +171,15 @@ class Experiment:
         )
         return summary, self._evaluation_figures(results, examples, summary)
 
-    def trained_learner(self, method, seed):
-        """The learner of a method as trained with `seed`; one object for all seeds of a method.
+    def trained(self, method, seed):
+        """The learner that this method and seed were trained to; one object for all seeds.
 
         Raises:
-          ConfigError: it has not been trained to the end.
+          ConfigError: a method or seed that is not of this run, or not trained to the end.
         """
-        learner = self._learner(method, seed)
-        length, saved = learner.config.num_iterations, self._saved_iteration(method, seed)
-        if saved < length:
-            raise ConfigError(
-                f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
-                f"{length} iterations; run launchers.train on this root_dir to the end first"
-            )
-        if length:
-            manager = self._checkpoints(method, seed, learner)
-            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-        return learner
+        check_one_of("method", method, tuple(self.config.learners))
+        check_one_of("seed", seed, self.config.seeds)
+        return self._restored(method, seed)
 
     def environment_steps(self, method):
         """Environment steps that training this method takes, per seed, at most."""
@@ -209,7 +191,7 @@ class Experiment:
         """Wall time that training this method took, mean over seeds."""
         seconds = []
         for seed in self.config.seeds:
-            self.trained_learner(method, seed)
+            self._restored(method, seed)
             seconds.append(float(self._seconds))
         return float(np.mean(seconds))
 
@@ -241,6 +223,19 @@ class Experiment:
     def _saved_iteration(self, method, seed):
         latest = tf.train.latest_checkpoint(str(self.directory.train(method, seed) / "checkpoint"))
         return int(latest.rpartition("-")[2]) if latest else 0
+
+    def _restored(self, method, seed):
+        learner = self._learner(method, seed)
+        length, saved = learner.config.num_iterations, self._saved_iteration(method, seed)
+        if saved < length:
+            raise ConfigError(
+                f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
+                f"{length} iterations; run launchers.train on this root_dir to the end first"
+            )
+        if length:
+            manager = self._checkpoints(method, seed, learner)
+            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        return learner
 
     def _train_job(self, method, seed, progress):
         """Trains one method with one seed from its last checkpoint; False when told to stop."""

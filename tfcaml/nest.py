@@ -40,6 +40,54 @@ def leading(nest):
     return tf.nest.flatten(nest)[0].shape[0]
 
 
+def shape(nest):
+    """The static shape of the first leaf, for the axes that all leaves share."""
+    return tf.nest.flatten(nest)[0].shape
+
+
+def time_major(x):
+    """[N, E, T, ...] -> [T, N, E, ...]."""
+    return tf.transpose(x, [2, 0, 1, *range(3, x.shape.rank)])
+
+
+def task_major(x):
+    """[T, N, E, ...] -> [N, E, T, ...]."""
+    return tf.transpose(x, [1, 2, 0, *range(3, x.shape.rank)])
+
+
+def flat_steps(nest):
+    """Each leaf [N, E, T, ...] -> [N, E * T, ...]."""
+    flat = lambda x: tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
+    return map(flat, nest)
+
+
+def vectors(nest, num_axes):
+    """Leaves of `num_axes` common axes joined to vectors: nest of [..., *] -> [..., O].
+
+    Integers become float32. One floating leaf of vectors stays as it is.
+    """
+    leaves = [x if x.dtype.is_floating else tf.cast(x, tf.float32) for x in tf.nest.flatten(nest)]
+    rows = [tf.reshape(x, [*x.shape[:num_axes], -1]) for x in leaves]
+    return rows[0] if len(rows) == 1 else tf.concat(rows, axis=-1)
+
+
+def unvectors(x, like, num_axes):
+    """The nest whose `vectors` are x [..., O]; its leaves like those of `like`, [axes, ...].
+
+    Args:
+      x: [..., O].
+      like: nest of tensors.
+      num_axes: how many axes of the leaves of `like` are not the vector's.
+    """
+    leaves = tf.nest.flatten(like)
+    sizes = [leaf.shape[num_axes:].num_elements() for leaf in leaves]
+    parts = [
+        tf.cast(tf.reshape(part, [*x.shape[:-1], *leaf.shape[num_axes:]]), leaf.dtype)
+        for part, leaf in zip(tf.split(x, sizes, axis=-1), leaves)
+    ]
+    return tf.nest.pack_sequence_as(like, parts)
+
+
 def assign(variables, values):
     """Writes a nest of tensors into a nest of `tf.Variable`s of the same structure."""
     map(lambda variable, value: variable.assign(value), variables, values)

@@ -33,13 +33,16 @@ def sample(policy, environment, params, task, num_episodes, seed):
     episode_seed = seeds.per_episode(seed, num_tasks, num_episodes)
     salted = lambda salt: seeds.salted(episode_seed, salt)
     horizon = environment.horizon
-    action_noise = _time_major(policy.noise(salted(seeds.ACTIONS), horizon))
-    step_noise = _time_major(seeds.uniform(salted(seeds.STEPS), [horizon, environment.noise_size]))
+    action_noise = nest.time_major(policy.noise(salted(seeds.ACTIONS), horizon))
+    step_noise = nest.time_major(
+        seeds.uniform(salted(seeds.STEPS), [horizon, environment.noise_size])
+    )
     state, observation = environment.reset(task, salted(seeds.RESET))
+    memory = policy.initial_memory(num_tasks, num_episodes)
     alive = tf.ones([num_tasks, num_episodes], tf.bool)
 
-    def step(time, state, observation, alive, steps):
-        distribution = policy(params, observation)
+    def step(time, state, observation, memory, alive, steps):
+        distribution, memory = policy.act(params, observation, memory)
         action = policy.sample(distribution, action_noise[time])
         next_state, next_observation, reward, terminated = environment.step(
             task, state, action, step_noise[time]
@@ -53,41 +56,32 @@ def sample(policy, environment, params, task, num_episodes, seed):
             distribution.log_prob(action),
             tf.cast(terminated & alive, reward.dtype),
         )
-        steps = Steps(*(array.write(time, value) for array, value in zip(steps, row)))
+        steps = nest.map(lambda array, value: array.write(time, value), steps, row)
         # An ended episode stands still, so that its last state stays to be read.
         still = lambda new, old: tf.where(_expand(alive, new), new, old)
         state = nest.map(still, next_state, state)
-        observation = still(next_observation, observation)
+        observation = nest.map(still, next_observation, observation)
         ended = terminated | environment.truncated(next_state)
-        return time + 1, state, observation, alive & ~ended, steps
+        return time + 1, state, observation, memory, alive & ~ended, steps
 
-    arrays = Steps(
-        *(
-            tf.TensorArray(dtype, horizon, element_shape=[num_tasks, num_episodes, *shape])
-            for dtype, shape in (
-                (observation.dtype, observation.shape[2:]),
-                (policy.action_spec.dtype, policy.action_spec.shape),
-                *[(tf.float32, ())] * 4,
-            )
-        )
+    array = lambda dtype, shape=(): tf.TensorArray(
+        dtype, horizon, element_shape=[num_tasks, num_episodes, *shape]
     )
-    _, _, observation, _, steps = tf.while_loop(
+    arrays = Steps(
+        nest.map(lambda x: array(x.dtype, x.shape[2:]), observation),
+        array(policy.action_spec.dtype, policy.action_spec.shape),
+        *(array(tf.float32) for _ in range(4)),
+    )
+    _, _, observation, _, _, steps = tf.while_loop(
         lambda time, *_: time < horizon,
         step,
-        (0, state, observation, alive, arrays),
+        (0, state, observation, memory, alive, arrays),
         maximum_iterations=horizon,
         parallel_iterations=1,
     )
-    trajectory = Trajectory(*(_task_major(a.stack()) for a in steps), observation)
+    steps = nest.map(lambda array: nest.task_major(array.stack()), steps)
+    trajectory = Trajectory(*steps, observation)
     return nest.stop_gradient(trajectory)
-
-
-def _time_major(x):
-    return tf.transpose(x, [2, 0, 1, *range(3, x.shape.rank)])
-
-
-def _task_major(x):
-    return tf.transpose(x, [1, 2, 0, *range(3, x.shape.rank)])
 
 
 def _expand(mask, like):

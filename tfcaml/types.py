@@ -19,22 +19,22 @@ Task = Any  # nest of tensors with leading [N]: all that tells one MDP of a fami
 class Trajectory(NamedTuple):
     """Episodes, padded to T steps. Data without gradient.
 
-    observation: [N, E, T, O]  what the policy saw before each action
+    observation: nest of [N, E, T, ...]  what the policy saw before each action
     action:      [N, E, T, A], or [N, E, T] integers when actions are discrete
     reward:      [N, E, T]  paid for the action; 0 on padded steps
     mask:        [N, E, T]  1 while the episode lives, 0 on padded steps
     log_prob:    [N, E, T]  log-probability of the action under the policy that acted, nats
-    terminated:  [N, E, T]  1 on the step that ended the episode before its horizon
-    final_observation: [N, E, O]  what the last living step led to
+    terminated:  [N, E, T]  1 on the step that ended the episode; 0 throughout where it was cut
+    final_observation: nest of [N, E, ...]  what the last living step led to
     """
 
-    observation: tf.Tensor
+    observation: Any
     action: tf.Tensor
     reward: tf.Tensor
     mask: tf.Tensor
     log_prob: tf.Tensor
     terminated: tf.Tensor
-    final_observation: tf.Tensor
+    final_observation: Any
 
 
 class Experience(NamedTuple):

@@ -57,7 +57,7 @@ def _fits(experiment, seed):
     x = tf.tile(tf.linspace(-bound, bound, 200)[None, :, None], [_CURVES, 1, 1])
     fits = {}
     for method in _METHODS:
-        learner = experiment.trained_learner(method, seed)
+        learner = experiment.trained(method, seed)
         meta = learner.meta.read()
         fast = learner.start(meta, _CURVES)
         examples = learner.shots(fast.params, task)

@@ -6,10 +6,11 @@ import tensorflow_probability as tfp
 from tfcaml import sampling, seeds
 from tfcaml.environments import Navigation, NavigationConfig
 from tfcaml.errors import ConfigError
+from tfcaml.policies import Policy
 from tfcaml.types import episode_return
 
 
-class Gaussian:
+class Gaussian(Policy):
     """Acts around `mean(observation)`; the action noise has one standard deviation."""
 
     def __init__(self, mean, std, action_spec):

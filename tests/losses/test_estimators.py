@@ -8,12 +8,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfcaml import losses
+from tfcaml.policies import Policy
 from tfcaml.types import Trajectory
 
 STATES, ACTIONS, STEPS, DISCOUNT = 3, 2, 3, 0.9
 
 
-class Tabular:
+class Tabular(Policy):
     """A softmax policy with one logit per state and action: params ([N, S * A],)."""
 
     def __call__(self, params, observation):

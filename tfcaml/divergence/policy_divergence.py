@@ -198,9 +198,8 @@ def visited_states(trajectories, time_indexed, max_points, seed):
     Returns:
       (points [N, n, d], mask [N, n]).
     """
-    observation = trajectories.observation
-    size, episodes, steps = observation.shape[:3]
-    states = tf.reshape(observation, [size, episodes, steps, -1])
+    states = nest.vectors(trajectories.observation, 3)
+    size, episodes, steps = states.shape[:3]
     if time_indexed:
         time = tf.range(steps, dtype=states.dtype) / steps
         time = tf.broadcast_to(time[:, None], [size, episodes, steps, 1])
@@ -230,10 +229,10 @@ def _sample_mixture(points, mask, covariance, num_states, seed):
 
 
 def _observations(states, trajectories, time_indexed):
-    """States of the density as observations for the policies: [M, d] -> [M, O]."""
+    """States of the density as observations for the policies: [M, d] -> nest of [M, ...]."""
     if time_indexed:
         states = states[:, :-1]
-    return tf.reshape(states, [states.shape[0], *trajectories.observation.shape[3:]])
+    return nest.unvectors(states, trajectories.observation, 3)
 
 
 def _action_log_probs(policy, params, observations, seed):
@@ -242,8 +241,8 @@ def _action_log_probs(policy, params, observations, seed):
     Returns:
       ([N, M, A], log of the mixture density of the drawn actions [M, 1], 0 for discrete actions).
     """
-    size, num_states = nest.leading(params), observations.shape[0]
-    everywhere = lambda n: tf.repeat(observations[None], n, axis=0)
+    size, num_states = nest.leading(params), nest.leading(observations)
+    everywhere = lambda n: nest.map(lambda x: tf.repeat(x[None], n, axis=0), observations)
     if policy.num_actions:
         log_pi = _in_chunks(
             lambda rows: tf.nn.log_softmax(
@@ -256,7 +255,7 @@ def _action_log_probs(policy, params, observations, seed):
     own_seed = tf.stack([seeds.fold(seed, 0)])[None]
     noise = policy.noise(own_seed, num_states)[0]  # [1, M, A]
     which = tf.random.stateless_uniform([num_states], seeds.fold(seed, 1), 0, size, tf.int32)
-    distribution = policy(nest.take(params, which), observations[:, None])
+    distribution = policy(nest.take(params, which), nest.map(lambda x: x[:, None], observations))
     action = policy.sample(distribution, tf.transpose(noise, [1, 0, 2]))[:, 0]
     log_pi = _in_chunks(
         lambda rows: policy(nest.take(params, rows), everywhere(rows.shape[0])).log_prob(

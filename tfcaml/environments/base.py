@@ -56,11 +56,11 @@ class Environment:
 
     Subclasses set
       task_spec: nest of `TensorSpec`s of one task
-      observation_spec: `TensorSpec` of one observation
+      observation_spec: nest of `TensorSpec`s of one observation
       action_spec: `BoundedTensorSpec` of one action
       horizon: steps after which an episode is truncated
       noise_size: how many U(0, 1) numbers one step uses (0 for a deterministic family)
-      compilable: whether XLA can compile it; no family that runs in Python can be
+      supports_xla: whether XLA can compile it; no family that runs in Python can be
     """
 
     task_spec = None
@@ -68,7 +68,7 @@ class Environment:
     action_spec = None
     horizon = None
     noise_size = 0
-    compilable = True
+    supports_xla = True
 
     def population(self, seed, num_query=3):
         """The `Population` of a study with this seed (Python int) and `num_query` held-out tasks.
@@ -93,7 +93,7 @@ class Environment:
           seed: [N, E, 2], one seed per episode.
 
         Returns:
-          (state, nest of [N, E, ...]; observation [N, E, O]).
+          (state, nest of [N, E, ...]; observation, nest of [N, E, ...]).
         """
         raise NotImplementedError
 
@@ -107,8 +107,8 @@ class Environment:
           noise: [N, E, noise_size], U(0, 1).
 
         Returns:
-          (state, observation [N, E, O], reward [N, E], terminated [N, E] bool). Truncation at the
-          horizon is the caller's.
+          (state, observation, reward [N, E], terminated [N, E] bool). Truncation at the horizon is
+          the caller's.
         """
         raise NotImplementedError
 

@@ -64,7 +64,7 @@ class HostEnvironment(Environment):
       ConfigError: an environment of another kind, no way to set the task, or no horizon.
     """
 
-    compilable = False
+    supports_xla = False
 
     def __init__(self, make, tasks, set_task=None, horizon=None, num_support=20):
         check(num_support >= 1, "num_support", num_support, ">= 1")

@@ -51,7 +51,7 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
         self._state, observation, self._noise = _start_episodes(
             self._environment, self._task, self._seed, tf.constant([[self._episode]])
         )
-        return ts.restart(observation.numpy()[0, 0])
+        return ts.restart(nest.map(_single, observation))
 
     def _step(self, action):
         action = np.asarray(action, self.action_spec().dtype)[None, None]
@@ -61,8 +61,8 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
             self._task, self._state, tf.constant(action), self._noise[:, :, self._time]
         )
         self._time += 1
-        observation, reward = observation.numpy()[0, 0], reward.numpy()[0, 0]
-        if terminated.numpy()[0, 0]:
+        observation, reward = nest.map(_single, observation), _single(reward)
+        if _single(terminated):
             return ts.termination(observation, reward)
         if self._time == self._environment.horizon or self._environment.truncated(self._state):
             return ts.truncation(observation, reward)
@@ -186,12 +186,17 @@ def _start_episodes(environment, task, seed, episode):
       episode: [N, E] integers.
 
     Returns:
-      (state, nest of [N, E, ...]; observation [N, E, O]; noise [N, E, T, noise_size]).
+      (state, nest of [N, E, ...]; observation, nest of [N, E, ...]; noise [N, E, T, noise_size]).
     """
     seed = seeds.of_episodes(seed, episode)
     state, observation = environment.reset(task, seeds.salted(seed, seeds.RESET))
     size = [environment.horizon, environment.noise_size]
     return state, observation, seeds.uniform(seeds.salted(seed, seeds.STEPS), size)
+
+
+def _single(x):
+    """The one episode of the one task: [1, 1, ...] -> NumPy array [...]."""
+    return x.numpy()[0, 0]
 
 
 def _expand(mask, like):

@@ -83,7 +83,11 @@ class MetaLearner(tf.Module):
       policy: a `Policy`.
       config: the learner's config dataclass; `Config()`, its defaults, unless given.
       seed: Python int; decides the initial parameters.
-      jit_compile: compile iterations with XLA; None: where `xla_pays` and the environment can be.
+      jit_compile: compile iterations with XLA; None: where `xla_pays` and the environment and the
+        policy allow it.
+
+    Raises:
+      ConfigError: `jit_compile` is True and the environment or the policy does not support XLA.
     """
 
     Config = LearnerConfig
@@ -95,9 +99,12 @@ class MetaLearner(tf.Module):
         self.policy = policy
         self.config = config
         if jit_compile is None:
-            jit_compile = self.xla_pays() and environment.compilable
+            possible = environment.supports_xla and policy.supports_xla
+            jit_compile = self.xla_pays() and possible
         rule = f"False: {type(environment).__name__} runs in Python, which XLA can't compile"
-        check(environment.compilable or not jit_compile, "jit_compile", jit_compile, rule)
+        check(environment.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
+        rule = "False or None: XLA can't compile networks with memory or convolutions"
+        check(policy.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
         self.jit_compile = jit_compile
         self.inner_optimizer = optimizers.by_name(
             config.inner_optimizer, config.inner_learning_rate

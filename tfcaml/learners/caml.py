@@ -294,18 +294,20 @@ class CAML(MetaLearner):
     def _blank(self, initial, num):
         """`num` saved policies with the initial weights and empty trajectories."""
         environment, episodes = self.environment, self.config.saved_episodes
-        observation = environment.observation_spec
         action = self.policy.action_spec
         zeros = lambda *shape, dtype=tf.float32: tf.zeros([num, episodes, *shape], dtype)
+        observation = lambda *steps: nest.map(
+            lambda spec: zeros(*steps, *spec.shape, dtype=spec.dtype), environment.observation_spec
+        )
         steps = environment.horizon
         trajectory = Trajectory(
-            observation=zeros(steps, *observation.shape, dtype=observation.dtype),
+            observation=observation(steps),
             action=zeros(steps, *action.shape, dtype=action.dtype),
             reward=zeros(steps),
             mask=zeros(steps),
             log_prob=zeros(steps),
             terminated=zeros(steps),
-            final_observation=zeros(*observation.shape, dtype=observation.dtype),
+            final_observation=observation(),
         )
         params = nest.repeat(initial, num)
         return {

@@ -7,9 +7,13 @@ from tfcaml.losses.estimators import (
     loaded_dice,
     log_likelihood,
 )
-from tfcaml.losses.policy_gradient import action_log_prob, mean_over_steps, policy_gradient
-from tfcaml.losses.surrogate import (
+from tfcaml.losses.policy_gradient import (
     action_distribution,
+    action_log_prob,
+    mean_over_steps,
+    policy_gradient,
+)
+from tfcaml.losses.surrogate import (
     clipped_surrogate,
     mean_kl,
     probability_ratio,

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfcaml import nest
+
 
 def policy_gradient(policy, params, trajectory, advantage):
     """L_i = - mean over living steps of log pi(a | s) A.
@@ -24,14 +26,17 @@ def policy_gradient(policy, params, trajectory, advantage):
 
 def action_log_prob(policy, params, trajectory):
     """log pi(a | s) of the trajectory's actions under `params`, [N, E, T]."""
-    distribution = policy(params, flat_steps(trajectory.observation))
-    log_prob = distribution.log_prob(flat_steps(trajectory.action))
+    distribution = action_distribution(policy, params, trajectory)
+    log_prob = distribution.log_prob(nest.flat_steps(trajectory.action))
     return tf.reshape(log_prob, trajectory.reward.shape)
 
 
-def flat_steps(x):
-    """[N, E, T, ...] -> [N, E * T, ...]."""
-    return tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
+def action_distribution(policy, params, trajectory):
+    """The policies' distributions at all steps of a trajectory, batch shape [N, E * T].
+
+    The one place where losses ask a policy: one with memory lives through the episodes again.
+    """
+    return policy.unroll(params, trajectory.observation)
 
 
 def mean_over_steps(value, mask):

@@ -1,14 +1,9 @@
 """Outer losses: how good new policies are, judged by data of old ones; and how far they moved."""
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfcaml.losses.policy_gradient import flat_steps, mean_over_steps
-
-
-def action_distribution(policy, params, trajectory):
-    """The policies' distributions at all steps of a trajectory, batch shape [N, E * T]."""
-    return policy(params, flat_steps(trajectory.observation))
+from tfcaml import nest
+from tfcaml.losses.policy_gradient import mean_over_steps
 
 
 def probability_ratio(distribution, trajectory):
@@ -18,7 +13,7 @@ def probability_ratio(distribution, trajectory):
       distribution: of batch shape [N, E * T], from `action_distribution`.
       trajectory: `Trajectory`.
     """
-    log_prob = distribution.log_prob(flat_steps(trajectory.action))
+    log_prob = distribution.log_prob(nest.flat_steps(trajectory.action))
     return tf.exp(tf.reshape(log_prob, trajectory.log_prob.shape) - trajectory.log_prob)
 
 
@@ -60,5 +55,5 @@ def mean_kl(old, new, mask):
     Returns:
       [N].
     """
-    divergence = tfp.distributions.kl_divergence(old, new)
+    divergence = old.kl_divergence(new)
     return mean_over_steps(tf.reshape(divergence, mask.shape), mask)

@@ -1,41 +1,75 @@
-"""Any feed-forward TF-Agents actor network as a policy, with one set of weights per task."""
+"""Any TF-Agents network or Keras model as a policy, with one set of weights per task."""
 
 import functools
 import math
 
 import tensorflow as tf
-from tf_agents.distributions import utils as distribution_utils
 from tf_agents.networks import (
+    Network,
     actor_distribution_network,
     categorical_projection_network,
     normal_projection_network,
 )
 from tf_agents.specs import tensor_spec
+from tf_agents.trajectories.time_step import StepType
 
-from tfcaml import seeds
-from tfcaml.errors import check, check_one_of
+from tfcaml import nest, seeds
+from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.functional import Functional
+from tfcaml.policies import distributions
+from tfcaml.policies.base import Policy
+from tfcaml.policies.keras_actor import KerasActor
 
+_Convolution = tf.keras.layers.Conv2D.__base__  # of any rank
 ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
 
 
-class NetworkPolicy:
-    """A stochastic policy made of an unmodified TF-Agents network.
+class NetworkPolicy(Policy):
+    """A stochastic policy made of an unmodified TF-Agents network, with or without memory.
+
+    Feed-forward, convolutional and recurrent networks, and `Sequential`, of any nest of
+    observations; actions from a Categorical, a Gaussian, or one that is squashed or otherwise
+    transformed. A network runs as at test time: dropout is off.
 
     Args:
       network: network that maps observations to a distribution, such as
-        `ActorDistributionNetwork`.
-      action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or a float vector.
+        `ActorDistributionNetwork` or `ActorDistributionRnnNetwork`.
+      action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or floats.
 
-    Attributes:
-      num_actions: how many actions there are, or None when actions are continuous.
+    Raises:
+      ConfigError: a network that gives something else, or no network of TF-Agents.
+      ValueError: see `Functional`.
     """
 
     def __init__(self, network, action_spec):
+        expected = "a TF-Agents network (of a Keras model: `NetworkPolicy.from_keras`)"
+        check(isinstance(network, Network), "network", type(network).__name__, expected)
         self.network = network
         self.action_spec = action_spec
         self.functional = Functional(network)
         self.num_actions = _num_actions(action_spec)
+        self.has_memory = bool(tf.nest.flatten(network.state_spec))
+        convolves = any(isinstance(layer, _Convolution) for layer in network.submodules)
+        # With a task axis both become loops of sizes that XLA does not see as constants.
+        self.supports_xla = not (self.has_memory or convolves)
+        self._example = self._answer_to_zeros()
+        distributions.check_supported(self._example, action_spec, self.num_actions)
+
+    @classmethod
+    def from_keras(cls, model, observation_spec, action_spec):
+        """A policy of a Keras 2 model without memory.
+
+        Args:
+          model: model of observations [B, ...], or of a nest of them, that gives logits
+            [B, number of actions], or means [B, A]. Means get a standard deviation per component
+            that does not depend on the state: the exponential of a weight that starts at 0.
+          observation_spec: nest of `TensorSpec`s of one observation.
+          action_spec: as above.
+
+        Raises:
+          ConfigError: the model's output does not fit the actions.
+        """
+        return cls(KerasActor(model, observation_spec, action_spec), action_spec)
 
     def init(self, seed):
         """New weights, a tuple of tensors without task axis. `seed`: Python int."""
@@ -46,26 +80,57 @@ class NetworkPolicy:
 
         Args:
           params: weights, each [N, ...].
-          observation: [N, B, O].
+          observation: nest of [N, B, ...].
 
         Returns:
           `tfd.Distribution` with batch shape [N, B].
+
+        Raises:
+          ConfigError: the network has a memory.
         """
-        batch_size = tf.shape(observation)[1]
-        template = None
+        if self.has_memory:
+            raise ConfigError(
+                "expected a policy without memory, to ask it about states one by one; received one "
+                f"of {type(self.network).__name__} (`act` and `unroll` answer to episodes)"
+            )
+        return distributions.rebuild(self._example, self._answer(params, observation, ())[0])
 
-        def one_task(inputs):
-            task_params, task_observation = inputs
-            step_type = tf.ones([batch_size], tf.int32)
-            distribution, _ = self.functional(task_params, task_observation, step_type, ())
-            # `vectorized_map` passes tensors only: the distribution's type waits in `template`.
-            nonlocal template
-            template = distribution_utils.get_parameters(distribution)
-            return distribution_utils.parameters_to_dict(template, tensors_only=True)
+    def initial_memory(self, num_tasks, num_episodes):
+        """The network's initial state: nest of [N, E, ...], `()` of networks without one."""
+        state = self.network.get_initial_state(num_tasks * num_episodes)
+        return nest.map(lambda x: tf.reshape(x, [num_tasks, num_episodes, *x.shape[1:]]), state)
 
-        tensors = tf.vectorized_map(one_task, (tuple(params), observation))
-        merged = distribution_utils.merge_to_parameters_from_dict(template, tensors)
-        return distribution_utils.make_from_parameters(merged)
+    def act(self, params, observation, memory):
+        """One step of episodes: (distribution of batch shape [N, E], memory). See `Policy`."""
+        tensors, memory = self._answer(params, observation, memory)
+        return distributions.rebuild(self._example, tensors), memory
+
+    def unroll(self, params, observation):
+        """The distributions at all steps of episodes, batch shape [N, E * T]. See `Policy`."""
+        if not self.has_memory:
+            return super().unroll(params, observation)
+        # Step by step as in a rollout, not by the network's own loop: with tasks as a batch that
+        # takes as long to run and four times as long to trace.
+        observation = nest.map(nest.time_major, observation)
+        steps, *rows = nest.shape(observation)[:3]
+        specs = nest.map(lambda x: x[0], distributions.batched_tensors(self._example, 1))
+        arrays = nest.map(
+            lambda x: tf.TensorArray(x.dtype, steps, element_shape=[*rows, *x.shape]), specs
+        )
+
+        def step(time, memory, arrays):
+            tensors, memory = self._answer(params, nest.map(lambda x: x[time], observation), memory)
+            return time + 1, memory, nest.map(lambda a, x: a.write(time, x), arrays, tensors)
+
+        _, _, arrays = tf.while_loop(
+            lambda time, *_: time < steps,
+            step,
+            (0, self.initial_memory(*rows), arrays),
+            maximum_iterations=steps,
+            parallel_iterations=1,
+        )
+        tensors = nest.map(lambda array: nest.task_major(array.stack()), arrays)
+        return distributions.rebuild(self._example, nest.flat_steps(tensors))
 
     def noise(self, seed, num_steps):
         """The numbers `sample` turns into actions, drawn before a rollout.
@@ -82,13 +147,43 @@ class NetworkPolicy:
         return seeds.normal(seed, [num_steps, *self.action_spec.shape])
 
     def sample(self, distribution, noise):
-        """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A]."""
+        """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A].
+
+        Squashed actions stay off the bounds of the spec by a few roundings, where their
+        log-probability is finite.
+        """
         if self.num_actions:
-            # Inverts the cumulative distribution; its last entry, 1 but for rounding, is left out.
-            cumulative = tf.cumsum(distribution.probs_parameter(), axis=-1)[..., :-1]
-            passed = tf.cast(noise >= cumulative, self.action_spec.dtype)
-            return tf.reduce_sum(passed, axis=-1)
-        return distribution.mean() + distribution.stddev() * noise
+            return distributions.sample_discrete(distribution, noise, self.action_spec.dtype)
+        action = distributions.sample_continuous(distribution, noise)
+        if distributions.is_squashed(distribution):
+            return distributions.inside(action, self.action_spec)
+        return action
+
+    def _answer(self, params, observation, memory):
+        """One call of the network per task: (tensors of its distributions, memory)."""
+        batch_size = tf.shape(tf.nest.flatten(observation)[0])[1]
+
+        def one_task(inputs):
+            task_params, task_observation, state = inputs
+            # Never a first step: that would have a network forget the memory it is given.
+            step_type = tf.fill([batch_size], StepType.MID)
+            distribution, state = self.functional(
+                task_params, task_observation, step_type=step_type, network_state=state
+            )
+            # Tensors only: `vectorized_map` passes nothing else.
+            tensors = distributions.batched_tensors(distribution, batch_size)
+            return tensors, tf.nest.flatten(state)
+
+        tensors, state = tf.vectorized_map(one_task, (tuple(params), observation, memory))
+        return tensors, tf.nest.pack_sequence_as(memory, state)
+
+    def _answer_to_zeros(self):
+        """What the network gives for one observation of zeros: tells the kind of distribution."""
+        zeros = lambda spec: tf.zeros([1, *spec.shape], spec.dtype)
+        observation = nest.map(zeros, self.network.input_tensor_spec)
+        state = self.network.get_initial_state(1)
+        step_type = tf.fill([1], StepType.MID)
+        return self.network(observation, step_type=step_type, network_state=state)[0]
 
 
 def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activation="tanh"):
@@ -99,7 +194,7 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
     floored at log 1e-6) and an unsquashed mean for continuous ones.
 
     Args:
-      observation_spec: `TensorSpec` of one observation.
+      observation_spec: nest of `TensorSpec`s of one observation; several are joined to one vector.
       action_spec: `BoundedTensorSpec` of one action.
       fc_layer_params: units of each hidden layer.
       activation: name of the hidden activation.
@@ -132,8 +227,19 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
         kernel_initializer=tf.keras.initializers.GlorotUniform(seed=0),
         discrete_projection_net=categorical,
         continuous_projection_net=normal,
+        **_joining(observation_spec),
     )
     return NetworkPolicy(network, action_spec)
+
+
+def _joining(observation_spec):
+    """Options that make a TF-Agents network join a nest of observations to one vector."""
+    if not tf.nest.is_nested(observation_spec):
+        return {}
+    return {
+        "preprocessing_layers": nest.map(lambda _: tf.keras.layers.Flatten(), observation_spec),
+        "preprocessing_combiner": tf.keras.layers.Concatenate(axis=-1),
+    }
 
 
 def _num_actions(action_spec):

@@ -1,0 +1,35 @@
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import nest
+
+
+def leaf(*shape, dtype=tf.float32):
+    values = np.random.default_rng(sum(shape)).integers(0, 9, (2, 3, 4, *shape))
+    return tf.constant(values, dtype)
+
+
+def test_vectors_and_back():
+    like = {"position": leaf(2), "clock": leaf(dtype=tf.int32), "image": leaf(2, 2, 1)}
+    joined = nest.vectors(like, 3)
+    assert joined.shape == [2, 3, 4, 7] and joined.dtype == tf.float32
+    np.testing.assert_array_equal(joined[..., 0], like["clock"])  # leaves in order of their names
+    np.testing.assert_array_equal(joined[..., -2:], like["position"])
+    back = nest.unvectors(joined[0, 0], like, 3)
+    for name, x in like.items():
+        assert back[name].dtype == x.dtype
+        np.testing.assert_array_equal(back[name], x[0, 0])
+
+
+def test_one_tensor_of_vectors_stays_as_it_is():
+    x = leaf(5)
+    np.testing.assert_array_equal(nest.vectors(x, 3), x)
+    np.testing.assert_array_equal(nest.unvectors(x, x, 3), x)
+
+
+def test_order_of_axes():
+    x = leaf(5)
+    np.testing.assert_array_equal(nest.task_major(nest.time_major(x)), x)
+    np.testing.assert_array_equal(nest.time_major(x)[3, 1, 2], x[1, 2, 3])
+    flat = nest.flat_steps((x,))[0]
+    np.testing.assert_array_equal(flat[1, 2 * 4 + 3], x[1, 2, 3])

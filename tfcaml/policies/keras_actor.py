@@ -1,0 +1,59 @@
+"""A Keras model as a TF-Agents actor network."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import Network
+from tf_agents.specs import tensor_spec
+
+from tfcaml.errors import check
+
+
+class KerasActor(Network):
+    """A model that gives logits or means as a network that gives distributions.
+
+    Args:
+      model: Keras 2 model of observations [B, ...] or a nest of them, without memory.
+      observation_spec: nest of `TensorSpec`s of one observation.
+      action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or a vector of floats.
+
+    Raises:
+      ConfigError: the model's output is not [B, number of actions] or [B, A].
+    """
+
+    def __init__(self, model, observation_spec, action_spec):
+        super().__init__(input_tensor_spec=observation_spec, name="KerasActor")
+        check(isinstance(model, tf.keras.layers.Layer), "model", model, "a Keras 2 model")
+        self.model = model
+        self._action_spec = action_spec
+        self._discrete = tensor_spec.is_discrete(action_spec)
+        size = [int(action_spec.maximum) + 1] if self._discrete else list(action_spec.shape)
+        zeros = tf.nest.map_structure(
+            lambda spec: tf.zeros([1, *spec.shape], spec.dtype), observation_spec
+        )
+        shape = list(getattr(model(zeros), "shape", ["no tensor"]))
+        what = "logits" if self._discrete else "means"
+        check(shape == [1, *size], "shape of the model's output", shape, f"{[1, *size]}, {what}")
+        self._scale = None if self._discrete else _Scale(size, action_spec.dtype)
+
+    def call(self, observation, step_type=None, network_state=(), training=False):
+        """The action distribution of each row of a batch, and no state."""
+        output = self.model(observation, training=training)
+        if self._discrete:
+            distribution = tfp.distributions.Categorical(output, dtype=self._action_spec.dtype)
+        else:
+            distribution = tfp.distributions.MultivariateNormalDiag(output, self._scale(output))
+        return distribution, network_state
+
+
+class _Scale(tf.keras.layers.Layer):
+    """exp of a weight, repeated for each row."""
+
+    def __init__(self, size, dtype):
+        super().__init__(dtype=dtype)
+        self.log_scale_initializer = tf.keras.initializers.Zeros()
+        self.log_scale = self.add_weight(
+            "log_scale", size, initializer=self.log_scale_initializer, dtype=dtype
+        )
+
+    def call(self, output):
+        return tf.exp(self.log_scale + tf.zeros_like(output))
