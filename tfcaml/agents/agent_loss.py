@@ -1,0 +1,254 @@
+"""A TF-Agents agent's own loss as the inner and outer loss of a meta-learner.
+
+    loss = agents.ReinforceLoss(agent)
+    learner = learners.MAML(environment, loss.policy, config, loss=loss)
+
+The agent is only asked for its loss: its optimiser, its epochs and its variables are not used. The
+weights of a task stand in its networks while the loss is computed (`Functional`), so that the
+derivative of an inner step is exact.
+
+**The value network adapts with the actor.** Parameters are the weights of both, since the agent's
+loss trains both; a value function that is right for one entity is wrong for the next. Returns and
+advantages are worked out once, from the weights that acted, as the agent's `train` has it.
+"""
+
+import tensorflow as tf
+from tf_agents.agents.ppo import ppo_agent
+from tf_agents.agents.reinforce import reinforce_agent
+from tf_agents.trajectories import time_step as ts
+
+from tfcaml import losses, nest, returns
+from tfcaml.agents.trajectories import to_tf_agents
+from tfcaml.errors import ConfigError, check
+from tfcaml.functional import Functional
+from tfcaml.policies import NetworkPolicy, distributions
+from tfcaml.types import Experience
+
+
+class AgentLoss:
+    """Base: (params, experience) -> loss [N] by the agent's own code.
+
+    Subclasses set `Agent` (the class they serve) and define `experience` and `task_loss`.
+
+    Args:
+      agent: an initialised or fresh agent. Its variables are neither read nor changed.
+
+    Attributes:
+      policy: `NetworkPolicy` of the agent's actor network. Its parameters are the weights of the
+        actor, followed by those of the value network if there is one.
+      outer_optimizers: names of the outer optimisers that suit the loss. TRPO measures action
+        distributions only, so it has nothing to say of a value network.
+
+    Raises:
+      ConfigError: an agent without such a loss, or with options that act on the agent's own
+        variables: normalisers and regularisers.
+    """
+
+    Agent = None
+
+    def __init__(self, agent):
+        _check_agent(agent, self.Agent)
+        self.agent = agent
+        actor, value = _networks(agent)
+        self.policy = NetworkPolicy(actor, agent.action_spec)
+        self.outer_optimizers = ("adam", "ppo", "trpo")
+        if value is not None:
+            self.policy.functional = Functional(_ActorAndValue(actor, value))
+            self.outer_optimizers = ("adam", "ppo")
+
+    def experience(self, params, trajectory):
+        """`Experience` of a `Trajectory` that `params` [N, ...] made; without gradient."""
+        raise NotImplementedError
+
+    def task_loss(self, data, experience):
+        """The agent's loss of one task, a scalar; the task's weights are in the networks.
+
+        Args:
+          data: TF-Agents' `Trajectory` of the task, every leaf [E, T, ...].
+          experience: the task's row of the `Experience`.
+        """
+        raise NotImplementedError
+
+    def __call__(self, params, experience):
+        """Loss of each task: params, each [N, ...]; `Experience` -> [N]."""
+
+        def one_task(inputs):
+            task_params, *data = inputs
+            return self.policy.functional.run(task_params, self.task_loss, *data)
+
+        data = to_tf_agents(experience.trajectory)
+        with tf.summary.record_if(False):  # summaries of single tasks, from within a derivative
+            return tf.vectorized_map(one_task, (tuple(params), data, experience))
+
+    def assign(self, params):
+        """Writes weights without task axis into the agent's own networks."""
+        nest.assign(self.policy.functional.variables, tuple(params))
+
+    def _acted(self, params, trajectory):
+        """Parameters of the distributions that acted."""
+        distribution = losses.action_distribution(self.policy, params, trajectory)
+        return distributions.tensors(distribution)
+
+
+class ReinforceLoss(AgentLoss):
+    """`ReinforceAgent.total_loss`: minus the sum over steps of log pi G, mean over episodes.
+
+    Difference from the agent: its normalisation of returns counts the living steps of the task
+    only; a batch here is padded, which the agent does not know.
+    """
+
+    Agent = reinforce_agent.ReinforceAgent
+
+    def experience(self, params, trajectory):
+        value = returns.reward_to_go(trajectory.reward, self.agent._gamma)
+        value = _neutral_padding(value, trajectory.mask)
+        experience = Experience(trajectory, value, self._acted(params, trajectory))
+        return nest.stop_gradient(experience)  # data, like the actions
+
+    def task_loss(self, data, experience):
+        return self.agent.total_loss(data, experience.advantage, weights=None, training=True).loss
+
+
+class PPOLoss(AgentLoss):
+    """`get_loss` of `PPOClipAgent` and `PPOKLPenaltyAgent`: policy, value, entropy, KL.
+
+    The factor of an adaptive KL penalty stays at its initial value. Difference from the agent:
+    means are over living steps only.
+    """
+
+    Agent = ppo_agent.PPOAgent
+
+    def experience(self, params, trajectory):
+        data = to_tf_agents(trajectory)
+        rows = lambda x: tf.reshape(x, [-1, *x.shape[2:]])  # [N, E, ...] -> [N * E, ...]
+        value = self._values(params, trajectory)  # [N, E, T + 1]
+        following = ts.TimeStep(data.next_step_type, data.reward, data.discount, ())
+        with tf.summary.record_if(False):
+            value_target, advantage = self.agent.compute_return_and_advantage(
+                nest.map(rows, following), rows(value)
+            )
+        shape = trajectory.reward.shape
+        advantage = tf.reshape(advantage, shape)
+        mean, variance = _moments(advantage, trajectory.mask)
+        advantage = (advantage - mean) / tf.sqrt(variance + 1e-8) * trajectory.mask
+        extra = {"return": tf.reshape(value_target, shape), "value": value[..., :-1]}
+        acted = self._acted(params, trajectory)
+        return nest.stop_gradient(Experience(trajectory, advantage, acted, extra))
+
+    def task_loss(self, data, experience):
+        trajectory = experience.trajectory
+        by_step = lambda x: tf.reshape(x, [*trajectory.mask.shape, *x.shape[1:]])
+        return self.agent.get_loss(
+            ts.TimeStep(data.step_type, data.reward, data.discount, data.observation),
+            data.action,
+            trajectory.log_prob,
+            experience.extra["return"],
+            experience.advantage,
+            nest.map(by_step, experience.distribution),
+            # The agent takes means over all steps: this makes them means over living ones.
+            weights=trajectory.mask / tf.reduce_mean(trajectory.mask),
+            train_step=self.agent.train_step_counter,
+            debug_summaries=False,
+            old_value_predictions=experience.extra["value"],
+            training=True,
+        ).loss
+
+    def _values(self, params, trajectory):
+        """The value network's predictions, after the last step too: [N, E, T + 1]."""
+        num_episodes, num_steps = trajectory.reward.shape[1:]
+        step_type = tf.fill([num_episodes, num_steps + 1], tf.constant(ts.StepType.MID, tf.int32))
+        policy = self.agent.collect_policy
+
+        def one_task(inputs):
+            task_params, observation = inputs
+            state = policy.get_initial_value_state(num_episodes)
+            return self.policy.functional.run(
+                task_params, policy.apply_value_network, observation, step_type, state
+            )[0]
+
+        observation = nest.map(
+            lambda steps, final: tf.concat([steps, final[:, :, None]], axis=2),
+            trajectory.observation,
+            trajectory.final_observation,
+        )
+        return tf.vectorized_map(one_task, (tuple(params), observation))
+
+
+class _ActorAndValue(tf.Module):
+    """Two networks as one that acts by the first; shared weights are counted once."""
+
+    def __init__(self, actor, value):
+        super().__init__()
+        self._actor, self._value = actor, value
+
+    @property
+    def trainable_variables(self):
+        of_actor = tuple(self._actor.trainable_variables)
+        known = {variable.ref() for variable in of_actor}
+        of_value = self._value.trainable_variables
+        return of_actor + tuple(v for v in of_value if v.ref() not in known)
+
+    def __call__(self, *args, **kwargs):
+        return self._actor(*args, **kwargs)
+
+
+def agent_loss(agent):
+    """The `AgentLoss` of an agent, by its class.
+
+    Raises:
+      ConfigError: there is none; the message says which agents have one.
+    """
+    for cls in (ReinforceLoss, PPOLoss):
+        if isinstance(agent, cls.Agent):
+            return cls(agent)
+    raise ConfigError(_no_loss(agent))
+
+
+def _networks(agent):
+    """(actor network, value network or None)."""
+    if isinstance(agent, ppo_agent.PPOAgent):
+        return agent.actor_net, agent._value_net
+    return agent._actor_network, agent._value_network
+
+
+def _check_agent(agent, cls):
+    if not isinstance(agent, cls):
+        raise ConfigError(_no_loss(agent))
+    for option in ("observation_normalizer", "reward_normalizer"):
+        name = "normalize_" + option.split("_")[0] + "s"
+        # Its statistics are variables that only the agent's own `train` would update.
+        check(getattr(agent, "_" + option, None) is None, name, True, "False in the agent")
+    for option in ("policy_l2_reg", "value_function_l2_reg", "shared_vars_l2_reg"):
+        # These read the agent's own variables, whatever weights stand in the networks.
+        value = getattr(agent, "_" + option, 0)
+        check(not value, option, value, "0 in the agent")
+    for network in _networks(agent):
+        count = len(network.losses) if network is not None else 0
+        check(count == 0, "regularizers", count, f"0 in {type(network).__name__}")
+
+
+def _no_loss(agent):
+    return (
+        "expected agent to have total_loss (ReinforceAgent) or get_loss (PPOClipAgent, "
+        "PPOKLPenaltyAgent), a loss of its actor's episodes; "
+        f"received agent={type(agent).__name__}"
+    )
+
+
+def _moments(value, mask):
+    """Mean and variance over a task's living steps: [N, E, T] -> [N, 1, 1] each."""
+    steps = tf.reduce_sum(mask, axis=[1, 2], keepdims=True)
+    mean = tf.reduce_sum(value * mask, axis=[1, 2], keepdims=True) / steps
+    squared = (value - mean) ** 2 * mask
+    return mean, tf.reduce_sum(squared, axis=[1, 2], keepdims=True) / steps
+
+
+def _neutral_padding(value, mask):
+    """Gives padded steps values that leave a task's mean and variance as they are: [N, E, T].
+
+    In turn one standard deviation above and below the mean of the living steps.
+    """
+    mean, variance = _moments(value, mask)
+    padded = tf.reshape(1 - mask, [mask.shape[0], -1])
+    turn = tf.reshape(1 - 2 * (tf.cumsum(padded, axis=-1) % 2), mask.shape)
+    return tf.where(mask > 0, value, mean + turn * tf.sqrt(variance))
