@@ -49,7 +49,7 @@ def uniform(seed, shape, dtype=tf.float32):
     rows = tf.reshape(seed, [-1, 2])
     draw = lambda row: tf.random.stateless_uniform(shape, row, dtype=dtype)
     numbers = tf.map_fn(draw, rows, fn_output_signature=dtype)
-    return tf.reshape(numbers, [*seed.shape[:-1], *shape])
+    return tf.reshape(numbers, [*_batch(seed), *shape])
 
 
 def normal(seed, shape, dtype=tf.float32):
@@ -57,4 +57,9 @@ def normal(seed, shape, dtype=tf.float32):
     rows = tf.reshape(seed, [-1, 2])
     draw = lambda row: tf.random.stateless_normal(shape, row, dtype=dtype)
     numbers = tf.map_fn(draw, rows, fn_output_signature=dtype)
-    return tf.reshape(numbers, [*seed.shape[:-1], *shape])
+    return tf.reshape(numbers, [*_batch(seed), *shape])
+
+
+def _batch(seed):
+    """The batch axes of seeds [..., 2]; one of them may be unknown before the call."""
+    return [-1 if size is None else size for size in seed.shape[:-1]]

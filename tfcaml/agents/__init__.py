@@ -1,5 +1,7 @@
-"""The bridge to TF-Agents: its agents' losses in, our learners out as its agents."""
+"""The bridge to TF-Agents, and to machines without tfcaml."""
 
+from tfcaml.agents.adapted_policy import AdaptedPolicy
 from tfcaml.agents.agent_loss import AgentLoss, PPOLoss, ReinforceLoss, agent_loss
+from tfcaml.agents.meta_agent import MetaAgent
 
-__all__ = ["AgentLoss", "PPOLoss", "ReinforceLoss", "agent_loss"]
+__all__ = ["AdaptedPolicy", "AgentLoss", "MetaAgent", "PPOLoss", "ReinforceLoss", "agent_loss"]

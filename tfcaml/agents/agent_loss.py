@@ -120,58 +120,57 @@ class PPOLoss(AgentLoss):
 
     def experience(self, params, trajectory):
         data = to_tf_agents(trajectory)
+        value, acted = self._ask_networks(params, trajectory, data)  # value: [N, E, T + 1]
         rows = lambda x: tf.reshape(x, [-1, *x.shape[2:]])  # [N, E, ...] -> [N * E, ...]
-        value = self._values(params, trajectory)  # [N, E, T + 1]
         following = ts.TimeStep(data.next_step_type, data.reward, data.discount, ())
         with tf.summary.record_if(False):
-            value_target, advantage = self.agent.compute_return_and_advantage(
-                nest.map(rows, following), rows(value)
-            )
-        shape = trajectory.reward.shape
-        advantage = tf.reshape(advantage, shape)
+            targets = self.agent.compute_return_and_advantage(nest.map(rows, following), rows(value))
+        target, advantage = nest.map(lambda x: tf.reshape(x, trajectory.reward.shape), targets)
         mean, variance = _moments(advantage, trajectory.mask)
         advantage = (advantage - mean) / tf.sqrt(variance + 1e-8) * trajectory.mask
-        extra = {"return": tf.reshape(value_target, shape), "value": value[..., :-1]}
-        acted = self._acted(params, trajectory)
-        return nest.stop_gradient(Experience(trajectory, advantage, acted, extra))
+        extra = {"return": target, "value": value[..., :-1], "dist_params": acted}
+        experience = Experience(trajectory, advantage, self._acted(params, trajectory), extra)
+        return nest.stop_gradient(experience)  # data, like the actions
 
     def task_loss(self, data, experience):
-        trajectory = experience.trajectory
-        by_step = lambda x: tf.reshape(x, [*trajectory.mask.shape, *x.shape[1:]])
+        mask, extra = experience.trajectory.mask, experience.extra
         return self.agent.get_loss(
-            ts.TimeStep(data.step_type, data.reward, data.discount, data.observation),
+            _time_steps(data),
             data.action,
-            trajectory.log_prob,
-            experience.extra["return"],
+            experience.trajectory.log_prob,
+            extra["return"],
             experience.advantage,
-            nest.map(by_step, experience.distribution),
+            extra["dist_params"],
             # The agent takes means over all steps: this makes them means over living ones.
-            weights=trajectory.mask / tf.reduce_mean(trajectory.mask),
+            weights=mask / tf.reduce_mean(mask),
             train_step=self.agent.train_step_counter,
             debug_summaries=False,
-            old_value_predictions=experience.extra["value"],
+            old_value_predictions=extra["value"],
             training=True,
         ).loss
 
-    def _values(self, params, trajectory):
-        """The value network's predictions, after the last step too: [N, E, T + 1]."""
+    def _ask_networks(self, params, trajectory, data):
+        """(values after the last step too [N, E, T + 1], nest of [N, E, T, ...] of the actor)."""
         num_episodes, num_steps = trajectory.reward.shape[1:]
-        step_type = tf.fill([num_episodes, num_steps + 1], tf.constant(ts.StepType.MID, tf.int32))
         policy = self.agent.collect_policy
 
-        def one_task(inputs):
-            task_params, observation = inputs
+        def ask(data, final_observation):
+            steps = nest.map(
+                lambda x, final: tf.concat([x, final[:, None]], axis=1),
+                data.observation,
+                final_observation,
+            )
+            step_type = tf.fill([num_episodes, num_steps + 1], tf.constant(ts.StepType.MID))
             state = policy.get_initial_value_state(num_episodes)
-            return self.policy.functional.run(
-                task_params, policy.apply_value_network, observation, step_type, state
-            )[0]
+            value, _ = policy.apply_value_network(steps, step_type, state)
+            state = policy.get_initial_state(num_episodes)
+            return value, policy.distribution(_time_steps(data), state).info["dist_params"]
 
-        observation = nest.map(
-            lambda steps, final: tf.concat([steps, final[:, :, None]], axis=2),
-            trajectory.observation,
-            trajectory.final_observation,
-        )
-        return tf.vectorized_map(one_task, (tuple(params), observation))
+        def one_task(inputs):
+            task_params, *inputs = inputs
+            return self.policy.functional.run(task_params, ask, *inputs)
+
+        return tf.vectorized_map(one_task, (tuple(params), data, trajectory.final_observation))
 
 
 class _ActorAndValue(tf.Module):
@@ -190,6 +189,10 @@ class _ActorAndValue(tf.Module):
 
     def __call__(self, *args, **kwargs):
         return self._actor(*args, **kwargs)
+
+
+def _time_steps(data):
+    return ts.TimeStep(data.step_type, data.reward, data.discount, data.observation)
 
 
 def agent_loss(agent):

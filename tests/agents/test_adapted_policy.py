@@ -1,0 +1,148 @@
+"""A batch of differently adapted policies in TF-Agents' drivers, buffers, metrics and exports."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.drivers import dynamic_episode_driver
+from tf_agents.metrics import tf_metrics
+from tf_agents.policies import policy_saver, py_tf_eager_policy
+from tf_agents.replay_buffers import tf_uniform_replay_buffer
+from tf_agents.trajectories import time_step as ts
+from tf_agents.utils import common
+
+from tfcaml import nest, seeds
+from tfcaml.agents import AdaptedPolicy
+from tfcaml.environments.tf_agents import FamilyTFEnvironment
+
+
+@pytest.fixture(scope="module")
+def environment(particle, population):
+    """Three entities, a row each."""
+    return FamilyTFEnvironment(particle, nest.take(population.support, [0, 7, 20]), 1)
+
+
+@pytest.fixture(scope="module")
+def adapted(environment, policy):
+    return AdaptedPolicy(
+        environment.time_step_spec(), policy, policy.init(0), emit_log_probability=True
+    )
+
+
+@pytest.fixture(scope="module")
+def gaussian(slide, gaussian_policy):
+    spec = ts.time_step_spec(slide.observation_spec)
+    return AdaptedPolicy(spec, gaussian_policy, gaussian_policy.init(0), emit_log_probability=True)
+
+
+@pytest.fixture(scope="module")
+def different(gaussian, gaussian_policy):
+    """Three different sets of weights and what each is shown."""
+    params = nest.map(lambda x: 2 * x, nest.stack([gaussian_policy.init(i) for i in range(3)]))
+    return params, ts.restart(tf.constant([[0.3], [-0.2], [0.7]]), batch_size=3)
+
+
+def rows_of(state, rows):
+    return nest.map(lambda x: tf.gather(x, rows), state)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "common.function"])
+def test_each_row_acts_by_its_own_weights_of_this_call(
+    environment, adapted, constant_action, wrapped
+):
+    buffer = tf_uniform_replay_buffer.TFUniformReplayBuffer(
+        adapted.collect_data_spec, batch_size=3, max_length=50
+    )
+    mean_return = tf_metrics.AverageReturnMetric(batch_size=3)
+    driver = dynamic_episode_driver.DynamicEpisodeDriver(
+        environment, adapted, [buffer.add_batch, mean_return], num_episodes=3
+    )
+    run = common.function(driver.run) if wrapped else driver.run
+    for actions in ([0, 1, 3], [2, 2, 0]):
+        buffer.clear()
+        run(policy_state=adapted.state_of(constant_action(actions)))
+        taken = buffer.gather_all().action.numpy()
+        assert taken.shape[0] == 3 and taken.shape[1] >= 10
+        np.testing.assert_array_equal(
+            taken, np.repeat(np.array(actions)[:, None], taken.shape[1], 1)
+        )
+    assert mean_return.result() < 0
+
+
+def test_distribution_and_log_probability_are_each_policy_s_own(
+    gaussian, gaussian_policy, different
+):
+    params, time_step = different
+    state = gaussian.state_of(params)
+    found = gaussian.distribution(time_step, state).action
+    step = gaussian.action(time_step, state)
+    for row in range(3):
+        alone = gaussian_policy(rows_of(params, [row]), time_step.observation[row][None, None])
+        np.testing.assert_allclose(found.mean()[row], alone.mean()[0, 0], rtol=1e-6)
+        np.testing.assert_allclose(
+            step.info.log_probability[row], alone.log_prob(step.action[row])[0, 0], rtol=1e-5
+        )
+    assert len(np.unique(found.mean())) == 3
+    greedy = AdaptedPolicy(gaussian.time_step_spec, gaussian_policy, params, greedy=True)
+    np.testing.assert_array_equal(greedy.action(time_step, state).action, found.mean())
+
+
+def test_actions_follow_from_seeds_and_not_from_the_rest_of_the_batch(gaussian, different):
+    params, time_step = different
+    state = gaussian.state_of(params, seed=5)
+    first = gaussian.action(time_step, state)
+    again = gaussian.action(time_step, state)
+    np.testing.assert_array_equal(first.action, again.action)
+    later = gaussian.action(time_step, first.state)
+    other = gaussian.action(time_step, gaussian.state_of(params, seed=6))
+    given = gaussian.action(time_step, state, seed=seeds.from_int(5))
+    for one in (later, other, given):
+        assert np.all(np.abs(first.action - one.action) > 1e-6)
+    fewer = rows_of(time_step, [0, 1])
+    for seed in (None, 5):
+        whole = gaussian.action(time_step, state, seed)
+        part = gaussian.action(fewer, rows_of(state, [0, 1]), seed)
+        np.testing.assert_allclose(part.action, whole.action[:2], rtol=1e-6)
+
+
+def test_actions_are_drawn_from_the_distribution(gaussian, gaussian_policy):
+    params = nest.repeat(gaussian_policy.init(1), 500)
+    time_step = ts.restart(tf.fill([500, 1], 0.4), batch_size=500)
+    state, actions = gaussian.state_of(params), []
+    for _ in range(2):
+        step = gaussian.action(time_step, state)
+        state = step.state
+        actions.append(step.action.numpy())
+    distribution = gaussian.distribution(time_step, state).action
+    scaled = np.concatenate(actions).ravel() - distribution.mean().numpy()[0]
+    scaled /= distribution.stddev().numpy()[0]
+    assert abs(scaled.mean()) < 4 / np.sqrt(1000)
+    assert abs(scaled.std() - 1) < 0.1
+
+
+def test_start_weights_may_be_variables(gaussian, gaussian_policy, different):
+    variables = nest.map(tf.Variable, gaussian_policy.init(0))
+    policy = AdaptedPolicy(gaussian.time_step_spec, gaussian_policy, variables)
+    start = common.function(policy.get_initial_state)
+    for seed in (1, 2):
+        nest.assign(variables, gaussian_policy.init(seed))
+        kernel = start(batch_size=2)["params"][0]
+        np.testing.assert_array_equal(kernel[1], gaussian_policy.init(seed)[0])
+    assert len(policy.variables()) == len(variables)
+
+
+@pytest.mark.filterwarnings("ignore:Encoding a StructuredValue")  # TF-Agents saves distributions
+def test_policy_saver_and_back(gaussian, different, tmp_path):
+    policy_saver.PolicySaver(gaussian, batch_size=None).save(str(tmp_path))
+    loaded = py_tf_eager_policy.SavedModelPyTFEagerPolicy(
+        str(tmp_path), load_specs_from_pbtxt=True, batch_time_steps=False
+    )
+    params, time_step = different
+    state = gaussian.state_of(params)
+    np.testing.assert_allclose(
+        loaded.action(time_step, state).action, gaussian.action(time_step, state).action, rtol=1e-6
+    )
+    start = nest.map(lambda x: x.numpy(), gaussian.get_initial_state(2))
+    for found, expected in zip(
+        tf.nest.flatten(loaded.get_initial_state(2)), tf.nest.flatten(start), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
