@@ -93,20 +93,37 @@ class AgentLoss:
 class ReinforceLoss(AgentLoss):
     """`ReinforceAgent.total_loss`: minus the sum over steps of log pi G, mean over episodes.
 
-    Difference from the agent: its normalisation of returns counts the living steps of the task
-    only; a batch here is padded, which the agent does not know.
+    Differences from the agent, as a batch here is padded, which the agent does not know: its
+    normalisation of returns has the moments of the task's living steps, and its entropy term is
+    smaller by the share of padded ones.
     """
 
     Agent = reinforce_agent.ReinforceAgent
 
     def experience(self, params, trajectory):
-        value = returns.reward_to_go(trajectory.reward, self.agent._gamma)
-        value = _neutral_padding(value, trajectory.mask)
-        experience = Experience(trajectory, value, self._acted(params, trajectory))
+        target = returns.reward_to_go(trajectory.reward, self.agent._gamma)
+        advantage = self._advantage(params, trajectory, target)
+        # The agent works out advantages anew from targets, those of padded steps too.
+        target += _neutral_padding(advantage, trajectory.mask) - advantage
+        experience = Experience(trajectory, target, self._acted(params, trajectory))
         return nest.stop_gradient(experience)  # data, like the actions
 
     def task_loss(self, data, experience):
         return self.agent.total_loss(data, experience.advantage, weights=None, training=True).loss
+
+    def _advantage(self, params, trajectory, target):
+        """The agent's advantages before it normalises them, [N, E, T]."""
+        if self.agent._value_network is None:
+            return self.agent._advantage_fn(target, None)
+
+        def one_task(inputs):
+            task_params, data, task_target = inputs
+            value, _ = self.policy.functional.run(
+                task_params, self.agent._value_network, data.observation, data.step_type
+            )
+            return self.agent._advantage_fn(task_target, value)
+
+        return tf.vectorized_map(one_task, (tuple(params), to_tf_agents(trajectory), target))
 
 
 class PPOLoss(AgentLoss):

@@ -76,8 +76,19 @@ class MetaAgent(tf_agent.TFAgent):
         """
         task, seed = training.draw(self._learner, population, seed)
         batch = self._collect(self._learner.meta.read(), task, seed)
-        data = lambda experience: _to_data(experience.trajectory)
+        data = lambda experience: to_tf_agents(
+            experience.trajectory,
+            policy_step.set_log_probability((), experience.trajectory.log_prob),
+        )
         return {"support": tuple(map(data, batch.support)), "query": data(batch.query)}
+
+    def dataset(self, population, seed):
+        """`experience` as a dataset of one element, (data, ()), the form TF-Agents' `Learner` takes.
+
+            learner = Learner(root, agent.train_step_counter, agent, lambda: agent.dataset(...))
+            learner.run(iterator=iter(agent.dataset(population, seed)))  # one outer step
+        """
+        return tf.data.Dataset.from_tensors((self.experience(population, seed), ()))
 
     def _train(self, experience, weights=None):
         check(weights is None, "weights", weights, "None (tasks count alike)")
@@ -109,23 +120,6 @@ class MetaAgent(tf_agent.TFAgent):
             log_prob = losses.action_log_prob(self._learner.policy, fast.params, trajectory)
             trajectory = trajectory._replace(log_prob=tf.stop_gradient(log_prob))
         return trajectory
-
-
-def _to_data(trajectory):
-    """`Trajectory` in TF-Agents' form, with one step more that shows the final observation."""
-    pad = lambda x: tf.concat([x, tf.zeros_like(x[:, :, :1])], axis=2)
-    longer = trajectory._replace(
-        **{name: pad(getattr(trajectory, name)) for name in ("reward", "mask", "log_prob")},
-        terminated=pad(trajectory.terminated),
-        action=pad(trajectory.action),
-        observation=nest.map(
-            lambda x, final: tf.concat([x, final[:, :, None]], axis=2),
-            trajectory.observation,
-            trajectory.final_observation,
-        ),
-    )
-    info = policy_step.set_log_probability((), longer.log_prob)
-    return to_tf_agents(longer, info)
 
 
 def _data_spec(learner, trajectory_spec):

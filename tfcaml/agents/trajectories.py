@@ -40,7 +40,8 @@ def from_tf_agents(trajectory, log_prob):
     """TF-Agents' `Trajectory` as ours; the opposite of `to_tf_agents`.
 
     Rows begin with an episode's first step, as drivers and replay buffers give them when they keep
-    episodes apart. What follows the end of a row's first episode is padding.
+    episodes apart. What follows the end of a row's first episode is padding. Where a row ends with
+    its episode, so that the observation after it is missing, the last one stands in for it.
 
     Args:
       trajectory: TF-Agents' `Trajectory`, every leaf [N, E, T, ...].
@@ -50,7 +51,6 @@ def from_tf_agents(trajectory, log_prob):
     mask = tf.cast(~ended, trajectory.reward.dtype)
     terminated = (trajectory.next_step_type == ts.StepType.LAST) & (trajectory.discount == 0)
     length = tf.reduce_sum(tf.cast(~ended, tf.int32), axis=-1)
-    # The observation after the last living step, if the row is long enough to hold it.
     last = tf.minimum(length, ended.shape[-1] - 1)
     return Trajectory(
         observation=trajectory.observation,
