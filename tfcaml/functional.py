@@ -36,7 +36,7 @@ class Functional:
         return self.run(params, self.network, *args, **kwargs)
 
     def run(self, params, function, *args, **kwargs):
-        """Calls `function`, which uses the network in whatever way, with `params` as its weights."""
+        """Calls `function`, which uses the network, with `params` in place of its weights."""
         with self._swapped(params):
             return function(*args, **kwargs)
 

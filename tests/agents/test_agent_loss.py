@@ -231,11 +231,9 @@ def test_gaussian_actions(make_agent, slide):
 
 def test_other_agents_are_refused(particle):
     specs = (ts.time_step_spec(particle.observation_spec), particle.action_spec)
-    dqn = dqn_agent.DqnAgent(
-        *specs, q_network.QNetwork(particle.observation_spec, specs[1]), None
-    )
+    dqn = dqn_agent.DqnAgent(*specs, q_network.QNetwork(particle.observation_spec, specs[1]), None)
     for make in (agents.agent_loss, agents.ReinforceLoss, agents.PPOLoss):
-        with pytest.raises(ConfigError, match="total_loss.*get_loss.*received agent=DqnAgent"):
+        with pytest.raises(ConfigError, match=r"total_loss.*get_loss.*received agent=DqnAgent"):
             make(dqn)
 
 

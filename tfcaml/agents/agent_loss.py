@@ -141,7 +141,9 @@ class PPOLoss(AgentLoss):
         rows = lambda x: tf.reshape(x, [-1, *x.shape[2:]])  # [N, E, ...] -> [N * E, ...]
         following = ts.TimeStep(data.next_step_type, data.reward, data.discount, ())
         with tf.summary.record_if(False):
-            targets = self.agent.compute_return_and_advantage(nest.map(rows, following), rows(value))
+            targets = self.agent.compute_return_and_advantage(
+                nest.map(rows, following), rows(value)
+            )
         target, advantage = nest.map(lambda x: tf.reshape(x, trajectory.reward.shape), targets)
         mean, variance = _moments(advantage, trajectory.mask)
         advantage = (advantage - mean) / tf.sqrt(variance + 1e-8) * trajectory.mask

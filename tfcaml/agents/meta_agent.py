@@ -83,10 +83,10 @@ class MetaAgent(tf_agent.TFAgent):
         return {"support": tuple(map(data, batch.support)), "query": data(batch.query)}
 
     def dataset(self, population, seed):
-        """`experience` as a dataset of one element, (data, ()), the form TF-Agents' `Learner` takes.
+        """`experience` as a dataset of one element, (data, ()), as TF-Agents' `Learner` takes it.
 
-            learner = Learner(root, agent.train_step_counter, agent, lambda: agent.dataset(...))
-            learner.run(iterator=iter(agent.dataset(population, seed)))  # one outer step
+        learner = Learner(root, agent.train_step_counter, agent, lambda: agent.dataset(...))
+        learner.run(iterator=iter(agent.dataset(population, seed)))  # one outer step
         """
         return tf.data.Dataset.from_tensors((self.experience(population, seed), ()))
 
@@ -113,7 +113,7 @@ class MetaAgent(tf_agent.TFAgent):
         return MetaBatch(tuple(support), query, learner.credit(trajectory))
 
     def _read(self, fast, data):
-        """`Trajectory` of a phase; without recorded log-probabilities `fast` is taken to have acted."""
+        """`Trajectory` of a phase; `fast` acted, if no log-probabilities are recorded."""
         recorded = policy_step.get_log_probability(data.policy_info, None)
         trajectory = from_tf_agents(data, recorded)
         if recorded is None:

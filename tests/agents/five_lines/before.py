@@ -1,8 +1,5 @@
 """REINFORCE on one entity, with nothing but TF-Agents around the environment."""
 
-import os
-
-import tfcaml
 import tensorflow as tf
 from tf_agents.agents.reinforce import reinforce_agent
 from tf_agents.drivers import dynamic_episode_driver
@@ -10,10 +7,12 @@ from tf_agents.metrics import tf_metrics
 from tf_agents.networks import actor_distribution_network
 from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.utils import common
+
+import tfcaml
 from tfcaml import nest
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 
-UPDATES, EPISODES = int(os.environ.get("UPDATES", 5)), 10
+UPDATES, EPISODES = 5, 10
 
 family = tfcaml.environments.Navigation()
 population = family.population(seed=0)
