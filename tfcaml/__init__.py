@@ -9,8 +9,14 @@ _legacy_keras.ensure()
 
 __version__ = "0.1.0"
 
-from tfcaml import divergence, environments, learners, policies  # noqa: E402  (needs Keras 2)
+from tfcaml import (  # noqa: E402  (needs Keras 2)
+    agents,
+    divergence,
+    environments,
+    learners,
+    policies,
+)
 from tfcaml.evaluation import evaluate  # noqa: E402
 from tfcaml.training import train  # noqa: E402
 
-__all__ = ["divergence", "environments", "evaluate", "learners", "policies", "train"]
+__all__ = ["agents", "divergence", "environments", "evaluate", "learners", "policies", "train"]

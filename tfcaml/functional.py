@@ -33,8 +33,12 @@ class Functional:
 
     def __call__(self, params, *args, **kwargs):
         """Calls the network with `params`, a tuple of tensors shaped like its variables."""
+        return self.run(params, self.network, *args, **kwargs)
+
+    def run(self, params, function, *args, **kwargs):
+        """Calls `function`, which uses the network, with `params` in place of its weights."""
         with self._swapped(params):
-            return self.network(*args, **kwargs)
+            return function(*args, **kwargs)
 
     @contextlib.contextmanager
     def _swapped(self, params):

@@ -5,8 +5,8 @@ from tfcaml import seeds
 _TRAINING = 0x7EA1  # keeps the seeds of training apart from those of evaluation
 
 
-def train_iteration(learner, population, seed):
-    """The learner's next iteration on support entities.
+def draw(learner, population, seed):
+    """What the learner's next iteration is of: support entities and random numbers.
 
     All random numbers of the iteration follow from `seed` and the iteration's number.
 
@@ -16,11 +16,25 @@ def train_iteration(learner, population, seed):
       seed: Python int.
 
     Returns:
-      metrics, dict of floats.
+      (task, nest with leading [N]; seed [2]).
     """
     key = seeds.fold(seeds.from_int(seed), _TRAINING, int(learner.iteration))
     task = population.sample(learner.config.meta_batch_size, seeds.fold(key, 0))
-    return learner.train(task, seeds.fold(key, 1))
+    return task, seeds.fold(key, 1)
+
+
+def train_iteration(learner, population, seed):
+    """The learner's next iteration on support entities, as `draw` has it.
+
+    Args:
+      learner: a `MetaLearner`.
+      population: a `Population`.
+      seed: Python int.
+
+    Returns:
+      metrics, dict of floats.
+    """
+    return learner.train(*draw(learner, population, seed))
 
 
 def train_all(learner, task, seed):

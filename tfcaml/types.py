@@ -44,11 +44,13 @@ class Experience(NamedTuple):
     advantage:    [N, E, T]  credit of each action, by the learner's rule
     distribution: nest of [N, E * T, ...], the parameters of the action distributions that acted
       (`()` where nothing needs them)
+    extra:        nest of [N, E, T, ...], what else a loss of its own needs
     """
 
     trajectory: Trajectory
     advantage: tf.Tensor
     distribution: Any = ()
+    extra: Any = ()
 
 
 class Fast(NamedTuple):

@@ -1,6 +1,16 @@
 """The bridge to TF-Agents, and to machines without tfcaml."""
 
 from tfcaml.agents.adapted_policy import AdaptedPolicy
+from tfcaml.agents.agent_loss import AgentLoss, PPOLoss, ReinforceLoss, agent_loss
 from tfcaml.agents.export import export
+from tfcaml.agents.meta_agent import MetaAgent
 
-__all__ = ["AdaptedPolicy", "export"]
+__all__ = [
+    "AdaptedPolicy",
+    "AgentLoss",
+    "MetaAgent",
+    "PPOLoss",
+    "ReinforceLoss",
+    "agent_loss",
+    "export",
+]

@@ -31,6 +31,11 @@ class Variables(tf.Module):
         values = [tf.convert_to_tensor(variable) for variable in self._flat]
         return tf.nest.pack_sequence_as(self._structure, values)
 
+    @property
+    def variables_nest(self):
+        """The `tf.Variable`s themselves, as a nest like the values."""
+        return tf.nest.pack_sequence_as(self._structure, self._flat)
+
     def write(self, values):
         """Replaces all values."""
         tf.nest.assert_same_structure(self._structure, values)
@@ -85,18 +90,23 @@ class MetaLearner(tf.Module):
       seed: Python int; decides the initial parameters.
       jit_compile: compile iterations with XLA; None: where `xla_pays` and the environment and the
         policy allow it.
+      loss: a loss that comes with its own returns and advantages, such as that of a TF-Agents
+        agent (`tfcaml.agents.AgentLoss`), in place of the config's estimator, baseline, discount.
 
     Raises:
-      ConfigError: `jit_compile` is True and the environment or the policy does not support XLA.
+      ConfigError: `jit_compile` is True and the environment or the policy does not support XLA, or
+        `policy` is not that of `loss`.
     """
 
     Config = LearnerConfig
 
-    def __init__(self, environment, policy, config=None, seed=0, jit_compile=False):
+    def __init__(self, environment, policy, config=None, seed=0, jit_compile=False, loss=None):
         super().__init__()
+        check(loss is None or policy is loss.policy, "policy", policy, "loss.policy")
         config = config or self.Config()
         self.environment = environment
         self.policy = policy
+        self.loss = loss
         self.config = config
         if jit_compile is None:
             possible = environment.supports_xla and policy.supports_xla
@@ -145,14 +155,20 @@ class MetaLearner(tf.Module):
 
     def experience(self, params, trajectory):
         """`Experience`: what `adapt` learns from a trajectory that `params` [N, ...] made."""
+        if self.loss is not None:
+            return self.loss.experience(params, trajectory)
         return Experience(trajectory, self.advantage(trajectory))
 
     def adapt(self, meta, fast, support):
         """One adaptation step from `fast` on the `Experience` `support`: `Fast`."""
-        loss = lambda params: losses.policy_gradient(
-            self.policy, params, support.trajectory, support.advantage
-        )
+        loss = lambda params: self.inner_loss(params, support)
         return inner.step(loss, self.inner_optimizer, fast)[0]
+
+    def inner_loss(self, params, support):
+        """The loss [N] an inner step descends: params [N, ...], `Experience`."""
+        if self.loss is not None:
+            return self.loss(params, support)
+        return losses.policy_gradient(self.policy, params, support.trajectory, support.advantage)
 
     def collect(self, meta, task, seed):
         """Experience of one iteration on `task` [N]; what `update` learns from."""

@@ -87,13 +87,20 @@ class GradientConfig(LearnerConfig):
 class GradientLearner(MetaLearner):
     """Base of the family. Subclasses define init, start, adapt and objective.
 
-    `Fast.slots` counts the steps taken, [N].
+    `Fast.slots` counts the steps taken, [N]. A `loss` given is descended by the inner and by the
+    outer step.
+
+    Raises:
+      ConfigError: an outer optimiser that does not fit `loss`.
     """
 
     Config = GradientConfig
 
-    def __init__(self, environment, policy, config=None, seed=0, jit_compile=False):
-        super().__init__(environment, policy, config, seed=seed, jit_compile=jit_compile)
+    def __init__(self, environment, policy, config=None, **kwargs):
+        super().__init__(environment, policy, config, **kwargs)
+        if self.loss is not None:
+            name = self.config.outer_optimizer
+            check_one_of("outer_optimizer", name, self.loss.outer_optimizers)
         self.outer = self.config.outer()
         self.outer_slots = Variables(self.outer.init(self.meta.read()), name="outer_slots")
 
@@ -154,7 +161,7 @@ class GradientLearner(MetaLearner):
 
     def experience(self, params, trajectory):
         """`Experience` for an inner step."""
-        if self.config.inner_estimator != "dice":
+        if self.loss is not None or self.config.inner_estimator != "dice":
             return self.query_experience(params, trajectory)
         config = self.config
         credit = baselines.reward_credit(trajectory, config.discount, config.normalize_advantage)
@@ -162,6 +169,8 @@ class GradientLearner(MetaLearner):
 
     def query_experience(self, params, trajectory):
         """`Experience` for the outer loss."""
+        if self.loss is not None:
+            return self.loss.experience(params, trajectory)
         return Experience(trajectory, self.advantage(trajectory), self._acted(params, trajectory))
 
     def credit(self, trajectory):
@@ -170,6 +179,8 @@ class GradientLearner(MetaLearner):
 
     def inner_loss(self, params, support):
         """The loss [N] an inner step descends: params [N, ...], `Experience`."""
+        if self.loss is not None:
+            return self.loss(params, support)
         estimator = losses.ESTIMATORS[self.config.inner_estimator]
         return estimator(self.policy, params, support.trajectory, support.advantage)
 
@@ -209,6 +220,8 @@ class GradientLearner(MetaLearner):
         """`Surrogate` of adapted params [N, ...] on the query, an `Experience`."""
         trajectory = query.trajectory
         distribution = losses.action_distribution(self.policy, params, trajectory)
+        if self.loss is not None:
+            return Surrogate(self.loss(params, query), distribution)
         ratio = losses.probability_ratio(distribution, trajectory)
         if self.config.outer_optimizer == "ppo":
             loss = losses.clipped_surrogate(

@@ -1,0 +1,154 @@
+"""A learner as a TFAgent: the same numbers, TF-Agents' Learner, its checkpoints and its data."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.drivers import dynamic_step_driver
+from tf_agents.replay_buffers import tf_uniform_replay_buffer
+from tf_agents.train import learner as tf_agents_learner
+from tf_agents.trajectories import time_step as ts
+from tf_agents.utils import common
+
+from tfcaml import agents, learners, nest, training
+from tfcaml.environments.tf_agents import FamilyTFEnvironment
+from tfcaml.errors import ConfigError
+
+SETTINGS = {"meta_batch_size": 2, "episodes_per_update": 3, "outer_optimizer": "adam"}
+
+
+@pytest.fixture
+def make_agent_of(particle, policy):
+    """(learner class, **settings) -> `MetaAgent` of a fresh learner."""
+
+    def make(cls=learners.MAML, **settings):
+        return agents.MetaAgent(cls(particle, policy, cls.Config(**{**SETTINGS, **settings})))
+
+    return make
+
+
+def values(agent):
+    learner = agent.learner
+    return nest.ravel((learner.meta.read(), learner.outer_slots.read()))[0].numpy()
+
+
+def test_learns_what_the_learner_would(make_agent_of, particle, policy, population):
+    agent = make_agent_of(learners.MetaSGD, inner_updates=2)
+    alone = learners.MetaSGD(particle, policy, agent.learner.config)
+    train = common.function(agent.train)
+    for step in range(2):
+        info = train(agent.experience(population, seed=5))
+        metrics = training.train_iteration(alone, population, seed=5)
+        np.testing.assert_allclose(info.loss, metrics["loss_before"], rtol=1e-4, atol=1e-6)
+        assert int(agent.train_step_counter) == int(agent.learner.iteration) == step + 1
+    assert info.extra.keys() == metrics.keys()
+    expected = nest.ravel((alone.meta.read(), alone.outer_slots.read()))[0]
+    np.testing.assert_allclose(values(agent), expected, rtol=1e-4, atol=1e-6)
+
+
+def run_learner(agent, population, directory, steps):
+    """TF-Agents' `Learner` until the agent has taken `steps` steps; saves at each."""
+    trainer = tf_agents_learner.Learner(
+        str(directory),
+        agent.train_step_counter,
+        agent,
+        lambda: agent.dataset(population, seed=0),
+        checkpoint_interval=1,
+        summary_interval=1,
+    )
+    while int(agent.train_step_counter) < steps:
+        trainer.run(iterator=iter(agent.dataset(population, seed=0)))
+    return agent
+
+
+def test_learner_of_tf_agents_drives_it_and_resumes(make_agent_of, population, tmp_path):
+    straight = run_learner(make_agent_of(), population, tmp_path / "straight", 3)
+    start = values(make_agent_of())
+    halfway = run_learner(make_agent_of(), population, tmp_path / "halves", 2)
+    resumed = run_learner(make_agent_of(), population, tmp_path / "halves", 3)
+    np.testing.assert_array_equal(values(resumed), values(straight))
+    assert not np.array_equal(values(resumed), values(halfway))
+    assert not np.array_equal(values(resumed), start)
+    assert int(resumed.learner.iteration) == 3
+    events = list((tmp_path / "straight" / "train").glob("events*"))
+    tags = {
+        value.tag
+        for path in events
+        for record in tf.data.TFRecordDataset(str(path))
+        for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
+    }
+    assert {"Meta/loss_before", "Meta/return_after"} <= tags
+
+
+def test_trains_on_what_a_driver_played(make_agent_of, particle, population):
+    """Support and query from TF-Agents' driver and buffer, by policies of TF-Agents."""
+    agent = make_agent_of()
+    task = nest.map(lambda x: x[:2], population.support)
+    environment = FamilyTFEnvironment(particle, task, num_episodes=3)
+    buffer = tf_uniform_replay_buffer.TFUniformReplayBuffer(
+        agent.collect_data_spec, environment.batch_size, max_length=particle.horizon + 2
+    )
+    driver = dynamic_step_driver.DynamicStepDriver(
+        environment,
+        agent.collect_policy,
+        [buffer.add_batch],
+        num_steps=environment.batch_size * (particle.horizon + 1),  # into the next episode
+    )
+    by_task = lambda x: tf.reshape(x, [2, 3, *x.shape[1:]])
+
+    def play(policy_state):
+        environment.reset()
+        buffer.clear()
+        driver.run(policy_state=policy_state)
+        return nest.map(by_task, buffer.gather_all())
+
+    state = agent.collect_policy.get_initial_state(environment.batch_size)
+    support = play(state)
+    batch = agent._batch({"support": (support,), "query": support})
+    trajectory = batch.support[0].trajectory
+    assert trajectory.reward.shape == [2, 3, particle.horizon + 2]
+    np.testing.assert_array_equal(tf.reduce_sum(trajectory.mask, -1), particle.horizon)
+    np.testing.assert_array_equal(
+        trajectory.final_observation, trajectory.observation[:, :, particle.horizon]
+    )
+    # Recorded log-probabilities are those of the weights that acted, which are the current ones.
+    blank = support._replace(policy_info=())
+    recomputed = agent._batch({"support": (blank,), "query": blank}).support[0].trajectory
+    living = trajectory.mask > 0
+    np.testing.assert_allclose(
+        trajectory.log_prob[living], recomputed.log_prob[living], rtol=1e-4, atol=1e-5
+    )
+    info = agent.train({"support": (support,), "query": play(state)})
+    assert np.isfinite(info.loss)
+
+
+def test_policies_follow_training(make_agent_of, particle, population):
+    agent = make_agent_of(outer_learning_rate=0.5)
+    steps = ts.restart(tf.zeros([2, 2]), 2)
+    logits = lambda: agent.collect_policy.distribution(
+        steps, agent.collect_policy.get_initial_state(2)
+    ).action.logits_parameter()
+    before = logits()
+    agent.train(agent.experience(population, seed=0))
+    assert not np.allclose(before, logits())
+    state = agent.policy.get_initial_state(2)
+    likely = tf.argmax(logits(), axis=-1, output_type=tf.int32)
+    np.testing.assert_array_equal(agent.policy.action(steps, state).action, likely)
+
+
+def test_training_data_spec(make_agent_of, particle, population):
+    agent = make_agent_of(inner_updates=2)
+    data = agent.experience(population, seed=0)
+    tf.nest.assert_same_structure(data, agent.training_data_spec)
+    for spec, x in zip(tf.nest.flatten(agent.training_data_spec), tf.nest.flatten(data)):
+        assert spec.dtype == x.dtype and spec.shape.is_compatible_with(x.shape[1:])
+
+
+def test_refuses_what_it_cannot_train(make_agent_of, particle, policy, population):
+    with pytest.raises(ConfigError, match="gradient-based family; received learner='Reptile'"):
+        agents.MetaAgent(learners.Reptile(particle, policy))
+    agent = make_agent_of()
+    data = agent.experience(population, seed=0)
+    with pytest.raises(ConfigError, match="support phases"):
+        agent.train({**data, "support": data["support"] * 2})
+    with pytest.raises(ConfigError, match="weights"):
+        agent.train(data, weights=tf.ones([2]))

@@ -1,0 +1,132 @@
+"""A meta-learner as a TF-Agents agent: one `train` is one outer step."""
+
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory as tf_agents_trajectory
+from tf_agents.utils import common
+
+from tfcaml import losses, nest, training
+from tfcaml.agents.adapted_policy import AdaptedPolicy
+from tfcaml.agents.trajectories import from_tf_agents, to_tf_agents
+from tfcaml.errors import check
+from tfcaml.learners import GradientLearner
+from tfcaml.types import MetaBatch
+
+
+class MetaAgent(tf_agent.TFAgent):
+    """A learner of the gradient-based family (MAML, FOMAML, Meta-SGD, ...) as a `TFAgent`.
+
+    `train` takes {"support": a tuple of K trajectories, "query": a trajectory}, K being the
+    learner's `inner_updates` and every leaf [N tasks, E episodes, T steps, ...] in TF-Agents' form
+    (see `from_tf_agents`): support k was played by the policies adapted k times, the query by those
+    adapted K times. `experience` collects such data. A batch that was played by the current weights
+    is trained on with the very numbers of `learner.train`.
+
+    The learner keeps the variables; a checkpoint of the agent holds them all, so that TF-Agents'
+    `Learner` resumes where it stopped. `collect_policy` acts by the meta parameters, not adapted;
+    `policy` takes the most likely action. Adapted weights go into their `policy_state`.
+
+    Args:
+      learner: a `GradientLearner`.
+      train_step_counter: int64 variable; one of its own unless given.
+
+    Raises:
+      ConfigError: a learner of another kind.
+    """
+
+    def __init__(self, learner, train_step_counter=None):
+        tf.Module.__init__(self, name="MetaAgent")
+        expected = "a learner of the gradient-based family"
+        check(isinstance(learner, GradientLearner), "learner", type(learner).__name__, expected)
+        self._learner = learner
+        time_step_spec = ts.time_step_spec(learner.environment.observation_spec)
+        params = learner.meta.variables_nest["params"]
+        policy = lambda **options: AdaptedPolicy(time_step_spec, learner.policy, params, **options)
+        collect_policy = policy(emit_log_probability=True)
+        if train_step_counter is None:
+            train_step_counter = tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
+        super().__init__(
+            time_step_spec,
+            learner.policy.action_spec,
+            policy(greedy=True),
+            collect_policy,
+            train_sequence_length=None,
+            num_outer_dims=1,  # tasks; episodes and steps are axes of the specs
+            training_data_spec=_data_spec(learner, collect_policy.trajectory_spec),
+            train_step_counter=train_step_counter,
+        )
+        self._collect = tf.function(learner.collect, autograph=False)
+
+    @property
+    def learner(self):
+        """The `GradientLearner`."""
+        return self._learner
+
+    def experience(self, population, seed):
+        """Data for the next call of `train`, those that `tfcaml.train` would learn from.
+
+        Args:
+          population: a `Population`, whose support entities play.
+          seed: Python int.
+
+        Returns:
+          nest as `training_data_spec`, with a leading [N].
+        """
+        task, seed = training.draw(self._learner, population, seed)
+        batch = self._collect(self._learner.meta.read(), task, seed)
+        data = lambda experience: to_tf_agents(
+            experience.trajectory,
+            policy_step.set_log_probability((), experience.trajectory.log_prob),
+        )
+        return {"support": tuple(map(data, batch.support)), "query": data(batch.query)}
+
+    def dataset(self, population, seed):
+        """`experience` as a dataset of one element, (data, ()), as TF-Agents' `Learner` takes it.
+
+        learner = Learner(root, agent.train_step_counter, agent, lambda: agent.dataset(...))
+        learner.run(iterator=iter(agent.dataset(population, seed)))  # one outer step
+        """
+        return tf.data.Dataset.from_tensors((self.experience(population, seed), ()))
+
+    def _train(self, experience, weights=None):
+        check(weights is None, "weights", weights, "None (tasks count alike)")
+        metrics = self._learner.update(self._batch(experience))
+        self._learner.iteration.assign_add(1)
+        self.train_step_counter.assign_add(1)
+        common.summarize_scalar_dict(metrics, self.train_step_counter, name_scope="Meta/")
+        return tf_agent.LossInfo(metrics["loss_before"], metrics)
+
+    def _batch(self, data):
+        """The `MetaBatch` of training data, with what the learner works out from it."""
+        learner, meta = self._learner, self._learner.meta.read()
+        num_phases = len(data["support"])
+        expected = f"{learner.config.inner_updates} (inner_updates)"
+        check(num_phases == learner.config.inner_updates, "support phases", num_phases, expected)
+        fast, support = learner.start(meta, nest.leading(data["query"].reward)), []
+        for phase in data["support"]:
+            support.append(learner.experience(fast.params, self._read(fast, phase)))
+            fast = learner.adapt(meta, fast, support[-1])
+        trajectory = self._read(fast, data["query"])
+        query = learner.query_experience(fast.params, trajectory)
+        return MetaBatch(tuple(support), query, learner.credit(trajectory))
+
+    def _read(self, fast, data):
+        """`Trajectory` of a phase; `fast` acted, if no log-probabilities are recorded."""
+        recorded = policy_step.get_log_probability(data.policy_info, None)
+        trajectory = from_tf_agents(data, recorded)
+        if recorded is None:
+            log_prob = losses.action_log_prob(self._learner.policy, fast.params, trajectory)
+            trajectory = trajectory._replace(log_prob=tf.stop_gradient(log_prob))
+        return trajectory
+
+
+def _data_spec(learner, trajectory_spec):
+    """Specs of one task's data: every leaf [E, T, ...], T being open."""
+    episodes = [learner.config.episodes_per_update, None]
+    spec = nest.map(
+        lambda x: tf.TensorSpec([*episodes, *x.shape], x.dtype, x.name),
+        tf_agents_trajectory.Trajectory(*trajectory_spec),
+    )
+    return {"support": (spec,) * learner.config.inner_updates, "query": spec}

@@ -1,0 +1,65 @@
+"""Trajectories of tfcaml as those of TF-Agents, and back."""
+
+import tensorflow as tf
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory as tf_agents_trajectory
+
+from tfcaml import nest
+from tfcaml.types import Trajectory
+
+
+def to_tf_agents(trajectory, policy_info=()):
+    """A `Trajectory` as TF-Agents' `Trajectory`, every leaf [N, E, T, ...].
+
+    The last living step of an episode leads to a step of type LAST, with discount 0 if the episode
+    terminated and 1 if it reached its horizon. Padded steps are what TF-Agents puts between
+    episodes: from LAST to FIRST.
+
+    Args:
+      trajectory: `Trajectory`.
+      policy_info: nest of [N, E, T, ...].
+    """
+    alive = trajectory.mask > 0
+    next_alive = tf.concat([alive[..., 1:], tf.zeros_like(alive[..., :1])], axis=-1)
+    is_first = tf.range(alive.shape[-1]) == 0
+    in_episode = tf.where(is_first, ts.StepType.FIRST, ts.StepType.MID)
+    step_type = tf.where(alive, in_episode, ts.StepType.LAST)
+    next_in_episode = tf.where(next_alive, ts.StepType.MID, ts.StepType.LAST)
+    return tf_agents_trajectory.Trajectory(
+        step_type=step_type,
+        observation=trajectory.observation,
+        action=trajectory.action,
+        policy_info=policy_info,
+        next_step_type=tf.where(alive, next_in_episode, ts.StepType.FIRST),
+        reward=trajectory.reward,
+        discount=1 - trajectory.terminated,
+    )
+
+
+def from_tf_agents(trajectory, log_prob):
+    """TF-Agents' `Trajectory` as ours; the opposite of `to_tf_agents`.
+
+    Rows begin with an episode's first step, as drivers and replay buffers give them when they keep
+    episodes apart. What follows the end of a row's first episode is padding. Where a row ends with
+    its episode, so that the observation after it is missing, the last one stands in for it.
+
+    Args:
+      trajectory: TF-Agents' `Trajectory`, every leaf [N, E, T, ...].
+      log_prob: [N, E, T]  of the actions under the policy that acted, nats.
+    """
+    ended = tf.cumsum(tf.cast(trajectory.step_type == ts.StepType.LAST, tf.int32), axis=-1) > 0
+    mask = tf.cast(~ended, trajectory.reward.dtype)
+    terminated = (trajectory.next_step_type == ts.StepType.LAST) & (trajectory.discount == 0)
+    length = tf.reduce_sum(tf.cast(~ended, tf.int32), axis=-1)
+    last = tf.minimum(length, ended.shape[-1] - 1)
+    return Trajectory(
+        observation=trajectory.observation,
+        action=trajectory.action,
+        reward=trajectory.reward * mask,
+        mask=mask,
+        log_prob=log_prob,
+        terminated=tf.cast(terminated, mask.dtype) * mask,
+        final_observation=nest.map(
+            lambda x: tf.gather(x, last, axis=2, batch_dims=2), trajectory.observation
+        ),
+    )
