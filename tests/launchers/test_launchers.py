@@ -105,7 +105,7 @@ def untrained(tmp_path_factory):
     return root
 
 
-def test_export_and_its_errors(untrained, tmp_path):
+def test_export_and_its_errors(untrained, tmp_path, run_all):
     out = tmp_path / "model"
     here, there = f"--root_dir={untrained}", f"--out={out}"
     bad = {
@@ -118,7 +118,7 @@ def test_export_and_its_errors(untrained, tmp_path):
         "directory to be new or empty": [here, f"--out={untrained}"],
         "--out must have a value": [here],
     }
-    results = _run_all("export", [*bad.values(), [here, there, "--seed=4"]])
+    results = run_all("export", [*bad.values(), [here, there, "--seed=4"]])
     for message, (code, lines) in zip(bad, results):
         assert code == 2 and len(lines) == 1, lines
         assert lines[0].startswith("error: ") and message in lines[0], (message, lines)
