@@ -4,6 +4,8 @@ import dataclasses
 
 import ml_collections
 
+from tfcaml.experiment import NO_AGENT
+
 
 def section(name, config):
     """A named part of an experiment (`environment`, a learner) with its dataclass's fields."""
@@ -16,6 +18,7 @@ def experiment(environment, learner, baselines=None, **settings):
         {
             "environment": environment,
             "policy": {"fc_layer_params": (100, 100), "activation": "tanh"},
+            "agent": NO_AGENT,
             "learner": learner,
             "baselines": baselines or {},
             "num_seeds": 1,

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import evaluation, figures, report, run_directory, tensorboard, training
+from tfcaml import agents, evaluation, figures, report, run_directory, tensorboard, training
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.learners import LEARNERS
 from tfcaml.policies import ACTIVATIONS, mlp_policy
 from tfcaml.progress import Progress
+
+NO_AGENT = "none"  # of a config: learners keep their own losses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ExperimentConfig:
     environment: Any  # the family's options dataclass
     environment_name: str
     policy: dict  # arguments of `mlp_policy`
+    agent: str  # whose loss is learned by: a name in `agents.AGENTS`, or the learners' own
     learners: dict  # method name -> (class, config dataclass); the first is the main one
     seeds: tuple  # Python ints
     num_tasks: int  # held-out entities
@@ -70,10 +73,12 @@ class ExperimentConfig:
         seeds = tuple(range(seed, seed + config["num_seeds"]))
         for each in seeds:  # entities that can't be made are found before any work
             ENVIRONMENTS[name][0](options).population(each, measured["num_tasks"])
+        check_one_of("agent", config["agent"], (NO_AGENT, *agents.AGENTS))
         return cls(
             environment=options,
             environment_name=name,
             policy=dict(config["policy"]),
+            agent=config["agent"],
             learners={method: (LEARNERS[name], c) for method, (name, c) in learners.items()},
             seeds=seeds,
             num_tasks=measured["num_tasks"],
@@ -103,6 +108,12 @@ class Experiment:
         self.policy = mlp_policy(
             self.environment.observation_spec, self.environment.action_spec, **config.policy
         )
+        self.loss = None
+        if config.agent != NO_AGENT:
+            make = agents.AGENTS[config.agent]
+            layers = config.policy["fc_layer_params"]
+            self.loss = make(self.environment, self.policy.network, layers)
+            self.policy = self.loss.policy
         self._learners = {}
         self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
 
@@ -205,6 +216,7 @@ class Experiment:
                 learner_config,
                 seed=seed,
                 jit_compile=self.config.jit_compile,
+                loss=self.loss,
             )
         learner = self._learners[method]
         learner.reset(seed)

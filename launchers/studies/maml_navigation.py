@@ -6,14 +6,13 @@ on where it stopped, and joins their tables.
 
 import numpy as np
 
-from configs import maml_navigation, maml_navigation_oracle, maml_navigation_whole_fisher
-from launchers.studies.runs import interval, run_config
+from configs import maml_navigation, maml_navigation_oracle
+from launchers.studies.runs import interval, paired_rows, run_config, shrink
 from tfcaml import figures
 
 CONFIGS = {  # suffix of the methods' names -> config
     "": maml_navigation,
     " (knows the goal)": maml_navigation_oracle,
-    ", whole Fisher": maml_navigation_whole_fisher,
 }
 PUBLISHED = (-40.4, -11.7, -3.3, -3.2)  # MAML, 40 goals, from the paper's data
 _FIELDS = (
@@ -29,13 +28,14 @@ _FIELDS = (
 
 def run(study_seeds, out_dir, quick=False):
     """Runs the study; see `launchers.reproduce`."""
-    methods, settings = {}, {}
+    methods, settings, paired = {}, {}, {}
     for suffix, module in CONFIGS.items():
         content = module.get_config().to_dict()
         if quick:
-            _shrink(content)
+            shrink(content)
         name = module.__name__.rpartition(".")[-1]
         experiment, summary = run_config(content, study_seeds, out_dir / "runs" / name)
+        paired |= summary["paired"]
         for method, values in summary["methods"].items():
             methods[method + suffix] = values
             settings[method + suffix] = _settings(experiment, method)
@@ -47,25 +47,10 @@ def run(study_seeds, out_dir, quick=False):
         "seeds": list(study_seeds),
         "published_maml": PUBLISHED,
         "methods": {name: values["summary"] for name, values in methods.items()},
+        "paired": paired,
         "settings": settings,
     }
-    return results, _text(methods, settings), pictures
-
-
-def _shrink(content):
-    """Changes a config so that it takes seconds."""
-    content["environment"]["horizon"] = 5
-    content["policy"]["fc_layer_params"] = (4,)
-    content["evaluation"] = {"num_tasks": 2, "num_updates": 3, "episodes": 2}
-    for section in (content["learner"], *content["baselines"].values()):
-        section.update(
-            num_iterations=min(section["num_iterations"], 1),
-            meta_batch_size=2,
-            episodes_per_update=2,
-            test_episodes_per_update=2,
-        )
-        if "fisher_subsample" in section:
-            section["fisher_subsample"] = 0
+    return results, _text(methods, settings, paired), pictures
 
 
 def _settings(experiment, method):
@@ -78,7 +63,7 @@ def _settings(experiment, method):
     }
 
 
-def _text(methods, settings):
+def _text(methods, settings, paired):
     lines = [
         "Mean return over 40 held-out goals [95 % interval over seeds] after k adaptation steps.",
         "",
@@ -89,6 +74,12 @@ def _text(methods, settings):
     for name, values in methods.items():
         cells = [interval(row["mean"]) for row in values["summary"]]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Differences at the same step, paired over seeds [95 % interval] (seeds won).",
+        "",
+    ]
+    lines += paired_rows(paired)
     lines += [
         "",
         "| method | " + " | ".join(_FIELDS) + " | environment steps | seconds per seed |",

@@ -22,6 +22,38 @@ def run_config(content, study_seeds, root):
     return experiment, experiment.evaluate()[0]
 
 
+def shrink(content):
+    """Changes a config so that it takes seconds, for `--quick`."""
+    content["environment"]["horizon"] = 5
+    content["policy"]["fc_layer_params"] = (4,)
+    content["evaluation"] = {"num_tasks": 2, "num_updates": 3, "episodes": 2}
+    for section in (content["learner"], *content["baselines"].values()):
+        section.update(
+            num_iterations=min(section["num_iterations"], 1),
+            meta_batch_size=2,
+            episodes_per_update=2,
+            test_episodes_per_update=2,
+        )
+        if "fisher_subsample" in section:
+            section["fisher_subsample"] = 0
+
+
+def paired_rows(paired):
+    """Table rows of `tfcaml.report.summarize`'s paired differences at the same update."""
+    updates = range(len(next(iter(paired.values()))["same_update"])) if paired else ()
+    lines = [
+        "| | " + " | ".join(f"k = {k}" for k in updates) + " |",
+        "|---" * (len(updates) + 1) + "|",
+    ]
+    for name, rows in paired.items():
+        cells = [
+            f"{interval(row)} ({row['seeds_won']}/{row['num_seeds']})"
+            for row in rows["same_update"]
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
 def interval(row, digits=1):
     """A value with its interval, as text. row: dict(value, lower, upper)."""
     if row["lower"] is None:

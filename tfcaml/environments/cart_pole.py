@@ -61,7 +61,7 @@ class CartPole(HostEnvironment):
         # Unwrapped: gymnasium's limit of 500 steps and its checks of each call are not needed.
         make = lambda: gymnasium.make("CartPole-v1").unwrapped
         num_support, horizon = self.config.num_support, self.config.horizon
-        super().__init__(make, self._sample_task, _set_task, horizon, num_support)
+        super().__init__(make, self._sample_task, set_entity, horizon, num_support)
 
     def population(self, seed, num_query=None):
         """`config.num_support` entities to learn from and `num_query` others to adapt to.
@@ -97,7 +97,7 @@ class CartPole(HostEnvironment):
         return np.diff(counts)
 
 
-def _set_task(environment, task):
+def set_entity(environment, task):
     """Makes `environment`, gymnasium's CartPole, that of an entity."""
     environment.length = float(task["length"])
     environment.masspole = float(task["pole_mass"])
