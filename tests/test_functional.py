@@ -235,3 +235,9 @@ def test_a_variable_that_cannot_be_drawn_is_an_error():
     assert output.shape == [5, 2]
     with pytest.raises(ValueError, match=r"cannot draw new values for .*kernel.*'kernel'"):
         functional.init(0)
+
+
+def test_an_lstm_starts_by_remembering():
+    model = tf.keras.Sequential([tf.keras.layers.LSTM(2, input_shape=[None, 3])])
+    np.testing.assert_array_equal(Functional(model).init(0)[2], model.trainable_variables[2])
+    assert model.trainable_variables[2].numpy().sum() == 2

@@ -9,6 +9,7 @@ its own with the weights captured: such a function keeps the first weights it wa
 """
 
 import contextlib
+import functools
 
 import tensorflow as tf
 
@@ -108,4 +109,13 @@ def _initializer(layer, attribute, seed):
     if "seed" in config:
         config["seed"] = seed
     name = type(original).__name__
-    return tf.keras.initializers.get({"class_name": name, "config": config})
+    initializer = tf.keras.initializers.get({"class_name": name, "config": config})
+    if attribute == "bias" and getattr(layer, "unit_forget_bias", False):
+        return functools.partial(_unit_forget_bias, initializer)
+    return initializer
+
+
+def _unit_forget_bias(initializer, shape, dtype):
+    """The bias of Keras's LSTM: 1 for the second of its four gates."""
+    gate = tf.range(shape[0]) // (shape[0] // 4)
+    return tf.where(gate == 1, tf.ones(shape, dtype), initializer(shape, dtype=dtype))

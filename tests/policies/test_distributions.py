@@ -39,9 +39,11 @@ def squashed(means):
 @pytest.mark.parametrize("mean", [0.0, 5.0, -40.0])
 def test_squashed_actions_have_a_finite_log_prob(mean):
     """Also far out, where the hyperbolic tangent is 1 in 32 bits, and in narrow far bounds."""
+    layers = [tf.keras.layers.Dense(2), tf.keras.layers.Lambda(squashed)]
+    network = sequential.Sequential(layers, input_spec=tf.TensorSpec([3], tf.float32))
     distribution = squashed(tf.fill([1, 50, 2], mean))
     noise = tf.constant(np.random.default_rng(0).normal(size=(1, 50, 2)), tf.float32)
-    action = distributions.inside(distributions.sample_continuous(distribution, noise), BOUNDS)
+    action = NetworkPolicy(network, BOUNDS).sample(distribution, noise)
     assert (action.numpy() > BOUNDS.minimum).all() and (action.numpy() < BOUNDS.maximum).all()
     assert np.isfinite(distribution.log_prob(action)).all()
     # Not pulled in further than that needs.
