@@ -19,7 +19,10 @@ SMALL = [
     ("UPDATES, EPISODES = 5, 10", "UPDATES, EPISODES = 2, 4"),
     ("Navigation()", "Navigation(tfcaml.environments.NavigationConfig(horizon=10))"),
 ]
-FEW = ("Config(", "Config(num_iterations=2, meta_batch_size=2, episodes_per_update=3, ")
+FEW = (
+    "Config(",
+    "Config(num_iterations=2, meta_batch_size=2, episodes_per_update=3, outer_optimizer='adam', ",
+)
 
 
 FILES = ("before.py", "after.py")
@@ -42,6 +45,13 @@ def changed_lines():
     """Lines of `after` that `before` does not have (the docstring aside)."""
     before, after = [(SCRIPTS / name).read_text().split("\n")[1:] for name in FILES]
     return [line for line in difflib.ndiff(before, after) if line.startswith("+ ")]
+
+
+def test_tfcaml_is_imported_first():
+    for name in FILES:
+        assert (
+            re.findall(r"^(?:import|from) (\w+)", (SCRIPTS / name).read_text(), re.M)[0] == "tfcaml"
+        )
 
 
 def test_few_lines_are_changed():

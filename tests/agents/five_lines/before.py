@@ -1,5 +1,7 @@
 """REINFORCE on one entity, with nothing but TF-Agents around the environment."""
 
+import tfcaml  # isort: skip  (first: TF-Agents needs Keras 2)
+
 import tensorflow as tf
 from tf_agents.agents.reinforce import reinforce_agent
 from tf_agents.drivers import dynamic_episode_driver
@@ -8,7 +10,6 @@ from tf_agents.networks import actor_distribution_network
 from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.utils import common
 
-import tfcaml
 from tfcaml import nest
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 
