@@ -15,7 +15,7 @@ from tfcaml.environments.tf_agents import FamilyTFEnvironment
 
 UPDATES, EPISODES = 5, 10
 
-family = tfcaml.environments.Navigation()
+family = tfcaml.environments.CartPole()
 population = family.population(seed=0)
 entity = nest.take(population.query, [0])
 env = FamilyTFEnvironment(family, entity, EPISODES)
@@ -23,11 +23,11 @@ actor = actor_distribution_network.ActorDistributionNetwork(
     env.observation_spec(), env.action_spec(), fc_layer_params=(64, 64)
 )
 agent = reinforce_agent.ReinforceAgent(
-    env.time_step_spec(), env.action_spec(), actor, tf.keras.optimizers.SGD(1e-3), gamma=0.99
+    env.time_step_spec(), env.action_spec(), actor, tf.keras.optimizers.SGD(0.03), gamma=0.99
 )
 agent.initialize()
 loss = agents.ReinforceLoss(agent)
-config = learners.MAML.Config(inner_learning_rate=1e-3)
+config = learners.MAML.Config(inner_learning_rate=0.03)
 learner = learners.MAML(family, loss.policy, config, loss=loss)
 tfcaml.train(learner, population)
 loss.assign(learner.meta.read()["params"])
