@@ -1,12 +1,15 @@
 """The whole path: config, training, stop and resume, evaluation, files."""
 
+import importlib
 import json
+import pathlib
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
-from configs import caml_particles, caml_particles_paper
+import configs
+from configs import caml_particles
 from tfcaml import tensorboard
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
@@ -162,6 +165,19 @@ def test_unknown_field_is_named_with_those_allowed():
         ExperimentConfig.from_dict(content)
 
 
-@pytest.mark.parametrize("module", [caml_particles, caml_particles_paper])
-def test_shipped_configs_are_valid(module):
+CONFIGS = sorted(path.stem for path in pathlib.Path(configs.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in ("__init__", "base")])
+def test_shipped_configs_are_valid(name):
+    module = importlib.import_module(f"configs.{name}")
     ExperimentConfig.from_dict(module.get_config().to_dict())
+
+
+def test_learners_of_a_run_take_the_loss_of_the_agent_it_names(tmp_path):
+    content = small_config() | {"agent": "reinforce"}
+    experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
+    learner = experiment._learner("reptile", 0)
+    assert learner.loss is experiment.loss and learner.policy is experiment.loss.policy
+    with pytest.raises(ConfigError, match="agent to be one of none, ppo_clip, reinforce"):
+        ExperimentConfig.from_dict(content | {"agent": "dqn"})
