@@ -12,15 +12,17 @@ SHARED = {
     "num_iterations": 60,
     "meta_batch_size": 12,
     "episodes_per_update": 10,
-    "inner_learning_rate": 0.03,
-    "later_step_scale": 1.0,  # as the trained step
+    "inner_learning_rate": 0.03,  # the loss is a sum over steps; of 0.003 and 0.03, on seed 100
     "fisher_subsample": 4,
 }
 
 
 def get_config():
     maml = learners.MAML.Config(**SHARED)
-    joint = learners.Pretrained.Config(**{**SHARED, "episodes_per_update": 20})
+    # Of 0.03, 0.01, 0.003 and 0.001 the best on seed 100: longer steps undo what it has learned.
+    joint = learners.Pretrained.Config(
+        **{**SHARED, "episodes_per_update": 20, "inner_learning_rate": 0.001}
+    )
     joint_section = base.section("pretrained", joint)
     joint_section.test_episodes_per_update = SHARED["episodes_per_update"]
     return base.experiment(

@@ -9,6 +9,8 @@ from tfcaml import figures
 def _figures():
     rng = np.random.default_rng(0)
     returns = {name: -rng.uniform(10, 500, [3, 6, 2]) for name in ("caml", "random")}
+    level = {**returns, "oracle": -rng.uniform(1, 5, [3, 1, 2])}
+    gains = {name: 200 + values for name, values in returns.items()}
     points = rng.normal(size=[12, 2])
     matrix = np.linalg.norm(points[:, None] - points[None], axis=-1)
     labels = np.arange(12) % 3
@@ -21,6 +23,8 @@ def _figures():
     }
     return {
         "training_curves": figures.training_curves(curves),
+        "adaptation_curves of gains": figures.adaptation_curves(gains),
+        "adaptation_curves with a level": figures.adaptation_curves(level),
         "adaptation_curves": figures.adaptation_curves(returns),
         "error_curves": figures.error_curves({"maml": -returns["caml"]}, "errors"),
         "regression_fits": figures.regression_fits(

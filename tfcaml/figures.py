@@ -13,6 +13,7 @@ from tfcaml import divergence, statistics
 
 # Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_COLORS += ("#999999", "#882255")
 _RETURN_TICKS = (-10, -20, -50, -100, -200, -500, -1000, -2000, -5000)
 _STYLE = {
     "axes.spines.top": False,
@@ -34,19 +35,22 @@ def adaptation_curves(returns, title="Adapting to entities never seen in trainin
     """Mean return over updates with 95 % intervals over seeds, one line per method.
 
     Args:
-      returns: dict method -> [S, U + 1, Q] mean returns.
+      returns: dict method -> [S, U + 1, Q] mean returns; U = 0 is drawn as a level.
     """
     figure, axes = _figure(6.4, 4.0)
     for index, (method, values) in enumerate(returns.items()):
         updates = np.arange(values.shape[1])
         summary = np.array([statistics.mean(values[:, u]) for u in updates])
+        if len(updates) == 1:
+            axes.axhline(summary[0, 0], color=color(index), ls="--", lw=1, label=method)
+            continue
         axes.plot(updates, summary[:, 0], "o-", color=color(index), label=method, ms=4)
         axes.fill_between(
             updates, summary[:, 1], summary[:, 2], color=color(index), alpha=0.15, lw=0
         )
     axes.set_xlabel("updates on the new entity")
     axes.set_ylabel("return (mean over seeds, 95 % interval)")
-    means = [values.mean(axis=(0, 2)) for values in returns.values()]
+    means = np.concatenate([values.mean(axis=(0, 2)) for values in returns.values()])
     if np.max(means) < 0:  # costs, which span orders of magnitude
         low, high = 2 * np.min(means), 0.35 * np.max(means)
         axes.set_yscale("symlog", linthresh=10)
@@ -54,7 +58,7 @@ def adaptation_curves(returns, title="Adapting to entities never seen in trainin
         axes.set_yticks([t for t in _RETURN_TICKS if low <= t <= high])
         axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%d"))
         axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    axes.set_xticks(updates)
+    axes.set_xticks(range(max(values.shape[1] for values in returns.values())))
     axes.set_title(title)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

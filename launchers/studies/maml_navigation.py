@@ -73,6 +73,7 @@ def _text(methods, settings, paired):
     ]
     for name, values in methods.items():
         cells = [interval(row["mean"]) for row in values["summary"]]
+        cells += [""] * (len(PUBLISHED) - len(cells))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [
         "",

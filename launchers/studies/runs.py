@@ -26,7 +26,7 @@ def shrink(content):
     """Changes a config so that it takes seconds, for `--quick`."""
     content["environment"]["horizon"] = 5
     content["policy"]["fc_layer_params"] = (4,)
-    content["evaluation"] = {"num_tasks": 2, "num_updates": 3, "episodes": 2}
+    content["evaluation"] |= {"num_tasks": 2, "episodes": 2}
     for section in (content["learner"], *content["baselines"].values()):
         section.update(
             num_iterations=min(section["num_iterations"], 1),
