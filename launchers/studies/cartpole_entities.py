@@ -6,7 +6,6 @@ stopped; then saves the first seed's learner as a SavedModel and plays that on a
 
 import shutil
 
-import gymnasium
 import numpy as np
 import tensorflow as tf
 
@@ -53,6 +52,8 @@ def _gains(returns):
 
 def _personalised(experiment, seed, directory):
     """Mean return of the exported policy in gymnasium, before and after each update, per entity."""
+    from tfcaml.environments.gym_adapter import gymnasium  # an extra, or a clear error
+
     learner = experiment.trained("maml", seed)
     if directory.exists():
         shutil.rmtree(directory)
