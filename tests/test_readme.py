@@ -22,6 +22,11 @@ def test_python_example_runs(capsys):
     assert "shape=(4, 4)" in output  # the divergences of the four medoids
 
 
+def test_the_script_it_shows_is_the_one_that_is_tested():
+    script = (pathlib.Path(__file__).parent / "agents" / "five_lines" / "before.py").read_text()
+    assert f"```python\n{script}```" in README
+
+
 def test_files_and_targets_it_names_exist():
     root = pathlib.Path(__file__).parents[1]
     for path in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
