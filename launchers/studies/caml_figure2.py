@@ -8,7 +8,6 @@ of the divergence, clustered into six, and the clusters held against the groups:
 
 import numpy as np
 import tensorflow as tf
-from sklearn.metrics import adjusted_rand_score
 
 from tfcaml import divergence, environments, figures, learners, nest, policies, seeds, training
 from tfcaml.progress import Progress
@@ -45,7 +44,7 @@ def run(study_seeds, out_dir, quick=False):
                     metrics = training.train_all(learner, population.support, seed)
                 fast, trajectory = _snapshot(learner, population, seed, update)
                 for name, matrix in _matrices(policy, fast.params, trajectory, seed).items():
-                    rows[name].append(_score(matrix, population.support_group, seed))
+                    rows[name].append(divergence.agreement(matrix, population.support_group, seed))
                     if name == _PICTURED and seed == study_seeds[0]:
                         pictures[f"policies_update_{update}"] = _picture(
                             matrix, population.support_group, update
@@ -86,16 +85,6 @@ def _matrices(policy, params, trajectory, seed):
     noise = np.random.default_rng([seed, 0xBAD]).random([size, size])
     matrices[_RANDOM] = (noise + noise.T) * (1 - np.eye(size))
     return matrices
-
-
-def _score(matrix, groups, seed):
-    labels = divergence.k_medoids(matrix, len(set(groups)), seed).labels
-    nearest = (matrix + np.diag(np.full(len(matrix), np.inf))).argmin(axis=1)
-    return (
-        adjusted_rand_score(groups, labels),
-        divergence.silhouette(matrix, groups),
-        float((groups[nearest] == groups).mean()),
-    )
 
 
 def _picture(matrix, groups, update):

@@ -1,7 +1,10 @@
 """Running a shipped config as part of a study."""
 
+import json
+
+from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
-from tfcaml.run_directory import RunDirectory
+from tfcaml.run_directory import RunDirectory, first_difference, write_json
 
 
 def run_config(content, study_seeds, root):
@@ -20,6 +23,34 @@ def run_config(content, study_seeds, root):
     experiment = Experiment(config, RunDirectory(root, {"config": content}))
     experiment.train()
     return experiment, experiment.evaluate()[0]
+
+
+def kept(path, settings, compute):
+    """`compute()`, a JSON value, or what an earlier run of the study kept of it in a file.
+
+    Args:
+      path: of the JSON file.
+      settings: dict of all that decides the value.
+      compute: () -> JSON-serialisable value.
+
+    Raises:
+      ConfigError: the file was made with other settings.
+    """
+    settings = json.loads(json.dumps(settings))
+    if path.exists():
+        found = json.loads(path.read_text())
+        difference = first_difference(found["settings"], settings)
+        if difference:
+            name, was, now = difference
+            raise ConfigError(
+                f"{path} was made with other settings: {name} is {was!r} there and {now!r} here; "
+                "choose another out_dir"
+            )
+        return found["value"]
+    value = compute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"settings": settings, "value": value})
+    return value
 
 
 def shrink(content):

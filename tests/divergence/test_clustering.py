@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tfcaml.divergence import k_medoids, silhouette
+from tfcaml.divergence import agreement, k_medoids, silhouette
 from tfcaml.errors import ConfigError
 
 
@@ -127,3 +127,15 @@ def test_silhouette_needs_two_clusters_and_fewer_than_rows():
     before = np.full([3, 3], 2.0)  # a diagonal of rounding errors is no hindrance, and is kept
     silhouette(before, [0, 0, 1])
     np.testing.assert_array_equal(before, 2)
+
+
+def test_agreement_of_groups_far_apart_is_one():
+    points = np.repeat([0.0, 10.0, 20.0], 4) + np.tile(np.arange(4) * 0.1, 3)
+    found = agreement(np.abs(points[:, None] - points), np.repeat([2, 0, 1], 4))
+    assert found.ari == 1 and found.nearest_neighbour == 1 and found.silhouette > 0.9
+
+
+def test_agreement_of_groups_that_distances_do_not_show():
+    points = np.tile(np.arange(4) * 10.0, 3) + np.repeat([0, 0.1, 0.2], 4)
+    found = agreement(np.abs(points[:, None] - points), np.repeat([0, 1, 2], 4))
+    assert found.ari < 0.2 and found.nearest_neighbour == 0 and found.silhouette < 0

@@ -3,15 +3,23 @@
 density -> jensen_shannon -> policy_divergence (Algorithm 1 of the CAML paper) -> clustering
 """
 
-from tfcaml.divergence.clustering import Clustering, k_medoids, silhouette
+from tfcaml.divergence.clustering import (
+    Agreement,
+    Clustering,
+    agreement,
+    k_medoids,
+    silhouette,
+)
 from tfcaml.divergence.density import KernelDensity
 from tfcaml.divergence.embedding import t_sne
 from tfcaml.divergence.jensen_shannon import hellinger, jensen_shannon
 from tfcaml.divergence.policy_divergence import policy_divergence_matrix
 
 __all__ = [
+    "Agreement",
     "Clustering",
     "KernelDensity",
+    "agreement",
     "hellinger",
     "jensen_shannon",
     "k_medoids",

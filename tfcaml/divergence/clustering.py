@@ -57,6 +57,31 @@ def k_medoids(distances, k, seed=0):
     return Clustering(medoids, labels, float(_cost(distances, medoids)))
 
 
+class Agreement(NamedTuple):
+    """How well distances show known groups.
+
+    ari: adjusted Rand index (Hubert & Arabie 1985) of K-medoids clusters, as many as groups
+    silhouette: of the groups, in [-1, 1]
+    nearest_neighbour: share of rows whose nearest other row is of their group
+    """
+
+    ari: float
+    silhouette: float
+    nearest_neighbour: float
+
+
+def agreement(distances, groups, seed=0):
+    """`Agreement` of distances [n, n] with known groups [n]; `seed` is that of `k_medoids`."""
+    distances, groups = np.array(distances, np.float64), np.asarray(groups)
+    labels = k_medoids(distances, len(set(groups)), seed).labels
+    between = silhouette(distances, groups)
+    np.fill_diagonal(distances, np.inf)
+    same = groups[distances.argmin(axis=1)] == groups
+    return Agreement(
+        float(metrics.adjusted_rand_score(groups, labels)), between, float(same.mean())
+    )
+
+
 def silhouette(distances, labels):
     """Mean silhouette of a labelling in [-1, 1] (Rousseeuw 1987); nan with one cluster only."""
     distances = np.array(distances, np.float64)
