@@ -102,8 +102,10 @@ def _best_start(player, trials):
     """The state to start from, after the episodes of trial that the model asks for."""
     returns = np.full([1, trials["arms"], trials["episodes"]], np.nan, np.float32)
     pulls = np.zeros(trials["arms"], int)
-    for _ in range(trials["episodes"]):
+    while True:
         arm = int(player.model.next_trial(returns, [player.seed, 0])[0])
+        if arm < 0:
+            break
         played = player.play(player.model.trial_state([arm]), 1)[1]
         returns[0, arm, pulls[arm]] = played[0]
         pulls[arm] += 1

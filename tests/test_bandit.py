@@ -7,7 +7,7 @@ from tfcaml import bandit
 from tfcaml.errors import ConfigError
 
 CASES = st.tuples(
-    st.sampled_from(sorted(bandit.RULES)),
+    st.sampled_from(sorted(set(bandit.RULES) - {"oracle"})),
     st.integers(1, 12),
     st.integers(1, 30),
     st.integers(0, 99),
@@ -64,6 +64,8 @@ def test_one_lucky_episode_fools_the_papers_rule_only():
         "uniform_best_episode": 0,
         "round_robin_mean": 1,
         "successive_halving": 1,
+        "upper_confidence_bound": 1,
+        "oracle": 1,
     }
 
 
@@ -79,6 +81,49 @@ def test_successive_halving_drops_the_worse_half():
     choice = bandit.choose("successive_halving", returns, 13, None)
     np.testing.assert_array_equal(choice.pulls, [1, 1, 1, 2, 4, 4])
     assert choice.arm == 5
+
+
+def test_upper_confidence_bound_pulls_what_may_be_best():
+    """Arms that are clearly worse are pulled less, and none is given up."""
+    returns = np.random.default_rng(0).normal(size=(3, 300)) + [[-10.0], [0.0], [-0.1]]
+    pulls = bandit.choose("upper_confidence_bound", returns, 300, None).pulls
+    assert 1 < pulls[0] < pulls[1] / 2 and pulls[2] > 50
+
+
+def test_the_oracle_sees_everything():
+    returns = np.array([[-1.0, -9.0, -9.0], [-5.0, -5.0, -5.0], [-2.0, -2.0, -20.0]])
+    choice = bandit.choose("oracle", returns, 3, None)
+    assert choice.arm == 1 and choice.pulls.sum() == 9
+
+
+HOME = np.array([-20.0, -10.0])
+
+
+@pytest.mark.parametrize(
+    ("here", "min_transfer", "arm"),
+    [
+        ((-200.0, -30.0), 0.75, 1),  # it brings 270 of the 290 it brings at home
+        ((-200.0, -90.0), 0.75, 2),  # 210 of 290
+        ((-200.0, -90.0), 0.5, 1),
+        ((-200.0, -290.0), 0.0, 0),  # the better of the two is still better than the fallback
+        ((-400.0, -310.0), 0.0, 2),  # and here worse
+    ],
+)
+def test_the_fallback_is_taken_unless_a_choice_does_most_of_what_it_does_at_home(
+    here, min_transfer, arm
+):
+    returns = np.tile(np.array([*here, -300.0])[:, None], 5)
+    choice = bandit.choose_or_fall_back("round_robin_mean", returns, HOME, min_transfer, 5, None)
+    assert choice.arm == arm
+    np.testing.assert_array_equal(choice.pulls, [2, 2, 1])
+    np.testing.assert_allclose(choice.mean_return, (2 * sum(here) - 300) / 5)
+
+
+def test_an_arm_that_is_no_better_at_home_needs_to_beat_the_fallback():
+    returns = np.tile(np.array([-11.0, -10.0])[:, None], 4)
+    fall_back = lambda r: bandit.choose_or_fall_back("round_robin_mean", r, [-50.0], 1, 4, None)
+    assert fall_back(returns).arm == 1
+    assert fall_back(returns + [[2.0], [0.0]]).arm == 0
 
 
 def test_fewer_pulls_than_arms():

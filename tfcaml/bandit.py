@@ -1,7 +1,7 @@
 """Which arm to take after a few pulls: rules by name.
 
 Each rule sees the returns `returns[a, t]` that pull t of arm a would bring, and may look at no more
-than `budget` of them.
+than `budget` of them (but for the oracle).
 """
 
 from typing import NamedTuple
@@ -40,6 +40,35 @@ def choose(rule, returns, budget, rng):
     return Choice(int(np.argmax(scores)), pulls, float(seen.mean()))
 
 
+def choose_or_fall_back(rule, returns, home_return, min_transfer, budget, rng):
+    """Chooses an arm that also does here most of what it does at home, or else the last arm.
+
+    The last arm, the fallback, is pulled once; the rule spends the rest on the others. Its choice
+    is taken if its mean exceeds the fallback's return by at least `min_transfer` of how far its
+    home return does.
+
+    Args:
+      rule: a name in `RULES`.
+      returns: [k + 1, budget].
+      home_return: [k], of the other arms where they come from.
+      min_transfer: a share, 0 or more.
+      budget: number of pulls, 2 or more.
+      rng: `np.random.Generator`.
+
+    Returns:
+      `Choice`.
+    """
+    fallback = returns[-1, 0]
+    choice = choose(rule, returns[:-1], budget - 1, rng)
+    mean = returns[choice.arm, : choice.pulls[choice.arm]].mean()
+    gain_at_home = max(home_return[choice.arm] - fallback, 0)
+    transfers = mean - fallback >= min_transfer * gain_at_home
+    arm = choice.arm if transfers else len(home_return)
+    spent = choice.pulls.sum()
+    mean_return = float((choice.mean_return * spent + fallback) / (spent + 1))
+    return Choice(arm, np.append(choice.pulls, 1), mean_return)
+
+
 def uniform_best_episode(returns, budget, rng):
     """Arms drawn uniformly; the arm of the best single episode (CAML paper, Algorithm 2)."""
     return np.bincount(rng.integers(len(returns), size=budget), minlength=len(returns)), np.max
@@ -67,8 +96,30 @@ def successive_halving(returns, budget, rng):
     return pulls, np.mean
 
 
+def upper_confidence_bound(returns, budget, rng):
+    """UCB1 (Auer, Cesa-Bianchi & Fischer 2002), returns scaled by the range seen; the best mean."""
+    pulls = np.zeros(len(returns), int)
+    for time in range(budget):
+        if time < len(returns):
+            arm = time
+        else:
+            seen = np.concatenate([row[:count] for row, count in zip(returns, pulls)])
+            means = np.array([row[:count].mean() for row, count in zip(returns, pulls)])
+            scale = seen.max() - seen.min()
+            arm = int(np.argmax(means + scale * np.sqrt(2 * np.log(time) / pulls)))
+        pulls[arm] += 1
+    return pulls, np.mean
+
+
+def oracle(returns, budget, rng):
+    """Every arm `budget` times, and the best mean: what choosing would gain with more trials."""
+    return np.full(len(returns), budget), np.mean
+
+
 RULES = {
     "uniform_best_episode": uniform_best_episode,
     "round_robin_mean": round_robin_mean,
     "successive_halving": successive_halving,
+    "upper_confidence_bound": upper_confidence_bound,
+    "oracle": oracle,
 }

@@ -19,7 +19,7 @@ def draw(learner, population, seed):
       (task, nest with leading [N]; seed [2]).
     """
     key = seeds.fold(seeds.from_int(seed), _TRAINING, int(learner.iteration))
-    task = population.sample(learner.config.meta_batch_size, seeds.fold(key, 0))
+    task = learner.training_tasks(population, seeds.fold(key, 0))
     return task, seeds.fold(key, 1)
 
 

@@ -246,18 +246,75 @@ def test_every_choice_rule_finds_the_medoid_that_suits_a_new_entity(
         assert (trials["trial_return"] >= returns.min(axis=1) - 1e-4).all()
 
 
-def test_fresh_arm_is_there_when_no_medoid_is_any_good(
+def test_initial_weights_are_the_fallback_when_no_medoid_is_any_good(
     particle, policy, population, constant_action
 ):
-    learner = still(particle, policy, fresh_arm=True, num_medoids=3, trial_episodes=8)
-    task = nest.map(lambda x: x[:6], population.support)
-    best, _ = best_actions(task)
-    meta = with_medoids(learner, constant_action([1, 2, 3]))
-    meta["initial"] = nest.map(lambda x: x[0], constant_action([0]))
+    learner = still(particle, policy, num_medoids=3, trial_episodes=8, min_transfer=0.5)
+    task = nest.map(lambda x: x[:12], population.support)
+    _, returns = best_actions(task)
+    meta = with_medoids(learner, constant_action([0, 1, 2]))
+    meta["initial"] = nest.map(lambda x: x[0], constant_action([3]))
+    reward = tf.fill([3, 1, 10], -1.0)  # at home medoids get -10
+    meta["medoids"]["trajectory"] = meta["medoids"]["trajectory"]._replace(
+        reward=reward, mask=tf.ones_like(reward)
+    )
     _, trials = learner.try_out(meta, task, seeds.from_int(0))
-    expected = np.where(best == 0, 3, best - 1)  # arms: actions 1, 2, 3, and last the fresh one
+    medoid, fresh = returns[:, :3].max(axis=1), returns[:, 3]
+    transfers = medoid - fresh >= 0.5 * np.maximum(-10 - fresh, 0)
+    expected = np.where(transfers, returns[:, :3].argmax(axis=1), 3)
     np.testing.assert_array_equal(trials["chosen_medoid"], expected)
-    assert (best == 0).any() and (best > 0).any()
+    assert transfers.any() and not transfers.all()
+    np.testing.assert_allclose(learner.home_returns(meta), -10, rtol=1e-5)
+
+
+def test_a_choice_does_not_depend_on_other_tasks(particle, policy, population, constant_action):
+    learner = still(particle, policy, choice="uniform_best_episode", fresh_arm=False)
+    meta = with_medoids(learner, constant_action([0, 1, 2, 3]))
+    _, alone = learner.try_out(meta, nest.take(population.support, [7]), seeds.from_int(0))
+    _, among = learner.try_out(meta, nest.take(population.support, [7, 8]), seeds.from_int(0))
+    for name in alone:
+        assert alone[name][0] == among[name][0]
+
+
+@pytest.mark.parametrize("metric", ["parameters", "task", "random", "action"])
+def test_metrics(particle, policy, population, metric):
+    config = CAMLConfig(**{**TINY, "num_iterations": 2, "metric": metric})
+    learner = CAML(particle, policy, config)
+    tfcaml.train(learner, population)
+    pool, matrix = learner.meta.read()["pool"], learner.last_clustering.matrix
+    expected = {
+        "parameters": lambda: divergence.euclidean(pool["fast"].params),
+        "task": lambda: divergence.euclidean(pool["task"]),
+        "action": lambda: divergence.policy_divergence_matrix(
+            policy, pool["fast"].params, pool["trajectory"], occupancy="action", num_states=1000
+        ),
+        "random": lambda: matrix.T,
+    }
+    np.testing.assert_allclose(matrix, expected[metric](), atol=0.15 if metric == "action" else 0)
+    assert len(np.unique(matrix)) > 4 and (np.diag(matrix) == 0).all()
+
+
+def test_adaptive_k_takes_the_best_silhouette(particle, policy, population):
+    """Beyond the clusters medoids repeat; only the clusters are tried and go into the next pool."""
+    tiny = {**TINY, "num_medoids": 4, "policies_per_clustering": 8, "num_iterations": 8}
+    learner = CAML(particle, policy, CAMLConfig(**tiny, adaptive_k=True))
+    clusters = []
+    for _ in range(8):
+        metrics = train_iteration(learner, population, seed=1)
+        if "num_clusters" in metrics:
+            meta, record = learner.meta.read(), learner.last_clustering
+            pooled = 8 + (clusters[-1] if clusters else 0)
+            clusters.append(int(meta["num_clusters"]))
+            assert len(record.matrix) == pooled
+            scores = {
+                k: divergence.silhouette(record.matrix, divergence.k_medoids(record.matrix, k)[1])
+                for k in (2, 3, 4)
+            }
+            assert clusters[-1] == max(scores, key=scores.get) == metrics["num_clusters"]
+            rows = flat(meta["medoids"])
+            np.testing.assert_array_equal(rows, rows[np.arange(4) % clusters[-1]])
+            assert nest.leading(learner.arms(meta)) == clusters[-1] + 1
+    assert len(clusters) == 2
 
 
 def test_before_the_first_clustering_everyone_starts_from_the_initial_weights(run):
@@ -324,7 +381,11 @@ def test_paper_config_trains(particle, policy, population):
         ({"num_iterations": 4}, "policies_per_clustering to be at most .* 20, .* received .*=25"),
         ({"meta_batch_size": 3, "num_iterations": 40}, "multiple of meta_batch_size=3"),
         ({"num_medoids": 0}, "num_medoids to be >= 1; received num_medoids=0"),
-        ({"trial_episodes": 0}, "trial_episodes=0"),
+        ({"trial_episodes": 1}, "trial_episodes to be >= 2; received trial_episodes=1"),
+        ({"trial_episodes": 0, "fresh_arm": False}, "trial_episodes=0"),
+        ({"min_transfer": -0.1}, "min_transfer=-0.1"),
+        ({"metric": "state_visits"}, "metric='state_visits'"),
+        ({"adaptive_k": True, "num_medoids": 1}, "num_medoids to be >= 2"),
         ({"saved_episodes": 0}, "saved_episodes=0"),
         ({"num_states": 0}, "num_states=0"),
         ({"assignment": "best"}, "best_trial, random; received assignment='best'"),

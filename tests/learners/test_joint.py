@@ -3,14 +3,16 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import nest
+from tfcaml import nest, seeds
 from tfcaml.errors import ConfigError
 from tfcaml.learners.joint import (
     Joint,
     JointConfig,
+    JointMixed,
     RandomInitialization,
     RandomInitializationConfig,
 )
+from tfcaml.training import train_iteration
 
 TINY = {"inner_updates": 2, "episodes_per_update": 3, "inner_learning_rate": 0.1}
 
@@ -70,3 +72,20 @@ def test_random_initialization_is_that_of_the_seed(particle, policy, population)
             RandomInitialization(particle, policy, RandomInitializationConfig(num_iterations=1)),
             population,
         )
+
+
+def test_joint_mixed_learns_from_an_episode_of_each_entity(particle, policy, population):
+    learner = JointMixed(particle, policy, JointConfig(episodes_per_update=4, inner_updates=2))
+    task = learner.training_tasks(population, seeds.from_int(3))
+    assert nest.leading(task) == 4
+    params = nest.repeat(policy.init(0), 1)
+    batch = learner.support(params, task, seeds.from_int(1))
+    assert batch.reward.shape == (1, 4, particle.horizon)
+    moves = tf.gather(task["displacement"], batch.action[0], batch_dims=1)  # each its own entity's
+    np.testing.assert_allclose(
+        batch.final_observation[0], 0.1 * np.sum(moves, axis=1), rtol=1e-3, atol=1e-4
+    )
+    before = learner.meta.read().params
+    metrics = train_iteration(learner, population, seed=0)
+    assert metrics["return_before"] != metrics["return_after"]
+    assert any(np.abs(a - b).max() > 0 for a, b in zip(before, learner.meta.read().params))

@@ -164,11 +164,13 @@ def _adapt(learner, meta, state_spec):
 def _trial_functions(learner, arms):
     """CAML's choice of a start: name -> (function, *specs)."""
     rule, budget = learner.config.choice, learner.config.trial_episodes
+    fallback, home_return = learner.config.fresh_arm, learner.home_returns(learner.meta.read())
     table = tf.TensorSpec([None, nest.leading(arms), budget], tf.float32)
 
     def next_trial(trial_returns, seed):
         """The arm to play one episode with, per task; -1 when the budget is spent."""
-        return trials.next_arm(rule, trial_returns, seed)
+        next_arm = trials.next_arm_or_fallback if fallback else trials.next_arm
+        return next_arm(rule, trial_returns, seed)
 
     def trial_state(arm):
         """The states of these arms, with a fresh optimiser."""
@@ -178,7 +180,11 @@ def _trial_functions(learner, arms):
 
     def choose(trial_returns):
         """The states of the best arms, to adapt from."""
-        return trial_state(trials.best_arm(rule, trial_returns))
+        if not fallback:
+            return trial_state(trials.best_arm(rule, trial_returns))
+        transfer = learner.config.min_transfer
+        arm = trials.best_arm_or_fallback(rule, trial_returns, home_return, transfer)
+        return trial_state(arm)
 
     return {
         "next_trial": (next_trial, table, SEED),

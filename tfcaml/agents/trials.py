@@ -26,11 +26,16 @@ def next_arm(rule, returns, seed):
         order = tf.random.stateless_uniform([num_tasks, budget], seed, 0, num_arms, tf.int32)
     elif rule == "round_robin_mean":
         order = tf.tile(tf.range(budget)[None] % num_arms, [num_tasks, 1])
+    elif rule == "oracle":
+        order = tf.tile(tf.repeat(tf.range(num_arms), budget)[None], [num_tasks, 1])
+    elif rule == "upper_confidence_bound":
+        order = _confidence_order(returns)
     else:
         order = _halving_order(returns)
     pulls = tf.reduce_sum(tf.cast(_pulled(returns), tf.int32), axis=[1, 2])
-    arm = tf.gather(order, tf.minimum(pulls, budget - 1), axis=1, batch_dims=1)
-    return tf.where(pulls < budget, arm, -1)
+    most = order.shape[1]
+    arm = tf.gather(order, tf.minimum(pulls, most - 1), axis=1, batch_dims=1)
+    return tf.where(pulls < most, arm, -1)
 
 
 def best_arm(rule, returns):
@@ -38,6 +43,22 @@ def best_arm(rule, returns):
     check_one_of("choice", rule, tuple(bandit.RULES))
     score = _best(returns) if rule == "uniform_best_episode" else _mean(returns)
     return tf.argmax(score, axis=1, output_type=tf.int32)
+
+
+def next_arm_or_fallback(rule, returns, seed):
+    """`next_arm` where the last arm is a fallback, pulled once and first: [N, k + 1, budget]."""
+    arm = next_arm(rule, returns[:, :-1, :-1], seed)
+    return tf.where(_pulled(returns[:, -1, 0]), arm, returns.shape[1] - 1)
+
+
+def best_arm_or_fallback(rule, returns, home_return, min_transfer):
+    """`bandit.choose_or_fall_back`: returns [N, k + 1, budget], home_return [k] -> [N] integers."""
+    fallback, tried = returns[:, -1, 0], returns[:, :-1]
+    arm = best_arm(rule, tried)
+    mean = tf.gather(_mean(tried), arm, axis=1, batch_dims=1)
+    gain_at_home = tf.maximum(tf.gather(home_return, arm) - fallback, 0)
+    transfers = mean - fallback >= min_transfer * gain_at_home
+    return tf.where(transfers, arm, returns.shape[1] - 1)
 
 
 def _halving_order(returns):
@@ -55,6 +76,21 @@ def _halving_order(returns):
         best = tf.argsort(score, direction="DESCENDING", stable=True)[:, :going_on]
         arms = tf.gather(arms, best, axis=1, batch_dims=1)
     return tf.concat(order, axis=1)[:, :budget]
+
+
+def _confidence_order(returns):
+    """Arms in the order of `bandit.upper_confidence_bound`, [N, budget]; right at the next pull."""
+    num_tasks, (num_arms, budget) = tf.shape(returns)[0], returns.shape[1:]
+    pulled = _pulled(returns)
+    count = tf.reduce_sum(tf.cast(pulled, returns.dtype), axis=-1)
+    time = tf.reduce_sum(count, axis=1, keepdims=True)
+    infinity = returns.dtype.max
+    highest = tf.reduce_max(_best(returns), axis=1, keepdims=True)
+    lowest = tf.reduce_min(tf.where(pulled, returns, infinity), axis=[1, 2])[:, None]
+    bonus = (highest - lowest) * tf.sqrt(2 * tf.math.log(time) / count)
+    arm = tf.argmax(_mean(returns) + bonus, axis=1, output_type=tf.int32)[:, None]
+    first = tf.tile(tf.range(budget)[None], [num_tasks, 1])
+    return tf.where(first < num_arms, first, arm)
 
 
 def _pulled(returns):

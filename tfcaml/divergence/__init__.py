@@ -10,6 +10,7 @@ from tfcaml.divergence.clustering import (
     k_medoids,
     silhouette,
 )
+from tfcaml.divergence.controls import euclidean, random_distances
 from tfcaml.divergence.density import KernelDensity
 from tfcaml.divergence.embedding import t_sne
 from tfcaml.divergence.jensen_shannon import hellinger, jensen_shannon
@@ -20,10 +21,12 @@ __all__ = [
     "Clustering",
     "KernelDensity",
     "agreement",
+    "euclidean",
     "hellinger",
     "jensen_shannon",
     "k_medoids",
     "policy_divergence_matrix",
+    "random_distances",
     "silhouette",
     "t_sne",
 ]

@@ -4,9 +4,10 @@ from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml import CAML, CAMLConfig
 from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
-from tfcaml.learners.joint import Joint, RandomInitialization
+from tfcaml.learners.joint import Joint, JointMixed, RandomInitialization
 from tfcaml.learners.maml import FOMAML, MAML
 from tfcaml.learners.maml_regression import MAMLRegression, PretrainedRegression
+from tfcaml.learners.matched import Matched, Unmatched
 from tfcaml.learners.meta_sgd import MetaSGD
 from tfcaml.learners.policy_gradient import PolicyGradient
 from tfcaml.learners.pretrained import Oracle, Pretrained
@@ -19,8 +20,10 @@ LEARNERS = {
     "e_maml": EMAML,
     "fomaml": FOMAML,
     "joint": Joint,
+    "joint_mixed": JointMixed,
     "maml": MAML,
     "maml_regression": MAMLRegression,
+    "matched": Matched,
     "meta_sgd": MetaSGD,
     "oracle": Oracle,
     "policy_gradient": PolicyGradient,
@@ -29,6 +32,7 @@ LEARNERS = {
     "promp": ProMP,
     "random": RandomInitialization,
     "reptile": Reptile,
+    "unmatched": Unmatched,
 }
 
 __all__ = [
@@ -41,8 +45,10 @@ __all__ = [
     "GradientConfig",
     "GradientLearner",
     "Joint",
+    "JointMixed",
     "LearnerConfig",
     "MAMLRegression",
+    "Matched",
     "MetaLearner",
     "MetaSGD",
     "Oracle",
@@ -52,4 +58,5 @@ __all__ = [
     "ProMP",
     "RandomInitialization",
     "Reptile",
+    "Unmatched",
 ]

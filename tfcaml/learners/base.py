@@ -140,6 +140,10 @@ class MetaLearner(tf.Module):
         """The initial meta parameters for a seed (Python int): nest of tensors."""
         return {"params": self.policy.init(seed)}
 
+    def training_tasks(self, population, seed):
+        """The entities of one iteration, nest with leading [N], drawn with `seed` [2]."""
+        return population.sample(self.config.meta_batch_size, seed)
+
     def start(self, meta, num_tasks):
         """`Fast` parameters for `num_tasks` tasks before any experience."""
         params = nest.repeat(meta["params"], num_tasks)
@@ -216,6 +220,10 @@ class MetaLearner(tf.Module):
         """`Trajectory` of `params` on `task`."""
         return sampling.sample(self.policy, self.environment, params, task, num_episodes, seed)
 
+    def support(self, params, task, seed):
+        """The episodes that one update of `adapt_online` learns from: `Trajectory`."""
+        return self.sample(params, task, self.config.episodes_per_update, seed)
+
     def advantage(self, trajectory):
         """Advantages of a trajectory by the config's rule, [N, E, T]."""
         config = self.config
@@ -234,13 +242,11 @@ class MetaLearner(tf.Module):
         Returns:
           (`Fast`, mean return of each batch [num_updates, N]).
         """
-        shape = [nest.leading(task)]
+        shape = [nest.leading(fast.params)]
         history = tf.TensorArray(tf.float32, num_updates, element_shape=shape)
 
         def body(update, fast, history):
-            support = self.sample(
-                fast.params, task, self.config.episodes_per_update, seeds.fold(seed, update)
-            )
+            support = self.support(fast.params, task, seeds.fold(seed, update))
             history = history.write(update, tf.reduce_mean(episode_return(support), axis=1))
             support = self.experience(fast.params, support)
             return update + 1, self.adapt(meta, fast, support), history

@@ -11,9 +11,11 @@ Differences from the paper (`paper_config` has the literal choices):
     never get far enough to help.
   - A new training entity goes on from the medoid that does best in one trial episode on it
     (`assignment="best_trial"`), not from a random one.
-  - At test time trials are shared out by successive halving, not uniformly, and the arm of the best
-    mean is taken, not that of the best single episode; the initial weights are one more arm, for
-    entities that are like no medoid.
+  - At test time trials are shared out by successive halving, not uniformly, and the medoid of the
+    best mean is taken, not that of the best single episode. One of the trials is of the initial
+    weights, and they are taken if no medoid brings on the new entity at least `min_transfer` of
+    what it brings at home: entities of an unseen group learn faster from scratch than from a
+    medoid that is sure of something else.
   - Kernel bandwidth 0.5 and weight 1/q in the divergence (see `policy_divergence`).
   - Because medoids do not change between two clusterings, `meta_batch_size` sampled entities are
     trained side by side; that is the same algorithm.
@@ -28,12 +30,15 @@ import tensorflow as tf
 from tfcaml import bandit, divergence, nest, seeds
 from tfcaml.divergence.density import BANDWIDTH_RULES
 from tfcaml.divergence.jensen_shannon import FORMS
-from tfcaml.divergence.policy_divergence import WEIGHTS
+from tfcaml.divergence.policy_divergence import OCCUPANCIES, WEIGHTS
 from tfcaml.errors import check, check_one_of
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import Fast, Trajectory, episode_return
 
 ASSIGNMENTS = ("best_trial", "random")
+# Divergences of an occupancy; and controls: distances of weights, at random, and of the tasks
+# themselves, which no learner knows.
+METRICS = (*OCCUPANCIES, "parameters", "random", "task")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,26 +48,36 @@ class CAMLConfig(LearnerConfig):
     num_iterations: int = 20
     meta_batch_size: int = 5  # entities trained side by side; divides policies_per_clustering
     policies_per_clustering: int = 25  # n, policies saved between two clusterings (paper: 25)
-    num_medoids: int = 6  # k (paper: 6)
+    num_medoids: int = 8  # k (paper: 6, the number of its groups)
     assignment: str = "best_trial"  # medoid for a training entity; "random" is the paper's
     choice: str = "successive_halving"  # medoid for a new entity, see `tfcaml.bandit`
     trial_episodes: int = 10  # episodes spent on that choice (paper: K = 10)
-    fresh_arm: bool = True  # also try the initial weights on a new entity
+    fresh_arm: bool = True  # one trial is the initial weights', to fall back on
+    min_transfer: float = 0.75  # of its gain over them at home a medoid must bring, or they stay
     keep_optimizer_state: bool = True  # it travels with a policy in training; fresh at test time
     saved_episodes: int = 1  # episodes that represent a saved policy (paper: 1)
+    metric: str = "state_action"  # what clusters are made by, see `METRICS`
     bandwidth: str = "0.5"  # of the density: a number in units of observations, or a rule's name
     weight: str = "inverse_density"  # of sampled states: inverse_density, uniform or density
     form: str = "jensen_shannon"  # of the divergence, see `policy_divergence_matrix`
     num_states: int = 300  # at which occupancies are compared
+    time_indexed: bool = False  # densities of (state, time) instead of states
+    adaptive_k: bool = False  # 2 to num_medoids clusters, as many as the best silhouette has
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("num_medoids", "trial_episodes", "saved_episodes", "num_states"):
+        for name in ("saved_episodes", "num_states"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         check_one_of("assignment", self.assignment, ASSIGNMENTS)
         check_one_of("choice", self.choice, tuple(bandit.RULES))
         check_one_of("weight", self.weight, WEIGHTS)
         check_one_of("form", self.form, FORMS)
+        check_one_of("metric", self.metric, METRICS)
+        least = 2 if self.fresh_arm else 1
+        check(self.trial_episodes >= least, "trial_episodes", self.trial_episodes, f">= {least}")
+        check(self.min_transfer >= 0, "min_transfer", self.min_transfer, ">= 0")
+        least = 2 if self.adaptive_k else 1
+        check(self.num_medoids >= least, "num_medoids", self.num_medoids, f">= {least}")
         self.kernel_bandwidth()
         n, total = self.policies_per_clustering, self.num_iterations * self.meta_batch_size
         check(
@@ -104,6 +119,7 @@ class CAMLConfig(LearnerConfig):
 def paper_config(**changes):
     """The literal choices of the paper's Algorithm 2, but for the five updates per entity."""
     paper = {
+        "num_medoids": 6,
         "assignment": "random",
         "choice": "uniform_best_episode",
         "bandwidth": "scott",
@@ -133,7 +149,8 @@ class CAML(MetaLearner):
     """Meta parameters:
 
     initial:      weights every policy starts from before the first clustering
-    medoids:      [k] saved policies
+    medoids:      [k] saved policies; beyond `num_clusters` they repeat
+    num_clusters: how many medoids the last clustering has; k unless it is adaptive
     pool:         [n] policies saved since the last clustering
     pool_size:    how many of them there are
     clusterings:  how often the medoids were chosen
@@ -156,6 +173,7 @@ class CAML(MetaLearner):
             "initial": initial,
             "medoids": self._blank(initial, self.config.num_medoids),
             "pool": self._blank(initial, self.config.policies_per_clustering),
+            "num_clusters": tf.constant(self.config.num_medoids),
             "pool_size": tf.constant(0),
             "clusterings": tf.constant(0),
         }
@@ -169,11 +187,16 @@ class CAML(MetaLearner):
         """Tries the medoids on each task and takes the best; the optimiser starts afresh."""
         arms = self.arms(meta)
         returns = self._trials(arms, task, self.config.trial_episodes, seed).numpy()
-        rng = np.random.default_rng(np.asarray(seed, np.int64) % 2**32)
-        choices = [
-            bandit.choose(self.config.choice, row, self.config.trial_episodes, rng)
-            for row in returns
-        ]
+        rule, budget = self.config.choice, self.config.trial_episodes
+        home, transfer = self.home_returns(meta), self.config.min_transfer
+        choices = []
+        for index, row in enumerate(returns):
+            rng = np.random.default_rng([*(np.asarray(seed, np.int64) % 2**32), index])
+            if self.config.fresh_arm:
+                choice = bandit.choose_or_fall_back(rule, row, home, transfer, budget, rng)
+            else:
+                choice = bandit.choose(rule, row, budget, rng)
+            choices.append(choice)
         params = nest.take(arms, [choice.arm for choice in choices])
         metrics = {
             "trial_return": np.array([choice.mean_return for choice in choices]),
@@ -182,11 +205,18 @@ class CAML(MetaLearner):
         return Fast(params, self.inner_optimizer.init(params, len(choices))), metrics
 
     def arms(self, meta):
-        """The weights tried on a new task: the medoids', then the initial ones if they compete."""
-        arms = meta["medoids"]["fast"].params
+        """The weights tried on a new task: the medoids', then the initial ones as a fallback."""
+        clusters = int(meta["num_clusters"])
+        arms = nest.map(lambda x: x[:clusters], meta["medoids"]["fast"].params)
         if self.config.fresh_arm:
             arms = nest.concat(arms, nest.repeat(meta["initial"], 1))
         return arms
+
+    def home_returns(self, meta):
+        """Mean return of each medoid on the entity it was trained on, [k]."""
+        clusters = int(meta["num_clusters"])
+        returns = episode_return(meta["medoids"]["trajectory"])[:clusters]
+        return tf.reduce_mean(returns, axis=1).numpy()
 
     def collect(self, meta, task, seed):
         """Trains one policy per task from its medoid; a saved policy each, and returns."""
@@ -233,9 +263,7 @@ class CAML(MetaLearner):
         """`Fast` of a medoid for each training task; the initial weights before there is one."""
         medoids, num_tasks = meta["medoids"]["fast"], nest.leading(task)
         if self.config.assignment == "random":
-            arm = tf.random.stateless_uniform(
-                [num_tasks], seed, 0, self.config.num_medoids, tf.int32
-            )
+            arm = tf.random.stateless_uniform([num_tasks], seed, 0, meta["num_clusters"], tf.int32)
         else:
             returns = self._trial_returns(medoids.params, task, 1, seed)
             arm = tf.argmax(returns[:, :, 0], axis=1, output_type=tf.int32)
@@ -258,19 +286,14 @@ class CAML(MetaLearner):
         size = int(meta["pool_size"])
         saved = nest.map(lambda x: x[:size], meta["pool"])
         if meta["clusterings"] > 0:
-            saved = nest.concat(meta["medoids"], saved)
-        matrix = divergence.policy_divergence_matrix(
-            self.policy,
-            saved["fast"].params,
-            saved["trajectory"],
-            bandwidth=config.kernel_bandwidth(),
-            weight=config.weight,
-            form=config.form,
-            num_states=config.num_states,
-            seed=int(seed[0]),
-        ).numpy()
-        clustering = divergence.k_medoids(matrix, config.num_medoids, seed=int(seed[1]) % 2**31)
-        meta["medoids"] = nest.take(saved, clustering.medoids)
+            clusters = int(meta["num_clusters"])
+            saved = nest.concat(nest.map(lambda x: x[:clusters], meta["medoids"]), saved)
+        matrix = self._distances(saved, int(seed[0]))
+        clustering = self._clustering(matrix, int(seed[1]) % 2**31)
+        clusters = len(clustering.medoids)
+        rows = np.arange(config.num_medoids) % clusters
+        meta["medoids"] = nest.take(saved, clustering.medoids[rows])
+        meta["num_clusters"] = tf.constant(clusters)
         meta["clusterings"] += 1
         self.last_clustering = ClusteringRecord(
             int(self.iteration) - 1, matrix, clustering, saved["task"]
@@ -278,6 +301,38 @@ class CAML(MetaLearner):
         meta["pool_size"] = tf.constant(0)
         self.meta.write(meta)
         return self._cluster_metrics()
+
+    def _distances(self, saved, seed):
+        """Distances [n, n] of saved policies by the config's metric."""
+        config = self.config
+        if config.metric == "parameters":
+            return divergence.euclidean(saved["fast"].params)
+        if config.metric == "task":
+            return divergence.euclidean(saved["task"])
+        if config.metric == "random":
+            return divergence.random_distances(nest.leading(saved), seed)
+        return divergence.policy_divergence_matrix(
+            self.policy,
+            saved["fast"].params,
+            saved["trajectory"],
+            bandwidth=config.kernel_bandwidth(),
+            weight=config.weight,
+            form=config.form,
+            num_states=config.num_states,
+            seed=seed,
+            occupancy=config.metric,
+            time_indexed=config.time_indexed,
+        ).numpy()
+
+    def _clustering(self, matrix, seed):
+        """K-medoids of a distance matrix; of the k with the best silhouette when k is adaptive."""
+        most = self.config.num_medoids
+        if not self.config.adaptive_k:
+            return divergence.k_medoids(matrix, most, seed)
+        found = [divergence.k_medoids(matrix, k, seed) for k in range(2, most + 1)]
+        return max(
+            found, key=lambda c: np.nan_to_num(divergence.silhouette(matrix, c.labels), nan=-1)
+        )
 
     def _cluster_metrics(self):
         matrix, clustering = self.last_clustering.matrix, self.last_clustering.clustering
@@ -288,6 +343,7 @@ class CAML(MetaLearner):
             "divergence_max": float(pairs.max()),
             "silhouette": divergence.silhouette(matrix, clustering.labels),
             "clustering_cost": clustering.cost,
+            "num_clusters": float(len(clustering.medoids)),
             **{f"cluster_size_{i}": float(n) for i, n in enumerate(sizes)},
         }
 

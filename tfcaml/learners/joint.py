@@ -1,6 +1,7 @@
 """Joint pretraining and random initialisation: what meta-learning has to beat.
 
-`Joint` trains one policy on one sampled entity after another and hopes that it suits a new one.
+`Joint` trains one policy on one sampled entity after another and hopes that it suits a new one;
+`JointMixed` on a batch of episodes each of which is another entity's.
 `RandomInitialization` does not train at all. Baselines of the CAML study, section 5.
 """
 
@@ -46,6 +47,19 @@ class Joint(MetaLearner):
             "return_before": tf.reduce_mean(returns[0]),
             "return_after": tf.reduce_mean(returns[-1]),
         }
+
+
+class JointMixed(Joint):
+    """Joint pretraining on batches that mix entities: each episode of an update is another's."""
+
+    def training_tasks(self, population, seed):
+        return population.sample(self.config.episodes_per_update, seed)
+
+    def support(self, params, task, seed):
+        params = nest.repeat(nest.map(lambda x: x[0], params), nest.leading(task))
+        episodes = self.sample(params, task, 1, seed)
+        # Entities become the episodes of one policy: [B, 1, ...] -> [1, B, ...].
+        return nest.map(lambda x: tf.squeeze(x, 1)[None], episodes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import nest
+from tfcaml.errors import check
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import Fast
 
@@ -37,6 +38,12 @@ class PolicyGradient(MetaLearner):
         else:
             params = nest.stack([self.policy.init(seed * 1_000_003 + i) for i in range(num)])
         return Fast(params, self.inner_optimizer.init(params, num))
+
+    def training_tasks(self, population, seed):
+        """The first training entities, the same in every iteration: row i is policy i's."""
+        rows, known = self.config.meta_batch_size, nest.leading(population.support)
+        check(rows <= known, "meta_batch_size", rows, f"at most {known}, the training entities")
+        return nest.map(lambda x: x[:rows], population.support)
 
     def start(self, meta, num_tasks):
         return Fast(meta.params, self.inner_optimizer.init(meta.params, num_tasks))
