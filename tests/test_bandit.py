@@ -85,7 +85,7 @@ def test_successive_halving_drops_the_worse_half():
 
 def test_upper_confidence_bound_pulls_what_may_be_best():
     """Arms that are clearly worse are pulled less, and none is given up."""
-    returns = np.random.default_rng(0).normal(size=(3, 300)) + [[-10.0], [0.0], [-0.1]]
+    returns = np.random.default_rng(0).normal([[-10.0], [0.0], [-0.1]], size=(3, 300))
     pulls = bandit.choose("upper_confidence_bound", returns, 300, None).pulls
     assert 1 < pulls[0] < pulls[1] / 2 and pulls[2] > 50
 
@@ -123,7 +123,7 @@ def test_an_arm_that_is_no_better_at_home_needs_to_beat_the_fallback():
     returns = np.tile(np.array([-11.0, -10.0])[:, None], 4)
     fall_back = lambda r: bandit.choose_or_fall_back("round_robin_mean", r, [-50.0], 1, 4, None)
     assert fall_back(returns).arm == 1
-    assert fall_back(returns + [[2.0], [0.0]]).arm == 0
+    assert fall_back(np.add(returns, [[2.0], [0.0]])).arm == 0
 
 
 def test_fewer_pulls_than_arms():

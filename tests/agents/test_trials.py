@@ -8,7 +8,6 @@ from tfcaml import bandit, seeds
 from tfcaml.agents import trials
 from tfcaml.errors import ConfigError
 
-
 RULES = sorted(set(bandit.RULES) - {"uniform_best_episode"})
 
 

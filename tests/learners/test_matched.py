@@ -38,5 +38,5 @@ def test_number_of_policies_is_that_of_held_out_entities(particle, policy, popul
         lambda: train_iteration(learner, population, seed=0),
         lambda: tfcaml.evaluate(learner, population.query),
     ):
-        with pytest.raises(ConfigError, match="meta_batch_size to be 3, .*meta_batch_size=2"):
+        with pytest.raises(ConfigError, match=r"meta_batch_size to be 3, .*meta_batch_size=2"):
             call()
