@@ -10,6 +10,7 @@ from configs import base
 from tfcaml import environments, learners
 from tfcaml.learners import caml
 
+_TASKS = 6
 _MAML = {
     "num_iterations": 100,
     "meta_batch_size": 5,
@@ -36,12 +37,15 @@ def get_config(query_split="variants"):
             ),
             "joint": base.section("joint", learners.Joint.Config()),
             "joint_mixed": base.section("joint_mixed", learners.JointMixed.Config()),
-            "unmatched": base.section("unmatched", learners.Unmatched.Config()),
+            "unmatched": base.section(
+                "unmatched", learners.Unmatched.Config(meta_batch_size=_TASKS)
+            ),
             "random": base.section("random", learners.RandomInitialization.Config()),
-            "matched": base.section("matched", learners.Matched.Config()),
+            "matched": base.section("matched", learners.Matched.Config(meta_batch_size=_TASKS)),
         },
         num_seeds=10,
     )
     # One update more than is shown: at equal episodes CAML after u meets the others after u + 1.
     config.evaluation.num_updates = 6
+    config.evaluation.num_tasks = _TASKS
     return config

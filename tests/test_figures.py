@@ -21,7 +21,15 @@ def _figures():
         name: (every, rng.normal(size=[3, 5]))
         for name in ("return_after", "return_1", "return_before", "kl", "line_search_tries")
     }
+    ends = {name: rng.normal(size=[4, 2]) for name in "abcdefg"}
+    leads = {
+        name: [{"value": value, "lower": value - 3, "upper": value + 9} for value in row]
+        for name, row in (("k = 4", (-30.0, 5.0)), ("random", (200.0, 90.0)))
+    }
+    leads["alone"] = 2 * [{"value": 1.0, "lower": None, "upper": None}]
     return {
+        "end_positions": figures.end_positions(ends, ends),
+        "paired_differences": figures.paired_differences(leads, ("before", "after"), "leads"),
         "training_curves": figures.training_curves(curves),
         "adaptation_curves of gains": figures.adaptation_curves(gains),
         "adaptation_curves with a level": figures.adaptation_curves(level),

@@ -45,6 +45,13 @@ def test_equal_episodes_gives_the_others_the_updates_that_choosing_cost():
     assert abs(summary["same_update"][1]["value"] - expected) < 1e-3
 
 
+def test_equal_episodes_count_what_the_other_spends_on_trials_too():
+    methods = report.summarize(_results(), "main")["methods"]
+    assert "equal_episodes" not in report.compare(methods, "other")["other - main"]
+    methods["other"]["trial_episodes"] = 10
+    assert "equal_episodes" not in report.compare(methods, "main")["main - other"]
+
+
 def test_csv_has_a_row_per_method_seed_task_and_update():
     rows = list(csv.DictReader(io.StringIO(report.to_csv(report.summarize(_results(), "main")))))
     assert len(rows) == 2 * 3 * 2 * 3

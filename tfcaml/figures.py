@@ -210,6 +210,68 @@ def trajectories(before, after, goal=(1.0, 1.0), title=""):
     return figure
 
 
+def paired_differences(rows, labels, title):
+    """Differences with their intervals, a row each, a colour for each of several measurements.
+
+    Args:
+      rows: dict name -> list of dicts(value, lower, upper), one per label; lower may be None.
+      labels: what the measurements are.
+    """
+    figure, axes = _figure(7.0, 0.8 + 0.26 * len(rows) * max(1, len(labels) / 2))
+    places = np.arange(len(rows))
+    for index, label in enumerate(labels):
+        found = [measured[index] for measured in rows.values()]
+        value = np.array([row["value"] for row in found])
+        bounds = [[row[k] or row["value"] for row in found] for k in ("lower", "upper")]
+        axes.errorbar(
+            value,
+            places + 0.3 * (index - (len(labels) - 1) / 2),
+            xerr=np.abs(value - bounds),
+            fmt="o",
+            ms=4,
+            lw=1,
+            color=color(index),
+            label=label,
+        )
+    axes.axvline(0, color="black", lw=0.8)
+    axes.set_yticks(places, list(rows))
+    axes.invert_yaxis()
+    axes.set_xscale("symlog", linthresh=20)
+    axes.set_xlabel("difference of mean returns (95 % interval, paired over seeds)")
+    axes.set_title(title)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def end_positions(before, after, goal=(1.0, 1.0), title="Where episodes on a new entity end"):
+    """Ends of one entity's episodes before (rings) and after adaptation (dots), a panel a method.
+
+    Args:
+      before, after: dict method -> positions [E, 2].
+    """
+    columns = min(5, len(before))
+    rows = -(-len(before) // columns)
+    every = np.concatenate([*before.values(), *after.values(), [goal, (0, 0)]])
+    low, high = every.min(axis=0), every.max(axis=0)
+    margin = 0.08 * np.max(high - low)
+    figure, grid = _figure(2.1 * columns, 2.2 * rows + 0.3, rows, columns)
+    panels = np.ravel(grid)
+    for axes in panels[len(before) :]:
+        axes.set_axis_off()
+    for index, (axes, method) in enumerate(zip(panels, before)):
+        shade = color(index)
+        axes.scatter(*before[method].T, s=22, facecolors="none", edgecolors=shade, alpha=0.7)
+        axes.scatter(*after[method].T, s=14, color=shade, alpha=0.7)
+        axes.plot(*goal, "*", color="black", ms=9)
+        axes.plot(0, 0, "+", color="black", ms=7)
+        axes.set_xlim(low[0] - margin, high[0] + margin)
+        axes.set_ylim(low[1] - margin, high[1] + margin)
+        axes.set_aspect("equal")
+        axes.set_title(method, fontsize=8)
+    figure.suptitle(f"{title} (rings: before, dots: after; + start, * goal)", fontsize=9)
+    return figure
+
+
 def save(figure, path):
     """Writes a figure as PNG."""
     figure.savefig(path, dpi=130, format="png")

@@ -23,23 +23,34 @@ def summarize(results, main):
       and interval over episodes; and the paired differences main - other, at the same update and
       at equal episodes (the episodes spent on choosing are worth updates to the others).
     """
-    table = {name: mean_returns(runs) for name, runs in results.items()}
+    methods = {}
+    for name, runs in results.items():
+        values = mean_returns(runs)
+        methods[name] = {
+            "returns": np.round(values, 4).tolist(),
+            "trial_episodes": runs[0]["trial_episodes"],
+            "episodes_per_update": runs[0]["episodes_per_update"],
+            "summary": [summary(values[:, u]) for u in range(values.shape[1])],
+            "tasks": [task for run in runs for task in _tasks(run)],
+        }
+    return {"methods": methods, "paired": compare(methods, main)}
+
+
+def compare(methods, main):
+    """Paired differences main - other, at the same update and at equal episodes.
+
+    Args:
+      methods: dict name -> dict with returns [S, U + 1, Q], trial_episodes, episodes_per_update.
+      main: one of them.
+
+    Returns:
+      dict "main - other" -> dict(same_update, equal_episodes) of rows by update of `main`; there
+      are no equal episodes where `main` spends no more on trials than the other.
+    """
     return {
-        "methods": {
-            name: {
-                "returns": np.round(values, 4).tolist(),
-                "trial_episodes": results[name][0]["trial_episodes"],
-                "episodes_per_update": results[name][0]["episodes_per_update"],
-                "summary": [_summary(values[:, u]) for u in range(values.shape[1])],
-                "tasks": [task for run in results[name] for task in _tasks(run)],
-            }
-            for name, values in table.items()
-        },
-        "paired": {
-            f"{main} - {other}": _compare(table[main], values, results[main][0])
-            for other, values in table.items()
-            if other != main
-        },
+        f"{main} - {other}": _compare(methods[main], row)
+        for other, row in methods.items()
+        if other != main
     }
 
 
@@ -86,7 +97,8 @@ def to_text(summary):
     return "\n".join(lines)
 
 
-def _summary(values):
+def summary(values):
+    """Mean, median and interquartile mean of values [S, Q], each with its interval."""
     return {
         "mean": _json(statistics.mean(values)),
         "median": _json(statistics.median(values)),
@@ -102,9 +114,11 @@ def _tasks(run):
         yield {"seed": run["seed"], "task": task, "group": int(group), "returns": intervals}
 
 
-def _compare(values, others, run):
+def _compare(row, other):
+    values, others = np.array(row["returns"]), np.array(other["returns"])
     updates = values.shape[1]
-    ahead = math.ceil(run["trial_episodes"] / run["episodes_per_update"])
+    more = row["trial_episodes"] - other["trial_episodes"]
+    ahead = math.ceil(max(more, 0) / row["episodes_per_update"])
     pair = lambda u, v: _paired(statistics.paired(values[:, u], others[:, v]))
     found = {"same_update": [pair(u, u) for u in range(updates)]}
     if ahead:

@@ -1,7 +1,10 @@
 """Studies of `launchers.reproduce`: (seeds, directory, quick) -> (results, text, figures)."""
 
 from launchers.studies import (
+    caml_ablation,
     caml_figure2,
+    caml_figure3,
+    caml_figure4,
     caml_tuning,
     cartpole_entities,
     maml_navigation,
@@ -9,7 +12,10 @@ from launchers.studies import (
 )
 
 STUDIES = {
+    "caml_ablation": caml_ablation.run,
     "caml_figure2": caml_figure2.run,
+    "caml_figure3": caml_figure3.run,
+    "caml_figure4": caml_figure4.run,
     "caml_tuning": caml_tuning.run,
     "cartpole_entities": cartpole_entities.run,
     "maml_navigation": maml_navigation.run,

@@ -7,19 +7,20 @@ from tfcaml.experiment import Experiment, ExperimentConfig
 from tfcaml.run_directory import RunDirectory, first_difference, write_json
 
 
-def run_config(content, study_seeds, root):
+def run_config(content, study_seeds, root, jit_compile=None):
     """Trains and evaluates a config in a run directory, going on where it stopped.
 
     Args:
       content: the config as dict.
       study_seeds: consecutive Python ints.
       root: path of the run directory.
+      jit_compile: as of `MetaLearner`.
 
     Returns:
       (`Experiment`, summary of its evaluation, see `tfcaml.report.summarize`).
     """
     content = content | {"num_seeds": len(study_seeds)}
-    config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile=None)
+    config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile=jit_compile)
     experiment = Experiment(config, RunDirectory(root, {"config": content}))
     experiment.train()
     return experiment, experiment.evaluate()[0]
@@ -61,25 +62,28 @@ def shrink(content):
     for section in (content["learner"], *content["baselines"].values()):
         section.update(
             num_iterations=min(section["num_iterations"], 1),
-            meta_batch_size=2,
+            meta_batch_size=min(section["meta_batch_size"], 2),
             episodes_per_update=2,
             test_episodes_per_update=2,
         )
+        if "num_medoids" in section:
+            section.update(num_medoids=2, policies_per_clustering=2)
         if "fisher_subsample" in section:
             section["fisher_subsample"] = 0
 
 
-def paired_rows(paired):
-    """Table rows of `tfcaml.report.summarize`'s paired differences at the same update."""
-    updates = range(len(next(iter(paired.values()))["same_update"])) if paired else ()
+def paired_rows(paired, kind="same_update", digits=1):
+    """Table rows of `tfcaml.report.compare`'s paired differences, of the pairs that have `kind`."""
+    paired = {name: rows[kind] for name, rows in paired.items() if kind in rows}
+    updates = range(len(next(iter(paired.values())))) if paired else ()
     lines = [
         "| | " + " | ".join(f"k = {k}" for k in updates) + " |",
         "|---" * (len(updates) + 1) + "|",
     ]
     for name, rows in paired.items():
         cells = [
-            f"{interval(row)} ({row['seeds_won']}/{row['num_seeds']})"
-            for row in rows["same_update"]
+            f"{interval(row, digits)} ({row['seeds_won']}/{row['num_seeds']})" if row else ""
+            for row in rows
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines

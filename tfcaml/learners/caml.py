@@ -163,9 +163,7 @@ class CAML(MetaLearner):
     def __init__(self, environment, policy, config=None, **kwargs):
         super().__init__(environment, policy, config, **kwargs)
         self.last_clustering = None  # of this process; what the pictures show
-        self._trials = tf.function(
-            self._trial_returns, autograph=False, jit_compile=self.jit_compile
-        )
+        self._trials = tf.function(self._play_trials, autograph=False, jit_compile=self.jit_compile)
 
     def init(self, seed):
         initial = self.policy.init(seed)
@@ -186,7 +184,7 @@ class CAML(MetaLearner):
     def try_out(self, meta, task, seed):
         """Tries the medoids on each task and takes the best; the optimiser starts afresh."""
         arms = self.arms(meta)
-        returns = self._trials(arms, task, self.config.trial_episodes, seed).numpy()
+        returns = self.trial_returns(arms, task, seed)
         rule, budget = self.config.choice, self.config.trial_episodes
         home, transfer = self.home_returns(meta), self.config.min_transfer
         choices = []
@@ -211,6 +209,10 @@ class CAML(MetaLearner):
         if self.config.fresh_arm:
             arms = nest.concat(arms, nest.repeat(meta["initial"], 1))
         return arms
+
+    def trial_returns(self, arms, task, seed):
+        """`trial_episodes` of each of the weights [k, ...] on each task [N]: array [N, k, E]."""
+        return self._trials(arms, task, self.config.trial_episodes, seed).numpy()
 
     def home_returns(self, meta):
         """Mean return of each medoid on the entity it was trained on, [k]."""
@@ -265,14 +267,14 @@ class CAML(MetaLearner):
         if self.config.assignment == "random":
             arm = tf.random.stateless_uniform([num_tasks], seed, 0, meta["num_clusters"], tf.int32)
         else:
-            returns = self._trial_returns(medoids.params, task, 1, seed)
+            returns = self._play_trials(medoids.params, task, 1, seed)
             arm = tf.argmax(returns[:, :, 0], axis=1, output_type=tf.int32)
         fast = nest.take(medoids, arm)
         if self.config.keep_optimizer_state:
             return fast
         return Fast(fast.params, self.inner_optimizer.init(fast.params, num_tasks))
 
-    def _trial_returns(self, arms, task, num_episodes, seed):
+    def _play_trials(self, arms, task, num_episodes, seed):
         """Every arm on every task: arms [k, ...], task [N] -> returns [N, k, num_episodes]."""
         num_arms, num_tasks = nest.leading(arms), nest.leading(task)
         each_arm = nest.take(arms, np.tile(np.arange(num_arms), num_tasks))

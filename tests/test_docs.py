@@ -1,0 +1,61 @@
+"""Committed results are of configs and settings that exist, and complete."""
+
+import importlib
+import json
+import pathlib
+
+import pytest
+
+from configs import caml_figure3
+from launchers.studies import STUDIES
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+RESULTS = sorted(DOCS.glob("*/results.json"))
+
+
+def plain(content):
+    """A config as JSON has it."""
+    return json.loads(json.dumps(content))
+
+
+def parts_with_config(node):
+    """Every dict in nested results that names its config."""
+    if isinstance(node, dict):
+        if "settings" in node and "config" in node:
+            yield node
+        for value in node.values():
+            yield from parts_with_config(value)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.parent.name)
+def test_results_name_a_study_its_seeds_and_its_command(path):
+    results = json.loads(path.read_text())
+    assert results["study"] in STUDIES and results["study"] == path.parent.name
+    assert results["seeds"] == list(range(results["seeds"][0], results["seeds"][-1] + 1))
+    assert f"--study={results['study']}" in results["command"]
+    assert f"--seeds={len(results['seeds'])}" in results["command"]
+    assert "--quick" not in results["command"]
+    assert results["command"] in (path.parent / "results.md").read_text()
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.parent.name)
+def test_results_are_of_the_shipped_configs(path):
+    for part in parts_with_config(json.loads(path.read_text())):
+        config = importlib.import_module(f"configs.{part['config']}").get_config()
+        assert plain(part["settings"]) == plain(config.to_dict())
+
+
+def test_baselines_have_the_settings_that_tuning_found():
+    best = json.loads((DOCS / "caml_tuning" / "results.json").read_text())["best"]
+    baselines = caml_figure3.get_config().baselines
+    for method, setting in best.items():
+        for field, value in setting.items():
+            assert baselines[method][field] == value, (method, field)
+
+
+def test_pictures_that_pages_show_exist():
+    for page in DOCS.glob("*.md"):
+        for name in page.read_text().split("](")[1:]:
+            target = name.partition(")")[0]
+            if not target.startswith("http"):
+                assert (page.parent / target.partition("#")[0]).exists(), (page.name, target)
