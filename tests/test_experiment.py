@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 import configs
-from configs import caml_particles
+from configs import caml_particles, maml_sinusoid
 from tfcaml import tensorboard
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
@@ -104,6 +104,43 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
     assert read(tmp_path) == read(root)
 
 
+FOLLOWED = {
+    "divergence_interval": 2,
+    "divergence": {"num_updates": 1, "episodes": 1, "num_clusters": 2, "bandwidth": 0.5},
+}
+
+
+def _reptile_alone(root, should_stop=lambda: False, **changes):
+    content = small_config()
+    content |= {"learner": content["baselines"]["reptile"], "baselines": {}}
+    return _experiment(root, should_stop, **{**content, **changes})
+
+
+def test_following_divergence_changes_no_number_and_resumes(tmp_path):
+    """Bit-equal with the run that does not follow; a resumed history with an uninterrupted one."""
+    roots = [tmp_path / name for name in ("plain", "whole", "parts")]
+    calls = iter(range(100))
+    # Stops the second seed between its records at iterations 1 and 3.
+    assert not _reptile_alone(roots[2], lambda: next(calls) == 7, **FOLLOWED).train()
+    for root, changes in zip(roots, ({}, FOLLOWED, FOLLOWED)):
+        experiment = _reptile_alone(root, **changes)
+        assert experiment.train()
+        _, paths = experiment.evaluate(episodes=2)
+    plain, whole, parts = ((root / "eval" / "evaluation.json").read_bytes() for root in roots)
+    assert plain == whole == parts
+    for seed in (0, 1):
+        _, whole, parts = (
+            tensorboard.read_scalars(root / "train" / "reptile" / f"seed_{seed}", "divergence/")
+            for root in roots
+        )
+        assert parts == whole
+        assert all(list(points) == [1, 3, 4] for points in whole.values())
+        assert {"mean", "silhouette", "ari", "nearest_neighbour"} <= set(whole)
+    kinds = ("matrix", "map", "curves")
+    names = {path.name for path in paths}
+    assert names > {f"reptile_adapted_{kind}.png" for kind in kinds}
+
+
 def test_pages_of_tensorboard_are_there_once(finished):
     root, _, _ = finished
     _experiment(root).evaluate()  # again: its events replace the first ones
@@ -149,13 +186,24 @@ def test_evaluation_can_be_larger_than_the_configs(finished):
         ("environment", "step_size", 0.0, "step_size to be > 0"),
         ("policy", "activation", "nope", r"policy\.activation"),
         ("policy", "fc_layer_params", (), r"policy\.fc_layer_params"),
+        ("divergence", "num_clusters", 25, r"divergence\.num_clusters to be at most 24"),
+        ("divergence", "bandwidth", -1.0, "divergence: expected bandwidth to be > 0"),
+        ("divergence", "medoids", 3, "divergence: unknown field 'medoids'; allowed are"),
     ],
 )
 def test_bad_fields_are_named(section, field, value, message):
-    content = small_config()
+    content = small_config() | {"divergence_interval": 1}
     content[section][field] = value
     with pytest.raises(ConfigError, match=message):
         ExperimentConfig.from_dict(content)
+
+
+def test_divergence_is_of_learners_of_policies():
+    content = maml_sinusoid.get_config().to_dict()
+    with pytest.raises(ConfigError, match=r"learner of policies.*='MAMLRegression'"):
+        ExperimentConfig.from_dict(content | {"divergence_interval": 10})
+    with pytest.raises(ConfigError, match="divergence_interval to be >= 0"):
+        ExperimentConfig.from_dict(content | {"divergence_interval": -1})
 
 
 def test_unknown_field_is_named_with_those_allowed():

@@ -22,6 +22,9 @@ def _figures():
         for name in ("return_after", "return_1", "return_before", "kl", "line_search_tries")
     }
     return {
+        "divergence_curves": figures.divergence_curves(
+            {name: (every, rng.normal(size=[1, 5])) for name in ("mean", "max", "silhouette")}
+        ),
         "training_curves": figures.training_curves(curves),
         "adaptation_curves of gains": figures.adaptation_curves(gains),
         "adaptation_curves with a level": figures.adaptation_curves(level),
