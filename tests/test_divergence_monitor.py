@@ -122,7 +122,10 @@ def test_own_policies_of_two_kinds_are_told_apart(policy, two_kinds, tmp_path):
     assert record.metrics["silhouette"] == record.metrics["group_silhouette"] > 0.5
     crossed = [0, 1, 0, 1, 0, 1]
     record = DivergenceMonitor(tmp_path, CONFIG).record(1, policy, *two_kinds, crossed)
-    assert record.metrics["ari"] < 0.2 and record.metrics["group_silhouette"] < 0
+    found = divergence.agreement(record.matrix, crossed)
+    named = ("ari", "group_silhouette", "nearest_neighbour")
+    assert tuple(record.metrics[name] for name in named) == pytest.approx(found)
+    assert found.ari < 0.2 and found.silhouette < 0 and record.metrics["silhouette"] > 0.5
 
 
 @pytest.mark.parametrize("groups", [None, [2] * 6, range(6)])

@@ -105,40 +105,39 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
 
 
 FOLLOWED = {
-    "divergence_interval": 2,
+    "divergence_interval": 3,
     "divergence": {"num_updates": 1, "episodes": 1, "num_clusters": 2, "bandwidth": 0.5},
 }
 
 
 def _reptile_alone(root, should_stop=lambda: False, **changes):
-    content = small_config()
-    content |= {"learner": content["baselines"]["reptile"], "baselines": {}}
-    return _experiment(root, should_stop, **{**content, **changes})
+    baseline = small_config()["baselines"]["reptile"]
+    alone = {"learner": baseline, "baselines": {}, "num_seeds": 1}
+    return _experiment(root, should_stop, **alone, **changes)
 
 
 def test_following_divergence_changes_no_number_and_resumes(tmp_path):
     """Bit-equal with the run that does not follow; a resumed history with an uninterrupted one."""
-    roots = [tmp_path / name for name in ("plain", "whole", "parts")]
+    plain, whole, parts = (tmp_path / name for name in ("plain", "whole", "parts"))
     calls = iter(range(100))
-    # Stops the second seed between its records at iterations 1 and 3.
-    assert not _reptile_alone(roots[2], lambda: next(calls) == 7, **FOLLOWED).train()
-    for root, changes in zip(roots, ({}, FOLLOWED, FOLLOWED)):
+    # Stops between the records of iterations 2 and 4.
+    assert not _reptile_alone(parts, lambda: next(calls) == 2, **FOLLOWED).train()
+    weights, histories = [], []
+    for root, changes in ((plain, {}), (whole, FOLLOWED), (parts, FOLLOWED)):
         experiment = _reptile_alone(root, **changes)
         assert experiment.train()
-        _, paths = experiment.evaluate(episodes=2)
-    plain, whole, parts = ((root / "eval" / "evaluation.json").read_bytes() for root in roots)
-    assert plain == whole == parts
-    for seed in (0, 1):
-        _, whole, parts = (
-            tensorboard.read_scalars(root / "train" / "reptile" / f"seed_{seed}", "divergence/")
-            for root in roots
-        )
-        assert parts == whole
-        assert all(list(points) == [1, 3, 4] for points in whole.values())
-        assert {"mean", "silhouette", "ari", "nearest_neighbour"} <= set(whole)
-    kinds = ("matrix", "map", "curves")
-    names = {path.name for path in paths}
-    assert names > {f"reptile_adapted_{kind}.png" for kind in kinds}
+        variables = experiment.trained("reptile", 0).variables
+        weights.append(np.concatenate([np.ravel(variable) for variable in variables]))
+        folder = root / "train" / "reptile" / "seed_0"
+        histories.append(tensorboard.read_scalars(folder, "divergence/"))
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(weights[0], weights[2])
+    assert histories[0] == {} and histories[1] == histories[2]
+    assert all(list(points) == [2, 4] for points in histories[1].values())
+    assert {"mean", "silhouette", "ari", "nearest_neighbour"} <= set(histories[1])
+    _, paths = experiment.evaluate(episodes=2)
+    drawn = {f"reptile_adapted_{kind}.png" for kind in ("matrix", "map", "curves")}
+    assert {path.name for path in paths} > drawn
 
 
 def test_pages_of_tensorboard_are_there_once(finished):
@@ -147,6 +146,8 @@ def test_pages_of_tensorboard_are_there_once(finished):
     assert len(list((root / "eval").glob("events.*"))) == 1
     events = event_accumulator.EventAccumulator(str(root / "eval")).Reload()
     assert {"custom_scalars__config__", "evaluation/adaptation"} <= set(events.Tags()["tensors"])
+    layout = str(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    assert "train/return_" in layout and "divergence/(mean|max)$" in layout
     events = event_accumulator.EventAccumulator(str(root / "train" / "reptile" / "seed_1")).Reload()
     assert "_hparams_/session_start_info" in events.Tags()["tensors"]
     curve = event_accumulator.EventAccumulator(str(root / "eval" / "caml")).Reload()

@@ -270,7 +270,7 @@ class Experiment:
                 )
             if config.num_iterations and self.config.divergence is not None:
                 pictures[f"{method}_adapted_curves"] = figures.divergence_curves(
-                    self._curves(method, "divergence/"), f"Policies that {method} was adapted to"
+                    self._curves(method, "divergence/"), f"Policies adapted by {method}"
                 )
         population = self.population(self.config.seeds[0])
         goal = self.environment.planar_goal(population.query)

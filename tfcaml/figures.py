@@ -251,7 +251,7 @@ def _curve_panels(curves, panels, xlabel, title):
             axes.fill_between(steps, summary[:, 1], summary[:, 2], **band)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(label)
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above
     figure.suptitle(title)
     return figure
 
