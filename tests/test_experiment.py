@@ -201,7 +201,7 @@ def test_bad_fields_are_named(section, field, value, message):
 
 def test_divergence_is_of_learners_of_policies():
     content = maml_sinusoid.get_config().to_dict()
-    with pytest.raises(ConfigError, match=r"learner of policies.*='MAMLRegression'"):
+    with pytest.raises(ConfigError, match=r"adapts a policy to any entity.*='MAMLRegression'"):
         ExperimentConfig.from_dict(content | {"divergence_interval": 10})
     with pytest.raises(ConfigError, match="divergence_interval to be >= 0"):
         ExperimentConfig.from_dict(content | {"divergence_interval": -1})

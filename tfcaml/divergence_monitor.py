@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfcaml import divergence, figures, seeds, tensorboard
 from tfcaml.errors import check, check_positive, from_python
 from tfcaml.learners.maml_regression import Regression
+from tfcaml.learners.policy_gradient import PolicyGradient
 
 _PREFIX = "divergence/"
 _MONITOR = 0xD17E  # keeps the seeds apart from those of training and evaluation
@@ -99,7 +100,8 @@ class DivergenceMonitor:
           `DivergenceRecord`.
 
         Raises:
-          ConfigError: a learner without policies to compare, or as `record`.
+          ConfigError: a learner of regression or of one policy per entity (its weights go to
+            `record`), or as `record`.
         """
         check_can_be_followed(type(learner))
         _check_memory(learner.policy)
@@ -188,9 +190,10 @@ def draw(matrix, clustering, groups=None):
 
 
 def check_can_be_followed(learner_class):
-    """Raises ConfigError for learners that have no policies."""
-    rule = "a learner of policies, to follow their divergence"
-    check(not issubclass(learner_class, Regression), "learner", learner_class.__name__, rule)
+    """Raises ConfigError for learners that don't adapt a policy to any entity they are given."""
+    rule = "one that adapts a policy to any entity, for its divergence to be followed"
+    unfit = issubclass(learner_class, (PolicyGradient, Regression))
+    check(not unfit, "learner", learner_class.__name__, rule)
 
 
 def _check_memory(policy):
