@@ -25,6 +25,8 @@ def experiment(environment, learner, baselines=None, **settings):
             "evaluation": {"num_tasks": 3, "num_updates": 5, "episodes": 20},
             "save_interval": 10,
             "log_interval": 1,
+            "divergence_interval": 0,
+            "divergence": {"num_updates": 5, "episodes": 1, "num_clusters": 6, "bandwidth": 0.5},
             **settings,
         }
     )

@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 import configs
-from configs import caml_particles
+from configs import caml_particles, maml_sinusoid
 from tfcaml import tensorboard
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
@@ -104,12 +104,50 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
     assert read(tmp_path) == read(root)
 
 
+FOLLOWED = {
+    "divergence_interval": 3,
+    "divergence": {"num_updates": 1, "episodes": 1, "num_clusters": 2, "bandwidth": 0.5},
+}
+
+
+def _reptile_alone(root, should_stop=lambda: False, **changes):
+    baseline = small_config()["baselines"]["reptile"]
+    alone = {"learner": baseline, "baselines": {}, "num_seeds": 1}
+    return _experiment(root, should_stop, **alone, **changes)
+
+
+def test_following_divergence_changes_no_number_and_resumes(tmp_path):
+    """Bit-equal with the run that does not follow; a resumed history with an uninterrupted one."""
+    plain, whole, parts = (tmp_path / name for name in ("plain", "whole", "parts"))
+    calls = iter(range(100))
+    # Stops between the records of iterations 2 and 4.
+    assert not _reptile_alone(parts, lambda: next(calls) == 2, **FOLLOWED).train()
+    weights, histories = [], []
+    for root, changes in ((plain, {}), (whole, FOLLOWED), (parts, FOLLOWED)):
+        experiment = _reptile_alone(root, **changes)
+        assert experiment.train()
+        variables = experiment.trained("reptile", 0).variables
+        weights.append(np.concatenate([np.ravel(variable) for variable in variables]))
+        folder = root / "train" / "reptile" / "seed_0"
+        histories.append(tensorboard.read_scalars(folder, "divergence/"))
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(weights[0], weights[2])
+    assert histories[0] == {} and histories[1] == histories[2]
+    assert all(list(points) == [2, 4] for points in histories[1].values())
+    assert {"mean", "silhouette", "ari", "nearest_neighbour"} <= set(histories[1])
+    _, paths = experiment.evaluate(episodes=2)
+    drawn = {f"reptile_adapted_{kind}.png" for kind in ("matrix", "map", "curves")}
+    assert {path.name for path in paths} > drawn
+
+
 def test_pages_of_tensorboard_are_there_once(finished):
     root, _, _ = finished
     _experiment(root).evaluate()  # again: its events replace the first ones
     assert len(list((root / "eval").glob("events.*"))) == 1
     events = event_accumulator.EventAccumulator(str(root / "eval")).Reload()
     assert {"custom_scalars__config__", "evaluation/adaptation"} <= set(events.Tags()["tensors"])
+    layout = str(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    assert "train/return_" in layout and "divergence/(mean|max)$" in layout
     events = event_accumulator.EventAccumulator(str(root / "train" / "reptile" / "seed_1")).Reload()
     assert "_hparams_/session_start_info" in events.Tags()["tensors"]
     curve = event_accumulator.EventAccumulator(str(root / "eval" / "caml")).Reload()
@@ -149,13 +187,24 @@ def test_evaluation_can_be_larger_than_the_configs(finished):
         ("environment", "step_size", 0.0, "step_size to be > 0"),
         ("policy", "activation", "nope", r"policy\.activation"),
         ("policy", "fc_layer_params", (), r"policy\.fc_layer_params"),
+        ("divergence", "num_clusters", 25, r"divergence\.num_clusters to be at most 24"),
+        ("divergence", "bandwidth", -1.0, "divergence: expected bandwidth to be > 0"),
+        ("divergence", "medoids", 3, "divergence: unknown field 'medoids'; allowed are"),
     ],
 )
 def test_bad_fields_are_named(section, field, value, message):
-    content = small_config()
+    content = small_config() | {"divergence_interval": 1}
     content[section][field] = value
     with pytest.raises(ConfigError, match=message):
         ExperimentConfig.from_dict(content)
+
+
+def test_divergence_is_of_learners_of_policies():
+    content = maml_sinusoid.get_config().to_dict()
+    with pytest.raises(ConfigError, match=r"adapts a policy to any entity.*='MAMLRegression'"):
+        ExperimentConfig.from_dict(content | {"divergence_interval": 10})
+    with pytest.raises(ConfigError, match="divergence_interval to be >= 0"):
+        ExperimentConfig.from_dict(content | {"divergence_interval": -1})
 
 
 def test_unknown_field_is_named_with_those_allowed():

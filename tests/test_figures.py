@@ -30,6 +30,9 @@ def _figures():
     return {
         "end_positions": figures.end_positions(ends, ends),
         "paired_differences": figures.paired_differences(leads, ("before", "after"), "leads"),
+        "divergence_curves": figures.divergence_curves(
+            {name: (every, rng.normal(size=[1, 5])) for name in ("mean", "max", "silhouette")}
+        ),
         "training_curves": figures.training_curves(curves),
         "adaptation_curves of gains": figures.adaptation_curves(gains),
         "adaptation_curves with a level": figures.adaptation_curves(level),

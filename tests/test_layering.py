@@ -24,6 +24,8 @@ LAYERS = [
     {"agents"},
     {"figures", "report", "progress", "run_directory"},
     {"tensorboard"},
+    {"divergence_monitor"},
+    {"experiment_config"},
     {"experiment"},
 ]
 TF_AGENTS = {"functional", "policies", "environments", "agents"}

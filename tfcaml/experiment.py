@@ -7,87 +7,19 @@ end depends on nothing but the trained parameters.
 
 import dataclasses
 import time
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfcaml import agents, evaluation, figures, report, run_directory, tensorboard, training
+from tfcaml.divergence_monitor import DivergenceMonitor, draw
 from tfcaml.environments import ENVIRONMENTS
-from tfcaml.errors import ConfigError, check, check_one_of
-from tfcaml.learners import LEARNERS
-from tfcaml.policies import ACTIVATIONS, mlp_policy
+from tfcaml.errors import ConfigError, check_one_of
+from tfcaml.experiment_config import NO_AGENT, ExperimentConfig
+from tfcaml.policies import mlp_policy
 from tfcaml.progress import Progress
 
-NO_AGENT = "none"  # of a config: learners keep their own losses
-
-
-@dataclasses.dataclass(frozen=True)
-class ExperimentConfig:
-    """A config file's content, checked."""
-
-    environment: Any  # the family's options dataclass
-    environment_name: str
-    policy: dict  # arguments of `mlp_policy`
-    agent: str  # whose loss is learned by: a name in `agents.AGENTS`, or the learners' own
-    learners: dict  # method name -> (class, config dataclass); the first is the main one
-    seeds: tuple  # Python ints
-    num_tasks: int  # held-out entities
-    num_updates: int  # adaptation steps on each
-    episodes: int  # episodes per measurement
-    save_interval: int  # iterations between checkpoints
-    log_interval: int  # iterations between events for TensorBoard
-    jit_compile: bool  # compile iterations with XLA
-
-    @classmethod
-    def from_dict(cls, config, seed=0, jit_compile=False):
-        """Checks a config (nested dict, see `configs.base`).
-
-        Raises:
-          ConfigError: naming the first bad field, its value and what is allowed.
-        """
-        name, options = _named("environment", config["environment"], ENVIRONMENTS)
-        learners = {}
-        sections = {config["learner"]["name"]: config["learner"], **config["baselines"]}
-        for method, section in sections.items():
-            learners[method] = _named(f"learner {method}", section, LEARNERS)
-        measured = config["evaluation"]
-        for field, value, least in (
-            ("seed", seed, 0),
-            ("num_seeds", config["num_seeds"], 1),
-            ("save_interval", config["save_interval"], 1),
-            ("log_interval", config["log_interval"], 1),
-            ("evaluation.num_tasks", measured["num_tasks"], 1),
-            ("evaluation.num_updates", measured["num_updates"], 0),
-            ("evaluation.episodes", measured["episodes"], 1),
-        ):
-            check(value >= least, field, value, f">= {least}")
-        check_one_of("policy.activation", config["policy"]["activation"], ACTIVATIONS)
-        layers = config["policy"]["fc_layer_params"]
-        check(
-            len(layers) > 0 and all(isinstance(n, int) and n > 0 for n in layers),
-            "policy.fc_layer_params",
-            layers,
-            "one or more positive integers",
-        )
-        seeds = tuple(range(seed, seed + config["num_seeds"]))
-        for each in seeds:  # entities that can't be made are found before any work
-            ENVIRONMENTS[name][0](options).population(each, measured["num_tasks"])
-        check_one_of("agent", config["agent"], (NO_AGENT, *agents.AGENTS))
-        return cls(
-            environment=options,
-            environment_name=name,
-            policy=dict(config["policy"]),
-            agent=config["agent"],
-            learners={method: (LEARNERS[name], c) for method, (name, c) in learners.items()},
-            seeds=seeds,
-            num_tasks=measured["num_tasks"],
-            num_updates=measured["num_updates"],
-            episodes=measured["episodes"],
-            save_interval=config["save_interval"],
-            log_interval=config["log_interval"],
-            jit_compile=jit_compile,
-        )
+__all__ = ["NO_AGENT", "Experiment", "ExperimentConfig"]
 
 
 class Experiment:
@@ -262,6 +194,7 @@ class Experiment:
         writer = tf.summary.create_file_writer(str(self.directory.train(method, seed)))
         if int(learner.iteration) == 0:
             tensorboard.write_hparams(writer, dataclasses.asdict(learner.config))
+        monitor = self._monitor(method, seed, writer)
         while (iteration := int(learner.iteration)) < length:
             start = time.monotonic()
             metrics = training.train_iteration(learner, population, seed)
@@ -275,8 +208,11 @@ class Experiment:
             )
             if (iteration + 1) % self.config.log_interval == 0 or iteration + 1 == length:
                 tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
-            self._training_figures(learner, population, method, seed, writer, iteration)
             _check_finite(metrics, method, seed, iteration)
+            self._training_figures(learner, population, method, seed, writer)
+            record = monitor(learner, population)
+            if record is not None:
+                self._save_figures(seed, f"{method}_adapted_", record.figures)
             progress.advance(
                 f"{method} seed {seed} iteration {iteration + 1}/{length}",
                 f"return {metrics.get('return_after', np.nan):.0f}",
@@ -292,32 +228,34 @@ class Experiment:
         writer.close()
         return True
 
-    def _training_figures(self, learner, population, method, seed, writer, iteration):
+    def _monitor(self, method, seed, writer):
+        """What follows the divergence of adapted policies, if the config says so."""
+        if self.config.divergence is None:
+            return lambda learner, population: None
+        directory = self.directory.train(method, seed)
+        return DivergenceMonitor(directory, self.config.divergence, seed, writer)
+
+    def _training_figures(self, learner, population, method, seed, writer):
         """The latest clustering of a learner that clusters, when it is new."""
         record = getattr(learner, "last_clustering", None)
-        if record is None or record.iteration != iteration:
+        if record is None or record.iteration != int(learner.iteration) - 1:
             return
-        labels, medoids = record.clustering.labels, record.clustering.medoids
-        pictures = {
-            "divergence_matrix": figures.divergence_matrix(record.matrix, labels),
-            "policy_map": figures.policy_map(
-                record.matrix, labels, medoids, population.groups_of(record.task)
-            ),
-        }
+        drawn = draw(record.matrix, record.clustering, population.groups_of(record.task))
+        pictures = {"divergence_matrix": drawn["matrix"], "policy_map": drawn["map"]}
         for name, figure in pictures.items():
-            tensorboard.write_figure(writer, f"clusters/{name}", figure, iteration)
-            if seed == self.config.seeds[0]:
-                figures.save(figure, self.directory.figures / f"{method}_{name}.png")
+            tensorboard.write_figure(writer, f"clusters/{name}", figure, record.iteration)
+        self._save_figures(seed, f"{method}_", pictures)
 
-    def _training_curves(self, method):
-        """What the method's event files say of its training, all seeds in one figure."""
-        runs = [
-            tensorboard.read_scalars(self.directory.train(method, seed), prefix="train/")
-            for seed in self.config.seeds
-        ]
-        names = set.intersection(*map(set, runs))
-        curves = {name: _common([run[name] for run in runs]) for name in sorted(names)}
-        return figures.training_curves(curves, f"Training of {method}")
+    def _save_figures(self, seed, prefix, pictures):
+        """PNGs of what the first seed looks like."""
+        if seed == self.config.seeds[0]:
+            for name, figure in pictures.items():
+                figures.save(figure, self.directory.figures / f"{prefix}{name}.png")
+
+    def _curves(self, method, prefix):
+        """What the method's event files say of its training, all seeds."""
+        directories = [self.directory.train(method, seed) for seed in self.config.seeds]
+        return tensorboard.read_curves(directories, prefix)
 
     def _evaluation_figures(self, results, examples, summary):
         pictures = {
@@ -327,7 +265,13 @@ class Experiment:
         }
         for method, (_, config) in self.config.learners.items():
             if config.num_iterations:
-                pictures[f"{method}_training"] = self._training_curves(method)
+                pictures[f"{method}_training"] = figures.training_curves(
+                    self._curves(method, "train/"), f"Training of {method}"
+                )
+            if config.num_iterations and self.config.divergence is not None:
+                pictures[f"{method}_adapted_curves"] = figures.divergence_curves(
+                    self._curves(method, "divergence/"), f"Policies adapted by {method}"
+                )
         population = self.population(self.config.seeds[0])
         goal = self.environment.planar_goal(population.query)
         if goal is not None:
@@ -348,31 +292,6 @@ class Experiment:
             tensorboard.write_adaptation(writer, values["summary"])
             writer.close()
         return sorted(self.directory.figures.glob("*.png"))
-
-
-def _common(histories):
-    """The steps that all seeds logged, and the values there: ([I], [S, I])."""
-    steps = sorted(set.intersection(*map(set, histories)))
-    return steps, np.array([[history[step] for step in steps] for history in histories])
-
-
-def _named(where, section, registry):
-    """{"name": ..., options} -> (name, the options as the dataclass of that name)."""
-    options = dict(section)
-    name = options.pop("name")
-    check_one_of(f"{where} name", name, tuple(registry))
-    entry = registry[name]
-    config_class = entry[1] if isinstance(entry, tuple) else entry.Config
-    try:
-        return name, config_class(**options)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    except TypeError:
-        fields = [field.name for field in dataclasses.fields(config_class)]
-        unknown = next(key for key in options if key not in fields)
-        raise ConfigError(
-            f"{where}: unknown field {unknown!r}; allowed are {', '.join(fields)}"
-        ) from None
 
 
 def _paths(trajectory):

@@ -15,6 +15,7 @@ from tfcaml import divergence, statistics
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _COLORS += ("#999999", "#882255")
 _RETURN_TICKS = (-10, -20, -50, -100, -200, -500, -1000, -2000, -5000)
+_FEW = 30  # points of a curve that are marked
 _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -79,22 +80,26 @@ def training_curves(curves, title="Training"):
         "KL of the outer step, nats": ["kl"],
         "line search, lengths tried": ["line_search_tries", "refused_by_kl", "refused_by_loss"],
     }
-    panels = {label: [name for name in names if name in curves] for label, names in panels.items()}
-    panels = {label: names for label, names in panels.items() if names}
-    figure, grid = _figure(4.6 * len(panels), 3.4, columns=len(panels))
-    for axes, (label, names) in zip(np.ravel(grid), panels.items()):
-        for index, name in enumerate(names):
-            iterations, values = curves[name]
-            summary = np.array([statistics.mean(column[:, None]) for column in values.T])
-            axes.plot(iterations, summary[:, 0], color=color(index), lw=1, label=name)
-            axes.fill_between(
-                iterations, summary[:, 1], summary[:, 2], color=color(index), alpha=0.15, lw=0
-            )
-        axes.set_xlabel("iteration")
-        axes.set_ylabel(label)
-        axes.legend(fontsize=7)
-    figure.suptitle(title)
-    return figure
+    return _curve_panels(curves, panels, "iteration", title)
+
+
+def divergence_curves(curves, title="Divergence of policies over training"):
+    """How far policies diverge, and how clusters and known groups show; lines as above.
+
+    Args:
+      curves: dict name -> (steps [I], values [S, I]), named as `DivergenceRecord.metrics`; panels
+        without any curve are left out.
+    """
+    panels = {
+        "divergence between policies, nats": ["mean", "max"],
+        "silhouette, agreement with groups": [
+            "silhouette",
+            "group_silhouette",
+            "ari",
+            "nearest_neighbour",
+        ],
+    }
+    return _curve_panels(curves, panels, "step", title)
 
 
 def error_curves(errors, title):
@@ -290,6 +295,27 @@ def _inner_step(name):
     """Where a return stands in the inner loop: before, 1, 2, ..., after."""
     step = name.removeprefix("return_")
     return int(step) if step.isdigit() else {"before": -1, "after": 10**6}.get(step, 10**6 + 1)
+
+
+def _curve_panels(curves, panels, xlabel, title):
+    """Curves side by side in panels, label -> names; means over seeds with 95 % intervals."""
+    panels = {label: [name for name in names if name in curves] for label, names in panels.items()}
+    panels = {label: names for label, names in panels.items() if names}
+    figure, grid = _figure(4.6 * len(panels), 3.4, columns=len(panels))
+    for axes, (label, names) in zip(np.ravel(grid), panels.items()):
+        for index, name in enumerate(names):
+            steps, values = curves[name]
+            summary = np.array([statistics.mean(column[:, None]) for column in values.T])
+            marker = "." if len(steps) < _FEW else None  # one point alone makes no line
+            style = {"color": color(index), "lw": 1, "marker": marker}
+            axes.plot(steps, summary[:, 0], label=name, **style)
+            band = {"color": color(index), "lw": 0, "alpha": 0.15}
+            axes.fill_between(steps, summary[:, 1], summary[:, 2], **band)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(label)
+        axes.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above
+    figure.suptitle(title)
+    return figure
 
 
 def _figure(width, height, rows=1, columns=1):

@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run, beyond plain scalars."""
 
+import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -35,6 +36,18 @@ def read_scalars(directory, prefix=""):
     return values
 
 
+def read_curves(directories, prefix=""):
+    """The scalars of several runs: name -> (steps that all have [I], values [S, I])."""
+    runs = [read_scalars(directory, prefix) for directory in directories]
+    curves = {}
+    for name in sorted(set.intersection(*map(set, runs))):
+        histories = [run[name] for run in runs]
+        steps = sorted(set.intersection(*map(set, histories)))
+        values = [[history[step] for step in steps] for history in histories]
+        curves[name] = steps, np.array(values)
+    return curves
+
+
 def write_hparams(writer, config):
     """A learner's settings, for the HParams page. config: a dataclass as dict."""
     plain = {k: v for k, v in config.items() if isinstance(v, (bool, int, float, str))}
@@ -58,26 +71,39 @@ def write_adaptation(writer, summary):
 
 
 def write_layout(writer):
-    """The custom-scalars page: return after k updates as a band, training returns together."""
+    """The custom-scalars page: return after k updates as a band; what belongs together in one."""
     margin = layout_pb2.MarginChartContent.Series(
         value=f"{_RETURN}_value", lower=f"{_RETURN}_lower", upper=f"{_RETURN}_upper"
     )
     adaptation = layout_pb2.Chart(
         title="return after k updates", margin=layout_pb2.MarginChartContent(series=[margin])
     )
-    training = [
-        layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))
-        for title, tag in (
-            ("return on training entities, by inner step", r"train/return_(before|after|\d+)$"),
-            ("KL of the outer step, nats", "train/kl$"),
-            ("line search", "train/(line_search_tries|refused_by_.*|step_rejected)$"),
-        )
-    ]
+    training = _charts(
+        ("return on training entities, by inner step", r"train/return_(before|after|\d+)$"),
+        ("KL of the outer step, nats", "train/kl$"),
+        ("line search", "train/(line_search_tries|refused_by_.*|step_rejected)$"),
+    )
+    followed = _charts(
+        ("divergence between adapted policies, nats", "divergence/(mean|max)$"),
+        (
+            "silhouette of their clusters, agreement with known groups",
+            "divergence/(silhouette|group_silhouette|ari|nearest_neighbour)$",
+        ),
+    )
     layout = layout_pb2.Layout(
         category=[
             layout_pb2.Category(title="adaptation to new entities", chart=[adaptation]),
             layout_pb2.Category(title="training", chart=training),
+            layout_pb2.Category(title="divergence", chart=followed),
         ]
     )
     with writer.as_default():
         tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString(), step=0)
+
+
+def _charts(*rows):
+    """Charts of several scalars each: (title, pattern of the tags) -> `Chart`."""
+    return [
+        layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))
+        for title, tag in rows
+    ]

@@ -43,9 +43,18 @@ def train_all(learner, task, seed):
     return learner.train(task, seeds.fold(key, 1))
 
 
-def train(learner, population, *, seed=0):
-    """Trains until `learner.config.num_iterations`; returns the metrics of each iteration."""
+def train(learner, population, *, seed=0, callback=lambda learner, population: None):
+    """Trains until `learner.config.num_iterations`; returns the metrics of each iteration.
+
+    Args:
+      learner: a `MetaLearner`.
+      population: a `Population`.
+      seed: Python int.
+      callback: called with learner and population after each iteration, such as a
+        `DivergenceMonitor`.
+    """
     history = []
     while int(learner.iteration) < learner.config.num_iterations:
         history.append(train_iteration(learner, population, seed))
+        callback(learner, population)
     return history

@@ -52,6 +52,12 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all)
             "--config.learner.policies_per_clustering=200",
         ],
         "evaluation.num_tasks to be >= 1": [*here, "--config.evaluation.num_tasks=0"],
+        "divergence_interval to be >= 0": [*here, "--config.divergence_interval=-1"],
+        "divergence.num_clusters to be at most 24": [
+            *here,
+            "--config.divergence_interval=10",
+            "--config.divergence.num_clusters=25",
+        ],
         "seed to be >= 0": [*here, "--seed=-1"],
         "holds a run of another config": [f"--root_dir={other}", here[1]],
         "root_dir to be writable": [f"--root_dir={tmp_path / 'file' / 'run'}", here[1]],
