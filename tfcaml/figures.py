@@ -199,6 +199,7 @@ def policy_maps(maps, groups, seed=0):
             axes.set_yticks([])
             axes.set_title(column)
         axes_row[0].set_ylabel(row)
+    figure.suptitle("Policies by divergence (t-SNE; colour: latent group)")
     return figure
 
 
@@ -216,7 +217,9 @@ def curves(panels, x, x_label, title, bands=(), log=False):
     figure, grid = _figure(3.3 * len(panels) + 2.4, 3.2, columns=len(panels))
     for axes, (label, lines) in zip(np.ravel(grid), panels.items()):
         for index, (name, values) in enumerate(lines.items()):
-            axes.plot(x, np.median(values, axis=0), "o-", color=color(index), label=name, ms=3)
+            order = 3 if name in bands else 2  # what matters lies on top
+            median = np.median(values, axis=0)
+            axes.plot(x, median, "o-", color=color(index), label=name, ms=3, zorder=order)
             if name in bands:
                 low, high = np.min(values, axis=0), np.max(values, axis=0)
                 axes.fill_between(x, low, high, color=color(index), alpha=0.15, lw=0)

@@ -7,7 +7,7 @@ the divergence, clustered into six, and the clusters held against the groups: ad
 Once more with policies that start from common weights, where their mere distance shows groups too.
 
 The policies of all seeds are one batch, rows seed by seed. Random numbers of a row follow from the
-first seed and the row, so that more seeds at the end change nothing for the others.
+first seed and the row, so that more seeds at the end change nothing for the others but rounding.
 """
 
 import dataclasses
