@@ -46,7 +46,8 @@ def run(study_seeds, out_dir, quick=False):
     updates, horizon, units = ((0, 1), 8, (8,)) if quick else (UPDATES, 100, (100, 100))
     environment = environments.Particle(environments.ParticleConfig(horizon=horizon))
     policy = policies.mlp_policy(environment.observation_spec, environment.action_spec, units)
-    trained = Policies(environment, policy, study_seeds)
+    jit_compile = False if quick else None  # compiling would take longer than all else
+    trained = Policies(environment, policy, study_seeds, jit_compile)
     parts = {condition: [] for condition in CONDITIONS}
     with Progress(len(parts) * len(updates)) as progress:
         for condition in CONDITIONS:
@@ -86,16 +87,15 @@ class Policies:
       environment: a `Particle`.
       policy: a `Policy`.
       study_seeds: Python ints.
+      jit_compile: as of the learner.
     """
 
-    def __init__(self, environment, policy, study_seeds):
+    def __init__(self, environment, policy, study_seeds, jit_compile=None):
         self.populations = {seed: environment.population(seed) for seed in study_seeds}
         self.task = nest.concat(*[p.support for p in self.populations.values()])
         self.seed = study_seeds[0]
         config = learners.PolicyGradient.Config(meta_batch_size=nest.leading(self.task))
-        self.learner = learners.PolicyGradient(
-            environment, policy, config, self.seed, jit_compile=None
-        )
+        self.learner = learners.PolicyGradient(environment, policy, config, self.seed, jit_compile)
 
     def restart(self, shared):
         """Back to before training. `shared`: a seed's policies start from common weights."""

@@ -74,7 +74,8 @@ def _learner(sizes, horizon, quick):
     units, chunk, updates = ((8,), 6, 1) if quick else ((100, 100), CHUNK, 40)
     policy = policies.mlp_policy(environment.observation_spec, environment.action_spec, units)
     config = learners.PolicyGradient.Config(num_iterations=updates, meta_batch_size=chunk)
-    return learners.PolicyGradient(environment, policy, config, jit_compile=None)
+    jit_compile = False if quick else None  # compiling would take longer than all else
+    return learners.PolicyGradient(environment, policy, config, jit_compile=jit_compile)
 
 
 def _agreements(learner, study_seeds, sizes, parts):
@@ -161,7 +162,7 @@ def _compare(policy, params, trajectory, groups, seed):
 
 
 def exponent(sizes, seconds):
-    """The power of N that the time of the largest sizes grows with."""
+    """The power of N that the seconds of the largest sizes grow with."""
     return np.polyfit(np.log(sizes[-_LARGEST:]), np.log(seconds[-_LARGEST:]), 1)[0]
 
 
@@ -174,6 +175,7 @@ def text(results):
     """The tables of results, as Markdown."""
     sizes, timings, last = results["sizes"], results["timings"], results["sizes"][-1]
     least = {(f, s): _seconds(results, f, s) for f in FORMS for s in STAGES}
+    cpu = {(f, s): [row[s]["median_cpu_seconds"] for row in timings[f]] for f, s in least}
     columns = [f"{FORMS[form]}, {STAGES[stage]}" for form, stage in least]
     lines = [
         f"Divergence matrix of N policies, an episode each, {results['num_states']} states: least "
@@ -184,14 +186,12 @@ def text(results):
         "|---" * (len(columns) + 2) + "|",
     ]
     for i, size in enumerate(sizes):
-        cells = [
-            f"{seconds[i]:.3f} ({timings[form][i][stage]['median_cpu_seconds']:.3f})"
-            for (form, stage), seconds in least.items()
-        ]
+        cells = [f"{seconds[i]:.3f} ({cpu[key][i]:.3f})" for key, seconds in least.items()]
         memory = " / ".join(f"{timings[form][i]['peak_mebi'] * 2**20 / 1e9:.2f}" for form in FORMS)
         lines.append(f"| {size} | {' | '.join(cells)} | {memory} |")
-    powers = [f"{exponent(sizes, seconds):.2f}" for seconds in least.values()]
-    lines.append(f"| power of N, last {min(_LARGEST, len(sizes))} | {' | '.join(powers)} | |")
+    powers = [f"{exponent(sizes, seconds):.2f}" for seconds in cpu.values()]
+    fitted = f"power of N, CPU seconds, last {min(_LARGEST, len(sizes))}"
+    lines.append(f"| {fitted} | {' | '.join(powers)} | |")
     ratio = {s: least["jensen_shannon", s][-1] / least["hellinger", s][-1] for s in STAGES}
     lines += [
         "",
