@@ -180,7 +180,8 @@ def text(results):
     lines = [
         f"Divergence matrix of N policies, an episode each, {results['num_states']} states: least "
         f"wall seconds of {REPEATS} runs after a first one (median CPU seconds), and the peak of "
-        "memory of a fresh process, TensorFlow itself included, GB.",
+        "memory of a fresh process, TensorFlow itself included, GB. Wall beyond CPU seconds is "
+        "waiting: for one core to end its part, or for other work on the machine.",
         "",
         "| N | " + " | ".join(columns) + " | memory, " + " / ".join(FORMS.values()) + " |",
         "|---" * (len(columns) + 2) + "|",
