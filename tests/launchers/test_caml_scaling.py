@@ -1,7 +1,6 @@
 """Scaling at tiny sizes, and what is committed of it."""
 
 import dataclasses
-import io
 import json
 import pathlib
 
@@ -10,7 +9,6 @@ import pytest
 
 from launchers.studies import caml_scaling
 from tfcaml import environments, learners
-from tfcaml.progress import Progress
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "caml_scaling"
 
@@ -22,10 +20,10 @@ def test_exponent_is_that_of_the_largest_sizes():
 
 
 def test_policies_take_turns_in_the_groups():
-    learner = caml_scaling._learner((12,), 4, quick=True)
-    progress = Progress(2, stream=io.StringIO())
-    with progress:
-        params, trajectory, groups = caml_scaling._trained(learner, 0, 12, progress)
+    quick = caml_scaling._learner((12,), 4, quick=True)
+    untrained = learners.PolicyGradient.Config(num_iterations=0, meta_batch_size=6)
+    learner = learners.PolicyGradient(quick.environment, quick.policy, untrained)
+    params, trajectory, groups = caml_scaling._trained(learner, 0, 12, progress=None)
     assert sorted(groups[:6]) == sorted(groups[6:]) == list(range(6))
     weights = np.asarray(params[0]).reshape(12, -1)
     assert len(np.unique(weights, axis=0)) == 12  # chunks have initialisations of their own
