@@ -47,6 +47,15 @@ def _figures():
         "divergence_matrix": figures.divergence_matrix(matrix, labels),
         "policy_map": figures.policy_map(matrix, labels, [0, 1, 2], labels),
         "policy_map without groups": figures.policy_map(matrix, labels),
+        "policy_maps": figures.policy_maps({"one": {"0": matrix, "5": matrix}}, labels),
+        "curves": figures.curves(
+            {"y": {"caml": -returns["caml"][..., 0], "random": -returns["random"][..., 0]}},
+            range(1, 7),
+            "x",
+            "title",
+            bands=("caml",),
+            log=True,
+        ),
         "trajectories": figures.trajectories(paths, paths),
     }
 
@@ -75,3 +84,23 @@ def test_matrix_rows_are_sorted_by_cluster():
     matrix = np.abs(labels[:, None] - labels[None]).astype(float)
     shown = figures.divergence_matrix(matrix, labels).axes[0].images[0].get_array()
     assert shown[:2, :2].max() == 0 and shown[2:, 2:].max() == 0 and shown[:2, 2:].min() == 1
+
+
+def test_map_panels_are_rows_by_columns_coloured_by_group():
+    matrix = np.abs(np.subtract.outer(np.arange(6.0), np.arange(6.0)))
+    maps = {"a": {"0": matrix, "40": matrix}, "b": {"0": matrix, "40": matrix}}
+    groups = np.array([2, 0, 0, 2, 1, 1])
+    axes = figures.policy_maps(maps, groups).axes
+    assert [panel.get_title() for panel in axes] == ["0", "40", "0", "40"]
+    assert [panel.get_ylabel() for panel in axes] == ["a", "", "b", ""]
+    colors = axes[3].collections[0].get_facecolors()
+    same = (colors[:, None] == colors[None]).all(axis=-1)
+    np.testing.assert_array_equal(same, groups[:, None] == groups[None])
+
+
+def test_curves_are_medians_with_bands_where_asked_for():
+    values = {"a": np.array([[0.0, 1], [1, 2], [5, 9]]), "b": np.zeros([3, 2])}
+    (axes,) = figures.curves({"y": values}, [0, 5], "x", "", bands=("a",)).axes
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1, 2])
+    (band,) = axes.collections
+    assert band.get_datalim(axes.transData).intervaly.tolist() == [0, 9]

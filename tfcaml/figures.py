@@ -186,6 +186,58 @@ def policy_map(matrix, labels, medoids=(), groups=None, seed=0, title="Policies 
     return figure
 
 
+def policy_maps(maps, groups, seed=0):
+    """t-SNE maps of distance matrices as small panels: colour = latent group.
+
+    Args:
+      maps: dict row -> dict column -> [n, n], the same columns in every row.
+      groups: [n] integers.
+      seed: Python int, for t-SNE.
+    """
+    columns = list(next(iter(maps.values())))
+    figure, grid = _figure(2.1 * len(columns), 2.3 * len(maps), len(maps), len(columns))
+    for axes_row, (row, matrices) in zip(np.reshape(grid, [len(maps), -1]), maps.items()):
+        for axes, column in zip(axes_row, columns):
+            points = divergence.t_sne(matrices[column], seed)
+            axes.scatter(*points.T, c=[color(group) for group in groups], s=22)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_title(column)
+        axes_row[0].set_ylabel(row)
+    figure.suptitle("Policies by divergence (t-SNE; colour: latent group)")
+    return figure
+
+
+def curves(panels, x, x_label, title, bands=(), log=False):
+    """Panels side by side, a line per name: medians, with bands from the least to the greatest.
+
+    Args:
+      panels: dict label -> dict name -> [S, P] values of S seeds or repeats.
+      x: [P].
+      x_label: what `x` is.
+      title: of the figure.
+      bands: names whose band is drawn.
+      log: both axes are logarithmic.
+    """
+    figure, grid = _figure(3.3 * len(panels) + 2.4, 3.2, columns=len(panels))
+    for axes, (label, lines) in zip(np.ravel(grid), panels.items()):
+        for index, (name, values) in enumerate(lines.items()):
+            order = 3 if name in bands else 2  # what matters lies on top
+            median = np.median(values, axis=0)
+            axes.plot(x, median, "o-", color=color(index), label=name, ms=3, zorder=order)
+            if name in bands:
+                low, high = np.min(values, axis=0), np.max(values, axis=0)
+                axes.fill_between(x, low, high, color=color(index), alpha=0.15, lw=0)
+        if log:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(label)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.suptitle(title)
+    return figure
+
+
 def trajectories(before, after, goal=(1.0, 1.0), title=""):
     """Paths in the plane of one entity's episodes, before and after adaptation.
 

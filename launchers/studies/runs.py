@@ -54,6 +54,11 @@ def kept(path, settings, compute):
     return value
 
 
+def rounded(value, digits=4):
+    """A JSON value with its floats rounded, for results that are kept in a repository."""
+    return json.loads(json.dumps(value), parse_float=lambda x: round(float(x), digits))
+
+
 def shrink(content):
     """Changes a config so that it takes seconds, for `--quick`."""
     content["environment"]["horizon"] = 5

@@ -5,19 +5,18 @@ import functools
 import numpy as np
 import scipy.special
 import scipy.stats
-import tensorflow as tf
 import threadpoolctl
 
-from launchers.workloads.timing import Contestant, Ratio, apart, judged, measure, peak_mebi
-from tfcaml import nest, policies, sampling, seeds
+from launchers.workloads.many_policies import population_of_policies, timed_matrix
+from launchers.workloads.timing import Contestant, Ratio, apart, judged, measure
+from tfcaml import nest, seeds
 from tfcaml.divergence import policy_divergence
-from tfcaml.environments import Particle, ParticleConfig
 
 
 def run(repeats, quick):
     """Algorithm 1 for 24 policies against a loop over SciPy's densities; and for 1,000 policies."""
     size, num_states, horizon, many = (4, 20, 5, 12) if quick else (24, 500, 100, 1000)
-    policy, params, trajectories = _population_of_policies(size, horizon)
+    policy, params, trajectories = population_of_policies(size, horizon)
     options = {"bandwidth": 0.5, "num_states": num_states}
     key = seeds.from_int(0)
     states = policy_divergence.sampled_states(trajectories, options["bandwidth"], num_states, key)
@@ -48,7 +47,7 @@ def run(repeats, quick):
     difference = float(np.abs(tfcaml_matrix() - scipy_matrix(True)).max())
     result["checks"] = {"largest difference between tfcaml and SciPy": difference}
     for form in ("jensen_shannon", "hellinger"):
-        figures = apart(_many_policies, form, many, num_states, horizon)
+        figures = apart(timed_matrix, form, many, num_states, horizon, 2)
         result["checks"][f"{form}, {many} policies, peak memory, MiB"] = figures.pop("peak_mebi")
         result["checks"][f"{form}, {many} policies, before, MiB"] = figures.pop("before_mebi")
         result["figures"] |= {f"{form}, {many}": figures.pop("whole")}
@@ -56,21 +55,6 @@ def run(repeats, quick):
     slow, fast = (f"{form}, {many}, pairs only" for form in ("jensen_shannon", "hellinger"))
     result["ratios"].append(judged(Ratio(fast, slow, 20), result["figures"]))
     return result
-
-
-def _population_of_policies(size, horizon):
-    """(policy, weights [N, ...] of N different policies, an episode of each)."""
-    environment = Particle(ParticleConfig(horizon=horizon))
-    policy = policies.mlp_policy(environment.observation_spec, environment.action_spec)
-    noise = np.random.default_rng(0)
-    params = nest.map(
-        lambda x: tf.constant(x + 0.1 * noise.normal(size=[size, *x.shape]).astype(np.float32)),
-        policy.init(0),
-    )
-    support = environment.population(0).support
-    task = nest.take(support, np.arange(size) % nest.leading(support))
-    sample = tf.function(sampling.sample, autograph=False)
-    return policy, params, sample(policy, environment, params, task, 1, seeds.from_int(0))
 
 
 def _scipy_divergence(params, trajectories, states, bandwidth, once):
@@ -111,26 +95,3 @@ class _FixedKernel(scipy.stats.gaussian_kde):
         self.covariance = self._bandwidth**2 * np.eye(self.d)
         self.cho_cov = self._bandwidth * np.eye(self.d)
         self.log_det = 2 * self.d * np.log(self._bandwidth * np.sqrt(2 * np.pi))
-
-
-def _many_policies(form, size, num_states, horizon):
-    """Seconds and peak memory of one divergence matrix of many policies, in a fresh process."""
-    policy, params, trajectories = _population_of_policies(size, horizon)
-    before = peak_mebi()
-    whole = lambda: policy_divergence.policy_divergence_matrix(
-        policy, params, trajectories, form=form, num_states=num_states
-    )
-    figures = measure({"whole": Contestant(whole, unit="matrices/s")}, 2, [])["figures"]
-    figures["peak_mebi"], figures["before_mebi"] = peak_mebi(), before
-    places = tf.function(policy_divergence.occupancies, autograph=False)(
-        policy,
-        params,
-        trajectories,
-        bandwidth=0.5,
-        weight="inverse_density",
-        num_states=num_states,
-        seed=seeds.from_int(0),
-    )
-    compiled = tf.function(policy_divergence.pairwise, autograph=False)
-    pairs = Contestant(lambda: compiled(places, form), unit="matrices/s")
-    return {**figures, **measure({"pairs": pairs}, 2, [])["figures"]}
