@@ -14,7 +14,6 @@ import dataclasses
 import functools
 
 import numpy as np
-import tensorflow as tf
 
 from launchers.studies.runs import kept, rounded
 from tfcaml import divergence, environments, figures, learners, nest, policies, seeds, training
@@ -139,13 +138,10 @@ def _compare(trained, update, names):
 
 def _matrix(name, policy, params, trajectory, seed):
     """[24, 24] distances between policies by an estimator or a control."""
-    size = nest.leading(params)
     if name == PARAMETERS:
-        flat = np.concatenate([np.reshape(x, [size, -1]) for x in tf.nest.flatten(params)], axis=1)
-        return np.linalg.norm(flat[:, None] - flat[None], axis=-1)
+        return divergence.euclidean(params)
     if name == RANDOM:
-        noise = np.random.default_rng([seed, 0xBAD]).random([size, size])
-        return (noise + noise.T) * (1 - np.eye(size))
+        return divergence.random_distances(nest.leading(params), seed)
     options = ESTIMATORS[name]
     return divergence.policy_divergence_matrix(
         policy, params, trajectory, seed=seed, **options

@@ -23,7 +23,7 @@ _OUTER = (
 )
 _RATES = [
     {"inner_learning_rate": alpha, **outer}
-    for alpha, outer in itertools.product((0.1, 0.3, 1.0), _OUTER)
+    for alpha, outer in itertools.product((0.1, 0.3, 1.0, 3.0), _OUTER)
 ]
 GRID = {
     "reptile": [{"outer_step_size": x} for x in (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)],
