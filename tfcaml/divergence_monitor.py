@@ -210,12 +210,7 @@ def _telling(groups, size):
 
 
 def _metrics(matrix, clustering, groups, seed):
-    pairs = matrix[np.triu_indices(len(matrix), 1)] if len(matrix) > 1 else np.zeros(1)
-    metrics = {
-        "mean": pairs.mean(),
-        "max": pairs.max(),
-        "silhouette": divergence.silhouette(matrix, clustering.labels),
-    }
+    metrics = divergence.spread(matrix, clustering.labels)
     if groups is not None:
         found = divergence.agreement(matrix, groups, seed)
         metrics["group_silhouette"] = found.silhouette

@@ -9,6 +9,7 @@ from tfcaml.divergence.clustering import (
     agreement,
     k_medoids,
     silhouette,
+    spread,
 )
 from tfcaml.divergence.controls import euclidean, random_distances
 from tfcaml.divergence.density import KernelDensity
@@ -28,5 +29,6 @@ __all__ = [
     "policy_divergence_matrix",
     "random_distances",
     "silhouette",
+    "spread",
     "t_sne",
 ]

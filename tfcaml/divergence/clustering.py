@@ -82,6 +82,16 @@ def agreement(distances, groups, seed=0):
     )
 
 
+def spread(distances, labels):
+    """Mean and greatest distance of two rows, and the silhouette of their labels, as a dict."""
+    pairs = distances[np.triu_indices(len(distances), 1)] if len(distances) > 1 else np.zeros(1)
+    return {
+        "mean": float(pairs.mean()),
+        "max": float(pairs.max()),
+        "silhouette": silhouette(distances, labels),
+    }
+
+
 def silhouette(distances, labels):
     """Mean silhouette of a labelling in [-1, 1] (Rousseeuw 1987); nan with one cluster only."""
     distances = np.array(distances, np.float64)

@@ -338,12 +338,12 @@ class CAML(MetaLearner):
 
     def _cluster_metrics(self):
         matrix, clustering = self.last_clustering.matrix, self.last_clustering.clustering
-        pairs = matrix[np.triu_indices(len(matrix), 1)] if len(matrix) > 1 else np.zeros(1)
+        spread = divergence.spread(matrix, clustering.labels)
         sizes = np.bincount(clustering.labels)
         return {
-            "divergence_mean": float(pairs.mean()),
-            "divergence_max": float(pairs.max()),
-            "silhouette": divergence.silhouette(matrix, clustering.labels),
+            "divergence_mean": spread["mean"],
+            "divergence_max": spread["max"],
+            "silhouette": spread["silhouette"],
             "clustering_cost": clustering.cost,
             "num_clusters": float(len(clustering.medoids)),
             **{f"cluster_size_{i}": float(n) for i, n in enumerate(sizes)},
