@@ -49,7 +49,7 @@ CHOICES = {
             "choice": "uniform_best_episode",
         },
         "min_transfer_0": {"min_transfer": 0.0},
-        "min_transfer_0.5": {"min_transfer": 0.5},
+        "min_transfer_0.75": {"min_transfer": 0.75},
         "min_transfer_0.9": {"min_transfer": 0.9},
     },
 }

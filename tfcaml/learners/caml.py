@@ -53,7 +53,7 @@ class CAMLConfig(LearnerConfig):
     choice: str = "successive_halving"  # medoid for a new entity, see `tfcaml.bandit`
     trial_episodes: int = 10  # episodes spent on that choice (paper: K = 10)
     fresh_arm: bool = True  # one trial is the initial weights', to fall back on
-    min_transfer: float = 0.75  # of its gain over them at home a medoid must bring, or they stay
+    min_transfer: float = 0.5  # of its gain over them at home a medoid must bring, or they stay
     keep_optimizer_state: bool = True  # it travels with a policy in training; fresh at test time
     saved_episodes: int = 1  # episodes that represent a saved policy (paper: 1)
     metric: str = "state_action"  # what clusters are made by, see `METRICS`
