@@ -29,11 +29,11 @@ def get_config(query_split="variants"):
             "reptile": base.section("reptile", learners.Reptile.Config(outer_step_size=0.05)),
             "maml": base.section(
                 "maml",
-                learners.MAML.Config(**_MAML, outer_optimizer="trpo", inner_learning_rate=0.1),
+                learners.MAML.Config(**_MAML, outer_optimizer="trpo", inner_learning_rate=1.0),
             ),
             "fomaml": base.section(
                 "fomaml",
-                learners.FOMAML.Config(**_MAML, outer_optimizer="trpo", inner_learning_rate=0.1),
+                learners.FOMAML.Config(**_MAML, outer_optimizer="trpo", inner_learning_rate=0.3),
             ),
             "joint": base.section("joint", learners.Joint.Config()),
             "joint_mixed": base.section("joint_mixed", learners.JointMixed.Config()),
