@@ -1,0 +1,40 @@
+"""The pictures, as matplotlib figures, and how they become PNG and TensorBoard images.
+
+Nothing here knows where figures go.
+"""
+
+from tfcaml.figures.curves import (
+    adaptation_curves,
+    curves,
+    divergence_curves,
+    error_curves,
+    paired_differences,
+    regression_fits,
+    training_curves,
+)
+from tfcaml.figures.maps import (
+    divergence_matrix,
+    end_positions,
+    policy_map,
+    policy_maps,
+    trajectories,
+)
+from tfcaml.figures.style import color, image, save
+
+__all__ = [
+    "adaptation_curves",
+    "color",
+    "curves",
+    "divergence_curves",
+    "divergence_matrix",
+    "end_positions",
+    "error_curves",
+    "image",
+    "paired_differences",
+    "policy_map",
+    "policy_maps",
+    "regression_fits",
+    "save",
+    "training_curves",
+    "trajectories",
+]

@@ -1,0 +1,218 @@
+"""Curves: returns over updates, training, errors, differences."""
+
+import matplotlib
+import numpy as np
+
+from tfcaml import statistics
+from tfcaml.figures import style
+
+_RETURN_TICKS = (-10, -20, -50, -100, -200, -500, -1000, -2000, -5000)
+_FEW = 30  # points of a curve that are marked
+
+
+def adaptation_curves(returns, title="Adapting to entities never seen in training"):
+    """Mean return over updates with 95 % intervals over seeds, one line per method.
+
+    Args:
+      returns: dict method -> [S, U + 1, Q] mean returns; U = 0 is drawn as a level.
+    """
+    figure, axes = style.new(6.4, 4.0)
+    for index, (method, values) in enumerate(returns.items()):
+        updates = np.arange(values.shape[1])
+        summary = np.array([statistics.mean(values[:, u]) for u in updates])
+        if len(updates) == 1:
+            axes.axhline(summary[0, 0], color=style.color(index), ls="--", lw=1, label=method)
+            continue
+        axes.plot(updates, summary[:, 0], "o-", color=style.color(index), label=method, ms=4)
+        axes.fill_between(
+            updates, summary[:, 1], summary[:, 2], color=style.color(index), alpha=0.15, lw=0
+        )
+    axes.set_xlabel("updates on the new entity")
+    axes.set_ylabel("return (mean over seeds, 95 % interval)")
+    means = np.concatenate([values.mean(axis=(0, 2)) for values in returns.values()])
+    if np.max(means) < 0:  # costs, which span orders of magnitude
+        low, high = 2 * np.min(means), 0.35 * np.max(means)
+        axes.set_yscale("symlog", linthresh=10)
+        axes.set_ylim(low, high)
+        axes.set_yticks([t for t in _RETURN_TICKS if low <= t <= high])
+        axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%d"))
+        axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.set_xticks(range(max(values.shape[1] for values in returns.values())))
+    axes.set_title(title)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def training_curves(curves, title="Training"):
+    """Returns before, between and after the inner steps, and outcomes of the outer step.
+
+    Lines are means over seeds, bands 95 % intervals.
+
+    Args:
+      curves: dict name -> (iterations [I], values [S, I]), named as learners name their metrics;
+        panels without any curve are left out.
+    """
+    steps = [name for name in curves if name.startswith("return_")]
+    panels = {
+        "return on training entities": sorted(steps, key=_inner_step),
+        "KL of the outer step, nats": ["kl"],
+        "line search, lengths tried": ["line_search_tries", "refused_by_kl", "refused_by_loss"],
+    }
+    return _curve_panels(curves, panels, "iteration", title)
+
+
+def divergence_curves(curves, title="Divergence of policies over training"):
+    """How far policies diverge, and how clusters and known groups show; lines as above.
+
+    Args:
+      curves: dict name -> (steps [I], values [S, I]), named as `DivergenceRecord.metrics`; panels
+        without any curve are left out.
+    """
+    panels = {
+        "divergence between policies, nats": ["mean", "max"],
+        "silhouette, agreement with groups": [
+            "silhouette",
+            "group_silhouette",
+            "ari",
+            "nearest_neighbour",
+        ],
+    }
+    return _curve_panels(curves, panels, "step", title)
+
+
+def error_curves(errors, title):
+    """Mean squared error over steps with 95 % intervals over seeds, one line per method.
+
+    Args:
+      errors: dict method -> [S, U + 1, Q].
+    """
+    figure, axes = style.new(6.0, 3.6)
+    for index, (method, values) in enumerate(errors.items()):
+        steps = np.arange(values.shape[1])
+        summary = np.array([statistics.mean(values[:, k]) for k in steps])
+        axes.plot(steps, summary[:, 0], "o-", color=style.color(index), label=method, ms=4)
+        axes.fill_between(
+            steps, summary[:, 1], summary[:, 2], color=style.color(index), alpha=0.15, lw=0
+        )
+    axes.set_yscale("log")
+    axes.set_xticks(steps)
+    axes.set_xlabel("gradient steps on the new task")
+    axes.set_ylabel("mean squared error (95 % interval)")
+    axes.set_title(title)
+    axes.legend()
+    return figure
+
+
+def regression_fits(x, target, examples, fits):
+    """Regression tasks as columns, methods as rows: the curve, its examples and predictions.
+
+    Args:
+      x: inputs [P].
+      target: the curves [N, P].
+      examples: inputs and targets that were learned from, each [N, K].
+      fits: dict method -> dict step -> predictions [N, P].
+    """
+    figure, grid = style.new(3.0 * len(target), 2.4 * len(fits), len(fits), len(target))
+    for axes_row, (method, predictions) in zip(np.reshape(grid, [len(fits), -1]), fits.items()):
+        for column, axes in enumerate(axes_row):
+            axes.plot(x, target[column], color="black", lw=2, alpha=0.4, label="curve")
+            axes.plot(*(value[column] for value in examples), "k^", ms=5, label="examples")
+            for index, (step, values) in enumerate(predictions.items()):
+                axes.plot(x, values[column], color=style.color(index), lw=1, label=f"{step} steps")
+            axes.set_title(method)
+        axes_row[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def curves(panels, x, x_label, title, bands=(), log=False):
+    """Panels side by side, a line per name: medians, with bands from the least to the greatest.
+
+    Args:
+      panels: dict label -> dict name -> [S, P] values of S seeds or repeats.
+      x: [P].
+      x_label: what `x` is.
+      title: of the figure.
+      bands: names whose band is drawn.
+      log: both axes are logarithmic.
+    """
+    figure, grid = style.new(3.3 * len(panels) + 2.4, 3.2, columns=len(panels))
+    for axes, (label, lines) in zip(np.ravel(grid), panels.items()):
+        for index, (name, values) in enumerate(lines.items()):
+            order = 3 if name in bands else 2  # what matters lies on top
+            median = np.median(values, axis=0)
+            axes.plot(x, median, "o-", color=style.color(index), label=name, ms=3, zorder=order)
+            if name in bands:
+                low, high = np.min(values, axis=0), np.max(values, axis=0)
+                axes.fill_between(x, low, high, color=style.color(index), alpha=0.15, lw=0)
+        if log:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(label)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.suptitle(title)
+    return figure
+
+
+def paired_differences(rows, labels, title):
+    """Differences with their intervals, a row each, a colour for each of several measurements.
+
+    Args:
+      rows: dict name -> list of dicts(value, lower, upper), one per label; lower may be None.
+      labels: what the measurements are.
+    """
+    figure, axes = style.new(7.0, 0.8 + 0.26 * len(rows) * max(1, len(labels) / 2))
+    places = np.arange(len(rows))
+    for index, label in enumerate(labels):
+        found = [measured[index] for measured in rows.values()]
+        value = np.array([row["value"] for row in found])
+        bounds = [[_bound(row, name) for row in found] for name in ("lower", "upper")]
+        axes.errorbar(
+            value,
+            places + 0.3 * (index - (len(labels) - 1) / 2),
+            xerr=np.abs(value - bounds),
+            fmt="o",
+            ms=4,
+            lw=1,
+            color=style.color(index),
+            label=label,
+        )
+    axes.axvline(0, color="black", lw=0.8)
+    axes.set_yticks(places, list(rows))
+    axes.invert_yaxis()
+    axes.set_xscale("symlog", linthresh=20)
+    axes.set_xlabel("difference of mean returns (95 % interval, paired over seeds)")
+    axes.set_title(title)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _bound(row, name):
+    return row["value"] if row[name] is None else row[name]
+
+
+def _inner_step(name):
+    """Where a return stands in the inner loop: before, 1, 2, ..., after."""
+    step = name.removeprefix("return_")
+    return int(step) if step.isdigit() else {"before": -1, "after": 10**6}.get(step, 10**6 + 1)
+
+
+def _curve_panels(curves, panels, xlabel, title):
+    """Curves side by side in panels, label -> names; means over seeds with 95 % intervals."""
+    panels = {label: [name for name in names if name in curves] for label, names in panels.items()}
+    panels = {label: names for label, names in panels.items() if names}
+    figure, grid = style.new(4.6 * len(panels), 3.4, columns=len(panels))
+    for axes, (label, names) in zip(np.ravel(grid), panels.items()):
+        for index, name in enumerate(names):
+            steps, values = curves[name]
+            summary = np.array([statistics.mean(column[:, None]) for column in values.T])
+            marker = "." if len(steps) < _FEW else None  # one point alone makes no line
+            dots = {"color": style.color(index), "lw": 1, "marker": marker}
+            axes.plot(steps, summary[:, 0], label=name, **dots)
+            band = {"color": style.color(index), "lw": 0, "alpha": 0.15}
+            axes.fill_between(steps, summary[:, 1], summary[:, 2], **band)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(label)
+        axes.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above
+    figure.suptitle(title)
+    return figure

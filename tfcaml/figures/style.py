@@ -1,0 +1,49 @@
+"""How figures look, and how they become PNG and TensorBoard images."""
+
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib import figure as matplotlib_figure
+
+# Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_COLORS += ("#999999", "#882255")
+_STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+}
+
+
+def color(index):
+    """The colour of method, cluster or group number `index`."""
+    return _COLORS[index % len(_COLORS)]
+
+
+def new(width, height, rows=1, columns=1):
+    """A figure of panels, inches wide and high: (figure, axes or an array of them)."""
+    with matplotlib.rc_context(_STYLE):
+        figure = matplotlib_figure.Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=rows * columns == 1)
+        if rows * columns > 1:
+            axes = np.reshape(axes, [rows, columns])
+    return figure, axes
+
+
+def save(figure, path):
+    """Writes a figure as PNG."""
+    figure.savefig(path, dpi=130, format="png")
+
+
+def image(figure):
+    """A figure as an image tensor [1, height, width, 4], as TensorBoard takes it."""
+    import tensorflow as tf
+
+    buffer = io.BytesIO()
+    save(figure, buffer)
+    return tf.image.decode_png(buffer.getvalue(), channels=4)[None]
