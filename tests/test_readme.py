@@ -9,17 +9,27 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 
 
 @pytest.mark.slow
-def test_python_example_runs(capsys):
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+def test_python_examples_run(capsys, monkeypatch, tmp_path):
+    code, followed = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
     # The example trains in full; four entities show as well that every line of it works.
     config = "learners.CAML.Config(num_iterations=2, meta_batch_size=2, policies_per_clustering=4, "
     config += "num_medoids=4, inner_updates=1)"
     small = code.replace("CAML(environment, policy)", f"CAML(environment, policy, {config})")
     if small == code:
         raise ValueError("the example does not make its learner as expected")
-    exec(compile(small, "README", "exec"), {})
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(small, "README", "exec"), names)
     output = capsys.readouterr().out
     assert "shape=(4, 4)" in output  # the divergences of the four medoids
+    config = "learners.Reptile.Config(num_iterations=1, inner_updates=1)"
+    small = followed.replace(
+        "Reptile(environment, policy)", f"Reptile(environment, policy, {config})"
+    )
+    small = small.replace("num_updates=20", "num_updates=1")
+    exec(compile(small, "README", "exec"), names)
+    assert (tmp_path / "runs" / "followed" / "curves.png").stat().st_size > 0
+    assert names["monitor"].history["ari"].keys() == {0}
 
 
 def test_the_script_it_shows_is_the_one_that_is_tested():
