@@ -54,4 +54,7 @@ class PolicyGradient(MetaLearner):
     def update(self, batch):
         fast, returns = batch
         self.meta.write(fast)
-        return {"return_before": tf.reduce_mean(returns[0])}
+        return {
+            "return_before": tf.reduce_mean(returns[0]),
+            "return_after": tf.reduce_mean(returns[-1]),  # before the last of the updates
+        }
