@@ -23,7 +23,7 @@ LAYERS = [
     {"evaluation", "training"},
     {"agents"},
     {"figures", "report", "progress", "run_directory"},
-    {"tensorboard"},
+    {"tensorboard", "checkpoints"},
     {"divergence_monitor"},
     {"experiment_config"},
     {"experiment"},

@@ -11,10 +11,19 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import agents, evaluation, figures, report, run_directory, tensorboard, training
+from tfcaml import (
+    agents,
+    checkpoints,
+    evaluation,
+    figures,
+    report,
+    run_directory,
+    tensorboard,
+    training,
+)
 from tfcaml.divergence_monitor import DivergenceMonitor, draw
 from tfcaml.environments import ENVIRONMENTS
-from tfcaml.errors import ConfigError, check_one_of
+from tfcaml.errors import ConfigError, check, check_one_of, writing
 from tfcaml.experiment_config import NO_AGENT, ExperimentConfig
 from tfcaml.policies import mlp_policy
 from tfcaml.progress import Progress
@@ -29,12 +38,22 @@ class Experiment:
       config: `ExperimentConfig`.
       directory: `RunDirectory`.
       should_stop: called after each iteration; training stops at a checkpoint when it says so.
+      keep: checkpoints that are kept of each method and seed, >= 1.
+      allow_fresh_start: where all checkpoints are damaged, train from the beginning.
+
+    Raises:
+      WriteError: by what writes, when the disk is full or can't be written.
     """
 
-    def __init__(self, config, directory, should_stop=lambda: False):
+    def __init__(
+        self, config, directory, should_stop=lambda: False, keep=2, allow_fresh_start=False
+    ):
+        check(keep >= 1, "keep", keep, ">= 1")
         self.config = config
         self.directory = directory
         self.should_stop = should_stop
+        self.keep = keep
+        self.allow_fresh_start = allow_fresh_start
         family, _ = ENVIRONMENTS[config.environment_name]
         self.environment = family(config.environment)
         self.policy = mlp_policy(
@@ -53,6 +72,7 @@ class Experiment:
         """Entities of one seed."""
         return self.environment.population(seed, num_tasks or self.config.num_tasks)
 
+    @writing()
     def train(self, stream=None):
         """Trains every method with every seed to the end. Returns whether it got there."""
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
@@ -66,6 +86,7 @@ class Experiment:
                     return False
         return True
 
+    @writing()
     def evaluate(self, num_tasks=None, num_updates=None, episodes=None):
         """Evaluates the trained learners on held-out entities; writes eval/ and figures/.
 
@@ -156,57 +177,60 @@ class Experiment:
         return learner
 
     def _checkpoints(self, method, seed, learner):
-        directory = self.directory.train(method, seed) / "checkpoint"
-        return tf.train.CheckpointManager(
-            tf.train.Checkpoint(**learner.checkpointed(), seconds=self._seconds),
-            str(directory),
-            max_to_keep=2,
-            checkpoint_name="iteration",
+        config = self.config
+        about = {
+            "environment": config.environment_name,
+            "learner": type(learner).__name__,
+            "config": {
+                "environment": dataclasses.asdict(config.environment),
+                "policy": config.policy,
+                "agent": config.agent,
+                "learner": dataclasses.asdict(learner.config),
+            },
+        }
+        variables = checkpoints.named({**learner.checkpointed(), "seconds": self._seconds})
+        return checkpoints.Checkpoints(
+            self._checkpoint_directory(method, seed), variables, about, self.keep
         )
 
+    def _checkpoint_directory(self, method, seed):
+        return self.directory.train(method, seed) / "checkpoint"
+
     def _saved_iteration(self, method, seed):
-        latest = tf.train.latest_checkpoint(str(self.directory.train(method, seed) / "checkpoint"))
-        return int(latest.rpartition("-")[2]) if latest else 0
+        """What the newest checkpoint says of itself; whether it is whole is not known yet."""
+        newest = checkpoints.newest_step(self._checkpoint_directory(method, seed))
+        return min(newest, self.config.learners[method][1].num_iterations)
 
     def _restored(self, method, seed):
         learner = self._learner(method, seed)
-        length, saved = learner.config.num_iterations, self._saved_iteration(method, seed)
+        length, saved = learner.config.num_iterations, 0
+        if length:
+            saved = self._checkpoints(method, seed, learner).restore()
         if saved < length:
             raise ConfigError(
                 f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
                 f"{length} iterations; run launchers.train on this root_dir to the end first"
             )
-        if length:
-            manager = self._checkpoints(method, seed, learner)
-            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         return learner
 
     def _train_job(self, method, seed, progress):
         """Trains one method with one seed from its last checkpoint; False when told to stop."""
-        learner = self._learner(method, seed)
+        learner, directory = self._learner(method, seed), self.directory.train(method, seed)
         length = learner.config.num_iterations
-        if self._saved_iteration(method, seed) >= length:
+        saved = self._checkpoints(method, seed, learner)
+        done = saved.restore(self.allow_fresh_start)
+        if done >= length:
             return True
-        manager = self._checkpoints(method, seed, learner)
-        if manager.latest_checkpoint:
-            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         population = self.population(seed)
-        writer = tf.summary.create_file_writer(str(self.directory.train(method, seed)))
-        if int(learner.iteration) == 0:
+        tensorboard.drop_from(directory, done)
+        writer = tf.summary.create_file_writer(str(directory))
+        if done == 0:
             tensorboard.write_hparams(writer, dataclasses.asdict(learner.config))
         monitor = self._monitor(method, seed, writer)
         while (iteration := int(learner.iteration)) < length:
-            start = time.monotonic()
-            metrics = training.train_iteration(learner, population, seed)
-            seconds = time.monotonic() - start
-            self._seconds.assign_add(seconds)
-            metrics["iterations_per_second"] = 1 / seconds
-            metrics["steps_per_second"] = (
-                learner.episodes_per_iteration
-                * self.environment.horizon
-                * metrics["iterations_per_second"]
-            )
-            if (iteration + 1) % self.config.log_interval == 0 or iteration + 1 == length:
+            metrics = self._train_iteration(learner, population, seed)
+            last = iteration + 1 == length
+            if last or (iteration + 1) % self.config.log_interval == 0:
                 tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
             _check_finite(metrics, method, seed, iteration)
             self._training_figures(learner, population, method, seed, writer)
@@ -219,14 +243,27 @@ class Experiment:
                 learner.episodes_per_iteration,
             )
             stop = self.should_stop()
-            if stop or (iteration + 1) % self.config.save_interval == 0 or iteration + 1 == length:
-                writer.flush()
-                manager.save(checkpoint_number=iteration + 1)
+            if stop or last or (iteration + 1) % self.config.save_interval == 0:
+                writer.flush()  # before the checkpoint: events may be ahead of it, never behind
+                saved.save(iteration + 1)
             if stop:
                 writer.close()
                 return False
         writer.close()
         return True
+
+    def _train_iteration(self, learner, population, seed):
+        """One iteration, with how fast it was among its metrics."""
+        start = time.monotonic()
+        metrics = training.train_iteration(learner, population, seed)
+        seconds = time.monotonic() - start
+        self._seconds.assign_add(seconds)
+        steps = learner.episodes_per_iteration * self.environment.horizon
+        return {
+            **metrics,
+            "iterations_per_second": 1 / seconds,
+            "steps_per_second": steps / seconds,
+        }
 
     def _monitor(self, method, seed, writer):
         """What follows the divergence of adapted policies, if the config says so."""
