@@ -66,7 +66,7 @@ class Checkpoints:
         with writing(path):
             self.directory.mkdir(parents=True, exist_ok=True)
             for left in self.directory.glob("*.part"):  # by a process that was killed
-                shutil.rmtree(left)
+                _delete(left)
             try:
                 self._write(part, step)
                 self._set_aside(step)
@@ -273,7 +273,11 @@ def _remove(path):
     """Removes a file or directory so that no part of it keeps its name."""
     part = path.with_name(path.name + ".part")
     path.rename(part)
-    shutil.rmtree(part) if part.is_dir() else part.unlink()
+    _delete(part)
+
+
+def _delete(path):
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _sync(path):

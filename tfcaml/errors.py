@@ -66,7 +66,8 @@ def writing(path=None):
     Other errors stay as they are. For a `with` block, or as the decorator of a function.
 
     Args:
-      path: what is written; the file that the error names unless given.
+      path: what is written, and all that the block does: any `OSError` is of it. Unless given, the
+        file that the error names.
     """
     try:
         yield
@@ -75,6 +76,7 @@ def writing(path=None):
     except (OSError, tf.errors.OpError) as error:
         text = str(error)
         cause = next((cause for cause in _CAUSES if cause in text), None)
+        cause = cause or (path and getattr(error, "strerror", None))
         if cause is None:
             raise
         named = re.search(rf"(\S+); {cause}", text)  # as TensorFlow has it

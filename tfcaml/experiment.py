@@ -5,6 +5,7 @@ checkpoints, all random numbers follow from the seed and the iteration, and the 
 end depends on nothing but the trained parameters.
 """
 
+import contextlib
 import dataclasses
 import time
 
@@ -221,35 +222,33 @@ class Experiment:
         done = saved.restore(self.allow_fresh_start)
         if done >= length:
             return True
-        population = self.population(seed)
         tensorboard.drop_from(directory, done)
-        writer = tf.summary.create_file_writer(str(directory))
-        if done == 0:
-            tensorboard.write_hparams(writer, dataclasses.asdict(learner.config))
-        monitor = self._monitor(method, seed, writer)
-        while (iteration := int(learner.iteration)) < length:
-            metrics = self._train_iteration(learner, population, seed)
-            last = iteration + 1 == length
-            if last or (iteration + 1) % self.config.log_interval == 0:
-                tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
-            _check_finite(metrics, method, seed, iteration)
-            self._training_figures(learner, population, method, seed, writer)
-            record = monitor(learner, population)
-            if record is not None:
-                self._save_figures(seed, f"{method}_adapted_", record.figures)
-            progress.advance(
-                f"{method} seed {seed} iteration {iteration + 1}/{length}",
-                f"return {metrics.get('return_after', np.nan):.0f}",
-                learner.episodes_per_iteration,
-            )
-            stop = self.should_stop()
-            if stop or last or (iteration + 1) % self.config.save_interval == 0:
-                writer.flush()  # before the checkpoint: events may be ahead of it, never behind
-                saved.save(iteration + 1)
-            if stop:
-                writer.close()
-                return False
-        writer.close()
+        with contextlib.closing(tf.summary.create_file_writer(str(directory))) as writer:
+            if done == 0:
+                tensorboard.write_hparams(writer, dataclasses.asdict(learner.config))
+            monitor = self._monitor(method, seed, writer)
+            population = self.population(seed)
+            while (iteration := int(learner.iteration)) < length:
+                metrics = self._train_iteration(learner, population, seed)
+                last = iteration + 1 == length
+                if last or (iteration + 1) % self.config.log_interval == 0:
+                    tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
+                _check_finite(metrics, method, seed, iteration)
+                self._training_figures(learner, population, method, seed, writer)
+                record = monitor(learner, population)
+                if record is not None:
+                    self._save_figures(seed, f"{method}_adapted_", record.figures)
+                progress.advance(
+                    f"{method} seed {seed} iteration {iteration + 1}/{length}",
+                    f"return {metrics.get('return_after', np.nan):.0f}",
+                    learner.episodes_per_iteration,
+                )
+                stop = self.should_stop()
+                if stop or last or (iteration + 1) % self.config.save_interval == 0:
+                    writer.flush()  # before the checkpoint: events may be ahead, never behind
+                    saved.save(iteration + 1)
+                if stop:
+                    return False
         return True
 
     def _train_iteration(self, learner, population, seed):
