@@ -15,6 +15,7 @@ from launchers import _app
 from tfcaml import report
 from tfcaml.errors import check
 from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.experiment_config import completed
 from tfcaml.run_directory import RunDirectory
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -47,6 +48,7 @@ def main(_):
     directory = RunDirectory(
         _ROOT_DIR.value,
         {"config": content, "seed": _SEED.value, "jit_compile": jit_compile},
+        completed,
     )
     experiment = Experiment(config, directory, stop, _KEEP.value, _ALLOW_FRESH_START.value)
     if not experiment.train():

@@ -15,6 +15,7 @@ from configs import caml_particles, maml_sinusoid
 from tfcaml import tensorboard
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.experiment_config import completed
 from tfcaml.run_directory import RunDirectory
 
 
@@ -303,6 +304,23 @@ def test_unknown_field_is_named_with_those_allowed():
     content["learner"]["medoids"] = 3
     with pytest.raises(ConfigError, match=r"unknown field 'medoids'; allowed are .*num_medoids"):
         ExperimentConfig.from_dict(content)
+
+
+def test_runs_of_earlier_versions_take_the_defaults_of_fields_added_since(tmp_path, caplog):
+    content = small_config()
+    content["learner"]["min_transfer"] = 0.5  # its default
+    old = json.loads(json.dumps(content))
+    del old["learner"]["min_transfer"], old["divergence"], old["log_interval"]
+    RunDirectory(tmp_path, {"config": old, "seed": 0})
+    ExperimentConfig.from_dict(old)
+    RunDirectory(tmp_path, {"config": content, "seed": 0}, completed)
+    assert len(caplog.records) == 1 and "config.learner.min_transfer; it is 0.5" in caplog.text
+    content["learner"]["min_transfer"] = 0.25
+    with pytest.raises(ConfigError, match=r"min_transfer is 0\.5 there and 0\.25 here"):
+        RunDirectory(tmp_path, {"config": content, "seed": 0}, completed)
+    del content["learner"]["min_transfer"]
+    with pytest.raises(ConfigError, match="another config"):
+        RunDirectory(tmp_path, {"config": {**old, "learner": {}}, "seed": 0}, completed)
 
 
 CONFIGS = sorted(path.stem for path in pathlib.Path(configs.__file__).parent.glob("*.py"))

@@ -25,7 +25,7 @@ LAYERS = [
     {"figures", "report", "progress", "run_directory"},
     {"tensorboard", "checkpoints"},
     {"divergence_monitor"},
-    {"experiment_config"},
+    {"experiment_config", "evaluation_figures"},
     {"experiment"},
 ]
 TF_AGENTS = {"functional", "policies", "environments", "agents"}

@@ -25,6 +25,7 @@ from tfcaml import (
 from tfcaml.divergence_monitor import DivergenceMonitor, draw
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.errors import ConfigError, check, check_one_of, writing
+from tfcaml.evaluation_figures import pictures_of_evaluation, pictures_of_paths
 from tfcaml.experiment_config import NO_AGENT, ExperimentConfig
 from tfcaml.policies import mlp_policy
 from tfcaml.progress import Progress
@@ -288,33 +289,11 @@ class Experiment:
             for name, figure in pictures.items():
                 figures.save(figure, self.directory.figures / f"{prefix}{name}.png")
 
-    def _curves(self, method, prefix):
-        """What the method's event files say of its training, all seeds."""
-        directories = [self.directory.train(method, seed) for seed in self.config.seeds]
-        return tensorboard.read_curves(directories, prefix)
-
     def _evaluation_figures(self, results, examples, summary):
-        pictures = {
-            "adaptation": figures.adaptation_curves(
-                {method: report.mean_returns(runs) for method, runs in results.items()}
-            )
-        }
-        for method, (_, config) in self.config.learners.items():
-            if config.num_iterations:
-                pictures[f"{method}_training"] = figures.training_curves(
-                    self._curves(method, "train/"), f"Training of {method}"
-                )
-            if config.num_iterations and self.config.divergence is not None:
-                pictures[f"{method}_adapted_curves"] = figures.divergence_curves(
-                    self._curves(method, "divergence/"), f"Policies adapted by {method}"
-                )
-        population = self.population(self.config.seeds[0])
-        goal = self.environment.planar_goal(population.query)
-        if goal is not None:
-            before, after = (
-                {method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1)
-            )
-            pictures["trajectories"] = figures.trajectories(before, after, goal[0])
+        config, directory = self.config, self.directory
+        pictures = pictures_of_evaluation(config, directory.train, results)
+        query = self.population(config.seeds[0]).query
+        pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
         for old in self.directory.evaluation.rglob("events.out.tfevents.*"):
             old.unlink()  # of an earlier evaluation of this run
         writer = tf.summary.create_file_writer(str(self.directory.evaluation))
@@ -328,16 +307,6 @@ class Experiment:
             tensorboard.write_adaptation(writer, values["summary"])
             writer.close()
         return sorted(self.directory.figures.glob("*.png"))
-
-
-def _paths(trajectory):
-    """Positions of the first task's first episodes, nan after an episode's end: [E, T + 1, 2]."""
-    observation, mask = trajectory.observation[0, :10].numpy(), trajectory.mask[0, :10].numpy()
-    path = np.where(mask[..., None] > 0, observation, np.nan)
-    path = np.concatenate([path, np.full_like(path[:, :1], np.nan)], axis=1)
-    lengths = mask.sum(axis=1).astype(int)
-    path[np.arange(len(path)), lengths] = trajectory.final_observation[0, :10]
-    return path
 
 
 def _check_finite(metrics, method, seed, iteration):
