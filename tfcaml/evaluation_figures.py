@@ -1,6 +1,7 @@
-"""What an evaluation of a run is drawn as."""
+"""What an evaluation of a run is drawn as, and where that goes."""
 
 import numpy as np
+import tensorflow as tf
 
 from tfcaml import figures, report, tensorboard
 
@@ -40,6 +41,32 @@ def pictures_of_paths(goal, examples):
         return {}
     before, after = ({method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1))
     return {"trajectories": figures.trajectories(before, after, goal[0])}
+
+
+def write_evaluation(directory, pictures, summary):
+    """Writes the pictures as PNG and, with the numbers, for TensorBoard.
+
+    Args:
+      directory: `RunDirectory`.
+      pictures: dict of matplotlib figures.
+      summary: see `report.summarize`.
+
+    Returns:
+      paths of all figures of the run.
+    """
+    for old in directory.evaluation.rglob("events.out.tfevents.*"):
+        old.unlink()  # of an earlier evaluation of this run
+    writer = tf.summary.create_file_writer(str(directory.evaluation))
+    tensorboard.write_layout(writer)
+    for name, figure in pictures.items():
+        tensorboard.write_figure(writer, f"evaluation/{name}", figure, 0)
+        figures.save(figure, directory.figures / f"{name}.png")
+    writer.close()
+    for method, values in summary["methods"].items():
+        writer = tf.summary.create_file_writer(str(directory.evaluation / method))
+        tensorboard.write_adaptation(writer, values["summary"])
+        writer.close()
+    return sorted(directory.figures.glob("*.png"))
 
 
 def _paths(trajectory):

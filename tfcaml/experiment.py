@@ -25,7 +25,11 @@ from tfcaml import (
 from tfcaml.divergence_monitor import DivergenceMonitor, draw
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.errors import ConfigError, check, check_one_of, writing
-from tfcaml.evaluation_figures import pictures_of_evaluation, pictures_of_paths
+from tfcaml.evaluation_figures import (
+    pictures_of_evaluation,
+    pictures_of_paths,
+    write_evaluation,
+)
 from tfcaml.experiment_config import NO_AGENT, ExperimentConfig
 from tfcaml.policies import mlp_policy
 from tfcaml.progress import Progress
@@ -294,19 +298,7 @@ class Experiment:
         pictures = pictures_of_evaluation(config, directory.train, results)
         query = self.population(config.seeds[0]).query
         pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
-        for old in self.directory.evaluation.rglob("events.out.tfevents.*"):
-            old.unlink()  # of an earlier evaluation of this run
-        writer = tf.summary.create_file_writer(str(self.directory.evaluation))
-        tensorboard.write_layout(writer)
-        for name, figure in pictures.items():
-            tensorboard.write_figure(writer, f"evaluation/{name}", figure, 0)
-            figures.save(figure, self.directory.figures / f"{name}.png")
-        writer.close()
-        for method, values in summary["methods"].items():
-            writer = tf.summary.create_file_writer(str(self.directory.evaluation / method))
-            tensorboard.write_adaptation(writer, values["summary"])
-            writer.close()
-        return sorted(self.directory.figures.glob("*.png"))
+        return write_evaluation(self.directory, pictures, summary)
 
 
 def _check_finite(metrics, method, seed, iteration):
