@@ -3,6 +3,7 @@
 import random
 import re
 import signal
+import subprocess
 
 import numpy as np
 import pytest
@@ -297,4 +298,41 @@ def test_long_runs_resume_exactly(method, tmp_path, stop_all):
         [made.case("whole"), made.case("parts", when=when, signals=[15]), made.case("parts")],
     )
     assert [code for code, _ in results] == [0, 3, 0]
+    made.check_equal("parts", "whole")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """(size) -> a directory on a disk of that size; called again, the disk grows."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def resize(size):
+        options = f"size={size}" + (",remount" if folder.is_mount() else "")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        found = subprocess.run(command, capture_output=True, text=True)
+        if found.returncode:
+            pytest.skip(f"no disk of its own without the right to mount one: {found.stderr}")
+        return folder
+
+    yield resize
+    if folder.is_mount():
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.soak
+def test_a_disk_that_fills_up(disk, stop_all):
+    """R6, long form: the disk of the run grows each time it is full, until the run fits."""
+    made = Runs(disk("100k"), METHODS[:2], iterations=24, save_interval=2)
+    sizes = ("100k", "150k", "250k", "400k", "600k", "20m")
+    codes = []
+    for size in sizes:
+        disk(size)
+        [(code, lines)] = stop_all("train", [made.case("parts")])
+        codes.append(code)
+        if code == 4:
+            assert lines[-1].startswith("error: cannot write ") and "No space left" in lines[-1]
+            assert not list((made.directory / "parts").rglob("iteration-*.part"))
+    assert codes[0] == 4 and codes[-1] == 0 and set(codes) == {0, 4}, (codes, lines)
+    assert stop_all("train", [made.case("whole")])[0][0] == 0
     made.check_equal("parts", "whole")
