@@ -2,7 +2,8 @@
 
     python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/particles
 
-Running the same command again goes on where it stopped.
+Running the same command again goes on where it stopped. Exit codes: 0 finished, 2 bad input,
+3 stopped by Ctrl-C or SIGTERM, 4 the disk is full or can't be written.
 """
 
 import dataclasses

@@ -250,7 +250,7 @@ class Experiment:
                 )
                 stop = self.should_stop()
                 if stop or last or (iteration + 1) % self.config.save_interval == 0:
-                    writer.flush()  # before the checkpoint: events may be ahead, never behind
+                    tensorboard.flush(writer, directory)  # may be ahead of it, never behind
                     saved.save(iteration + 1)
                 if stop:
                     return False

@@ -24,6 +24,14 @@ def write_scalars(writer, values, step, prefix=""):
             tf.summary.scalar(prefix + name, value, step=step)
 
 
+def flush(writer, directory):
+    """Has all events written so far on the disk, not on their way there."""
+    writer.flush()
+    for path in pathlib.Path(directory).glob("events.out.tfevents.*"):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
 def drop_from(directory, step):
     """Cuts a directory's event files off before the first event of `step` or a later one.
 

@@ -164,6 +164,8 @@ def check_killed(runs, stop_all, number, longest):
         assert code in (-9, 0), lines
         for method in runs.methods:
             folder = runs.folder(name, method)
+            if not folder.exists():
+                continue
             saved = checkpoints.newest_step(folder / "checkpoint")
             assert saved >= before[method]
             before[method] = saved
