@@ -283,10 +283,10 @@ def test_without_a_whole_checkpoint_only_a_fresh_start_goes_on(small, resumed):
 @pytest.mark.soak
 def test_fifty_kills(tmp_path, stop_all):
     """R2, long form: fifty kills of long runs of the four methods."""
-    made = Runs(tmp_path, iterations=120, save_interval=4)
+    made = Runs(tmp_path, iterations=60, save_interval=4)
     [(code, lines)] = stop_all("train", [made.case("whole")])
     assert code == 0, lines
-    check_killed(made, stop_all, 50, 12.0)
+    check_killed(made, stop_all, 50, 20.0)
 
 
 @pytest.mark.soak
