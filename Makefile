@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # Tests share two cores: a process each, and one TensorFlow thread pool per process.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-fast lint check clean
+.PHONY: demo test test-fast test-soak lint check clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/caml_particles
@@ -22,11 +22,15 @@ test: $(VENV)/ready
 	$(PYTEST)
 else
 test: $(VENV)/ready
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not soak"
 endif
 
 test-fast: $(VENV)/ready
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not soak"
+
+# The long form of what is promised of stopped, killed and faulty runs: an hour.
+test-soak: $(VENV)/ready
+	$(BIN)/python -m pytest -m soak
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What all launchers share: one clear line and exit code 2 for bad input."""
+"""What all launchers share: one clear line and exit code 2 for bad input, 4 for a full disk."""
 
 import difflib
 import os
@@ -9,9 +9,12 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, WriteError, writing
 
-BAD_INPUT = 2  # exit code
+# Exit codes.
+BAD_INPUT = 2
+STOPPED = 3  # a run was told to stop; the same command goes on with it
+CANNOT_WRITE = 4  # the disk is full or can't be written; the same command goes on with the run
 
 
 def run(main):
@@ -33,9 +36,12 @@ def _main(main, argv):
     if len(argv) > 1:
         _fail(f"expected flags only; received {argv[1]!r}")
     try:
-        return main(argv)
+        with writing():
+            return main(argv)
     except ConfigError as error:
         return _fail(str(error))
+    except WriteError as error:
+        return _fail(str(error), CANNOT_WRITE)
 
 
 def _parse(argv):
@@ -79,9 +85,9 @@ def _config_path(argv):
     return next((match[1] for match in matches if match), None)
 
 
-def _fail(message):
+def _fail(message, code=BAD_INPUT):
     message = " ".join(message.split())
     print(f"error: {message}", file=sys.stderr)
     sys.stderr.flush()
     sys.stdout.flush()
-    os._exit(BAD_INPUT)  # absl would add its own usage text and code
+    os._exit(code)  # absl would add its own usage text and code

@@ -2,9 +2,11 @@
 
     python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/particles
 
-Running the same command again goes on where it stopped.
+Running the same command again goes on where it stopped. Exit codes: 0 finished, 2 bad input,
+3 stopped by Ctrl-C or SIGTERM, 4 the disk is full or can't be written.
 """
 
+import dataclasses
 import signal
 
 from absl import flags
@@ -12,7 +14,9 @@ from ml_collections import config_flags
 
 from launchers import _app
 from tfcaml import report
+from tfcaml.errors import check
 from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.experiment_config import completed
 from tfcaml.run_directory import RunDirectory
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -23,9 +27,14 @@ _SEED = flags.DEFINE_integer("seed", 0, "First seed; config.num_seeds seeds are 
 _JIT_COMPILE = flags.DEFINE_bool(
     "jit_compile", None, "Compile iterations with XLA; by default where a learner gains by it."
 )
+_SAVE_INTERVAL = flags.DEFINE_integer(
+    "save_interval", None, "Iterations between checkpoints; config.save_interval unless given."
+)
+_KEEP = flags.DEFINE_integer("keep", 2, "Checkpoints kept of each method and seed.")
+_ALLOW_FRESH_START = flags.DEFINE_bool(
+    "allow_fresh_start", False, "Train from the beginning where all checkpoints are damaged."
+)
 flags.mark_flags_as_required(["config", "root_dir"])
-
-STOPPED = 3  # exit code of a run that was told to stop and can be resumed
 
 
 def main(_):
@@ -33,14 +42,19 @@ def main(_):
     content = _CONFIG.value.to_dict()
     jit_compile = _JIT_COMPILE.value
     config = ExperimentConfig.from_dict(content, _SEED.value, jit_compile)
+    check(_KEEP.value >= 1, "keep", _KEEP.value, ">= 1")
+    if _SAVE_INTERVAL.value is not None:
+        check(_SAVE_INTERVAL.value >= 1, "save_interval", _SAVE_INTERVAL.value, ">= 1")
+        config = dataclasses.replace(config, save_interval=_SAVE_INTERVAL.value)
     directory = RunDirectory(
         _ROOT_DIR.value,
         {"config": content, "seed": _SEED.value, "jit_compile": jit_compile},
+        completed,
     )
-    experiment = Experiment(config, directory, stop)
+    experiment = Experiment(config, directory, stop, _KEEP.value, _ALLOW_FRESH_START.value)
     if not experiment.train():
         print(f"Stopped. The same command goes on from here: root_dir={_ROOT_DIR.value}")
-        return STOPPED
+        return _app.STOPPED
     summary, paths = experiment.evaluate()
     print(report.to_text(summary))
     _app.print_paths(directory, paths)

@@ -3,9 +3,11 @@
 import importlib
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
 import configs
@@ -13,6 +15,7 @@ from configs import caml_particles, maml_sinusoid
 from tfcaml import tensorboard
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.experiment_config import completed
 from tfcaml.run_directory import RunDirectory
 
 
@@ -140,6 +143,95 @@ def test_following_divergence_changes_no_number_and_resumes(tmp_path):
     assert {path.name for path in paths} > drawn
 
 
+def _all_events(folder):
+    """What TensorBoard reads: tag -> [(step, value)], without timings."""
+    found = event_accumulator.EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+    rows = {}
+    for tag in found.Tags()["tensors"]:
+        timing = tag.endswith("per_second") or tag.startswith("_hparams_")
+        rows[tag] = sorted(
+            (row.step, None if timing else row.tensor_proto.SerializeToString())
+            for row in found.Tensors(tag)
+        )
+    return rows
+
+
+def test_runs_that_broke_off_end_as_whole_ones_with_every_event_once(tmp_path):
+    """Events, pictures among them, are ahead of the checkpoint when a run breaks off."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    changes = {"num_seeds": 1, **FOLLOWED}
+    _experiment(whole, **changes).train()
+
+    def breaks_off(number):
+        calls = iter(range(100))
+
+        def should_stop():
+            if next(calls) == number:
+                raise KeyboardInterrupt
+
+        return should_stop
+
+    # In CAML's second iteration, before any checkpoint, and fourth; in Reptile's fourth.
+    for number in (1, 3, 6):
+        with pytest.raises(KeyboardInterrupt):
+            _experiment(broken, breaks_off(number), **changes).train()
+    folder = broken / "train" / "reptile" / "seed_0"
+    assert max(tensorboard.read_scalars(folder)["train/return_after"]) == 3
+    assert _experiment(broken, **changes).train()
+    for method in ("caml", "reptile"):
+        folders = [root / "train" / method / "seed_0" for root in (whole, broken)]
+        left, right = map(_all_events, folders)
+        assert left == right
+        assert [step for step, _ in right["train/return_after"]] == list(range(5))
+        assert {"divergence/matrix", "_hparams_/session_start_info"} <= set(right)
+        values = []
+        for root in (whole, broken):
+            learner = _experiment(root, **changes).trained(method, 0)
+            values.append([variable.numpy() for variable in learner.variables])
+        for one, other in zip(*values, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_half_an_event_at_the_end_of_a_file_is_dropped(tmp_path):
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    for step in range(4):
+        tensorboard.write_scalars(writer, {"a": float(step)}, step)
+    writer.close()
+    [path] = tmp_path.iterdir()
+    whole = path.read_bytes()
+    tensorboard.drop_from(tmp_path, 4)
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[:-3])
+    tensorboard.drop_from(tmp_path, 4)
+    assert len(path.read_bytes()) < len(whole) - 3
+    assert tensorboard.read_scalars(tmp_path) == {"a": {0: 0.0, 1: 1.0, 2: 2.0}}
+    tensorboard.drop_from(tmp_path, 1)
+    assert tensorboard.read_scalars(tmp_path) == {"a": {0: 0.0}}
+    tensorboard.drop_from(tmp_path, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
+    """The environment, the learner and its options, by the first difference."""
+    for method, message in (
+        ("caml", r"config\.environment\.horizon is 8 there and 9 here"),
+        ("reptile", r"learner is 'CAML' there and 'Reptile' here"),
+    ):
+        root = tmp_path / method
+        folder = root / "train" / method / "seed_0" / "checkpoint"
+        content = small_config()
+        content["environment"]["horizon"] = 9 if method == "caml" else 8
+        if method == "reptile":
+            content |= {"learner": content["baselines"]["reptile"], "baselines": {}}
+        directory = RunDirectory(root, {"config": content})
+        shutil.copytree(finished[0] / "train" / "caml" / "seed_0" / "checkpoint", folder)
+        before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+        with pytest.raises(ConfigError, match=message):
+            Experiment(ExperimentConfig.from_dict(content), directory).train()
+        assert before == sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+        assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+
+
 def test_pages_of_tensorboard_are_there_once(finished):
     root, _, _ = finished
     _experiment(root).evaluate()  # again: its events replace the first ones
@@ -212,6 +304,23 @@ def test_unknown_field_is_named_with_those_allowed():
     content["learner"]["medoids"] = 3
     with pytest.raises(ConfigError, match=r"unknown field 'medoids'; allowed are .*num_medoids"):
         ExperimentConfig.from_dict(content)
+
+
+def test_runs_of_earlier_versions_take_the_defaults_of_fields_added_since(tmp_path, caplog):
+    content = small_config()
+    content["learner"]["min_transfer"] = 0.5  # its default
+    old = json.loads(json.dumps(content))
+    del old["learner"]["min_transfer"], old["divergence"], old["log_interval"]
+    RunDirectory(tmp_path, {"config": old, "seed": 0})
+    ExperimentConfig.from_dict(old)
+    RunDirectory(tmp_path, {"config": content, "seed": 0}, completed)
+    assert len(caplog.records) == 1 and "config.learner.min_transfer; it is 0.5" in caplog.text
+    content["learner"]["min_transfer"] = 0.25
+    with pytest.raises(ConfigError, match=r"min_transfer is 0\.5 there and 0\.25 here"):
+        RunDirectory(tmp_path, {"config": content, "seed": 0}, completed)
+    del content["learner"]["min_transfer"]
+    with pytest.raises(ConfigError, match="another config"):
+        RunDirectory(tmp_path, {"config": {**old, "learner": {}}, "seed": 0}, completed)
 
 
 CONFIGS = sorted(path.stem for path in pathlib.Path(configs.__file__).parent.glob("*.py"))

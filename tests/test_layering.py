@@ -23,9 +23,9 @@ LAYERS = [
     {"evaluation", "training"},
     {"agents"},
     {"figures", "report", "progress", "run_directory"},
-    {"tensorboard"},
+    {"tensorboard", "checkpoints"},
     {"divergence_monitor"},
-    {"experiment_config"},
+    {"experiment_config", "evaluation_figures"},
     {"experiment"},
 ]
 TF_AGENTS = {"functional", "policies", "environments", "agents"}

@@ -1,6 +1,8 @@
 """The one error a user is meant to read."""
 
 import contextlib
+import errno
+import os
 import re
 
 import tensorflow as tf
@@ -8,6 +10,20 @@ import tensorflow as tf
 
 class ConfigError(ValueError):
     """Bad input. Its message names the thing, the value received and what is allowed."""
+
+
+class WriteError(OSError):
+    """A file that the disk would not take. Its message names the file and the cause."""
+
+
+# What a full, failing or read-only disk says.
+_CAUSES = [
+    os.strerror(number)
+    for number in (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    )
+]
 
 
 def check(condition, name, value, allowed):
@@ -41,3 +57,29 @@ def from_python():
         if ours is None:
             raise
         raise ConfigError(ours[1]) from None
+
+
+@contextlib.contextmanager
+def writing(path=None):
+    """Raises a `WriteError` of one line in place of what Python or TensorFlow say of a full disk.
+
+    Other errors stay as they are. For a `with` block, or as the decorator of a function.
+
+    Args:
+      path: what is written, and all that the block does: any `OSError` is of it. Unless given, the
+        file that the error names.
+    """
+    try:
+        yield
+    except WriteError:
+        raise
+    except (OSError, tf.errors.OpError) as error:
+        text = str(error)
+        cause = next((cause for cause in _CAUSES if cause in text), None)
+        cause = cause or (path and getattr(error, "strerror", None))
+        if cause is None:
+            raise
+        named = re.search(rf"(\S+); {cause}", text)  # as TensorFlow has it
+        path = path or getattr(error, "filename", None) or (named[1] if named else "a file")
+        message = f"cannot write {path}: {cause}; what was saved before is as it was"
+        raise WriteError(message) from None

@@ -5,16 +5,31 @@ checkpoints, all random numbers follow from the seed and the iteration, and the 
 end depends on nothing but the trained parameters.
 """
 
+import contextlib
 import dataclasses
 import time
 
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import agents, evaluation, figures, report, run_directory, tensorboard, training
+from tfcaml import (
+    agents,
+    checkpoints,
+    evaluation,
+    figures,
+    report,
+    run_directory,
+    tensorboard,
+    training,
+)
 from tfcaml.divergence_monitor import DivergenceMonitor, draw
 from tfcaml.environments import ENVIRONMENTS
-from tfcaml.errors import ConfigError, check_one_of
+from tfcaml.errors import ConfigError, check, check_one_of, writing
+from tfcaml.evaluation_figures import (
+    pictures_of_evaluation,
+    pictures_of_paths,
+    write_evaluation,
+)
 from tfcaml.experiment_config import NO_AGENT, ExperimentConfig
 from tfcaml.policies import mlp_policy
 from tfcaml.progress import Progress
@@ -29,12 +44,22 @@ class Experiment:
       config: `ExperimentConfig`.
       directory: `RunDirectory`.
       should_stop: called after each iteration; training stops at a checkpoint when it says so.
+      keep: checkpoints that are kept of each method and seed, >= 1.
+      allow_fresh_start: where all checkpoints are damaged, train from the beginning.
+
+    Raises:
+      WriteError: by what writes, when the disk is full or can't be written.
     """
 
-    def __init__(self, config, directory, should_stop=lambda: False):
+    def __init__(
+        self, config, directory, should_stop=lambda: False, keep=2, allow_fresh_start=False
+    ):
+        check(keep >= 1, "keep", keep, ">= 1")
         self.config = config
         self.directory = directory
         self.should_stop = should_stop
+        self.keep = keep
+        self.allow_fresh_start = allow_fresh_start
         family, _ = ENVIRONMENTS[config.environment_name]
         self.environment = family(config.environment)
         self.policy = mlp_policy(
@@ -53,6 +78,7 @@ class Experiment:
         """Entities of one seed."""
         return self.environment.population(seed, num_tasks or self.config.num_tasks)
 
+    @writing()
     def train(self, stream=None):
         """Trains every method with every seed to the end. Returns whether it got there."""
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
@@ -66,6 +92,7 @@ class Experiment:
                     return False
         return True
 
+    @writing()
     def evaluate(self, num_tasks=None, num_updates=None, episodes=None):
         """Evaluates the trained learners on held-out entities; writes eval/ and figures/.
 
@@ -156,77 +183,91 @@ class Experiment:
         return learner
 
     def _checkpoints(self, method, seed, learner):
-        directory = self.directory.train(method, seed) / "checkpoint"
-        return tf.train.CheckpointManager(
-            tf.train.Checkpoint(**learner.checkpointed(), seconds=self._seconds),
-            str(directory),
-            max_to_keep=2,
-            checkpoint_name="iteration",
+        config = self.config
+        about = {
+            "environment": config.environment_name,
+            "learner": type(learner).__name__,
+            "config": {
+                "environment": dataclasses.asdict(config.environment),
+                "policy": config.policy,
+                "agent": config.agent,
+                "learner": dataclasses.asdict(learner.config),
+            },
+        }
+        variables = checkpoints.named({**learner.checkpointed(), "seconds": self._seconds})
+        return checkpoints.Checkpoints(
+            self._checkpoint_directory(method, seed), variables, about, self.keep
         )
 
+    def _checkpoint_directory(self, method, seed):
+        return self.directory.train(method, seed) / "checkpoint"
+
     def _saved_iteration(self, method, seed):
-        latest = tf.train.latest_checkpoint(str(self.directory.train(method, seed) / "checkpoint"))
-        return int(latest.rpartition("-")[2]) if latest else 0
+        """What the newest checkpoint says of itself; whether it is whole is not known yet."""
+        newest = checkpoints.newest_step(self._checkpoint_directory(method, seed))
+        return min(newest, self.config.learners[method][1].num_iterations)
 
     def _restored(self, method, seed):
         learner = self._learner(method, seed)
-        length, saved = learner.config.num_iterations, self._saved_iteration(method, seed)
+        length, saved = learner.config.num_iterations, 0
+        if length:
+            saved = self._checkpoints(method, seed, learner).restore()
         if saved < length:
             raise ConfigError(
                 f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
                 f"{length} iterations; run launchers.train on this root_dir to the end first"
             )
-        if length:
-            manager = self._checkpoints(method, seed, learner)
-            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         return learner
 
     def _train_job(self, method, seed, progress):
         """Trains one method with one seed from its last checkpoint; False when told to stop."""
-        learner = self._learner(method, seed)
+        learner, directory = self._learner(method, seed), self.directory.train(method, seed)
         length = learner.config.num_iterations
-        if self._saved_iteration(method, seed) >= length:
+        saved = self._checkpoints(method, seed, learner)
+        done = saved.restore(self.allow_fresh_start)
+        if done >= length:
             return True
-        manager = self._checkpoints(method, seed, learner)
-        if manager.latest_checkpoint:
-            manager.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-        population = self.population(seed)
-        writer = tf.summary.create_file_writer(str(self.directory.train(method, seed)))
-        if int(learner.iteration) == 0:
-            tensorboard.write_hparams(writer, dataclasses.asdict(learner.config))
-        monitor = self._monitor(method, seed, writer)
-        while (iteration := int(learner.iteration)) < length:
-            start = time.monotonic()
-            metrics = training.train_iteration(learner, population, seed)
-            seconds = time.monotonic() - start
-            self._seconds.assign_add(seconds)
-            metrics["iterations_per_second"] = 1 / seconds
-            metrics["steps_per_second"] = (
-                learner.episodes_per_iteration
-                * self.environment.horizon
-                * metrics["iterations_per_second"]
-            )
-            if (iteration + 1) % self.config.log_interval == 0 or iteration + 1 == length:
-                tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
-            _check_finite(metrics, method, seed, iteration)
-            self._training_figures(learner, population, method, seed, writer)
-            record = monitor(learner, population)
-            if record is not None:
-                self._save_figures(seed, f"{method}_adapted_", record.figures)
-            progress.advance(
-                f"{method} seed {seed} iteration {iteration + 1}/{length}",
-                f"return {metrics.get('return_after', np.nan):.0f}",
-                learner.episodes_per_iteration,
-            )
-            stop = self.should_stop()
-            if stop or (iteration + 1) % self.config.save_interval == 0 or iteration + 1 == length:
-                writer.flush()
-                manager.save(checkpoint_number=iteration + 1)
-            if stop:
-                writer.close()
-                return False
-        writer.close()
+        tensorboard.drop_from(directory, done)
+        with contextlib.closing(tf.summary.create_file_writer(str(directory))) as writer:
+            if done == 0:
+                tensorboard.write_hparams(writer, dataclasses.asdict(learner.config))
+            monitor = self._monitor(method, seed, writer)
+            population = self.population(seed)
+            while (iteration := int(learner.iteration)) < length:
+                metrics = self._train_iteration(learner, population, seed)
+                last = iteration + 1 == length
+                if last or (iteration + 1) % self.config.log_interval == 0:
+                    tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
+                _check_finite(metrics, method, seed, iteration)
+                self._training_figures(learner, population, method, seed, writer)
+                record = monitor(learner, population)
+                if record is not None:
+                    self._save_figures(seed, f"{method}_adapted_", record.figures)
+                progress.advance(
+                    f"{method} seed {seed} iteration {iteration + 1}/{length}",
+                    f"return {metrics.get('return_after', np.nan):.0f}",
+                    learner.episodes_per_iteration,
+                )
+                stop = self.should_stop()
+                if stop or last or (iteration + 1) % self.config.save_interval == 0:
+                    tensorboard.flush(writer, directory)  # may be ahead of it, never behind
+                    saved.save(iteration + 1)
+                if stop:
+                    return False
         return True
+
+    def _train_iteration(self, learner, population, seed):
+        """One iteration, with how fast it was among its metrics."""
+        start = time.monotonic()
+        metrics = training.train_iteration(learner, population, seed)
+        seconds = time.monotonic() - start
+        self._seconds.assign_add(seconds)
+        steps = learner.episodes_per_iteration * self.environment.horizon
+        return {
+            **metrics,
+            "iterations_per_second": 1 / seconds,
+            "steps_per_second": steps / seconds,
+        }
 
     def _monitor(self, method, seed, writer):
         """What follows the divergence of adapted policies, if the config says so."""
@@ -252,56 +293,12 @@ class Experiment:
             for name, figure in pictures.items():
                 figures.save(figure, self.directory.figures / f"{prefix}{name}.png")
 
-    def _curves(self, method, prefix):
-        """What the method's event files say of its training, all seeds."""
-        directories = [self.directory.train(method, seed) for seed in self.config.seeds]
-        return tensorboard.read_curves(directories, prefix)
-
     def _evaluation_figures(self, results, examples, summary):
-        pictures = {
-            "adaptation": figures.adaptation_curves(
-                {method: report.mean_returns(runs) for method, runs in results.items()}
-            )
-        }
-        for method, (_, config) in self.config.learners.items():
-            if config.num_iterations:
-                pictures[f"{method}_training"] = figures.training_curves(
-                    self._curves(method, "train/"), f"Training of {method}"
-                )
-            if config.num_iterations and self.config.divergence is not None:
-                pictures[f"{method}_adapted_curves"] = figures.divergence_curves(
-                    self._curves(method, "divergence/"), f"Policies adapted by {method}"
-                )
-        population = self.population(self.config.seeds[0])
-        goal = self.environment.planar_goal(population.query)
-        if goal is not None:
-            before, after = (
-                {method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1)
-            )
-            pictures["trajectories"] = figures.trajectories(before, after, goal[0])
-        for old in self.directory.evaluation.rglob("events.out.tfevents.*"):
-            old.unlink()  # of an earlier evaluation of this run
-        writer = tf.summary.create_file_writer(str(self.directory.evaluation))
-        tensorboard.write_layout(writer)
-        for name, figure in pictures.items():
-            tensorboard.write_figure(writer, f"evaluation/{name}", figure, 0)
-            figures.save(figure, self.directory.figures / f"{name}.png")
-        writer.close()
-        for method, values in summary["methods"].items():
-            writer = tf.summary.create_file_writer(str(self.directory.evaluation / method))
-            tensorboard.write_adaptation(writer, values["summary"])
-            writer.close()
-        return sorted(self.directory.figures.glob("*.png"))
-
-
-def _paths(trajectory):
-    """Positions of the first task's first episodes, nan after an episode's end: [E, T + 1, 2]."""
-    observation, mask = trajectory.observation[0, :10].numpy(), trajectory.mask[0, :10].numpy()
-    path = np.where(mask[..., None] > 0, observation, np.nan)
-    path = np.concatenate([path, np.full_like(path[:, :1], np.nan)], axis=1)
-    lengths = mask.sum(axis=1).astype(int)
-    path[np.arange(len(path)), lengths] = trajectory.final_observation[0, :10]
-    return path
+        config, directory = self.config, self.directory
+        pictures = pictures_of_evaluation(config, directory.train, results)
+        query = self.population(config.seeds[0]).query
+        pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
+        return write_evaluation(self.directory, pictures, summary)
 
 
 def _check_finite(metrics, method, seed, iteration):

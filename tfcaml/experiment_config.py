@@ -11,6 +11,43 @@ from tfcaml.learners import LEARNERS
 from tfcaml.policies import ACTIVATIONS
 
 NO_AGENT = "none"  # of a config: learners keep their own losses
+_DEFAULTS = {  # of fields that configs of earlier versions lack
+    "agent": NO_AGENT,
+    "log_interval": 1,
+    "divergence_interval": 0,
+    "divergence": {
+        field.name: field.default
+        for field in dataclasses.fields(DivergenceMonitorConfig)
+        if field.name != "interval"
+    },
+}
+
+
+def completed(run):
+    """What a run is of, with the fields that were added to configs after it began.
+
+    Args:
+      run: dict with "config", as `run_directory.read_config` returns it.
+
+    Returns:
+      A dict like it, the added fields at their defaults.
+    """
+    if not isinstance(run.get("config"), dict):
+        return run
+    config = {**_DEFAULTS, **run["config"]}
+    if isinstance(config["divergence"], dict):
+        config["divergence"] = {**_DEFAULTS["divergence"], **config["divergence"]}
+    sections = [(config, "environment", ENVIRONMENTS), (config, "learner", LEARNERS)]
+    if isinstance(config.get("baselines"), dict):
+        config["baselines"] = dict(config["baselines"])
+        sections += [(config["baselines"], name, LEARNERS) for name in config["baselines"]]
+    for parent, key, registry in sections:
+        section = parent.get(key)
+        if isinstance(section, dict) and section.get("name") in registry:
+            entry = registry[section["name"]]
+            known = entry[1] if isinstance(entry, tuple) else entry.Config
+            parent[key] = {**dataclasses.asdict(known()), **section}
+    return {**run, "config": config}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +75,7 @@ class ExperimentConfig:
         Raises:
           ConfigError: naming the first bad field, its value and what is allowed.
         """
+        config = completed({"config": config})["config"]
         name, options = _named("environment", config["environment"], ENVIRONMENTS)
         learners = {}
         sections = {config["learner"]["name"]: config["learner"], **config["baselines"]}

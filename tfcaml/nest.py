@@ -1,5 +1,7 @@
 """Arithmetic on nests of tensors (weights, gradients, optimiser slots)."""
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 
@@ -110,3 +112,19 @@ def ravel(nest):
         )
 
     return tf.concat([tf.reshape(leaf, [-1]) for leaf in leaves], axis=0), unravel
+
+
+def names(nest):
+    """A name for each leaf, in the order of `tf.nest.flatten`.
+
+    Keys, fields and positions that lead to it, joined by "/", such as "medoids/fast/params/0".
+    """
+    if isinstance(nest, Mapping):
+        parts = [(key, nest[key]) for key in sorted(nest)]
+    elif hasattr(nest, "_fields"):
+        parts = zip(nest._fields, nest)
+    elif isinstance(nest, (list, tuple)):
+        parts = enumerate(nest)
+    else:
+        return [""]
+    return [f"{key}/{name}".rstrip("/") for key, part in parts for name in names(part)]

@@ -8,6 +8,7 @@ figures/                             PNG
 
 import importlib.metadata
 import json
+import logging
 import os
 import pathlib
 import platform
@@ -15,6 +16,7 @@ import tempfile
 
 from tfcaml.errors import ConfigError
 
+_log = logging.getLogger(__name__)
 _PACKAGES = ("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy")
 _PARTS = ("train", "eval", "figures")
 
@@ -25,19 +27,22 @@ class RunDirectory:
     Args:
       root: path; made if missing.
       config: JSON-serialisable dict, all that decides the run's numbers.
+      completed: dict -> dict, gives the directory's config the fields that were added since.
 
     Raises:
       ConfigError: the directory can't be written, or holds a run of another config. Nothing in it
         is changed then.
     """
 
-    def __init__(self, root, config):
+    def __init__(self, root, config, completed=lambda config: config):
         self.root = pathlib.Path(root)
         config = json.loads(json.dumps(config))
         check_writable(self.root)
         path = self.root / "config.json"
         if path.exists():
-            _check_same(self.root, read_config(self.root), config)
+            found = read_config(self.root)
+            _check_same(self.root, json.loads(json.dumps(completed(found))), config)
+            _warn_of_added(self.root, found, config)
         else:
             _check_unused(self.root)
             self.root.mkdir(parents=True, exist_ok=True)
@@ -126,6 +131,13 @@ def _check_same(root, old, new):
             f"{root} holds a run of another config: {name} is {was!r} there and {now!r} here; "
             "choose another root_dir or the same config"
         )
+
+
+def _warn_of_added(root, old, new):
+    difference = first_difference(old, new)
+    if difference:
+        name, _, value = difference
+        _log.warning("%s is of an earlier version, without %s; it is %r now", root, name, value)
 
 
 def _check_unused(root):

@@ -1,8 +1,13 @@
 """What TensorBoard shows of a run, beyond plain scalars."""
 
+import os
+import pathlib
+
 import numpy as np
 import tensorflow as tf
+from google.protobuf import message
 from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
@@ -19,11 +24,47 @@ def write_scalars(writer, values, step, prefix=""):
             tf.summary.scalar(prefix + name, value, step=step)
 
 
-def read_scalars(directory, prefix=""):
-    """The scalars of a directory's event files: name without `prefix` -> {step: number}.
+def flush(writer, directory):
+    """Has all events written so far on the disk, not on their way there."""
+    writer.flush()
+    for path in pathlib.Path(directory).glob("events.out.tfevents.*"):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
 
-    Where a step was written twice (a run that was killed and taken up again) the later value holds.
+
+def drop_from(directory, step):
+    """Cuts a directory's event files off before the first event of `step` or a later one.
+
+    So a run that goes on from `step` writes nothing a second time. Half a record at the end, left
+    by a process that was killed, goes too. Each file is cut in one piece.
+
+    Args:
+      directory: of files whose steps never fall.
+      step: Python int; at 0 the files go altogether.
     """
+    for path in pathlib.Path(directory).glob("events.out.tfevents.*"):
+        size = _size_before(path, step) if step else 0
+        if size:
+            os.truncate(path, size)
+        else:
+            path.unlink()
+
+
+def _size_before(path, step):
+    """How many bytes of an event file come before `step` and are whole."""
+    size = 0
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            if event_pb2.Event.FromString(record).step >= step:
+                break
+            size += len(record) + 16  # its length and two checksums
+    except (tf.errors.DataLossError, message.DecodeError):
+        pass
+    return size
+
+
+def read_scalars(directory, prefix=""):
+    """The scalars of a directory's event files: name without `prefix` -> {step: number}."""
     events = event_accumulator.EventAccumulator(
         str(directory), size_guidance={"tensors": 0, "images": 1}
     ).Reload()

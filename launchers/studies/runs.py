@@ -4,6 +4,7 @@ import json
 
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.experiment_config import completed
 from tfcaml.run_directory import RunDirectory, first_difference, write_json
 
 
@@ -21,7 +22,7 @@ def run_config(content, study_seeds, root, jit_compile=None):
     """
     content = content | {"num_seeds": len(study_seeds)}
     config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile=jit_compile)
-    experiment = Experiment(config, RunDirectory(root, {"config": content}))
+    experiment = Experiment(config, RunDirectory(root, {"config": content}, completed))
     experiment.train()
     return experiment, experiment.evaluate()[0]
 

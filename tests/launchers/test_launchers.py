@@ -59,6 +59,8 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all)
             "--config.divergence.num_clusters=25",
         ],
         "seed to be >= 0": [*here, "--seed=-1"],
+        "keep to be >= 1": [*here, "--keep=0"],
+        "received save_interval=0": [*here, "--save_interval=0"],
         "holds a run of another config": [f"--root_dir={other}", here[1]],
         "root_dir to be writable": [f"--root_dir={tmp_path / 'file' / 'run'}", here[1]],
         "to be a file of configs/": [here[0], "--config=configs/nope.py"],

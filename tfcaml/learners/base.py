@@ -36,6 +36,10 @@ class Variables(tf.Module):
         """The `tf.Variable`s themselves, as a nest like the values."""
         return tf.nest.pack_sequence_as(self._structure, self._flat)
 
+    def named(self):
+        """The `tf.Variable`s by name, see `nest.names`: dict."""
+        return dict(zip(nest.names(self._structure), self._flat))
+
     def write(self, values):
         """Replaces all values."""
         tf.nest.assert_same_structure(self._structure, values)
