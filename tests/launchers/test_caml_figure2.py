@@ -70,7 +70,7 @@ def test_initialisations_are_shared_or_not():
 
 def test_committed_results_are_of_the_settings_that_exist():
     results = json.loads((DOCS / "results.json").read_text())
-    assert results["seeds"] == list(range(5)) and "--quick" not in results["command"]
+    assert results["seeds"] == list(range(20)) and "--quick" not in results["command"]
     assert results["updates"] == list(caml_figure2.UPDATES)
     environment = dataclasses.asdict(environments.ParticleConfig())
     learner = learners.PolicyGradient.Config(meta_batch_size=24 * len(results["seeds"]))
@@ -80,7 +80,7 @@ def test_committed_results_are_of_the_settings_that_exist():
         assert list(results["scores"][condition]) == names
         for measures in results["scores"][condition].values():
             for values in measures.values():
-                assert np.shape(values) == (5, len(caml_figure2.UPDATES))
+                assert np.shape(values) == (20, len(caml_figure2.UPDATES))
 
 
 def test_committed_page_is_that_of_the_committed_results():
