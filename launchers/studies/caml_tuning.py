@@ -10,7 +10,7 @@ import numpy as np
 
 from configs import caml_figure3
 from launchers.studies.runs import kept
-from tfcaml import environments, evaluation, learners, policies, training
+from tfcaml import environments, evaluation, figures, learners, policies, training
 from tfcaml.progress import Progress
 
 FIRST_SEED = 100
@@ -40,7 +40,7 @@ def run(study_seeds, out_dir, quick=False):
     environment = environments.Particle(options)
     policy = policies.mlp_policy(environment.observation_spec, environment.action_spec, units)
     grid = {name: rows[:2] for name, rows in GRID.items()} if quick else GRID
-    results = {name: [] for name in grid}
+    results, curves = {name: [] for name in grid}, {}
     with Progress(sum(map(len, grid.values()))) as progress:
         for name, rows in grid.items():
             for index, setting in enumerate(rows):
@@ -52,10 +52,17 @@ def run(study_seeds, out_dir, quick=False):
                 results[name].append(
                     {"setting": setting, "returns": returns.mean(axis=0).round(2).tolist()}
                 )
+                curves[name, index] = returns[:, :, None]
                 progress.advance(f"{name} {index + 1}/{len(rows)}", _words(setting))
-    best = {name: max(rows, key=_score)["setting"] for name, rows in results.items()}
+    first = {name: max(rows, key=_score) for name, rows in results.items()}
+    best = {name: row["setting"] for name, row in first.items()}
+    shown = {
+        f"{name}: {_words(row['setting'])}": curves[name, results[name].index(row)]
+        for name, row in first.items()
+    }
+    picture = figures.adaptation_curves(shown, "The best setting of each method, seeds of tuning")
     found = {"seeds": seeds, "config": "caml_figure3", "best": best, "grid": results}
-    return found, _text(found), {}
+    return found, _text(found), {"best": picture}
 
 
 def _config(name, setting, quick):
