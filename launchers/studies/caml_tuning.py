@@ -56,11 +56,8 @@ def run(study_seeds, out_dir, quick=False):
                 progress.advance(f"{name} {index + 1}/{len(rows)}", _words(setting))
     first = {name: max(rows, key=_score) for name, rows in results.items()}
     best = {name: row["setting"] for name, row in first.items()}
-    shown = {
-        f"{name}: {_words(row['setting'])}": curves[name, results[name].index(row)]
-        for name, row in first.items()
-    }
-    picture = figures.adaptation_curves(shown, "The best setting of each method, seeds of tuning")
+    shown = {name: curves[name, results[name].index(row)] for name, row in first.items()}
+    picture = figures.adaptation_curves(shown, "The best setting of each, on tuning seeds")
     found = {"seeds": seeds, "config": "caml_figure3", "best": best, "grid": results}
     return found, _text(found), {"best": picture}
 
