@@ -1,4 +1,4 @@
-"""The one error a user is meant to read."""
+"""The errors a user is meant to read: one line each."""
 
 import contextlib
 import errno
@@ -10,6 +10,13 @@ import tensorflow as tf
 
 class ConfigError(ValueError):
     """Bad input. Its message names the thing, the value received and what is allowed."""
+
+
+class RunError(RuntimeError):
+    """What ends a run that was set up rightly: an environment or an update that failed too often.
+
+    Its message names what failed, and how to see it again.
+    """
 
 
 class WriteError(OSError):
@@ -45,7 +52,7 @@ def check_one_of(name, value, allowed):
 
 @contextlib.contextmanager
 def from_python():
-    """Raises as itself a `ConfigError` of Python code that a graph called.
+    """Raises as itself a `ConfigError` or `RunError` of Python code that a graph called.
 
     TensorFlow raises an error of its own in its place, with pages of source lines around the one
     that says what happened. For a `with` block, or as the decorator of a function.
@@ -53,10 +60,11 @@ def from_python():
     try:
         yield
     except tf.errors.OpError as error:
-        ours = re.search(r"^ConfigError: (.+)$", error.message, re.MULTILINE)
+        ours = re.search(r"^(ConfigError|RunError): (.+)$", error.message, re.MULTILINE)
         if ours is None:
             raise
-        raise ConfigError(ours[1]) from None
+        kind = ConfigError if ours[1] == "ConfigError" else RunError
+        raise kind(ours[2]) from None
 
 
 @contextlib.contextmanager

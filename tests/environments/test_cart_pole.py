@@ -145,11 +145,11 @@ def test_without_gymnasium_all_else_works():
     code = """if True:
         import sys
         sys.modules["gymnasium"] = None  # as if it were not installed
-        from tfcaml import environments
+        from tfcaml import environments, errors
         environments.Particle(), environments.CartPoleConfig()
         try:
             environments.CartPole()
-        except environments.host.ConfigError as error:
+        except errors.ConfigError as error:
             print(error)
     """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -119,3 +119,10 @@ class Environment:
         default, stands for a family that has no such steps.
         """
         return False
+
+    def faults(self):
+        """What went wrong in episodes so far: dict name -> count; empty without.
+
+        Where environments are stepped in Python: errors, timeouts and retried_episodes.
+        """
+        return {}

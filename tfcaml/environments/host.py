@@ -30,16 +30,15 @@ can't compile it. A family of your own, from nothing:
     print(result.returns.mean(axis=(1, 2)))  # mean return before and after the update
 """
 
-import textwrap
-
 import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.environments import python_environments
 from tfcaml.environments.base import Environment, Population, overlap
+from tfcaml.environments.faults import Player
 from tfcaml.environments.pool import Pool
-from tfcaml.errors import ConfigError, check
+from tfcaml.errors import RunError, check
 
 
 class HostEnvironment(Environment):
@@ -48,7 +47,12 @@ class HostEnvironment(Environment):
     Every row of a batch is an environment of its own, taken from a pool when its episode starts and
     given back when it ends. It is told its task and seed before each episode, so that what an
     episode is does not depend on what the environment played before. Continuous actions are clipped
-    to the bounds of `action_spec`.
+    to the bounds of `action_spec`; one that is not a number ends the episode with a reward of NaN,
+    which makes learners skip the update.
+
+    An environment that raises, does not answer, or gives a wrong shape or what is not finite, is
+    replaced by a fresh one, on which the episode is played again: same task, seed and actions, so
+    that a passing fault changes no number.
 
     Args:
       make: function () -> environment: an unbatched TF-Agents `PyEnvironment`, a `TFEnvironment` of
@@ -59,6 +63,8 @@ class HostEnvironment(Environment):
         the environment's method `set_task(task)`. A reset comes after it.
       horizon: steps after which an episode is cut short; None: the environment's own limit.
       num_support: S, entities to learn from where `tasks` is a function.
+      max_retries: how often an episode may be played again before the run ends with a `RunError`.
+      step_timeout: seconds that one call of `reset` or `step` may take; None: for ever.
 
     Raises:
       ConfigError: an environment of another kind, no way to set the task, or no horizon.
@@ -66,13 +72,25 @@ class HostEnvironment(Environment):
 
     supports_xla = False
 
-    def __init__(self, make, tasks, set_task=None, horizon=None, num_support=20):
+    def __init__(
+        self,
+        make,
+        tasks,
+        set_task=None,
+        horizon=None,
+        num_support=20,
+        *,
+        max_retries=2,
+        step_timeout=60.0,
+    ):
         check(num_support >= 1, "num_support", num_support, ">= 1")
         self._tasks = tasks
         self._num_support = num_support
-        self._pool = Pool(lambda: python_environments.adapt(make(), set_task))
-        first = self._pool.first()
+        adapted = lambda: python_environments.adapt(make(), set_task)
+        first = adapted()
+        self._pool = Pool(first)
         self.observation_spec, self.action_spec = first.observation_spec, first.action_spec
+        self._player = Player(adapted, self.observation_spec, max_retries, step_timeout)
         known = horizon is not None or first.time_limit is not None
         check(known, "horizon", horizon, "a number of steps, as the environment states no limit")
         self.horizon = first.time_limit if horizon is None else horizon
@@ -127,6 +145,9 @@ class HostEnvironment(Environment):
     def truncated(self, state):
         return state["cut"]
 
+    def faults(self):
+        return dict(self._player.faults)
+
     def _observation(self, leaves, shape):
         """Leaves [N, E, ...] of unknown shape as the nest of `observation_spec`."""
         for leaf, spec in zip(leaves, tf.nest.flatten(self.observation_spec)):
@@ -146,16 +167,13 @@ class HostEnvironment(Environment):
         """seed [N, E, 2], leaves of the task [N, ...] -> [episode [N, E], observation leaves]."""
         shape = seed.shape[:2]
         number, episodes = self._pool.start(shape)
-        observation = self._empty(shape)
         for n, e in np.ndindex(shape):
             own_task = tf.nest.pack_sequence_as(self.task_spec, [leaf[n] for leaf in task])
-            episodes[n, e].task = own_task
-            try:
-                episodes[n, e].environment.set_task(own_task)
-                first = episodes[n, e].environment.reset(_episode_seed(seed[n, e]))
-                self._write(observation, (n, e), first)
-            except Exception as error:
-                self._fail(number, own_task, "reset", error)
+            episodes[n, e].task, episodes[n, e].seed = own_task, _episode_seed(seed[n, e])
+        observation = self._empty(shape)
+        outcomes = self._played(number, list(episodes.ravel()))
+        for row, (first, *_) in zip(np.ndindex(shape), outcomes):
+            _write(observation, row, first)
         return [number, *observation]
 
     def _step_rows(self, number, ended, action):
@@ -163,45 +181,44 @@ class HostEnvironment(Environment):
 
         An environment goes back to the pool with the last step of its episode.
         """
-        ended = ended.copy()
-        cut, terminated = np.zeros_like(ended), np.zeros_like(ended)
+        ended, cut, terminated = ended.copy(), np.zeros_like(ended), np.zeros_like(ended)
         reward, observation = np.zeros(ended.shape, np.float32), self._empty(ended.shape)
+        under_way = [row for row in np.ndindex(ended.shape) if not ended[row]]
         if self.action_spec.dtype.is_floating:
             action = np.clip(action, self.action_spec.minimum, self.action_spec.maximum)
-        rows = [(n, e) for n, e in np.ndindex(ended.shape) if not ended[n, e]]
+            lost = [row for row in under_way if np.isnan(action[row]).any()]
+            for row in lost:
+                reward[row], ended[row], cut[row] = np.nan, True, True
+            self._pool.release([number[row] for row in lost])
+        rows = [row for row in under_way if not ended[row]]
         episodes = self._pool.find([number[row] for row in rows])
         for row, episode in zip(rows, episodes):
-            try:
-                outcome = episode.environment.step(action[row])
-                led_to, reward[row], terminated[row], cut[row] = outcome
-                self._write(observation, row, led_to)
-            except Exception as error:
-                self._fail(number, episode.task, "step", error)
-            episode.time += 1
-            ended[row] = terminated[row] or cut[row] or episode.time == self.horizon
+            episode.actions.append(action[row])
+        outcomes = self._played(number, episodes)
+        for row, episode, outcome in zip(rows, episodes, outcomes):
+            led_to, reward[row], terminated[row], cut[row] = outcome
+            _write(observation, row, led_to)
+            ended[row] = terminated[row] or cut[row] or len(episode.actions) == self.horizon
         self._pool.release([number[row] for row in rows if ended[row]])
         return [ended, cut, terminated, reward, *observation]
+
+    def _played(self, number, episodes):
+        """The outcomes of the episodes' last calls; a failure ends the whole batch `number`."""
+        try:
+            return self._player.outcomes(episodes)
+        except RunError:
+            self._pool.drop(number.ravel())
+            raise
 
     def _empty(self, shape):
         specs = tf.nest.flatten(self.observation_spec)
         return [np.zeros([*shape, *spec.shape], spec.dtype.as_numpy_dtype) for spec in specs]
 
-    def _write(self, arrays, row, observation):
-        """Puts an environment's observation into row (n, e) of its leaves."""
-        leaves = [observation] if len(arrays) == 1 else tf.nest.flatten(observation)
-        for array, leaf in zip(arrays, leaves):
-            if np.shape(leaf) != array.shape[2:]:
-                shapes = f"{array.shape[2:]}; received shape={np.shape(leaf)}"
-                raise ValueError(f"expected an observation of shape {shapes}")
-            array[row] = leaf
 
-    def _fail(self, number, task, method, error):
-        self._pool.drop(number.ravel())
-        show = lambda x: np.array2string(np.asarray(x), precision=4, threshold=8)
-        values = ", ".join(f"{name}={show(x)}" for name, x in task.items())
-        task = textwrap.shorten(values, 200, placeholder=" ...")
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{method} of the environment failed for task {task}: {what}") from error
+def _write(arrays, row, leaves):
+    """Puts the leaves of an observation into row (n, e) of theirs."""
+    for array, leaf in zip(arrays, leaves):
+        array[row] = leaf
 
 
 def _tensors(task):

@@ -12,35 +12,38 @@ _LEAST_KEPT = 256  # episodes under way before any is taken for given up
 
 
 class Episode:
-    """An environment in the middle of an episode.
+    """An episode under way, with all that it takes to play it again.
 
-    environment: what `make` gave
+    environment: what is stepped; None until it is made
     task: the task it was told
-    time: steps taken
+    seed: Python int, what it was reset with
+    actions: those taken, in order
+    observation: leaves of what the last call gave
     """
 
-    def __init__(self, environment):
+    def __init__(self, environment=None):
         self.environment = environment
         self.task = None
-        self.time = 0
+        self.seed = None
+        self.actions = []
+        self.observation = None
 
 
 class Pool:
-    """Lends environments by the numbers of their episodes, from any thread.
+    """Lends environments by the numbers of their episodes, from any thread; makes none itself.
 
     No number is used twice, so that rollouts that run side by side never share an environment. Of
     more episodes than four times the largest batch those that were not stepped for longest are
     taken for given up (a caller may drop a state without a word), and their environments used anew.
 
     Args:
-      make: function () -> environment.
+      environment: the first one.
     """
 
-    def __init__(self, make):
-        self._make = make
+    def __init__(self, environment):
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._idle = []
+        self._idle = [environment]
         self._under_way = collections.OrderedDict()  # number -> Episode, least lately used first
         self._kept = _LEAST_KEPT
 
@@ -48,23 +51,19 @@ class Pool:
         """How many environments there are."""
         return len(self._idle) + len(self._under_way)
 
-    def first(self):
-        """An environment to look at; not to be stepped."""
-        with self._lock:
-            if not self._idle:
-                self._idle.append(self._make())
-            return self._idle[-1]
-
     def start(self, shape):
-        """Starts `shape` = (N, E) episodes: (numbers [N, E], `Episode`s [N, E])."""
+        """Starts `shape` = (N, E) episodes: (numbers [N, E], `Episode`s [N, E]).
+
+        Those for which no environment is idle have none yet.
+        """
         numbers, episodes = np.empty(shape, np.int64), np.empty(shape, object)
         with self._lock:
             self._kept = max(self._kept, 4 * numbers.size)
             while self._under_way and len(self._under_way) + numbers.size > self._kept:
-                self._idle.append(self._under_way.popitem(last=False)[1].environment)
+                self._take_back(self._under_way.popitem(last=False)[1])
             for row in np.ndindex(*shape):
                 numbers[row] = next(self._numbers)
-                episodes[row] = Episode(self._idle.pop() if self._idle else self._make())
+                episodes[row] = Episode(self._idle.pop() if self._idle else None)
                 self._under_way[numbers[row]] = episodes[row]
         return numbers, episodes
 
@@ -87,10 +86,15 @@ class Pool:
     def release(self, numbers):
         """Takes back the environments of episodes that ended."""
         with self._lock:
-            self._idle += [self._under_way.pop(number).environment for number in numbers]
+            for number in numbers:
+                self._take_back(self._under_way.pop(number))
 
     def drop(self, numbers):
         """Forgets episodes and their environments, after a failure."""
         with self._lock:
             for number in numbers:
                 self._under_way.pop(number, None)
+
+    def _take_back(self, episode):
+        if episode.environment is not None:
+            self._idle.append(episode.environment)

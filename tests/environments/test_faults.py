@@ -1,0 +1,216 @@
+"""Environments that raise, hang or give nonsense: mended without a trace, or named."""
+
+import threading
+import time
+
+import gymnasium
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcaml import environments, learners, nest, policies, sampling, seeds
+from tfcaml.environments import HostEnvironment, faults
+from tfcaml.errors import ConfigError, RunError, from_python
+
+TASKS = {"gain": [0.3, -0.5]}, {"gain": [0.4]}
+HORIZON = 4
+NEVER = threading.Event()
+TIMEOUT = 0.4  # seconds
+
+
+def raises(observation, reward):
+    raise RuntimeError("the motor\nis hot")
+
+
+def hangs(observation, reward):
+    NEVER.wait(60)
+
+
+FAULTS = {
+    "raises": raises,
+    "hangs": hangs,
+    "nan observation": lambda observation, reward: (observation * np.nan, reward),
+    "infinite reward": lambda observation, reward: (observation, np.inf),
+    "wrong shape": lambda observation, reward: (observation[:1], reward),
+    "no observation": lambda observation, reward: (None, reward),
+}
+MESSAGES = {
+    "raises": "RuntimeError: the motor is hot",
+    "hangs": "TimeoutError: no answer within",
+    "nan observation": r"expected finite observations; received observation=\[nan nan\]",
+    "infinite reward": "expected a finite reward; received reward=inf",
+    "wrong shape": r"expected an observation of shape \(2,\); received shape=\(1,\)",
+    "no observation": r"expected an observation of shape \(2,\); received shape=\(\)",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def let_go():
+    """Threads that hang end with the tests."""
+    yield
+    NEVER.set()
+
+
+@pytest.fixture
+def make_family(walk_class):
+    """(fault, step, times) -> a family whose walks have the fault at that step of each episode.
+
+    times: how often in all; a step of 0 is the reset.
+    """
+
+    def make(fault=None, step=0, times=0, **options):
+        left = [times]
+
+        class Faulty(walk_class):
+            def reset(self, **kwargs):
+                observation, info = super().reset(**kwargs)
+                self.steps = 0
+                return self._with_fault(observation, 0.0)[0], info
+
+            def step(self, action):
+                observation, reward, *_ = super().step(action)
+                self.steps += 1
+                return *self._with_fault(observation, reward), False, False, {}
+
+            def _with_fault(self, observation, reward):
+                if self.steps != step or left[0] == 0:
+                    return observation, reward
+                left[0] -= 1
+                return FAULTS[fault](observation, reward)
+
+        return HostEnvironment(Faulty, TASKS, horizon=HORIZON, **options)
+
+    return make
+
+
+@from_python()
+def play(family, num_episodes=2):
+    """A rollout with weights, tasks and seeds that are always the same."""
+    policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
+    task = family.population(0).support
+    params = nest.repeat(policy.init(0), 2)
+
+    @tf.function(autograph=False)
+    def sample():
+        return sampling.sample(policy, family, params, task, num_episodes, seeds.from_int(3))
+
+    return nest.map(np.asarray, sample())
+
+
+@pytest.mark.parametrize(
+    ("fault", "step"), [("raises", 0), ("hangs", 0), ("nan observation", 0), *zip(FAULTS, [2] * 6)]
+)
+def test_a_passing_fault_changes_no_number(make_family, fault, step):
+    family = make_family(fault, step, times=2, step_timeout=TIMEOUT)
+    nest.map(np.testing.assert_array_equal, play(family), play(make_family()))
+    kind = "timeouts" if fault == "hangs" else "errors"
+    assert family.faults() == {kind: 2, "retried_episodes": 2}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_lasting_fault_ends_with_task_and_seed(make_family, fault):
+    family = make_family(fault, 2, times=-1, step_timeout=TIMEOUT, max_retries=1)
+    message = r"step 2 of the environment failed 2 times for task gain=0.3, seed=\d+: .*"
+    with pytest.raises(RunError, match=message + MESSAGES[fault]) as failure:
+        play(family)
+    assert "\n" not in str(failure.value)
+    # The seed is the one to reset an environment with.
+    episode = seeds.salted(seeds.per_episode(seeds.from_int(3), 2, 2), seeds.RESET)
+    seed = environments.host._episode_seed(episode[0, 0].numpy())
+    assert f"seed={seed}:" in str(failure.value) and len(family._pool._under_way) == 0
+
+
+def test_learning_goes_on_as_without_faults(make_family):
+    faulty, sound = make_family("raises", 3, times=5, max_retries=5), make_family()
+    found = []
+    for family in (faulty, sound):
+        policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
+        config = learners.Reptile.Config(inner_updates=1, episodes_per_update=2)
+        learner = learners.Reptile(family, policy, config)
+        learner.train(nest.take(family.population(0).support, [0]), seeds.from_int(0))
+        found.append(learner.meta.read())
+    nest.map(np.testing.assert_array_equal, *found)
+    assert faulty.faults()["errors"] == 5 and sound.faults() == {}
+
+
+def test_an_environment_that_is_not_its_seeds_can_not_be_mended(walk_class):
+    rng = np.random.default_rng(0)
+
+    class Moody(walk_class):
+        def _observation(self):
+            if rng.uniform() < 0.2:
+                raise RuntimeError("not today")
+            return rng.uniform(size=2)
+
+    family = HostEnvironment(Moody, TASKS, horizon=HORIZON)
+    with pytest.raises(RunError, match="again with the same seed it gave other observations"):
+        play(family, num_episodes=20)
+
+
+def test_environments_that_can_not_be_made_again_are_named(walk_class):
+    made = []
+
+    def make():
+        made.append(walk_class())
+        if len(made) > 3:
+            raise OSError("no more licences")
+        return made[-1]
+
+    family = HostEnvironment(make, TASKS, horizon=HORIZON, max_retries=0)
+    with pytest.raises(RunError, match=r"^reset .* failed once for task .* no more licences"):
+        play(family)
+
+
+def test_an_action_that_is_no_number_ends_its_episode_with_a_reward_of_nan():
+    class Slide(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-9, 9, [1], np.float32)
+        action_space = gymnasium.spaces.Box(-1, 1, [1], np.float32)
+        set_task = lambda self, task: None
+        reset = lambda self, **_: (np.zeros(1, np.float32), {})
+        step = lambda self, action: (action, float(action[0]), False, False, {})
+
+    family = HostEnvironment(Slide, TASKS, horizon=HORIZON)
+    task = family.population(0).support
+    state, _ = family.reset(task, seeds.per_episode(seeds.from_int(0), 2, 1))
+    action = tf.constant([[[np.nan]], [[0.5]]], tf.float32)
+    state, _, reward, terminated = family.step(task, state, action, None)
+    np.testing.assert_array_equal(reward, [[np.nan], [0.5]])
+    np.testing.assert_array_equal(state["ended"], [[True], [False]])
+    np.testing.assert_array_equal(family.truncated(state), [[True], [False]])
+    assert not np.any(terminated) and family.faults() == {}
+
+
+def test_limits_are_checked(walk_class):
+    for options, message in (
+        ({"max_retries": -1}, "expected max_retries to be >= 0; received max_retries=-1"),
+        ({"step_timeout": 0}, "expected step_timeout to be > 0; received step_timeout=0"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            HostEnvironment(walk_class, TASKS, horizon=HORIZON, **options)
+
+
+def test_calls_in_time():
+    """One that hangs costs nothing but its own result, and touches nothing when it comes back."""
+    wake, touched = threading.Event(), []
+
+    def call(item):
+        if item == 2:
+            wake.wait(60)
+        if item == 4:
+            raise KeyError("four")
+        touched.append(item)
+        return 10 * item
+
+    found = faults.in_time(call, [1, 2, 3, 4, 5], 0.2)
+    assert found[0] == 10 and found[2] == 30 and found[4] == 50
+    assert isinstance(found[1], TimeoutError) and isinstance(found[3], KeyError)
+    wake.set()
+    time.sleep(0.2)
+    assert touched == [1, 3, 5, 2]
+    assert faults.in_time(call, [1, 2], None) == [10, 20]
+    slow = lambda item: time.sleep(0.15) or item
+    assert faults.in_time(slow, [1, 2, 3], 0.3) == [1, 2, 3]  # the limit is for each
+
+
+def test_the_walk_of_these_tests_is_sound(make_family):
+    environments.check(make_family())
