@@ -1,4 +1,4 @@
-"""What all launchers share: one clear line and exit code 2 for bad input, 4 for a full disk."""
+"""What all launchers share: one clear line and an exit code for whatever ends a run early."""
 
 import difflib
 import os
@@ -9,12 +9,13 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tfcaml.errors import ConfigError, WriteError, writing
+from tfcaml.errors import ConfigError, RunError, WriteError, writing
 
 # Exit codes.
 BAD_INPUT = 2
 STOPPED = 3  # a run was told to stop; the same command goes on with it
 CANNOT_WRITE = 4  # the disk is full or can't be written; the same command goes on with the run
+FAILED = 5  # an environment or the updates failed too often
 
 
 def run(main):
@@ -42,6 +43,8 @@ def _main(main, argv):
         return _fail(str(error))
     except WriteError as error:
         return _fail(str(error), CANNOT_WRITE)
+    except RunError as error:
+        return _fail(str(error), FAILED)
 
 
 def _parse(argv):

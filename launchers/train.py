@@ -3,7 +3,8 @@
     python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/particles
 
 Running the same command again goes on where it stopped. Exit codes: 0 finished, 2 bad input,
-3 stopped by Ctrl-C or SIGTERM, 4 the disk is full or can't be written.
+3 stopped by Ctrl-C or SIGTERM, 4 the disk is full or can't be written, 5 an environment or the
+updates failed too often.
 """
 
 import dataclasses
@@ -34,6 +35,9 @@ _KEEP = flags.DEFINE_integer("keep", 2, "Checkpoints kept of each method and see
 _ALLOW_FRESH_START = flags.DEFINE_bool(
     "allow_fresh_start", False, "Train from the beginning where all checkpoints are damaged."
 )
+_MAX_BAD_UPDATES = flags.DEFINE_integer(
+    "max_bad_updates", 10, "Updates that may be skipped, not being finite, by method and seed."
+)
 flags.mark_flags_as_required(["config", "root_dir"])
 
 
@@ -43,6 +47,7 @@ def main(_):
     jit_compile = _JIT_COMPILE.value
     config = ExperimentConfig.from_dict(content, _SEED.value, jit_compile)
     check(_KEEP.value >= 1, "keep", _KEEP.value, ">= 1")
+    check(_MAX_BAD_UPDATES.value >= 0, "max_bad_updates", _MAX_BAD_UPDATES.value, ">= 0")
     if _SAVE_INTERVAL.value is not None:
         check(_SAVE_INTERVAL.value >= 1, "save_interval", _SAVE_INTERVAL.value, ">= 1")
         config = dataclasses.replace(config, save_interval=_SAVE_INTERVAL.value)
@@ -51,7 +56,14 @@ def main(_):
         {"config": content, "seed": _SEED.value, "jit_compile": jit_compile},
         completed,
     )
-    experiment = Experiment(config, directory, stop, _KEEP.value, _ALLOW_FRESH_START.value)
+    experiment = Experiment(
+        config,
+        directory,
+        stop,
+        keep=_KEEP.value,
+        allow_fresh_start=_ALLOW_FRESH_START.value,
+        max_bad_updates=_MAX_BAD_UPDATES.value,
+    )
     if not experiment.train():
         print(f"Stopped. The same command goes on from here: root_dir={_ROOT_DIR.value}")
         return _app.STOPPED

@@ -12,6 +12,10 @@ class ConfigError(ValueError):
     """Bad input. Its message names the thing, the value received and what is allowed."""
 
 
+class NotFiniteError(ConfigError):
+    """NaN or infinity where a number is needed."""
+
+
 class RunError(RuntimeError):
     """What ends a run that was set up rightly: an environment or an update that failed too often.
 
@@ -48,6 +52,15 @@ def check_positive(**named):
 def check_one_of(name, value, allowed):
     """`value` is one of the names in `allowed`."""
     check(value in allowed, name, value, "one of " + ", ".join(map(str, allowed)))
+
+
+def is_not_finite(error):
+    """Whether an exception says of numbers that they are not finite, or of a matrix that it is
+    singular."""
+    return isinstance(error, NotFiniteError) or (
+        isinstance(error, tf.errors.InvalidArgumentError)
+        and "decomposition was not successful" in error.message
+    )
 
 
 @contextlib.contextmanager

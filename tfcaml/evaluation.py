@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from tfcaml import nest, seeds
-from tfcaml.errors import check, from_python
+from tfcaml.errors import RunError, check, from_python
 
 _EVALUATION = 0xE7A1  # keeps the seeds of evaluation apart from those of training
 
@@ -17,11 +18,13 @@ class Evaluation(NamedTuple):
       each update
     trajectories: `Trajectory` [N, E, T] before the first and after the last update
     trials: dict of [N] arrays, what the learner reports of choosing its start (CAML)
+    bad_updates: [N], adaptation steps of each task that led to NaN or infinity and were taken back
     """
 
     returns: np.ndarray
     trajectories: tuple
     trials: dict[str, Any]
+    bad_updates: np.ndarray
 
 
 @from_python()
@@ -39,6 +42,9 @@ def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
 
     Returns:
       `Evaluation`.
+
+    Raises:
+      RunError: a task whose episodes have returns that are not finite.
     """
     check(num_updates >= 0, "num_updates", num_updates, ">= 0")
     check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
@@ -46,11 +52,33 @@ def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
     key = seeds.fold(seeds.from_int(seed), _EVALUATION)
     fast, trials = learner.try_out(learner.meta.read(), task, seeds.fold(key, 0))
     returns, trajectories = [], []
+    before, bad_updates = fast, np.zeros(nest.leading(task), np.int64)
     for update in range(num_updates + 1):
-        value, fast, trajectory = learner.evaluate_update(
+        evaluated = lambda fast: learner.evaluate_update(
             fast, task, num_episodes, seeds.fold(key, 1, update)
         )
+        value, adapted, trajectory = evaluated(fast)
+        finite = tf.reduce_all(tf.math.is_finite(value), axis=1)
+        if not np.all(finite) and update > 0:  # weights too large to act with
+            fast = nest.where(finite, fast, before)
+            bad_updates += ~finite.numpy()
+            value, adapted, trajectory = evaluated(fast)
+        _check_finite(value.numpy(), update)
+        finite = nest.is_finite(adapted)
+        if update < num_updates:
+            bad_updates += ~finite.numpy()
+        before, fast = fast, nest.where(finite, adapted, fast)
         returns.append(value.numpy())
         trajectories.append(trajectory)
     ends = (trajectories[0], trajectories[-1])
-    return Evaluation(np.stack(returns), ends, nest.map(np.asarray, trials))
+    return Evaluation(np.stack(returns), ends, nest.map(np.asarray, trials), bad_updates)
+
+
+def _check_finite(returns, update):
+    """returns: [N, E] after so many updates."""
+    bad = np.flatnonzero(~np.isfinite(returns).all(axis=1))
+    if bad.size:
+        raise RunError(
+            f"expected finite returns; received {returns[bad[0]].tolist()} for task {bad[0]} after "
+            f"{update} updates: the environment gives rewards that are not finite"
+        )

@@ -7,6 +7,7 @@ end depends on nothing but the trained parameters.
 
 import contextlib
 import dataclasses
+import logging
 import time
 
 import numpy as np
@@ -24,7 +25,7 @@ from tfcaml import (
 )
 from tfcaml.divergence_monitor import DivergenceMonitor, draw
 from tfcaml.environments import ENVIRONMENTS
-from tfcaml.errors import ConfigError, check, check_one_of, writing
+from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
 from tfcaml.evaluation_figures import (
     pictures_of_evaluation,
     pictures_of_paths,
@@ -36,6 +37,8 @@ from tfcaml.progress import Progress
 
 __all__ = ["NO_AGENT", "Experiment", "ExperimentConfig"]
 
+_log = logging.getLogger(__name__)
+
 
 class Experiment:
     """Trains and evaluates all methods of a config in a run directory.
@@ -46,20 +49,31 @@ class Experiment:
       should_stop: called after each iteration; training stops at a checkpoint when it says so.
       keep: checkpoints that are kept of each method and seed, >= 1.
       allow_fresh_start: where all checkpoints are damaged, train from the beginning.
+      max_bad_updates: of each method and seed that may be skipped because they are not finite.
 
     Raises:
+      RunError: more than that were, or an environment failed.
       WriteError: by what writes, when the disk is full or can't be written.
     """
 
     def __init__(
-        self, config, directory, should_stop=lambda: False, keep=2, allow_fresh_start=False
+        self,
+        config,
+        directory,
+        should_stop=lambda: False,
+        *,
+        keep=2,
+        allow_fresh_start=False,
+        max_bad_updates=10,
     ):
         check(keep >= 1, "keep", keep, ">= 1")
+        check(max_bad_updates >= 0, "max_bad_updates", max_bad_updates, ">= 0")
         self.config = config
         self.directory = directory
         self.should_stop = should_stop
         self.keep = keep
         self.allow_fresh_start = allow_fresh_start
+        self.max_bad_updates = max_bad_updates
         family, _ = ENVIRONMENTS[config.environment_name]
         self.environment = family(config.environment)
         self.policy = mlp_policy(
@@ -88,7 +102,11 @@ class Experiment:
         saved = [self._saved_iteration(*job) for job in jobs]
         with Progress(np.dot(weights, lengths), np.dot(weights, saved), stream) as progress:
             for method, seed in jobs:
-                if not self._train_job(method, seed, progress):
+                try:
+                    finished = self._train_job(method, seed, progress)
+                except RunError as error:
+                    raise self._failure(method, seed, error) from error
+                if not finished:
                     return False
         return True
 
@@ -124,8 +142,14 @@ class Experiment:
                         "returns": found.returns,
                         "trial_episodes": getattr(learner_config, "trial_episodes", 0),
                         "episodes_per_update": learner.test_episodes,
+                        "bad_updates": found.bad_updates,
                     }
                 )
+                if found.bad_updates.any():
+                    _log.warning(
+                        "%s with seed %d: %d adaptation steps skipped, as they were not finite",
+                        *(method, seed, found.bad_updates.sum()),
+                    )
                 examples.setdefault(method, found.trajectories)
         summary = {
             "environment": config.environment_name,
@@ -207,6 +231,13 @@ class Experiment:
         newest = checkpoints.newest_step(self._checkpoint_directory(method, seed))
         return min(newest, self.config.learners[method][1].num_iterations)
 
+    def _failure(self, method, seed, error):
+        """The error with what can be gone on from."""
+        directory = self._checkpoint_directory(method, seed)
+        step = checkpoints.newest_step(directory)
+        good = f"the last good checkpoint is {directory / f'iteration-{step}'}"
+        return RunError(f"{method} with seed {seed}: {error}; {good if step else 'no checkpoint'}")
+
     def _restored(self, method, seed):
         learner = self._learner(method, seed)
         length, saved = learner.config.num_iterations, 0
@@ -238,7 +269,9 @@ class Experiment:
                 last = iteration + 1 == length
                 if last or (iteration + 1) % self.config.log_interval == 0:
                     tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
-                _check_finite(metrics, method, seed, iteration)
+                    counts = {"bad_updates": int(learner.bad_updates), **self.environment.faults()}
+                    tensorboard.write_scalars(writer, counts, iteration, prefix="Reliability/")
+                training.check_bad_updates(learner, self.max_bad_updates)
                 self._training_figures(learner, population, method, seed, writer)
                 record = monitor(learner, population)
                 if record is not None:
@@ -299,12 +332,3 @@ class Experiment:
         query = self.population(config.seeds[0]).query
         pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
         return write_evaluation(self.directory, pictures, summary)
-
-
-def _check_finite(metrics, method, seed, iteration):
-    for name, value in metrics.items():
-        if name.startswith("return") and not np.isfinite(value):
-            raise ConfigError(
-                f"{method} with seed {seed}: {name}={value} at iteration {iteration}; the last "
-                "checkpoint before it is kept. Lower the learning rates."
-            )

@@ -37,6 +37,22 @@ def stop_gradient(nest):
     return map(tf.stop_gradient, nest)
 
 
+def where(condition, nest, other):
+    """Rows of `nest` where `condition` [N] holds, else those of `other`; leaves [N, ...]."""
+
+    def choose(x, y):
+        return tf.where(tf.reshape(condition, [-1] + [1] * (x.shape.rank - 1)), x, y)
+
+    return map(choose, nest, other)
+
+
+def is_finite(nest):
+    """Whether a row has neither NaN nor infinity in any leaf [N, ...]: [N] bool."""
+    leaves = [x for x in tf.nest.flatten(nest) if x.dtype.is_floating]
+    finite = [tf.reshape(tf.math.is_finite(x), [x.shape[0], -1]) for x in leaves]
+    return tf.reduce_all(tf.concat(finite, axis=1), axis=1)
+
+
 def leading(nest):
     """The static size of the leading axis (the number of tasks)."""
     return tf.nest.flatten(nest)[0].shape[0]

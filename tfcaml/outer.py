@@ -160,7 +160,8 @@ def conjugate_gradient(product, b, num_iterations):
 def line_search(outcome, theta, full_step, loss_before, max_kl, ratio, max_tries):
     """The longest of theta - ratio^j full_step, j < max_tries, that is allowed; else theta.
 
-    Allowed is a loss below `loss_before` and a KL of at most `max_kl`; neither holds for a NaN.
+    Allowed is a loss below `loss_before` and a KL of at most `max_kl`; neither holds for a NaN,
+    which is left in the metrics when no step was allowed.
 
     Args:
       outcome: vector [P] -> (loss, KL).
@@ -197,10 +198,12 @@ def line_search(outcome, theta, full_step, loss_before, max_kl, ratio, max_tries
         state,
         parallel_iterations=1,
     )
+    # Where the shortest step still gave no number it stays to be seen.
+    shown = accepted | ~tf.math.is_finite(loss + kl)
     metrics = {
         "loss_before": loss_before,
-        "loss_after": tf.where(accepted, loss, loss_before),
-        "kl": tf.where(accepted, kl, 0),
+        "loss_after": tf.where(shown, loss, loss_before),
+        "kl": tf.where(shown, kl, 0),
         "step_accepted": tf.cast(accepted, tf.int32),
         "step_rejected": tf.cast(~accepted, tf.int32),
         "line_search_tries": tries,

@@ -14,7 +14,7 @@ def summarize(results, main):
 
     Args:
       results: dict method -> list over seeds of dict(seed, groups [Q], returns [U + 1, Q, E],
-        trial_episodes).
+        trial_episodes, episodes_per_update; and bad_updates [Q] where steps may be skipped).
       main: the method that is compared with the others.
 
     Returns:
@@ -30,6 +30,7 @@ def summarize(results, main):
             "returns": np.round(values, 4).tolist(),
             "trial_episodes": runs[0]["trial_episodes"],
             "episodes_per_update": runs[0]["episodes_per_update"],
+            "bad_updates": int(sum(np.sum(run.get("bad_updates", 0)) for run in runs)),
             "summary": [summary(values[:, u]) for u in range(values.shape[1])],
             "tasks": [task for run in runs for task in _tasks(run)],
         }

@@ -1,6 +1,7 @@
 """The training loop without anything around it."""
 
 from tfcaml import seeds
+from tfcaml.errors import RunError, check
 
 _TRAINING = 0x7EA1  # keeps the seeds of training apart from those of evaluation
 
@@ -43,18 +44,38 @@ def train_all(learner, task, seed):
     return learner.train(task, seeds.fold(key, 1))
 
 
-def train(learner, population, *, seed=0, callback=lambda learner, population: None):
+def check_bad_updates(learner, max_bad_updates):
+    """Raises a `RunError` when more updates have been skipped than `max_bad_updates`."""
+    bad = int(learner.bad_updates)
+    if bad > max_bad_updates:
+        raise RunError(
+            f"{type(learner).__name__} skipped {bad} of {int(learner.iteration)} updates that were "
+            f"not finite, more than max_bad_updates={max_bad_updates}; lower the learning rates or "
+            "check the environment"
+        )
+
+
+def train(
+    learner, population, *, seed=0, max_bad_updates=10, callback=lambda learner, population: None
+):
     """Trains until `learner.config.num_iterations`; returns the metrics of each iteration.
 
     Args:
       learner: a `MetaLearner`.
       population: a `Population`.
       seed: Python int.
+      max_bad_updates: how many updates may be skipped because they are not finite.
       callback: called with learner and population after each iteration, such as a
         `DivergenceMonitor`.
+
+    Raises:
+      RunError: more than that were; or an environment failed. The learner is as after the last
+        sound update.
     """
+    check(max_bad_updates >= 0, "max_bad_updates", max_bad_updates, ">= 0")
     history = []
     while int(learner.iteration) < learner.config.num_iterations:
         history.append(train_iteration(learner, population, seed))
+        check_bad_updates(learner, max_bad_updates)
         callback(learner, population)
     return history

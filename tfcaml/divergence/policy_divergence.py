@@ -26,7 +26,7 @@ import tensorflow as tf
 from tfcaml import nest, seeds
 from tfcaml.divergence.density import KernelDensity, kernel_covariance
 from tfcaml.divergence.jensen_shannon import FORMS, hellinger_matrix, jensen_shannon_matrix
-from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml.errors import ConfigError, NotFiniteError, check, check_one_of
 
 WEIGHTS = ("inverse_density", "uniform", "density")
 OCCUPANCIES = ("state_action", "state", "action")
@@ -100,7 +100,9 @@ def policy_divergence_matrix(
     )
     matrix = compiled(params, trajectories, seeds.from_int(seed))
     if not np.isfinite(matrix).all():
-        raise ConfigError("policy divergence is not finite: check params and observations for NaN")
+        raise NotFiniteError(
+            "policy divergence is not finite: check params and observations for NaN"
+        )
     return matrix
 
 

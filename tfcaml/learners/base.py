@@ -10,12 +10,16 @@ they call is a pure function of parameters; only `Variables` hold state.
 
 import dataclasses
 import functools
+import logging
 
+import numpy as np
 import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds
-from tfcaml.errors import check, check_one_of, check_positive, from_python
+from tfcaml.errors import check, check_one_of, check_positive, from_python, is_not_finite
 from tfcaml.types import Experience, Fast, episode_return
+
+_log = logging.getLogger(__name__)
 
 
 class Variables(tf.Module):
@@ -39,6 +43,10 @@ class Variables(tf.Module):
     def named(self):
         """The `tf.Variable`s by name, see `nest.names`: dict."""
         return dict(zip(nest.names(self._structure), self._flat))
+
+    def is_finite(self):
+        """Whether no number is NaN or infinite."""
+        return all(np.isfinite(variable.numpy()).all() for variable in self._flat)
 
     def write(self, values):
         """Replaces all values."""
@@ -125,6 +133,7 @@ class MetaLearner(tf.Module):
         )
         self.meta = Variables(self.init(seed), name="meta")
         self.iteration = tf.Variable(0, trainable=False, dtype=tf.int32, name="iteration")
+        self.bad_updates = tf.Variable(0, trainable=False, dtype=tf.int32, name="bad_updates")
         compiled = functools.partial(tf.function, autograph=False, jit_compile=self.jit_compile)
         self._train = compiled(self._train_iteration)
         self._evaluate = compiled(self._evaluate_update)
@@ -203,17 +212,22 @@ class MetaLearner(tf.Module):
         """Back to the state before training, with the initial parameters of another seed."""
         self.meta.write(self.init(seed))
         self.iteration.assign(0)
+        self.bad_updates.assign(0)
 
     def checkpointed(self):
         """What a checkpoint holds: name -> variables. All else follows from config and seed."""
-        return {"meta": self.meta, "iteration": self.iteration}
+        return {"meta": self.meta, "iteration": self.iteration, "bad_updates": self.bad_updates}
 
     @from_python()
     def train(self, task, seed):
-        """One iteration on `task` [N] with `seed` [2]. Returns metrics as scalars."""
-        metrics = self._train(task, seed)
+        """One iteration on `task` [N] with `seed` [2]. Returns metrics as scalars.
+
+        An update that leads to NaN or infinity, in a metric or in what is learned, is taken back
+        and counted in `bad_updates`; the metric "bad_update" is 1 then, else 0.
+        """
+        metrics = self._contained(lambda: self._train(task, seed))
         self.iteration.assign_add(1)
-        return {name: float(value) for name, value in metrics.items()}
+        return metrics
 
     @from_python()
     def evaluate_update(self, fast, task, num_episodes, seed):
@@ -263,6 +277,31 @@ class MetaLearner(tf.Module):
             parallel_iterations=1,
         )
         return fast, history.stack()
+
+    def _contained(self, step):
+        """The metrics of `step`, a function () -> metrics that writes variables, or takes it back.
+
+        This is not part of the compiled iteration, whose numbers it leaves as they are.
+        """
+        learned = [item for item in self.checkpointed().values() if isinstance(item, Variables)]
+        before = [variables.read() for variables in learned]
+        try:
+            metrics = {name: float(value) for name, value in step().items()}
+            bad = [f"{name}={value}" for name, value in metrics.items() if not np.isfinite(value)]
+            if not all(variables.is_finite() for variables in learned):
+                bad.append("what is learned is not finite")
+        except Exception as error:
+            if not is_not_finite(error):
+                raise
+            metrics, bad = {}, [str(error).splitlines()[0]]
+        if bad:
+            for variables, values in zip(learned, before):
+                variables.write(values)
+            self.bad_updates.assign_add(1)
+            what = ", ".join(bad)
+            done = int(self.iteration)
+            _log.warning("%s, %d iterations: update skipped: %s", type(self).__name__, done, what)
+        return {**metrics, "bad_update": float(bool(bad))}
 
     def _train_iteration(self, task, seed):
         return self.update(self.collect(self.meta.read(), task, seed))

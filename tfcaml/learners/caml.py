@@ -31,7 +31,7 @@ from tfcaml import bandit, divergence, nest, seeds
 from tfcaml.divergence.density import BANDWIDTH_RULES
 from tfcaml.divergence.jensen_shannon import FORMS
 from tfcaml.divergence.policy_divergence import OCCUPANCIES, WEIGHTS
-from tfcaml.errors import check, check_one_of
+from tfcaml.errors import RunError, check, check_one_of
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import Fast, Trajectory, episode_return
 
@@ -233,13 +233,16 @@ class CAML(MetaLearner):
         """Puts the trained policies into the pool; `train` clusters it when it is full."""
         saved, returns = batch
         meta = self.meta.read()
-        rows = meta["pool_size"] + tf.range(returns.shape[1])
+        size = self.config.policies_per_clustering
+        rows = (
+            meta["pool_size"] + tf.range(returns.shape[1])
+        ) % size  # full after a bad clustering
         meta["pool"] = nest.map(
             lambda old, new: tf.tensor_scatter_nd_update(old, rows[:, None], new),
             meta["pool"],
             saved,
         )
-        meta["pool_size"] += returns.shape[1]
+        meta["pool_size"] = tf.minimum(meta["pool_size"] + returns.shape[1], size)
         self.meta.write(meta)
         return {
             "return_before": tf.reduce_mean(returns[0]),
@@ -252,7 +255,14 @@ class CAML(MetaLearner):
         full = int(meta["pool_size"]) == self.config.policies_per_clustering
         last = int(self.iteration) == self.config.num_iterations
         if full or last:
-            metrics.update(self._cluster(meta, seeds.fold(seed, 3)))
+            found = self._contained(lambda: self._cluster(meta, seeds.fold(seed, 3)))
+            metrics = {
+                **metrics,
+                **found,
+                "bad_update": metrics["bad_update"] or found["bad_update"],
+            }
+        if last and int(self.meta.read()["clusterings"]) == 0:
+            raise RunError("CAML has no medoids: no clustering came to finite divergences")
         return metrics
 
     @property
@@ -340,14 +350,16 @@ class CAML(MetaLearner):
         matrix, clustering = self.last_clustering.matrix, self.last_clustering.clustering
         spread = divergence.spread(matrix, clustering.labels)
         sizes = np.bincount(clustering.labels)
-        return {
+        metrics = {
             "divergence_mean": spread["mean"],
             "divergence_max": spread["max"],
-            "silhouette": spread["silhouette"],
             "clustering_cost": clustering.cost,
             "num_clusters": float(len(clustering.medoids)),
             **{f"cluster_size_{i}": float(n) for i, n in enumerate(sizes)},
         }
+        if len(sizes) > 1:  # there is no silhouette of a single cluster
+            metrics["silhouette"] = spread["silhouette"]
+        return metrics
 
     def _blank(self, initial, num):
         """`num` saved policies with the initial weights and empty trajectories."""
