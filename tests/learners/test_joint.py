@@ -33,7 +33,8 @@ def test_one_policy_goes_from_entity_to_entity(trained):
     np.testing.assert_array_equal(final.slots["count"], [6])
     assert any(np.abs(a - b).max() > 0.1 for a, b in zip(initial.params, final.params))
     assert len(history) == 3
-    assert all({"return_before", "return_after"} == set(metrics) for metrics in history)
+    expected = {"return_before", "return_after", "bad_update"}
+    assert all(expected == set(metrics) for metrics in history)
 
 
 def test_update_takes_the_adapted_weights_over(particle, policy):

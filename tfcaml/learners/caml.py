@@ -357,7 +357,7 @@ class CAML(MetaLearner):
             "num_clusters": float(len(clustering.medoids)),
             **{f"cluster_size_{i}": float(n) for i, n in enumerate(sizes)},
         }
-        if len(sizes) > 1:  # there is no silhouette of a single cluster
+        if np.isfinite(spread["silhouette"]):  # one cluster, or as many as policies, have none
             metrics["silhouette"] = spread["silhouette"]
         return metrics
 
