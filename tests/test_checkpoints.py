@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfcaml import checkpoints, nest
 from tfcaml.checkpoints import Checkpoints
 from tfcaml.errors import ConfigError, WriteError, writing
-from tfcaml.learners.base import Variables
+from tfcaml.learners.variables import Variables
 from tfcaml.types import Fast
 
 ABOUT = {"environment": "particle", "learner": "CAML", "config": {"learner": {"k": 6}}}

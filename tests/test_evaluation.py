@@ -7,8 +7,8 @@ import tensorflow as tf
 import tfcaml
 from tfcaml import nest, seeds
 from tfcaml.errors import ConfigError
-from tfcaml.learners.base import Variables
 from tfcaml.learners.joint import RandomInitialization, RandomInitializationConfig
+from tfcaml.learners.variables import Variables
 from tfcaml.types import episode_return
 
 

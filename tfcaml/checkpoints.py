@@ -167,7 +167,7 @@ def named(items):
     """Variables by readable names, as `Checkpoints` takes them.
 
     Args:
-      items: dict name -> `tf.Variable`, or `learners.base.Variables` whose leaves are named by
+      items: dict name -> `tf.Variable`, or `learners.variables.Variables` whose leaves are named by
         their place in the nest, such as "meta/medoids/fast/params/0".
     """
     variables = {}

@@ -17,42 +17,10 @@ import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds
 from tfcaml.errors import check, check_one_of, check_positive, from_python, is_not_finite
+from tfcaml.learners.variables import Variables
 from tfcaml.types import Experience, Fast, episode_return
 
 _log = logging.getLogger(__name__)
-
-
-class Variables(tf.Module):
-    """A nest of tensors kept in `tf.Variable`s, read and written whole."""
-
-    def __init__(self, values, name=None):
-        super().__init__(name=name)
-        self._structure = tf.nest.map_structure(lambda _: 0, values)
-        self._flat = [tf.Variable(value, trainable=False) for value in tf.nest.flatten(values)]
-
-    def read(self):
-        """The values, as tensors."""
-        values = [tf.convert_to_tensor(variable) for variable in self._flat]
-        return tf.nest.pack_sequence_as(self._structure, values)
-
-    @property
-    def variables_nest(self):
-        """The `tf.Variable`s themselves, as a nest like the values."""
-        return tf.nest.pack_sequence_as(self._structure, self._flat)
-
-    def named(self):
-        """The `tf.Variable`s by name, see `nest.names`: dict."""
-        return dict(zip(nest.names(self._structure), self._flat))
-
-    def is_finite(self):
-        """Whether no number is NaN or infinite."""
-        return all(np.isfinite(variable.numpy()).all() for variable in self._flat)
-
-    def write(self, values):
-        """Replaces all values."""
-        tf.nest.assert_same_structure(self._structure, values)
-        for variable, value in zip(self._flat, tf.nest.flatten(values)):
-            variable.assign(value)
 
 
 @dataclasses.dataclass(frozen=True)

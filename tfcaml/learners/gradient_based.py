@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, outer, seeds
 from tfcaml.errors import check, check_one_of, check_positive
-from tfcaml.learners.base import LearnerConfig, MetaLearner, Variables
+from tfcaml.learners.base import LearnerConfig, MetaLearner
+from tfcaml.learners.variables import Variables
 from tfcaml.policies import distributions
 from tfcaml.types import Experience, Fast, MetaBatch, Surrogate, episode_return
 
