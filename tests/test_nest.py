@@ -33,3 +33,13 @@ def test_order_of_axes():
     np.testing.assert_array_equal(nest.time_major(x)[3, 1, 2], x[1, 2, 3])
     flat = nest.flat_steps((x,))[0]
     np.testing.assert_array_equal(flat[1, 2 * 4 + 3], x[1, 2, 3])
+
+
+def test_rows_chosen_by_whether_they_are_finite():
+    good = {"a": tf.constant([[1.0, 2], [np.nan, 3], [4, 5]]), "n": tf.constant([1, 2, 3])}
+    good["b"] = tf.constant([0.0, 0, np.inf])
+    finite = nest.is_finite(good)
+    np.testing.assert_array_equal(finite, [True, False, False])
+    chosen = nest.where(finite, good, nest.map(tf.zeros_like, good))
+    np.testing.assert_array_equal(chosen["a"], [[1, 2], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(chosen["n"], [1, 0, 0])

@@ -60,6 +60,7 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all)
         ],
         "seed to be >= 0": [*here, "--seed=-1"],
         "keep to be >= 1": [*here, "--keep=0"],
+        "max_bad_updates to be >= 0": [*here, "--max_bad_updates=-1"],
         "received save_interval=0": [*here, "--save_interval=0"],
         "holds a run of another config": [f"--root_dir={other}", here[1]],
         "root_dir to be writable": [f"--root_dir={tmp_path / 'file' / 'run'}", here[1]],
@@ -98,6 +99,29 @@ def test_train_then_evaluate_then_the_same_again(tmp_path):
     assert evaluated.stdout == trained.stdout
     assert (tmp_path / "eval" / "evaluation.json").read_bytes() == first
     json.loads(first)
+
+
+def test_a_run_that_fails_has_an_exit_code_of_its_own(tmp_path, run_all):
+    """Steps of 1e38 lead to weights that nothing can be learned with."""
+    arguments = [
+        f"--root_dir={tmp_path}",
+        "--config=configs/maml_navigation.py",
+        "--max_bad_updates=1",
+        "--config.num_seeds=1",
+        "--config.save_interval=1",
+        "--config.environment.horizon=4",
+        "--config.policy.fc_layer_params=(4,)",
+        "--config.learner.meta_batch_size=2",
+        "--config.learner.episodes_per_update=2",
+        "--config.learner.fisher_subsample=0",
+        "--config.learner.inner_learning_rate=1e38",
+    ]
+    ((code, lines),) = run_all("train", [arguments])
+    assert code == 5, lines
+    assert lines[-1].startswith("error: maml with seed 0: MAML skipped 2 of 2 updates that were")
+    assert lines[-1].endswith("/train/maml/seed_0/checkpoint/iteration-1")
+    assert sum("update skipped" in line for line in lines) == 2
+    assert not any("Traceback" in line for line in lines)
 
 
 @pytest.fixture(scope="module")
