@@ -4,8 +4,8 @@ One iteration is
 
     task [N], seed -> collect -> MetaBatch -> update -> metrics
 
-and a compiled one at that: the two `tf.function`s here are the only ones a learner has. Everything
-they call is a pure function of parameters; only `Variables` hold state.
+and a compiled one at that, like an evaluation with its adaptation step. Everything they call is a
+pure function of parameters; only `Variables` hold state.
 """
 
 import dataclasses
@@ -105,6 +105,9 @@ class MetaLearner(tf.Module):
         compiled = functools.partial(tf.function, autograph=False, jit_compile=self.jit_compile)
         self._train = compiled(self._train_iteration)
         self._evaluate = compiled(self._evaluate_update)
+        # Not part of the iteration, whose numbers are the same with and without them.
+        self._learned = tf.function(self._read_learned, autograph=False)
+        self._finite = tf.function(self._is_finite, autograph=False)
 
     @classmethod
     def xla_pays(cls):
@@ -247,29 +250,34 @@ class MetaLearner(tf.Module):
         return fast, history.stack()
 
     def _contained(self, step):
-        """The metrics of `step`, a function () -> metrics that writes variables, or takes it back.
-
-        This is not part of the compiled iteration, whose numbers it leaves as they are.
-        """
-        learned = [item for item in self.checkpointed().values() if isinstance(item, Variables)]
-        before = [variables.read() for variables in learned]
+        """Takes back what `step`, () -> metrics, did to the variables if it is not finite."""
+        before = self._learned()
         try:
             metrics = {name: float(value) for name, value in step().items()}
             bad = [f"{name}={value}" for name, value in metrics.items() if not np.isfinite(value)]
-            if not all(variables.is_finite() for variables in learned):
+            if not self._finite():
                 bad.append("what is learned is not finite")
         except Exception as error:
             if not is_not_finite(error):
                 raise
             metrics, bad = {}, [str(error).splitlines()[0]]
         if bad:
-            for variables, values in zip(learned, before):
+            for variables, values in zip(self._learned_variables(), before):
                 variables.write(values)
             self.bad_updates.assign_add(1)
-            what = ", ".join(bad)
-            done = int(self.iteration)
+            done, what = int(self.iteration), ", ".join(bad)
             _log.warning("%s, %d iterations: update skipped: %s", type(self).__name__, done, what)
         return {**metrics, "bad_update": float(bool(bad))}
+
+    def _learned_variables(self):
+        return [item for item in self.checkpointed().values() if isinstance(item, Variables)]
+
+    def _read_learned(self):
+        return [variables.read() for variables in self._learned_variables()]
+
+    def _is_finite(self):
+        leaves = [x for x in tf.nest.flatten(self._read_learned()) if x.dtype.is_floating]
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in leaves])
 
     def _train_iteration(self, task, seed):
         return self.update(self.collect(self.meta.read(), task, seed))

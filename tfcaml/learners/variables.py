@@ -1,6 +1,5 @@
 """The state of learners."""
 
-import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
@@ -27,10 +26,6 @@ class Variables(tf.Module):
     def named(self):
         """The `tf.Variable`s by name, see `nest.names`: dict."""
         return dict(zip(nest.names(self._structure), self._flat))
-
-    def is_finite(self):
-        """Whether no number is NaN or infinite."""
-        return all(np.isfinite(variable.numpy()).all() for variable in self._flat)
 
     def write(self, values):
         """Replaces all values."""
