@@ -37,8 +37,13 @@ class PoisonedMAML(learners.MAML):
     """So are the outer loss, its gradient and the distributions that KL is worked out from."""
 
     def __init__(self, *args, **kwargs):
-        self.poison = {name: tf.Variable(HEALTHY) for name in ("loss", "gradient", "kl", "fisher")}
+        names = ("loss", "gradient", "kl", "fisher", "matrix")
+        self.poison = {name: tf.Variable(HEALTHY) for name in names}
         super().__init__(*args, **kwargs)
+
+    def advantage(self, trajectory):
+        root = tf.linalg.cholesky(self.poison["matrix"][None, None])[0, 0]  # raises below 0
+        return super().advantage(trajectory) * root
 
     def surrogate(self, params, query):
         loss, distribution = super().surrogate(params, query)
@@ -117,7 +122,6 @@ def by_outer_optimizer():
 def test_a_gradient_learner_takes_back_what_is_not_finite(
     by_outer_optimizer, outer_optimizer, where, value
 ):
-    """With `observation` the baseline's normal equations can't be solved."""
     learner = by_outer_optimizer(outer_optimizer)
     poison = {**learner.poison, **learner.environment.poison}
     check_contained(learner, poison[where], value)
@@ -127,6 +131,12 @@ def test_a_singular_fisher_matrix_is_a_skipped_update(by_outer_optimizer):
     """Without damping, conjugate gradient divides by zero."""
     learner = by_outer_optimizer("trpo")
     check_contained(learner, learner.poison["fisher"], 0.0)
+
+
+def test_normal_equations_that_can_not_be_solved_are_a_skipped_update(by_outer_optimizer):
+    """A decomposition that fails raises an error of TensorFlow's."""
+    learner = by_outer_optimizer("adam")
+    check_contained(learner, learner.poison["matrix"], -1.0)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
