@@ -42,7 +42,7 @@ class PoisonedMAML(learners.MAML):
         super().__init__(*args, **kwargs)
 
     def advantage(self, trajectory):
-        root = tf.linalg.cholesky(self.poison["matrix"][None, None])[0, 0]  # raises below 0
+        root = tf.linalg.cholesky(self.poison["matrix"][None, None])[0, 0]  # NaN below 0
         return super().advantage(trajectory) * root
 
     def surrogate(self, params, query):
@@ -134,7 +134,6 @@ def test_a_singular_fisher_matrix_is_a_skipped_update(by_outer_optimizer):
 
 
 def test_normal_equations_that_can_not_be_solved_are_a_skipped_update(by_outer_optimizer):
-    """A decomposition that fails raises an error of TensorFlow's."""
     learner = by_outer_optimizer("adam")
     check_contained(learner, learner.poison["matrix"], -1.0)
 

@@ -54,15 +54,6 @@ def check_one_of(name, value, allowed):
     check(value in allowed, name, value, "one of " + ", ".join(map(str, allowed)))
 
 
-def is_not_finite(error):
-    """Whether an exception says of numbers that they are not finite, or of a matrix that it is
-    singular."""
-    return isinstance(error, NotFiniteError) or (
-        isinstance(error, tf.errors.InvalidArgumentError)
-        and "decomposition was not successful" in error.message
-    )
-
-
 @contextlib.contextmanager
 def from_python():
     """Raises as itself a `ConfigError` or `RunError` of Python code that a graph called.

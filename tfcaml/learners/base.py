@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds
-from tfcaml.errors import check, check_one_of, check_positive, from_python, is_not_finite
+from tfcaml.errors import NotFiniteError, check, check_one_of, check_positive, from_python
 from tfcaml.learners.variables import Variables
 from tfcaml.types import Experience, Fast, episode_return
 
@@ -257,10 +257,8 @@ class MetaLearner(tf.Module):
             bad = [f"{name}={value}" for name, value in metrics.items() if not np.isfinite(value)]
             if not self._finite():
                 bad.append("what is learned is not finite")
-        except Exception as error:
-            if not is_not_finite(error):
-                raise
-            metrics, bad = {}, [str(error).splitlines()[0]]
+        except NotFiniteError as error:
+            metrics, bad = {}, [str(error)]
         if bad:
             for variables, values in zip(self._learned_variables(), before):
                 variables.write(values)
