@@ -108,7 +108,6 @@ class Glucose(Environment):
             self.action_spec = tensor_spec.BoundedTensorSpec(
                 [1], tf.float32, -bound, bound, "action"
             )
-        self._simulate = tf.function(_simulate, autograph=False, jit_compile=True)
 
     def population(self, seed, num_query=None):
         """Patients to learn from and `num_query` held-out ones (unless given, the config's).
@@ -148,7 +147,7 @@ class Glucose(Environment):
         return nest.map(tf.constant, patients.tasks(patient_names))
 
     def simulate(self, patient_names, insulin, meals):
-        """Glucose of patients who get insulin and meals by the minute; a compiled function.
+        """Glucose of patients who get insulin and meals by the minute, compiled.
 
         Args:
           patient_names: P names; the same may come again.
@@ -172,7 +171,11 @@ class Glucose(Environment):
             bad = values[~(np.isfinite(values) & (values >= 0) & (values <= most))]
             rule = "finite and >= 0" if most == np.inf else f"0 to {most:g} U/min"
             check(bad.size == 0, name, float(bad[0]) if bad.size else None, rule)
-        return self._simulate(task, tf.constant(insulin), tf.constant(meals))
+        body, eating = model.start(task["initial_state"], 1)
+        minutes_first = lambda x: tf.constant(x.T[..., None])
+        first = _glucose(task, body)[None]
+        later = _live(task, body, eating, minutes_first(meals), minutes_first(insulin))[-1]
+        return tf.transpose(tf.concat([first, later], axis=0)[..., 0])
 
     def reset(self, task, seed):
         num_episodes = seed.shape[1]
@@ -183,6 +186,7 @@ class Glucose(Environment):
             "eating": eating,
             "schedule": meals.day(seeds.salted(seed, _SALT_MEALS)),
             "minute": zeros,
+            "insulin": zeros,  # U since the last decision
             # What the patient's basal rate has come to.
             "active_insulin": zeros + task["basal"][:, None] * _INSULIN_LIFE,
         }
@@ -198,21 +202,11 @@ class Glucose(Environment):
         """One decision; see `Environment`. Deterministic: `noise` is empty."""
         _check_finite("action", action)
         basal, bolus = self._dose(task, state, action)
-        before = state["minute"]
-        state, glucose = self.infuse(task, state, basal, bolus)
-        ended = tf.reduce_any(~((glucose >= LOWEST) & (glucose <= HIGHEST)), axis=0)
-        missed = (DAY - before) / self.config.interval - 1
-        if self.config.reward == "risk":
-            reward = -tf.reduce_mean(risk.risk(glucose), axis=0) / _RISK_SCALE
-            reward -= tf.where(ended, missed * risk.GREATEST / _RISK_SCALE, 0.0)
-        else:
-            within = (glucose >= 70) & (glucose <= 180)
-            reward = tf.reduce_mean(tf.cast(within, tf.float32), axis=0)
-        reward = tf.where(_finite(glucose), reward, math.nan)
+        state, reward, ended = self.infuse(task, state, basal, bolus)
         return state, self._observation(state), reward, ended
 
     def infuse(self, task, state, basal, bolus):
-        """The body's minutes until the next decision.
+        """What insulin does until the next decision.
 
         Args:
           task: nest, leading [N].
@@ -221,7 +215,7 @@ class Glucose(Environment):
           bolus: U in the first minute, [N, E].
 
         Returns:
-          (state; glucose at the end of each minute [interval, N, E], mg/dL, nan where insulin was).
+          (state, reward [N, E], ended [N, E] bool).
 
         Raises:
           ConfigError: insulin or state that is not finite, outside of graphs.
@@ -229,24 +223,29 @@ class Glucose(Environment):
         _check_finite("insulin", basal + bolus)
         _check_finite("state", state["body"])
         minutes = self.config.interval
-        first = tf.one_hot(0, minutes)[:, None, None]
-        insulin = _pump(basal + first * bolus)
+        insulin = _pump(basal + tf.one_hot(0, minutes)[:, None, None] * bolus)
         grams = meals.announced(state["schedule"], state["minute"], minutes)
         body, eating, glucose = _live(task, state["body"], state["eating"], grams, insulin)
         glucose = tf.where(_finite(insulin), glucose, math.nan)
-        faded = math.exp(-minutes / _INSULIN_LIFE)
+        given = tf.reduce_sum(insulin, axis=0)
         later = {
             **state,
             "body": body,
             "eating": eating,
             "minute": state["minute"] + minutes,
-            "active_insulin": faded * (state["active_insulin"] + tf.reduce_sum(insulin, axis=0)),
+            "insulin": given,
+            "active_insulin": math.exp(-minutes / _INSULIN_LIFE)
+            * (state["active_insulin"] + given),
         }
-        new = self._readings(
-            later, glucose[self.config.sensor_interval - 1 :: self.config.sensor_interval]
-        )
-        later["readings"] = tf.concat([new, state["readings"]], axis=-1)[..., : self.config.history]
-        return later, glucose
+        every = self.config.sensor_interval
+        new = self._readings(later, glucose[every - 1 :: every])
+        later["readings"] = tf.concat([new, state["readings"]], -1)[..., : self.config.history]
+        return later, *self._outcome(state["minute"], glucose)
+
+    def fresh_readings(self, state):
+        """The readings since the last decision, oldest first: [N, E, k]."""
+        fresh = self.config.interval // self.config.sensor_interval
+        return tf.reverse(state["readings"][..., :fresh], [-1])
 
     def announced(self, state):
         """Carbohydrate of the meals that begin before the next decision, g: [N, E]."""
@@ -268,6 +267,18 @@ class Glucose(Environment):
         after = tf.reshape(after, [*after.shape[:2], -1])
         every = tf.concat([trajectory.observation[:, :, 0, :1], after], axis=-1)
         return _GLUCOSE_SCALE * every + _GLUCOSE_CENTER
+
+    def _outcome(self, minute, glucose):
+        """(reward [N, E], ended [N, E]) of glucose [interval, N, E] from `minute` [N, E] on."""
+        ended = tf.reduce_any(~((glucose >= LOWEST) & (glucose <= HIGHEST)), axis=0)
+        if self.config.reward == "risk":
+            missed = (DAY - minute) / self.config.interval - 1
+            reward = -tf.reduce_mean(risk.risk(glucose), axis=0) / _RISK_SCALE
+            reward -= tf.where(ended, missed * risk.GREATEST / _RISK_SCALE, 0.0)
+        else:
+            within = (glucose >= 70) & (glucose <= 180)
+            reward = tf.reduce_mean(tf.cast(within, tf.float32), axis=0)
+        return tf.where(_finite(glucose), reward, math.nan), ended
 
     def _dose(self, task, state, action):
         """(basal U/min, bolus U) of an action, [N, E]."""
@@ -303,6 +314,12 @@ class Glucose(Environment):
 
 def _live(task, body, eating, grams, insulin):
     """Minutes of life: grams, insulin [M, N, E] -> (`Body`, `Eating`, glucose [M, N, E])."""
+    if tf.executing_eagerly():  # minute by minute it would take a hundred times as long
+        return _compiled(task, body, eating, grams, insulin)
+    return _minutes(task, body, eating, grams, insulin)
+
+
+def _minutes(task, body, eating, grams, insulin):
     parameters = {key: task[key][:, None] for key in model.PARAMETERS}
     minutes = insulin.shape[0]
     trace = tf.TensorArray(tf.float32, minutes, element_shape=insulin.shape[1:])
@@ -321,13 +338,9 @@ def _live(task, body, eating, grams, insulin):
     return body, eating, trace.stack()
 
 
-def _simulate(task, insulin, meals):
-    """See `Glucose.simulate`: [P, minutes] -> [P, minutes + 1]."""
-    body, eating = model.start(task["initial_state"], 1)
-    minutes_first = lambda x: tf.transpose(x)[..., None]
-    first = _glucose(task, body)[None]
-    glucose = _live(task, body, eating, minutes_first(meals), minutes_first(insulin))[-1]
-    return tf.transpose(tf.concat([first, glucose], axis=0)[..., 0])
+# With XLA: any other `tf.function`, called from a graph through Python, waits for ever where
+# TensorFlow has a single thread for operations.
+_compiled = tf.function(_minutes, autograph=False, jit_compile=True)
 
 
 def _glucose(task, body):
