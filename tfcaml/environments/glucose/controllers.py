@@ -45,12 +45,15 @@ def basal_bolus(task, view, memory, target=140.0, threshold=150.0):
     return basal, tf.where(view["announced"] > 0, bolus, 0.0), ()
 
 
-def pid(gains=(1e-3, 1e-5, 1e-3), target=140.0):
-    """A proportional-integral-derivative controller of the rate, which knows nothing of meals.
+def pid(gains=(0.02, 5e-5, 1.8), target=140.0):
+    """A proportional-integral-derivative controller around the basal rate, blind to meals.
+
+    G. Steil et al., "Feasibility of automating insulin delivery for the treatment of type 1
+    diabetes", Diabetes 55 (2006), with gains in units of the patient's basal rate.
 
     Args:
-      gains: of the excess, U/min per mg/dL; its sum over minutes; its slope per minute. Those of
-        simglucose's example.
+      gains: of the excess over `target`, per mg/dL; of its sum over minutes; of its slope per
+        minute. The defaults are those of best time in range on a grid, over all patients.
       target: mg/dL.
     """
 
@@ -58,9 +61,9 @@ def pid(gains=(1e-3, 1e-5, 1e-3), target=140.0):
         excess = view["reading"] - target
         total, last = (tf.zeros_like(excess), excess) if memory is None else memory
         slope = (excess - last) / view["interval"]
-        rate = gains[0] * excess + gains[1] * total + gains[2] * slope
-        total += excess * view["interval"]
-        return tf.maximum(rate, 0.0), tf.zeros_like(rate), (total, excess)
+        factor = 1 + gains[0] * excess + gains[1] * total + gains[2] * slope
+        basal = tf.maximum(factor, 0.0) * task["basal"][:, None]
+        return basal, tf.zeros_like(basal), (total + excess * view["interval"], excess)
 
     return act
 

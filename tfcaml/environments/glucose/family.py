@@ -13,13 +13,19 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import nest, seeds
-from tfcaml.environments.base import Environment, Population, overlap
-from tfcaml.environments.glucose import meals, model, patients, risk, sensor
+from tfcaml.environments.base import Environment
+from tfcaml.environments.glucose import (
+    meals,
+    model,
+    patients,
+    populations,
+    risk,
+    sensor,
+    simulation,
+)
 from tfcaml.errors import ConfigError, check, check_one_of
 
 DAY = 1440  # min
-GREATEST_RATE = 30.0  # U/min, of the pump
-PUMP_STEP = 0.05 / 6000  # U/min: 0.05 pmol/min, as the published pump rounds
 LOWEST, HIGHEST = 10.0, 600.0  # mg/dL; beyond them the day ends
 # Doses are in units of what an average patient takes (simglucose 0.2.11), see `dose_unit`.
 AVERAGE_BASAL = 1.43 * 57 / 6000  # U/min
@@ -119,24 +125,8 @@ class Glucose(Environment):
         Raises:
           ConfigError: more held-out patients than there are.
         """
-        config = self.config
-        num_query = config.num_query if num_query is None else num_query
-        support, query = _split(config.split, num_query, np.random.default_rng([seed, 0x617C]))
-        task = patients.tasks(support)
-        variants = [task]
-        for index in range(1, config.variants):
-            rng = np.random.default_rng([seed, 0x6A, index])
-            variants.append(patients.perturbed(task, config.perturbation, rng))
-        groups = lambda names: np.array([patients.COHORTS.index(patients.cohort(n)) for n in names])
-        population = Population(
-            {key: tf.constant(np.concatenate([v[key] for v in variants])) for key in task},
-            self.tasks(query),
-            np.tile(groups(support), config.variants),
-            groups(query),
-        )
-        shared = overlap(population.support, population.query)
-        check(shared == 0, "number of patients in both sets", shared, "0")
-        return population
+        num_query = self.config.num_query if num_query is None else num_query
+        return populations.population(self.config, seed, num_query)
 
     def tasks(self, patient_names):
         """The tasks of patients by name ("adult#001"), nest with leading [P].
@@ -161,21 +151,7 @@ class Glucose(Environment):
           ConfigError: an unknown patient, wrong shapes, negative meals, insulin that the pump can't
             give, or anything that is not finite.
         """
-        task = self.tasks(patient_names)
-        insulin, meals = np.asarray(insulin, np.float32), np.asarray(meals, np.float32)
-        rows = insulin.shape[:1] == meals.shape[:1] == (len(patient_names),)
-        shapes = f"{insulin.shape} and {meals.shape}"
-        rule = f"[{len(patient_names)} patients, minutes], both"
-        check(rows and insulin.ndim == 2 and insulin.shape == meals.shape, "shapes", shapes, rule)
-        for name, values, most in (("insulin", insulin, GREATEST_RATE), ("meals", meals, np.inf)):
-            bad = values[~(np.isfinite(values) & (values >= 0) & (values <= most))]
-            rule = "finite and >= 0" if most == np.inf else f"0 to {most:g} U/min"
-            check(bad.size == 0, name, float(bad[0]) if bad.size else None, rule)
-        body, eating = model.start(task["initial_state"], 1)
-        minutes_first = lambda x: tf.constant(x.T[..., None])
-        first = _glucose(task, body)[None]
-        later = _live(task, body, eating, minutes_first(meals), minutes_first(insulin))[-1]
-        return tf.transpose(tf.concat([first, later], axis=0)[..., 0])
+        return simulation.simulate(self.tasks(patient_names), insulin, meals)
 
     def reset(self, task, seed):
         num_episodes = seed.shape[1]
@@ -194,7 +170,7 @@ class Glucose(Environment):
             interval = self.config.sensor_interval
             seed = seeds.salted(seed, _SALT_SENSOR)
             state["sensor_error"] = sensor.noise(seed, DAY, interval)
-        first = self._readings(state, _glucose(task, body)[None])
+        first = self._readings(state, simulation.glucose(task, body)[None])
         state["readings"] = tf.repeat(first, self.config.history, axis=-1)
         return state, self._observation(state)
 
@@ -223,9 +199,11 @@ class Glucose(Environment):
         _check_finite("insulin", basal + bolus)
         _check_finite("state", state["body"])
         minutes = self.config.interval
-        insulin = _pump(basal + tf.one_hot(0, minutes)[:, None, None] * bolus)
+        insulin = simulation.pump(basal + tf.one_hot(0, minutes)[:, None, None] * bolus)
         grams = meals.announced(state["schedule"], state["minute"], minutes)
-        body, eating, glucose = _live(task, state["body"], state["eating"], grams, insulin)
+        body, eating, glucose = simulation.live(
+            task, state["body"], state["eating"], grams, insulin
+        )
         glucose = tf.where(_finite(insulin), glucose, math.nan)
         given = tf.reduce_sum(insulin, axis=0)
         later = {
@@ -312,48 +290,6 @@ class Glucose(Environment):
         return tf.concat([readings, tf.stack(more, axis=-1)], axis=-1)
 
 
-def _live(task, body, eating, grams, insulin):
-    """Minutes of life: grams, insulin [M, N, E] -> (`Body`, `Eating`, glucose [M, N, E])."""
-    if tf.executing_eagerly():  # minute by minute it would take a hundred times as long
-        return _compiled(task, body, eating, grams, insulin)
-    return _minutes(task, body, eating, grams, insulin)
-
-
-def _minutes(task, body, eating, grams, insulin):
-    parameters = {key: task[key][:, None] for key in model.PARAMETERS}
-    minutes = insulin.shape[0]
-    trace = tf.TensorArray(tf.float32, minutes, element_shape=insulin.shape[1:])
-
-    def live(minute, body, eating, trace):
-        body, eating = model.minute(parameters, body, eating, grams[minute], insulin[minute])
-        return minute + 1, body, eating, trace.write(minute, _glucose(task, body))
-
-    _, body, eating, trace = tf.while_loop(
-        lambda minute, *_: minute < minutes,
-        live,
-        (0, body, eating, trace),
-        maximum_iterations=minutes,
-        parallel_iterations=1,
-    )
-    return body, eating, trace.stack()
-
-
-# With XLA: any other `tf.function`, called from a graph through Python, waits for ever where
-# TensorFlow has a single thread for operations.
-_compiled = tf.function(_minutes, autograph=False, jit_compile=True)
-
-
-def _glucose(task, body):
-    """Subcutaneous glucose, mg/dL: [N, E]."""
-    return body.subcutaneous_glucose / task["Vg"][:, None]
-
-
-def _pump(rate):
-    """The rate that the pump gives, U/min: in its steps and within its limits; nan of nan."""
-    given = PUMP_STEP * tf.round(tf.clip_by_value(rate, 0.0, GREATEST_RATE) / PUMP_STEP)
-    return tf.where(tf.math.is_nan(rate), rate, given)
-
-
 def _finite(values):
     """Where all of values [M, N, E] are finite: [N, E] bool."""
     return tf.reduce_all(tf.math.is_finite(values), axis=0)
@@ -367,23 +303,3 @@ def _check_finite(name, values):
         bad = value.dtype.is_floating and not np.isfinite(value).all()
         if bad:
             raise ConfigError(f"expected {name} to be finite; received nan or inf")
-
-
-def _split(split, num_query, rng):
-    """Names of patients to learn from and of `num_query` held-out ones."""
-    of_cohort = {
-        cohort: list(rng.permutation([n for n in patients.names() if patients.cohort(n) == cohort]))
-        for cohort in patients.COHORTS
-    }
-    if split == "mixed":
-        turns = [name for turn in zip(*of_cohort.values()) for name in turn]
-        most = len(turns) - len(patients.COHORTS)  # some of each are to learn from
-        check(1 <= num_query <= most, "num_query", num_query, f"1 to {most}")
-        held_out = turns[:num_query]
-    else:
-        most = len(of_cohort[split])
-        check(1 <= num_query <= most, "num_query", num_query, f"1 to {most}, the {split} patients")
-        held_out = of_cohort[split][:num_query]
-    known = of_cohort if split == "mixed" else {c: n for c, n in of_cohort.items() if c != split}
-    unknown = set(held_out)
-    return sorted(n for names in known.values() for n in names if n not in unknown), held_out
