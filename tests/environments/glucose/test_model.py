@@ -206,12 +206,15 @@ def test_perturbed_patients_fast_as_before_and_eat_otherwise(family):
             {"names": ["adult#011", "child#001"]},
             "patient name to be one of .* received .*adult#011",
         ),
-        ({"meals": (0, 3, -1.0)}, "meals to be finite and >= 0; received meals=-1.0"),
-        ({"meals": (0, 3, np.inf)}, "meals to be finite and >= 0; received meals=inf"),
+        ({"meals": (0, 3, -1.0)}, "meals to be finite and >= 0 g; received meals=-1.0"),
+        ({"meals": (0, 3, np.inf)}, "meals to be finite and >= 0 g; received meals=inf"),
         ({"insulin": (1, 0, 31.0)}, "insulin to be 0 to 30 U/min; received insulin=31.0"),
         ({"insulin": (1, 0, -0.1)}, "insulin to be 0 to 30 U/min"),
         ({"insulin": (1, 0, np.nan)}, "insulin to be 0 to 30 U/min; received insulin=nan"),
-        ({"names": ["adult#001"]}, r"shapes to be \[1 patients, minutes\], both"),
+        (
+            {"names": ["adult#001"]},
+            r"shapes of insulin and meals to be \[1 patients, minutes\], both",
+        ),
     ],
 )
 def test_bad_input_is_one_error(family, change, message):

@@ -11,7 +11,7 @@ GREATEST = 100.0  # risk at either end
 
 
 def risk(glucose):
-    """Risk, 0 (at 112.5 mg/dL) to 100 (at 20 and less, at 600 and more); nan of nan.
+    """Risk, 0 (near 112.5 mg/dL) to 100 (at 20 and less, at 600 and more); nan of nan.
 
     Args:
       glucose: mg/dL, tensor of any shape.
@@ -30,5 +30,5 @@ def sides(glucose):
     value = tf.minimum(10 * f**2, GREATEST)
     outside = (glucose <= LOWEST) | (glucose >= HIGHEST)
     value = tf.where(outside, GREATEST, value)
-    zero = tf.zeros_like(value) * f  # nan of nan
+    zero = 0 * f  # nan of nan
     return tf.where(f < 0, value, zero), tf.where(f >= 0, value, zero)
