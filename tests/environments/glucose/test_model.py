@@ -169,14 +169,14 @@ def test_the_basal_rate_keeps_a_fasting_patient_where_he_is(family):
 
 def test_patients_that_are_overdosed_stay_finite(family):
     """30 U a minute: the states' guards keep glucose at about 0."""
-    insulin = np.zeros([2, 300])
+    insulin = np.zeros([6, MINUTES])
     insulin[:, :5] = 30
-    glucose = family.simulate(["child#008", "adult#001"], insulin, np.zeros_like(insulin)).numpy()
-    assert np.isfinite(glucose).all() and glucose.min() > -1 and glucose[:, -1].max() < 20
+    glucose = family.simulate(list(protocols()), insulin, np.zeros_like(insulin)).numpy()
+    assert np.isfinite(glucose).all() and glucose.min() > -1 and glucose[:, 300].max() < 20
 
 
 def test_perturbed_patients_fast_as_before_and_eat_otherwise(family):
-    names = ["adult#001", "child#003"]
+    names = list(protocols())
     task = patients.tasks(names)
     new = patients.perturbed(task, 0.3, np.random.default_rng(0))
     changed = {key for key in task if (new[key] != task[key]).any()}
@@ -185,10 +185,9 @@ def test_perturbed_patients_fast_as_before_and_eat_otherwise(family):
     same = patients.perturbed(task, 0.0, np.random.default_rng(0))
     for key, value in task.items():
         np.testing.assert_allclose(same[key], value, rtol=1e-6)
-    minutes = 300
-    insulin = np.repeat(task["basal"][:, None], minutes, axis=1)
+    insulin = np.repeat(task["basal"][:, None], MINUTES, axis=1)
     for grams in (0, 50):
-        meals = np.zeros([2, minutes])
+        meals = np.zeros([6, MINUTES])
         meals[:, 10] = grams
         glucose = environments.glucose.simulate(new, insulin, meals).numpy()
         ordinary = family.simulate(names, insulin, meals).numpy()

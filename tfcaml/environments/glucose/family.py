@@ -8,7 +8,6 @@ much insulin the pump gives. An entity is a patient of the UVA/Padova model (`mo
 import dataclasses
 import math
 
-import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
@@ -23,7 +22,7 @@ from tfcaml.environments.glucose import (
     sensor,
     simulation,
 )
-from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml.errors import check, check_one_of
 
 DAY = 1440  # min
 LOWEST, HIGHEST = 10.0, 600.0  # mg/dL; beyond them the day ends
@@ -176,7 +175,7 @@ class Glucose(Environment):
 
     def step(self, task, state, action, noise):
         """One decision; see `Environment`. Deterministic: `noise` is empty."""
-        _check_finite("action", action)
+        simulation.check_finite("action", action)
         basal, bolus = self._dose(task, state, action)
         state, reward, ended = self.infuse(task, state, basal, bolus)
         return state, self._observation(state), reward, ended
@@ -196,8 +195,8 @@ class Glucose(Environment):
         Raises:
           ConfigError: insulin or state that is not finite, outside of graphs.
         """
-        _check_finite("insulin", basal + bolus)
-        _check_finite("state", state["body"])
+        simulation.check_finite("insulin", basal + bolus)
+        simulation.check_finite("state", state["body"])
         minutes = self.config.interval
         insulin = simulation.pump(basal + tf.one_hot(0, minutes)[:, None, None] * bolus)
         grams = meals.announced(state["schedule"], state["minute"], minutes)
@@ -293,13 +292,3 @@ class Glucose(Environment):
 def _finite(values):
     """Where all of values [M, N, E] are finite: [N, E] bool."""
     return tf.reduce_all(tf.math.is_finite(values), axis=0)
-
-
-def _check_finite(name, values):
-    """`ConfigError` of the first value that is not finite; in a graph nothing can be said."""
-    if not tf.executing_eagerly():
-        return
-    for value in tf.nest.flatten(values):
-        bad = value.dtype.is_floating and not np.isfinite(value).all()
-        if bad:
-            raise ConfigError(f"expected {name} to be finite; received nan or inf")

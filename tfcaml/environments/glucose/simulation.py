@@ -67,6 +67,20 @@ def pump(rate):
     return tf.where(tf.math.is_nan(rate), rate, given)
 
 
+def check_finite(name, values):
+    """Refuses a nest with a value that is not finite; inside a graph nothing can be raised.
+
+    Raises:
+      ConfigError: there is one.
+    """
+    if not tf.executing_eagerly():
+        return
+    for value in tf.nest.flatten(values):
+        value = np.asarray(value)
+        finite = value.dtype.kind != "f" or np.isfinite(value).all()
+        check(finite, name, "nan or inf", "finite")
+
+
 def _minutes(task, body, eating, grams, insulin):
     parameters = {key: task[key][:, None] for key in model.PARAMETERS}
     minutes = insulin.shape[0]
