@@ -122,9 +122,7 @@ def test_to_end_a_day_does_not_pay(quick, three, reward):
 
 def test_a_nan_action_is_an_error(glucose, three):
     state, _ = start(glucose, three)
-    with pytest.raises(
-        ConfigError, match="expected action to be finite; received action=.nan or inf"
-    ):
+    with pytest.raises(ConfigError, match="expected action to be finite"):
         glucose.step(three, state, actions(np.nan), None)
     with pytest.raises(ConfigError, match="expected insulin to be finite"):
         glucose.infuse(three, state, tf.fill([3, E], np.nan), tf.zeros([3, E]))
