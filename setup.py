@@ -19,6 +19,7 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=setuptools.find_packages(include=["tfcaml", "tfcaml.*"]),
+    package_data={"tfcaml.environments.glucose": ["data/*"]},
     # tf-agents 0.19 pins pygame 2.1.3, which has no wheels for Python 3.12.
     python_requires=">=3.10,<3.12",
     install_requires=[

@@ -44,6 +44,9 @@ def _figures():
             rng.normal(size=[2, 2, 3]),
             {"maml": {0: rng.normal(size=[2, 5])}},
         ),
+        "ambulatory_glucose_profile": figures.ambulatory_glucose_profile(
+            {name: rng.uniform(50, 250, [20, 97]) for name in ("policy", "basal")}, "title"
+        ),
         "divergence_matrix": figures.divergence_matrix(matrix, labels),
         "policy_map": figures.policy_map(matrix, labels, [0, 1, 2], labels),
         "policy_map without groups": figures.policy_map(matrix, labels),

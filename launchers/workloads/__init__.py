@@ -8,10 +8,11 @@ A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (lis
     checks   name -> number
 """
 
-from launchers.workloads import divergence, maml, rollout_particles
+from launchers.workloads import divergence, glucose, maml, rollout_particles
 
 WORKLOADS = {
     "divergence": divergence.run,
+    "glucose": glucose.run,
     "maml_growth": maml.growth,
     "maml_navigation": maml.navigation,
     "rollout_particles": rollout_particles.run,

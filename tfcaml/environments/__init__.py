@@ -3,6 +3,7 @@
 from tfcaml.environments.base import Environment, Population
 from tfcaml.environments.cart_pole import CartPole, CartPoleConfig
 from tfcaml.environments.conformance import check
+from tfcaml.environments.glucose import Glucose, GlucoseConfig
 from tfcaml.environments.host import HostEnvironment
 from tfcaml.environments.navigation import Navigation, NavigationConfig
 from tfcaml.environments.particle import Particle, ParticleConfig
@@ -11,6 +12,7 @@ from tfcaml.environments.sinusoid import Sinusoid, SinusoidConfig
 # name in a config -> (family, its options)
 ENVIRONMENTS = {
     "cart_pole": (CartPole, CartPoleConfig),
+    "glucose": (Glucose, GlucoseConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
@@ -21,6 +23,8 @@ __all__ = [
     "CartPoleConfig",
     "ENVIRONMENTS",
     "Environment",
+    "Glucose",
+    "GlucoseConfig",
     "HostEnvironment",
     "Navigation",
     "NavigationConfig",

@@ -12,6 +12,7 @@ from tfcaml.figures.curves import (
     regression_fits,
     training_curves,
 )
+from tfcaml.figures.glucose import ambulatory_glucose_profile
 from tfcaml.figures.maps import (
     divergence_matrix,
     end_positions,
@@ -23,6 +24,7 @@ from tfcaml.figures.style import color, image, save
 
 __all__ = [
     "adaptation_curves",
+    "ambulatory_glucose_profile",
     "color",
     "curves",
     "divergence_curves",

@@ -1,0 +1,58 @@
+"""Who is learned from and who is held out. Research use only, not for dosing decisions."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.environments.base import Population, overlap
+from tfcaml.environments.glucose import patients
+from tfcaml.errors import check
+
+
+def population(config, seed, num_query):
+    """The `Population` of a study, see `Glucose.population`."""
+    rng = np.random.default_rng([seed, 0x617C])
+    support, query = split(config.split, num_query, rng)
+    ordinary = patients.tasks(support)
+    variants = [ordinary]
+    for index in range(1, config.variants):
+        rng = np.random.default_rng([seed, 0x6A, index])
+        variants.append(patients.perturbed(ordinary, config.perturbation, rng))
+    tasks = nest.map(lambda *values: tf.constant(np.concatenate(values)), *variants)
+    held_out = nest.map(tf.constant, patients.tasks(query))
+    shared = overlap(tasks, held_out)
+    check(shared == 0, "number of patients in both sets", shared, "0")
+    return Population(tasks, held_out, np.tile(_groups(support), config.variants), _groups(query))
+
+
+def split(rule, num_query, rng):
+    """Names of patients to learn from and of others, held out.
+
+    Args:
+      rule: "mixed", or the cohort that is held out.
+      num_query: patients held out.
+      rng: `np.random.Generator`.
+
+    Returns:
+      (list of names, list of `num_query` names).
+
+    Raises:
+      ConfigError: `num_query` is more than there are.
+    """
+    members = lambda cohort: [name for name in patients.names() if patients.cohort(name) == cohort]
+    order = {cohort: list(rng.permutation(members(cohort))) for cohort in patients.COHORTS}
+    if rule == "mixed":
+        turns = [name for turn in zip(*order.values()) for name in turn]
+        most = len(turns) - len(patients.COHORTS)  # one of each at least is to learn from
+        check(1 <= num_query <= most, "num_query", num_query, f"1 to {most}")
+        held_out = turns[:num_query]
+    else:
+        most = len(order[rule])
+        check(1 <= num_query <= most, "num_query", num_query, f"1 to {most}, the {rule} patients")
+        held_out = order.pop(rule)[:num_query]
+    known = [name for names in order.values() for name in names if name not in held_out]
+    return sorted(known), held_out
+
+
+def _groups(names):
+    return np.array([patients.COHORTS.index(patients.cohort(name)) for name in names])
