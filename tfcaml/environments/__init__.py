@@ -4,6 +4,7 @@ from tfcaml.environments.base import Environment, Population
 from tfcaml.environments.cart_pole import CartPole, CartPoleConfig
 from tfcaml.environments.conformance import check
 from tfcaml.environments.host import HostEnvironment
+from tfcaml.environments.maze import Maze, MazeConfig
 from tfcaml.environments.navigation import Navigation, NavigationConfig
 from tfcaml.environments.particle import Particle, ParticleConfig
 from tfcaml.environments.sinusoid import Sinusoid, SinusoidConfig
@@ -11,6 +12,7 @@ from tfcaml.environments.sinusoid import Sinusoid, SinusoidConfig
 # name in a config -> (family, its options)
 ENVIRONMENTS = {
     "cart_pole": (CartPole, CartPoleConfig),
+    "maze": (Maze, MazeConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
@@ -22,6 +24,8 @@ __all__ = [
     "ENVIRONMENTS",
     "Environment",
     "HostEnvironment",
+    "Maze",
+    "MazeConfig",
     "Navigation",
     "NavigationConfig",
     "Particle",
