@@ -26,7 +26,7 @@ from tfcaml.errors import check_one_of
 tfd = tfp.distributions
 
 METHODS = ("jensen_shannon", "bound")
-_NUM_NODES = 64  # of the quadrature
+_NUM_NODES = 256  # of the quadrature
 _NUM_SAMPLES = 128  # of the Monte-Carlo estimate
 _SALT = 0x15D  # of its noise
 
@@ -114,7 +114,11 @@ def gaussian_jensen_shannon(loc_p, scale_p, loc_q, scale_q, noise, weight=None):
 
 
 def gauss_hermite(num_nodes=_NUM_NODES):
-    """(noise [K, 1], weight [K]) for `gaussian_jensen_shannon` in one dimension, without chance."""
+    """(noise [K, 1], weight [K]) for `gaussian_jensen_shannon` in one dimension, without chance.
+
+    With 256 nodes J is off by less than 1e-6 if neither standard deviation is more than 2.7 times
+    the other, 2e-4 for 7 times; far beyond, the nodes miss the narrower of the two.
+    """
     node, weight = np.polynomial.hermite_e.hermegauss(num_nodes)
     return tf.constant(node[:, None]), tf.constant(weight / weight.sum())
 
@@ -122,7 +126,7 @@ def gauss_hermite(num_nodes=_NUM_NODES):
 def action_distance(distribution, other, method="jensen_shannon", num_samples=_NUM_SAMPLES, seed=0):
     """sqrt(J), or a bound on it, of what two policies do in the same states.
 
-    Closed form for a Categorical, 64-point quadrature for one Gaussian action, Monte Carlo for more.
+    Closed form for a Categorical, quadrature for Gaussians of one dimension, Monte Carlo for more.
     Squashed Gaussians are compared before the squash, which changes nothing.
 
     Args:
