@@ -14,7 +14,9 @@ from tfcaml.errors import ConfigError
 def test_families_of_ours_are_well(name):
     family = environments.ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 30)
-    environments.check(family)
+    # Random walks arrive seldom, and before that all goals are alike.
+    size = {"num_tasks": 20, "num_episodes": 20} if name == "maze" else {}
+    environments.check(family, **size)
 
 
 def test_python_families_are_well(walk):

@@ -5,6 +5,7 @@ from tfcaml.environments.cart_pole import CartPole, CartPoleConfig
 from tfcaml.environments.conformance import check
 from tfcaml.environments.glucose import Glucose, GlucoseConfig
 from tfcaml.environments.host import HostEnvironment
+from tfcaml.environments.maze import Maze, MazeConfig
 from tfcaml.environments.navigation import Navigation, NavigationConfig
 from tfcaml.environments.particle import Particle, ParticleConfig
 from tfcaml.environments.sinusoid import Sinusoid, SinusoidConfig
@@ -13,6 +14,7 @@ from tfcaml.environments.sinusoid import Sinusoid, SinusoidConfig
 ENVIRONMENTS = {
     "cart_pole": (CartPole, CartPoleConfig),
     "glucose": (Glucose, GlucoseConfig),
+    "maze": (Maze, MazeConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
@@ -26,6 +28,8 @@ __all__ = [
     "Glucose",
     "GlucoseConfig",
     "HostEnvironment",
+    "Maze",
+    "MazeConfig",
     "Navigation",
     "NavigationConfig",
     "Particle",

@@ -7,6 +7,11 @@ from tfcaml.losses.estimators import (
     loaded_dice,
     log_likelihood,
 )
+from tfcaml.losses.importance import (
+    effective_sample_share,
+    importance_weighted,
+    per_decision_weights,
+)
 from tfcaml.losses.policy_gradient import (
     action_distribution,
     action_log_prob,
@@ -26,11 +31,14 @@ __all__ = [
     "action_log_prob",
     "clipped_surrogate",
     "dice",
+    "effective_sample_share",
+    "importance_weighted",
     "likelihood_ratio",
     "loaded_dice",
     "log_likelihood",
     "mean_kl",
     "mean_over_steps",
+    "per_decision_weights",
     "policy_gradient",
     "probability_ratio",
     "surrogate",

@@ -1,0 +1,141 @@
+"""Exact distances between policies of finite MDPs, from tables.
+
+Tables of N policies, S states and A actions: log-probabilities [N, S, A], transitions [N, S, A, S]
+or [S, A, S]. Rows of a transition may add up to less than 1; what is missing ends the episode. N
+counts pairs where two policies are compared; `pairs` lists all of N policies.
+
+  mean_over_states     d_P, a metric if every state has weight, a pseudometric if not
+  equivalence_distance d_E, no metric: its states change with the pair
+  tabular_divergence   P, no metric: each policy weighs by its own visits
+
+All are symmetric and >= 0. d_E and P are 0 exactly if the policies give the same trajectories from
+the start; d_P, with weight everywhere, exactly if they are the same in all states. How d_E breaks
+the triangle inequality: from a decision between two corridors, a goes left, c right and b either
+way; all act alike in the corridors. Then d_E(a, c), over the first state, the only one that both
+reach, is 0.833, but d_E(a, b) + d_E(b, c), over four states each, is 0.232.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml.divergence.action_distance import root_jensen_shannon
+
+
+class PolicyDivergence(NamedTuple):
+    """P of pairs of policies, both [N], both not metrics.
+
+    total: P = E_p[sum over an episode of sqrt(J)] + E_q[...], in [0, 2 H sqrt(ln 2)]
+    normalized: P / (2 H), in [0, sqrt(ln 2)]. Where episodes end early H is each policy's own: each
+      of the two sums is divided by the expected length of the episodes it is over.
+    """
+
+    total: tf.Tensor
+    normalized: tf.Tensor
+
+
+def pairs(size):
+    """Each two of `size` policies once: (i, j), i < j, each [size (size - 1) / 2] integers."""
+    return np.triu_indices(size, 1)
+
+
+def square(values, size):
+    """Values of the `pairs` [size (size - 1) / 2] -> a symmetric matrix [size, size], 0 inside."""
+    index = np.stack(pairs(size), axis=1)
+    upper = tf.scatter_nd(index, tf.convert_to_tensor(values), [size, size])
+    return upper + tf.transpose(upper)
+
+
+def mean_over_states(distance, weight=None):
+    """d_P: what `root_jensen_shannon` gives in states, averaged with fixed weights.
+
+    A mean of metrics: itself a metric if all weights are > 0. With weight 0 in states where they
+    differ it is 0 of policies that are not the same: a pseudometric. The states and their weights
+    have to be the same for all pairs.
+
+    Args:
+      distance: [..., S].
+      weight: [S], >= 0, or 1 for all.
+
+    Returns:
+      [...].
+    """
+    if weight is None:
+        return tf.reduce_mean(distance, axis=-1)
+    weight = tf.cast(weight, distance.dtype)
+    return tf.reduce_sum(distance * weight, axis=-1) / tf.reduce_sum(weight)
+
+
+def equivalence_distance(distance, weight_p, weight_q):
+    """d_E: the mean distance over states that both policies reach, weighted by the lesser weight.
+
+    Symmetric, >= 0, and 0 exactly if the policies are equivalent from the start; not a metric.
+
+    Args:
+      distance: [N, S], of `root_jensen_shannon`.
+      weight_p, weight_q: [N, S]: `reachable` (then all states in common weigh the same) or
+        `state_visits`; or densities, for states of a continuum.
+
+    Returns:
+      [N]; 0 where no state is reached by both.
+    """
+    cast = lambda x: tf.cast(x, distance.dtype)
+    weight = tf.minimum(cast(weight_p), cast(weight_q))
+    total = tf.reduce_sum(weight * distance, axis=-1)
+    return tf.math.divide_no_nan(total, tf.reduce_sum(weight, axis=-1))
+
+
+def tabular_divergence(log_p, log_q, visits_p, visits_q):
+    """P, exact: `PolicyDivergence` of pairs of policies, each acting in its own MDP.
+
+    Args:
+      log_p, log_q: [N, S, A] log-probabilities.
+      visits_p, visits_q: [N, S], of `state_visits`.
+    """
+    distance = root_jensen_shannon(log_p, log_q)
+    total_p = tf.reduce_sum(distance * visits_p, axis=-1)
+    total_q = tf.reduce_sum(distance * visits_q, axis=-1)
+    length_p = tf.reduce_sum(visits_p, axis=-1)
+    length_q = tf.reduce_sum(visits_q, axis=-1)
+    return PolicyDivergence(total_p + total_q, 0.5 * (total_p / length_p + total_q / length_q))
+
+
+def state_distributions(log_policy, transition, start, horizon):
+    """The probability of acting in each state at each time, by forward recursion.
+
+    Args:
+      log_policy: [N, S, A].
+      transition: [N, S, A, S] or [S, A, S].
+      start: [S].
+      horizon: H, actions of an episode.
+
+    Returns:
+      [N, H, S]; a time's sum is the probability that the episode still lasts.
+    """
+    log_policy = tf.convert_to_tensor(log_policy)
+    move = tf.exp(log_policy)[..., None] * tf.cast(transition, log_policy.dtype)
+    move = tf.reduce_sum(move, axis=-2)  # [N, S, S]
+    now = tf.broadcast_to(tf.cast(start, move.dtype), move.shape[:-1])
+    rows = [now]
+    for _ in range(horizon - 1):
+        rows.append(tf.linalg.matvec(move, rows[-1], transpose_a=True))
+    return tf.stack(rows, axis=-2)
+
+
+def state_visits(log_policy, transition, start, horizon):
+    """How often an episode acts in each state, expected; arguments as above. [N, S]"""
+    return tf.reduce_sum(state_distributions(log_policy, transition, start, horizon), axis=-2)
+
+
+def reachable(log_policy, transition, start, horizon):
+    """Where an episode acts with probability > 0, be it ever so small: [N, S] bool.
+
+    Arguments as `state_distributions`. Follows the supports, so that nothing underflows.
+    """
+    possible = (tf.convert_to_tensor(log_policy) > -np.inf)[..., None]
+    move = tf.reduce_any(possible & (tf.convert_to_tensor(transition) > 0), axis=-2)
+    reached = tf.broadcast_to(tf.convert_to_tensor(start) > 0, move.shape[:-1])
+    for _ in range(horizon - 1):
+        reached |= tf.reduce_any(reached[..., None] & move, axis=-2)
+    return reached
