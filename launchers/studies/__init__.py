@@ -8,6 +8,7 @@ from launchers.studies import (
     caml_scaling,
     caml_tuning,
     cartpole_entities,
+    glucose_cohort,
     maml_navigation,
     maml_sinusoid,
 )
@@ -20,6 +21,7 @@ STUDIES = {
     "caml_scaling": caml_scaling.run,
     "caml_tuning": caml_tuning.run,
     "cartpole_entities": cartpole_entities.run,
+    "glucose_cohort": glucose_cohort.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
 }

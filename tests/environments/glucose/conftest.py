@@ -7,7 +7,8 @@ from tfcaml.environments.glucose import Glucose, GlucoseConfig
 
 @pytest.fixture(scope="session")
 def glucose():
-    return Glucose()
+    """With continuous actions."""
+    return Glucose(GlucoseConfig(actions="continuous"))
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def quick():
     """(options) -> a family of hours rather than a day: 3 readings and decisions of 15 minutes."""
 
     def make(horizon=8, **options):
-        family = Glucose(GlucoseConfig(**options))
+        family = Glucose(GlucoseConfig(**{"actions": "continuous", **options}))
         family.horizon = horizon
         return family
 

@@ -175,6 +175,14 @@ def test_patients_that_are_overdosed_stay_finite(family):
     assert np.isfinite(glucose).all() and glucose.min() > -1 and glucose[:, 300].max() < 20
 
 
+def test_patients_are_known_by_their_parameters():
+    some = ["child#010", "adult#001", "child#010"]
+    task = patients.tasks(some)
+    assert patients.names_of(task) == some
+    others = patients.perturbed(task, 0.2, np.random.default_rng(0))
+    assert patients.names_of(others) == ["perturbed"] * 3
+
+
 def test_perturbed_patients_fast_as_before_and_eat_otherwise(family):
     names = list(protocols())
     task = patients.tasks(names)

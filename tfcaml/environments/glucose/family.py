@@ -48,7 +48,7 @@ class GlucoseConfig:
     history: int = 4  # readings observed
     sensor_noise: bool = False  # readings have the errors of a Dexcom sensor
     announce: bool = True  # carbohydrate is observed and gets a bolus at the start of a meal
-    actions: str = "continuous"  # or discrete: one of `MULTIPLES`
+    actions: str = "discrete"  # one of `MULTIPLES`, which learns far better; or continuous
     dose_unit: str = "population"  # doses are multiples of an average patient's, or the patient's
     reward: str = "risk"  # or time_in_range
     split: str = "mixed"  # held-out patients: of all cohorts, or one whole cohort by its name

@@ -54,6 +54,16 @@ def tasks(patient_names):
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
+def names_of(task):
+    """The names of the patients in a task [P]: list; of one who was perturbed "perturbed"."""
+    known = tasks(names())
+    flat = lambda arrays: np.concatenate(
+        [np.reshape(arrays[key], [len(arrays["BW"]), -1]) for key in sorted(known)], axis=1
+    )
+    same = (flat(task)[:, None] == flat(known)[None]).all(axis=-1)  # [P, 30]
+    return [names()[row.argmax()] if row.any() else "perturbed" for row in same]
+
+
 def perturbed(task, spread, rng):
     """New persons like those of `task`: insulin sensitivity, digestion and absorption vary.
 

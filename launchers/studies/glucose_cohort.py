@@ -1,0 +1,228 @@
+"""Personalised insulin dosing: learned policies and controllers on patients never seen before.
+
+Trains `configs/glucose_cohort.py` in a run directory of the study, so that it goes on where it
+stopped. Every learner then gets ten days with each held-out patient, trials included, and all
+methods are measured on the same further days. Research use only, not for dosing decisions.
+"""
+
+import numpy as np
+
+from configs import glucose_cohort
+from launchers.studies.runs import interval, shrink
+from tfcaml import figures, seeds, statistics
+from tfcaml.environments import glucose
+from tfcaml.environments.glucose import controllers
+from tfcaml.environments.glucose.patients import COHORTS, names_of
+from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.experiment_config import completed
+from tfcaml.run_directory import RunDirectory
+
+ADAPTATION_DAYS = 10
+CONTROLLERS = {
+    "constant basal": controllers.constant_basal,
+    "PID": controllers.pid(),
+    "basal-bolus": controllers.basal_bolus,
+}
+_LEARNED = ("caml", "joint", "reptile", "maml", "matched")
+_PROFILES = ("constant basal", "basal-bolus", "joint", "caml")
+_COLUMNS = {  # of a table: measure -> (title, factor, digits)
+    "time_in_range": ("70-180, %", 100, 1),
+    "time_below_70": ("< 70, %", 100, 2),
+    "time_below_54": ("< 54, %", 100, 2),
+    "time_above_180": ("> 180, %", 100, 1),
+    "time_above_250": ("> 250, %", 100, 1),
+    "low_risk": ("LBGI", 1, 2),
+    "high_risk": ("HBGI", 1, 2),
+}
+_DISCLAIMER = "Simulated patients. For research only, not for dosing decisions."
+_ADAPTATION, _MEASURED = 0x61, 0x62  # seeds of the days learned from, and of those measured
+
+
+def run(study_seeds, out_dir, quick=False):
+    """Runs the study; see `launchers.reproduce`."""
+    content = glucose_cohort.get_config().to_dict()
+    if quick:
+        shrink(content)
+        content["environment"] |= {"interval": 720, "sensor_interval": 180}
+        content["baselines"]["matched"]["meta_batch_size"] = 2
+    content["num_seeds"] = len(study_seeds)
+    config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile=None)
+    directory = RunDirectory(out_dir / "runs" / "glucose_cohort", {"config": content}, completed)
+    experiment = Experiment(config, directory)
+    experiment.train()
+    readings = {name: _learned(experiment, name) for name in _LEARNED}
+    readings |= {name: _controlled(experiment, act) for name, act in CONTROLLERS.items()}
+    found = {name: glucose.measures(days) for name, days in readings.items()}
+    results = {
+        "seeds": list(study_seeds),
+        "settings": content,
+        "adaptation_days": ADAPTATION_DAYS,
+        "methods": {name: _summary(found[name]) for name in found},
+        "cohorts": _cohorts(experiment, found),
+        "paired": {f"caml - {name}": _paired(found, name) for name in found if name != "caml"},
+        "patients": _patients(experiment, found),
+        "training_days": {
+            name: experiment.environment_steps(name) // experiment.environment.horizon
+            for name in _LEARNED
+        },
+    }
+    profiles = {name: readings[name].reshape(-1, readings[name].shape[-1]) for name in _PROFILES}
+    title = "Held-out patients after ten days of adaptation"
+    pictures = {"profiles": figures.ambulatory_glucose_profile(profiles, title)}
+    return results, _text(results), pictures
+
+
+def _learned(experiment, method):
+    """Readings of held-out patients after adaptation: [S, Q, E, M] mg/dL."""
+    rows = []
+    for seed in experiment.config.seeds:
+        learner = experiment.trained(method, seed)
+        task = experiment.population(seed).query
+        days = experiment.config.episodes
+        key = seeds.fold(seeds.from_int(seed), _ADAPTATION)
+        fast, _ = learner.try_out(learner.meta.read(), task, seeds.fold(key, 0))
+        if method != "matched":  # it has lived with the patient already
+            trials = getattr(learner.config, "trial_episodes", 0)
+            for update in range((ADAPTATION_DAYS - trials) // learner.test_episodes):
+                key_of_update = seeds.fold(key, 1, update)
+                _, fast, _ = learner.evaluate_update(fast, task, days, key_of_update)
+        # The third result is of `fast` itself, before the update that comes with it.
+        trajectory = learner.evaluate_update(fast, task, days, _measured_seed(seed))[2]
+        rows.append(experiment.environment.readings(trajectory).numpy())
+    return np.stack(rows)
+
+
+def _controlled(experiment, controller):
+    """Readings of the same patients on the same days under a controller: [S, Q, E, M]."""
+    rows = []
+    for seed in experiment.config.seeds:
+        task, days = experiment.population(seed).query, experiment.config.episodes
+        same_days = seeds.fold(_measured_seed(seed), 0)  # as `evaluate_update` derives it
+        played = controllers.play(experiment.environment, controller, task, days, same_days)
+        rows.append(played.readings.numpy())
+    return np.stack(rows)
+
+
+def _measured_seed(seed):
+    return seeds.fold(seeds.from_int(seed), _MEASURED)
+
+
+def _summary(found):
+    """Each measure [S, Q, E] with its interval over seeds."""
+    return {name: _row(statistics.mean(found[name].mean(-1))) for name in _COLUMNS}
+
+
+def _paired(found, other):
+    """CAML less another, paired over seeds."""
+    rows = {}
+    for name in ("time_in_range", "time_below_54"):
+        result = statistics.paired(found["caml"][name].mean(-1), found[other][name].mean(-1))
+        won = {"seeds_won": result.seeds_won, "num_seeds": result.num_seeds}
+        rows[name] = _row(result.difference) | won
+    return rows
+
+
+def _row(value):
+    return {key: None if np.isnan(x) else round(x, 4) for key, x in value._asdict().items()}
+
+
+def _patients(experiment, found):
+    """One row per seed and held-out patient: time in range and below 54 mg/dL by method."""
+    rows = []
+    for s, seed in enumerate(experiment.config.seeds):
+        population = experiment.population(seed)
+        for q, name in enumerate(names_of(population.query)):
+            methods = {}
+            for method, measured in found.items():
+                inside, below = measured["time_in_range"][s, q], measured["time_below_54"][s, q]
+                methods[method] = [round(float(inside.mean()), 4), round(float(below.mean()), 4)]
+            rows.append({"seed": seed, "patient": name, "methods": methods})
+    return rows
+
+
+def _cohorts(experiment, found):
+    """Mean time in range and below 54 mg/dL of each cohort's held-out patients, by method."""
+    groups = np.stack([experiment.population(s).query_group for s in experiment.config.seeds])
+    return {
+        cohort: {
+            method: [
+                round(float(measured[name].mean(-1)[groups == index].mean()), 4)
+                for name in ("time_in_range", "time_below_54", "low_risk", "high_risk")
+            ]
+            for method, measured in found.items()
+        }
+        for index, cohort in enumerate(COHORTS)
+        if (groups == index).any()
+    }
+
+
+def _text(results):
+    lines = [
+        f"{_DISCLAIMER} Held-out patients after {results['adaptation_days']} days of adaptation "
+        f"[95 % interval over {len(results['seeds'])} seeds]; the controllers know the patient's "
+        "own basal rate, carbohydrate ratio and correction factor, `matched` was trained on the "
+        "patient.",
+        "",
+        "| method | " + " | ".join(title for title, _, _ in _COLUMNS.values()) + " | training |",
+        "|---" * (len(_COLUMNS) + 2) + "|",
+    ]
+    for method, row in results["methods"].items():
+        cells = [
+            interval(_scaled(row[name], factor), digits)
+            for name, (_, factor, digits) in _COLUMNS.items()
+        ]
+        days = results["training_days"].get(method)
+        lines.append(f"| {method} | {' | '.join(cells)} | {f'{days:,} days' if days else '-'} |")
+    lines += ["", "Differences in points of %, paired over seeds (seeds won).", ""]
+    lines += ["| | 70-180 | < 54 |", "|---|---|---|"]
+    for pair, row in results["paired"].items():
+        inside, below = row["time_in_range"], row["time_below_54"]
+        won = f"({inside['seeds_won']}/{inside['num_seeds']})"
+        cells = f"{interval(_scaled(inside, 100))} {won} | {interval(_scaled(below, 100), 2)}"
+        lines.append(f"| {pair} | {cells} |")
+    lines += ["", "By cohort: time in range, % / time below 54, % / LBGI / HBGI.", ""]
+    lines += _cohort_rows(results)
+    lines += ["", *_patient_rows(results)]
+    return "\n".join(lines) + "\n"
+
+
+def _cohort_rows(results):
+    methods = list(results["methods"])
+    lines = ["| cohort | " + " | ".join(methods) + " |", "|---" * (len(methods) + 1) + "|"]
+    for cohort, row in results["cohorts"].items():
+        cells = [
+            f"{100 * row[m][0]:.0f} / {100 * row[m][1]:.1f} / {row[m][2]:.1f} / {row[m][3]:.1f}"
+            for m in methods
+        ]
+        lines.append(f"| {cohort} | {' | '.join(cells)} |")
+    return lines
+
+
+def _patient_rows(results):
+    """Every patient, with a mark where a learned policy is less safe than basal-bolus."""
+    methods = list(results["methods"])
+    less_safe = dict.fromkeys(_LEARNED, 0)
+    rows = []
+    for row in results["patients"]:
+        cells = []
+        for method in methods:
+            inside, below = row["methods"][method]
+            worse = method in _LEARNED and below > row["methods"]["basal-bolus"][1]
+            if worse:
+                less_safe[method] += 1
+            cells.append(f"{100 * inside:.0f} / {100 * below:.1f}{' (!)' if worse else ''}")
+        rows.append(f"| {row['seed']} | {row['patient']} | {' | '.join(cells)} |")
+    counts = ", ".join(f"{method} on {count}" for method, count in less_safe.items())
+    return [
+        f"Every held-out patient: time in range, % / time below 54, %. (!): less safe than "
+        f"basal-bolus, below 54 mg/dL for longer. Of {len(rows)} patients less safe: {counts}.",
+        "",
+        "| seed | patient | " + " | ".join(methods) + " |",
+        "|---" * (len(methods) + 2) + "|",
+        *rows,
+    ]
+
+
+def _scaled(row, factor):
+    scale = lambda x: None if x is None else factor * x
+    return {key: scale(row[key]) for key in ("value", "lower", "upper")}
