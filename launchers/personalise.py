@@ -249,7 +249,11 @@ def _parse(argv):
     add("--episodes", type=int, help="played with each policy; the export's shots if unset")
     add("--updates", type=int, help="as many as the model was trained for if unset")
     add("--seed", type=int, default=0)
-    return parser.parse_args(argv)
+    found = parser.parse_args(argv)
+    values = {**vars(found), "set": None}.values()
+    if [] in (*values, *found.set):  # what argparse makes of a lone "--"
+        parser.error("expected a value; received '--'")
+    return found
 
 
 def _run(arguments):

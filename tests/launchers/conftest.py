@@ -209,3 +209,29 @@ def _fingerprint(root):
 @pytest.fixture(scope="session")
 def fingerprint():
     return _fingerprint
+
+
+_TINY = """
+from configs import base
+from tfcaml import environments, learners
+
+
+def get_config():
+    config = learners.Reptile.Config(num_iterations=1, inner_updates=1, episodes_per_update=1)
+    return base.experiment(
+        base.section("cart_pole", environments.CartPoleConfig(horizon=5)),
+        base.section("reptile", config),
+        policy=dict(fc_layer_params=(4,), activation="tanh"),
+        evaluation=dict(num_tasks=1, num_updates=1, episodes=1),
+    )
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_run(serve, tmp_path_factory):
+    """A finished run of a tiny Reptile; its config is beside it, tiny.py."""
+    root = tmp_path_factory.mktemp("tiny") / "run"
+    (root.parent / "tiny.py").write_text(_TINY)
+    code, lines = serve("train", f"--config={root.parent / 'tiny.py'}", f"--root_dir={root}")
+    assert code == 0, lines
+    return root
