@@ -147,7 +147,7 @@ for line in sys.stdin:
 """
 _FORBIDDEN = (
     *("pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn"),
-    *("subprocess.Popen", "marshal.loads", "code.__new__", "ctypes.dlopen", "socket.connect"),
+    *("subprocess.Popen", "socket.connect"),
 )
 
 

@@ -49,7 +49,7 @@ def flags(*names, values=text):
 
 
 FORMS = pytest.mark.parametrize(
-    "number", [pytest.param(8, id="short"), pytest.param(130, id="long", marks=pytest.mark.soak)]
+    "number", [pytest.param(6, id="short"), pytest.param(130, id="long", marks=pytest.mark.soak)]
 )
 
 
