@@ -65,9 +65,8 @@ def test_planted_pickles_and_python_are_not_run(serve, hostile, tmp_path):
     code, lines = serve("evaluate", f"--root_dir={root}", writes=[root, *SCRATCH])
     assert code == 0, lines
     out = tmp_path / "model"
-    code, lines = serve(
-        "export", f"--root_dir={root}", f"--out={out}", writes=[root, out, *SCRATCH]
-    )
+    writes = [tmp_path, *SCRATCH]
+    code, lines = serve("export", f"--root_dir={root}", f"--out={out}", writes=writes)
     assert code == 0, lines
     assert not marker.exists()
 
