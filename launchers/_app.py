@@ -17,11 +17,15 @@ STOPPED = 3  # a run was told to stop; the same command goes on with it
 CANNOT_WRITE = 4  # the disk is full or can't be written; the same command goes on with the run
 FAILED = 5  # an environment or the updates failed too often
 
+_LONGEST = 2000  # characters of an error that are shown
+
 
 def run(main):
     """Runs `main(argv)` as a program; its result is the exit code."""
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("ERROR")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a path may hold what is no text
     app.run(lambda argv: _main(main, argv), flags_parser=_parse)
 
 
@@ -53,18 +57,28 @@ def _parse(argv):
         _fail(f"expected --config to be a file of configs/; received --config={path!r}")
     try:
         return flags.FLAGS(argv)
-    except (KeyError, AttributeError) as error:
-        return _fail(_unknown_field(str(error), argv))
+    except flags.Error as error:
+        return _fail(str(error))
     except Exception as error:  # whatever a flag's value brought about is the user's to mend
-        return _fail(str(error) or type(error).__name__)
+        unknown = _unknown_field(argv) if isinstance(error, KeyError | AttributeError) else None
+        return _fail(unknown or f"{type(error).__name__}: {error}")
 
 
-def _unknown_field(message, argv):
-    """A line that names the field of an override no config has, and those it could mean."""
+def _unknown_field(argv):
+    """A line that names the field of an override no config has, and those it could mean; or None.
+
+    Also of a config file that has no config.
+    """
     path = _config_path(argv)
     if path is None:
-        return message
-    config = runpy.run_path(path)["get_config"]()
+        return None
+    try:
+        config = runpy.run_path(path)["get_config"]()
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        return (
+            f"expected --config to be a file with get_config(); received --config={path!r}: {what}"
+        )
     for argument in argv:
         match = re.match(r"--?config\.([\w.]+)", argument)
         if not match:
@@ -80,7 +94,7 @@ def _unknown_field(message, argv):
                     f"allowed in config{known} are {', '.join(fields) or 'no further fields'}"
                 )
             section, known = section[name], f"{known}.{name}"
-    return message
+    return None
 
 
 def _config_path(argv):
@@ -90,6 +104,8 @@ def _config_path(argv):
 
 def _fail(message, code=BAD_INPUT):
     message = " ".join(message.split())
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST]} ..."
     print(f"error: {message}", file=sys.stderr)
     sys.stderr.flush()
     sys.stdout.flush()

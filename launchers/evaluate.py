@@ -7,7 +7,6 @@ from absl import flags
 
 from launchers import _app
 from tfcaml import report, run_directory
-from tfcaml.errors import check
 from tfcaml.experiment import Experiment, ExperimentConfig
 
 _ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of a run that launchers.train made.")
@@ -18,14 +17,12 @@ flags.mark_flags_as_required(["root_dir"])
 
 
 def main(_):
-    for flag, least in ((_NUM_TASKS, 1), (_NUM_UPDATES, 0), (_EPISODES, 1)):
-        if flag.value is not None:
-            check(flag.value >= least, flag.name, flag.value, f">= {least}")
+    given = {flag.name: flag.value for flag in (_NUM_TASKS, _NUM_UPDATES, _EPISODES)}
+    measured = {name: value for name, value in given.items() if value is not None}
     saved = run_directory.read_config(_ROOT_DIR.value)
-    config = ExperimentConfig.from_dict(saved["config"], saved["seed"], saved["jit_compile"])
+    config = ExperimentConfig.from_run(saved, **measured)
     directory = run_directory.RunDirectory(_ROOT_DIR.value, saved)
-    experiment = Experiment(config, directory)
-    summary, paths = experiment.evaluate(_NUM_TASKS.value, _NUM_UPDATES.value, _EPISODES.value)
+    summary, paths = Experiment(config, directory).evaluate()
     print(report.to_text(summary))
     _app.print_paths(directory, paths)
     return 0

@@ -19,9 +19,10 @@ flags.mark_flags_as_required(["root_dir", "out"])
 
 def main(_):
     saved = run_directory.read_config(_ROOT_DIR.value)
-    config = ExperimentConfig.from_dict(saved["config"], saved["seed"], saved["jit_compile"])
+    config = ExperimentConfig.from_run(saved)
     run_directory.check_writable(_OUT.value, "out")
-    experiment = Experiment(config, run_directory.RunDirectory(_ROOT_DIR.value, saved))
+    directory = run_directory.RunDirectory(_ROOT_DIR.value, saved, read_only=True)
+    experiment = Experiment(config, directory)
     method = next(iter(config.learners)) if _METHOD.value is None else _METHOD.value
     seed = config.seeds[0] if _SEED.value is None else _SEED.value
     card = agents.export(experiment.trained(method, seed), _OUT.value, shots=_SHOTS.value)

@@ -17,6 +17,9 @@ import numpy as np
 import tensorflow as tf  # reads the setting above
 
 BAD_INPUT = 2  # exit code
+MOST = 100_000  # of a card's whole numbers, and of what is asked for
+MOST_LETTERS = 2000  # of an error
+MOST_NUMBERS = 10**8  # in an array of episodes
 SHOW = "{:<16} {:>15} {:>12} {:>9} {:>9}"
 
 
@@ -131,12 +134,64 @@ def _load(load, path):
     """`load(path)`, a part of an export."""
     try:
         return load(path)
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (OSError, ValueError, RecursionError, tf.errors.OpError) as error:
         raise InputError(f"expected --model to be an export; received {path!r}: {error}") from None
 
 
 def _load_card(path):
-    return json.loads((pathlib.Path(path) / "card.json").read_text())
+    """The card of an export, all that is used of it here checked."""
+    file = pathlib.Path(path) / "card.json"
+    if file.exists() and not file.is_file():
+        raise ValueError("card.json is not a file")
+    card = json.loads(file.read_text())
+    horizon, shots = _number(card, 1, "environment", "horizon"), _number(card, 1, "shots")
+    _number(card, 0, "updates")
+    if _field(card, "trials", missing=None) is not None:
+        _number(card, 1, "trials", "arms")
+        _number(card, 1, "trials", "episodes")
+    _spec(card, "environment", "action_spec")
+    if not isinstance(_field(card, "environment", "observation_spec"), dict):
+        raise ValueError("observation_spec of its card is not a dict")
+    fields = _field(card, "functions", "adapt", "takes", "trajectories")
+    for name in ("observation", "final_observation", "action", "reward", "mask"):
+        _field(fields, name)
+    nested = [name for name in fields if "observation" in name and "shape" not in fields[name]]
+    for name in set(fields).difference(nested):  # nested ones are refused with the environment
+        axes = [None, shots] if name == "final_observation" else [None, shots, horizon]
+        shape = _spec(fields, name)["shape"]
+        if shape[: len(axes)] != axes or np.prod([1.0, *shape[1:]]) > MOST_NUMBERS:
+            raise ValueError(f"{name} of its card has the shape {shape}")
+    return card
+
+
+def _field(card, *names, missing=...):
+    """What a card, nested dicts, has at a place."""
+    for name in names:
+        if isinstance(card, dict) and name not in card and missing is not ...:
+            return missing
+        if not isinstance(card, dict) or name not in card:
+            raise ValueError(f"its card has no {'.'.join(names)}")
+        card = card[name]
+    return card
+
+
+def _number(card, least, *names):
+    """A whole number of a card."""
+    value = _field(card, *names)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST:
+        raise ValueError(f"{'.'.join(names)} of its card is {value!r}")
+    return value
+
+
+def _spec(card, *names):
+    """A spec of a card, {"shape", "dtype"} of numbers."""
+    spec = _field(card, *names)
+    shape, dtype = _field(spec, "shape"), _field(spec, "dtype")
+    sizes = shape[1:] if isinstance(shape, list) and shape[:1] == [None] else shape
+    whole = isinstance(sizes, list) and all(type(n) is int and n >= 0 for n in sizes)
+    if not whole or dtype not in ("float32", "float64", "int32", "int64", "bool", "uint8"):
+        raise ValueError(f"{'.'.join(names)} of its card is {spec!r}")
+    return spec
 
 
 def _make(name, attributes):
@@ -147,7 +202,7 @@ def _make(name, attributes):
         raise InputError("this program needs gymnasium: pip install gymnasium") from None
     try:
         environment = gymnasium.make(name)
-    except gymnasium.error.Error as error:
+    except Exception as error:  # whatever the environment's own code raises
         raise InputError(f"cannot make --env={name}: {error}") from None
     for pair in attributes:
         attribute, _, value = pair.partition("=")
@@ -171,7 +226,7 @@ def _check_spaces(environment, card):
         raise InputError(f"the model expects observations like {observation}; received {space}")
     space = environment.action_space
     if action["dtype"].startswith("int"):
-        fits = getattr(space, "n", None) == action["maximum"] + 1 and space.start == 0
+        fits = action.get("maximum") == getattr(space, "n", 0) - 1 and space.start == 0
     else:
         fits = hasattr(space, "low") and action["shape"] == list(space.shape)
     if not fits:
@@ -194,7 +249,11 @@ def _parse(argv):
     add("--episodes", type=int, help="played with each policy; the export's shots if unset")
     add("--updates", type=int, help="as many as the model was trained for if unset")
     add("--seed", type=int, default=0)
-    return parser.parse_args(argv)
+    found = parser.parse_args(argv)
+    values = {**vars(found), "set": None}.values()
+    if [] in (*values, *found.set):  # what argparse makes of a lone "--"
+        parser.error("expected a value; received '--'")
+    return found
 
 
 def _run(arguments):
@@ -207,14 +266,21 @@ def _run(arguments):
     for name, value, least in (("episodes", episodes, shots), ("updates", updates, 0)):
         if value < least:
             raise InputError(f"expected --{name} to be >= {least}; received {value}")
+        if value > MOST:
+            raise InputError(f"expected --{name} to be at most {MOST}; received {value}")
     if not 0 <= arguments.seed < 2**31:
         raise InputError(f"expected --seed to be >= 0, below 2**31; received {arguments.seed}")
     model = _load(tf.saved_model.load, arguments.model)
     player = Player(model, card, environment, arguments.seed)
     print(SHOW.format("policy", "episodes before", "mean return", "lowest", "highest"))
-    for name, before, returns in personalise(player, shots, episodes, updates, card.get("trials")):
-        numbers = (f"{x:.1f}" for x in (returns.mean(), returns.min(), returns.max()))
-        print(SHOW.format(name, before, *numbers), flush=True)
+    try:
+        rows = personalise(player, shots, episodes, updates, card.get("trials"))
+        for name, before, returns in rows:
+            numbers = (f"{x:.1f}" for x in (returns.mean(), returns.min(), returns.max()))
+            print(SHOW.format(name, before, *numbers), flush=True)
+    except Exception as error:  # of the environment's own code, or of a model that fits no card
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(f"an episode of {arguments.env} could not be played: {what}") from None
     environment.close()
 
 
@@ -223,7 +289,7 @@ def main(argv=None):
     try:
         _run(_parse(argv))
     except InputError as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        print("error:", " ".join(str(error).split())[:MOST_LETTERS], file=sys.stderr)
         return BAD_INPUT
     return 0
 

@@ -11,7 +11,7 @@ from absl import flags
 
 from launchers import _app
 from launchers.studies import STUDIES
-from tfcaml import figures, run_directory
+from tfcaml import figures, run_directory, settings
 from tfcaml.errors import check, check_one_of
 
 _STUDY = flags.DEFINE_string("study", None, "One of " + ", ".join(STUDIES) + ".")
@@ -23,7 +23,8 @@ flags.mark_flags_as_required(["study", "out_dir"])
 
 def main(_):
     check_one_of("study", _STUDY.value, tuple(STUDIES))
-    check(_SEEDS.value >= 1, "seeds", _SEEDS.value, ">= 1")
+    most = settings.MOST_SEEDS
+    check(1 <= _SEEDS.value <= most, "seeds", _SEEDS.value, f"1 to {most}")
     out = pathlib.Path(_OUT_DIR.value)
     run_directory.check_writable(out, "out_dir")
     study = STUDIES[_STUDY.value]

@@ -14,7 +14,7 @@ LAUNCHERS = sorted((ROOT / "launchers").rglob("*.py"))
 # A module may import from lines above its own, and from its own subpackage.
 LAYERS = [
     {"_legacy_keras", "errors", "types"},
-    {"nest"},
+    {"nest", "settings"},
     {"seeds", "functional", "returns", "optimizers", "bandit", "statistics"},
     {"baselines", "divergence", "policies", "environments"},
     {"losses", "sampling", "inner"},

@@ -18,6 +18,15 @@ def test_steps_of_an_earlier_run_do_not_count_for_the_time_left():
     assert stream.getvalue().startswith("100%")
 
 
+def test_work_that_is_done_again_does_not_pass_one_hundred_percent():
+    stream = io.StringIO()
+    with Progress(10, done=9, stream=stream) as progress:
+        progress.redo(3)
+        for _ in range(4):
+            progress.advance("reptile seed 1")
+    assert stream.getvalue().startswith("100% reptile") and stream.getvalue().count("\n") == 1
+
+
 def test_a_terminal_gets_a_live_bar():
     class Terminal(io.StringIO):
         def isatty(self):

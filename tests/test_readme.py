@@ -47,3 +47,19 @@ def test_files_and_targets_it_names_exist():
         assert (root / "launchers" / f"{name}.py").exists(), name
     for name in re.findall(r"configs/(\w+)\.py", README):
         assert (root / "configs" / f"{name}.py").exists(), name
+
+
+def test_tests_that_keep_its_promises_exist():
+    """`FILE::NAME`, and further names of the same file after it."""
+    root = pathlib.Path(__file__).parents[1]
+    section = re.search(r"## What a run promises\n(.*?)\n## ", README, re.DOTALL)[1]
+    rows = [row for row in section.splitlines() if row.startswith("| ") and "`" in row]
+    assert len(rows) > 12
+    for row in rows:
+        path, found = None, []
+        for file, name in re.findall(r"`(?:(tests/[\w/]+\.py)(?:::)?)?(\w*)`", row):
+            path = root / (file or path)
+            assert path.exists(), row
+            assert not name or f"\ndef {name}(" in path.read_text(), (row, name)
+            found.append(name)
+        assert found, row

@@ -256,6 +256,8 @@ class Experiment:
         length = learner.config.num_iterations
         saved = self._checkpoints(method, seed, learner)
         done = saved.restore(self.allow_fresh_start)
+        lost = self._saved_iteration(method, seed) - done  # in checkpoints that were passed over
+        progress.redo(lost * learner.episodes_per_iteration)
         if done >= length:
             return True
         tensorboard.drop_from(directory, done)

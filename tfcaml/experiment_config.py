@@ -1,12 +1,14 @@
 """What an experiment is of: a config file's content, checked before any work."""
 
 import dataclasses
+import re
 from typing import Any
 
-from tfcaml import agents, nest
+from tfcaml import agents, nest, settings
 from tfcaml.divergence_monitor import DivergenceMonitorConfig, check_can_be_followed
 from tfcaml.environments import ENVIRONMENTS
-from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml.environments.base import overlap
+from tfcaml.errors import check, check_one_of
 from tfcaml.learners import LEARNERS
 from tfcaml.policies import ACTIVATIONS
 
@@ -21,6 +23,50 @@ _DEFAULTS = {  # of fields that configs of earlier versions lack
         if field.name != "interval"
     },
 }
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # of a method: it names a directory
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """config.json of a run directory."""
+
+    config: dict
+    seed: Any  # checked apart: it may be any of int32
+    jit_compile: Any  # True, False or None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Content:
+    """A config file, see `configs.base`."""
+
+    environment: dict
+    policy: dict
+    agent: str
+    learner: dict
+    baselines: dict
+    num_seeds: int
+    evaluation: dict
+    save_interval: int
+    log_interval: int
+    divergence_interval: int
+    divergence: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class _Policy:
+    """Arguments of `mlp_policy`."""
+
+    fc_layer_params: tuple
+    activation: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluation:
+    """How much is measured."""
+
+    num_tasks: int
+    num_updates: int
+    episodes: int
 
 
 def completed(run):
@@ -43,7 +89,7 @@ def completed(run):
         sections += [(config["baselines"], name, LEARNERS) for name in config["baselines"]]
     for parent, key, registry in sections:
         section = parent.get(key)
-        if isinstance(section, dict) and section.get("name") in registry:
+        if isinstance(section, dict) and section.get("name") in tuple(registry):
             entry = registry[section["name"]]
             known = entry[1] if isinstance(entry, tuple) else entry.Config
             parent[key] = {**dataclasses.asdict(known()), **section}
@@ -69,6 +115,23 @@ class ExperimentConfig:
     jit_compile: bool  # compile iterations with XLA
 
     @classmethod
+    def from_run(cls, run, **measured):
+        """Of a run directory's config.json, which anyone may have written.
+
+        Args:
+          run: dict, see `run_directory.read_config`.
+          **measured: fields of its "evaluation" in place of those it was begun with.
+
+        Raises:
+          ConfigError: as `from_dict`.
+        """
+        settings.filled("config.json", _Run, run)
+        config = completed(run)["config"]
+        if measured and isinstance(config.get("evaluation"), dict):
+            config["evaluation"] = {**config["evaluation"], **measured}
+        return cls.from_dict(config, run["seed"], run["jit_compile"])
+
+    @classmethod
     def from_dict(cls, config, seed=0, jit_compile=False):
         """Checks a config (nested dict, see `configs.base`).
 
@@ -76,20 +139,23 @@ class ExperimentConfig:
           ConfigError: naming the first bad field, its value and what is allowed.
         """
         config = completed({"config": config})["config"]
+        settings.filled("config", _Content, config)
         name, options = _named("environment", config["environment"], ENVIRONMENTS)
-        learners = {}
-        sections = {config["learner"]["name"]: config["learner"], **config["baselines"]}
-        for method, section in sections.items():
-            learners[method] = _named(f"learner {method}", section, LEARNERS)
+        learners = _learners(config)
         _check_numbers(config, seed)
+        rule = "True, False or None"
+        check(jit_compile in (True, False, None), "jit_compile", jit_compile, rule)
         _check_policy(config["policy"])
-        measured = config["evaluation"]
-        seeds = tuple(range(seed, seed + config["num_seeds"]))
-        # Entities that can't be made are found before any work.
-        family = ENVIRONMENTS[name][0](options)
-        populations = [family.population(each, measured["num_tasks"]) for each in seeds]
-        classes = {method: LEARNERS[each] for method, (each, _) in learners.items()}
         check_one_of("agent", config["agent"], (NO_AGENT, *agents.AGENTS))
+        measured = config["evaluation"]
+        # Entities that can't be made, and what no memory holds, are found before any work.
+        family = ENVIRONMENTS[name][0](options)
+        for method, (_, each) in learners.items():
+            layers = config["policy"]["fc_layer_params"]
+            settings.check_sizes(method, each, family, layers, measured)
+        seeds = tuple(range(seed, seed + config["num_seeds"]))
+        populations = [_population(name, family, each, measured["num_tasks"]) for each in seeds]
+        classes = {method: LEARNERS[each] for method, (each, _) in learners.items()}
         return cls(
             environment=options,
             environment_name=name,
@@ -107,8 +173,36 @@ class ExperimentConfig:
         )
 
 
+def _learners(config):
+    """method -> (name of the learner, its config dataclass); the first is the main one."""
+    main = config["learner"].get("name")
+    check_one_of(f"learner {main} name", main, tuple(LEARNERS))
+    sections = {main: config["learner"], **config["baselines"]}
+    rule = "of letters, digits, '_', '-' and '.' only, 1 to 100 of them"
+    for method in config["baselines"]:
+        named = isinstance(method, str) and _NAME.fullmatch(method)
+        check(named, "the name of a baseline", method, rule)
+        check(method != main, "the name of a baseline", method, "another than the learner's")
+    return {
+        method: _named(f"learner {method}", section, LEARNERS)
+        for method, section in sections.items()
+    }
+
+
+def _population(name, family, seed, num_tasks):
+    """The entities of one seed, of which none is learned from and adapted to."""
+    population = family.population(seed, num_tasks)
+    shared = overlap(population.support, population.query) if family.holds_out else 0
+    thing = f"held-out entities of {name} with seed {seed} that are training entities too"
+    check(not shared, thing, shared, "none")
+    return population
+
+
 def _check_numbers(config, seed):
     measured = config["evaluation"]
+    settings.filled("evaluation", _Evaluation, measured)
+    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    check(whole, "seed", seed, "a whole number")
     for field, value, least in (
         ("seed", seed, 0),
         ("num_seeds", config["num_seeds"], 1),
@@ -120,20 +214,25 @@ def _check_numbers(config, seed):
         ("evaluation.episodes", measured["episodes"], 1),
     ):
         check(value >= least, field, value, f">= {least}")
+    most = settings.MOST_SEEDS
+    check(config["num_seeds"] <= most, "num_seeds", config["num_seeds"], f"at most {most}")
+    last = seed + config["num_seeds"] - 1
+    check(last < 2**31, "the last seed", last, "below 2**31")
 
 
 def _check_policy(policy):
+    settings.filled("policy", _Policy, policy)
     check_one_of("policy.activation", policy["activation"], ACTIVATIONS)
-    layers = policy["fc_layer_params"]
-    positive = all(isinstance(n, int) and n > 0 for n in layers)
-    rule = "one or more positive integers"
-    check(len(layers) > 0 and positive, "policy.fc_layer_params", layers, rule)
+    layers, most = policy["fc_layer_params"], settings.MOST_LAYERS
+    positive = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in layers)
+    rule = f"1 to {most} positive integers"
+    check(0 < len(layers) <= most and positive, "policy.fc_layer_params", layers, rule)
 
 
 def _followed(config, learner_classes, support):
     """How adapted policies are followed, None where they are not; checked before any work."""
     options = {**config["divergence"], "interval": config["divergence_interval"] or 1}
-    found = _filled("divergence", DivergenceMonitorConfig, options)
+    found = settings.filled("divergence", DivergenceMonitorConfig, options)
     if config["divergence_interval"] == 0:
         return None
     for each in learner_classes:
@@ -145,23 +244,10 @@ def _followed(config, learner_classes, support):
 
 def _named(where, section, registry):
     """{"name": ..., options} -> (name, the options as the dataclass of that name)."""
+    check(isinstance(section, dict), where, section, "a dict of fields")
     options = dict(section)
-    name = options.pop("name")
+    name = options.pop("name", None)
     check_one_of(f"{where} name", name, tuple(registry))
     entry = registry[name]
     config_class = entry[1] if isinstance(entry, tuple) else entry.Config
-    return name, _filled(where, config_class, options)
-
-
-def _filled(where, config_class, options):
-    """A dataclass of the config's options."""
-    try:
-        return config_class(**options)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    except TypeError:
-        fields = [field.name for field in dataclasses.fields(config_class)]
-        unknown = next(key for key in options if key not in fields)
-        raise ConfigError(
-            f"{where}: unknown field {unknown!r}; allowed are {', '.join(fields)}"
-        ) from None
+    return name, settings.filled(where, config_class, options)

@@ -60,6 +60,11 @@ class Progress:
             self._stream.write(f"{share:3.0f}% {description}  {note}  {left} left\n")
             self._stream.flush()
 
+    def redo(self, amount):
+        """So much of the work of an earlier run has to be done again."""
+        self._done -= amount
+        self._first -= amount
+
     def _time_left(self):
         if self._done - self._first < 0.02 * self._total < self._total - self._done:
             return "?"  # the first steps compile; they tell nothing about the rest

@@ -6,52 +6,63 @@ eval/                                events, evaluation.json, evaluation.csv
 figures/                             PNG
 """
 
+import fcntl
 import importlib.metadata
 import json
 import logging
 import os
 import pathlib
 import platform
+import stat
 import tempfile
+import weakref
 
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, check
 
 _log = logging.getLogger(__name__)
 _PACKAGES = ("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy")
 _PARTS = ("train", "eval", "figures")
+_FILES = ("config.json", "versions.json")
+_MOST_BYTES, _MOST_DEPTH = 2**24, 50  # of a JSON file
+_LOCKS = weakref.WeakValueDictionary()  # (device, inode) -> the lock that this process holds
 
 
 class RunDirectory:
     """Opens `root` for a run of `config`, or refuses.
 
+    Other processes are kept out as long as this object lives, by an advisory lock of the operating
+    system on the directory itself: it adds no file, and a process that dies leaves none.
+
     Args:
       root: path; made if missing.
       config: JSON-serialisable dict, all that decides the run's numbers.
       completed: dict -> dict, gives the directory's config the fields that were added since.
+      read_only: nothing will be written: the directory has to be a run's, and may be in use.
 
     Raises:
-      ConfigError: the directory can't be written, or holds a run of another config. Nothing in it
-        is changed then.
+      ConfigError: the directory can't be written, is in use, holds a run of another config, or
+        something that no run leaves there, such as links. Nothing in it is changed then.
     """
 
-    def __init__(self, root, config, completed=lambda config: config):
+    def __init__(self, root, config, completed=lambda config: config, read_only=False):
         self.root = pathlib.Path(root)
+        self.evaluation = self.root / "eval"
+        self.figures = self.root / "figures"
         config = json.loads(json.dumps(config))
-        check_writable(self.root)
+        if not read_only:
+            check_writable(self.root)
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.root)
         path = self.root / "config.json"
-        if path.exists():
+        _check_kinds(self.root)
+        if read_only or path.exists():
             found = read_config(self.root)
             _check_same(self.root, json.loads(json.dumps(completed(found))), config)
             _warn_of_added(self.root, found, config)
         else:
             _check_unused(self.root)
-            self.root.mkdir(parents=True, exist_ok=True)
             write_json(self.root / "versions.json", _versions())
             write_json(path, config)
-        for part in _PARTS:
-            (self.root / part).mkdir(exist_ok=True)
-        self.evaluation = self.root / "eval"
-        self.figures = self.root / "figures"
 
     def train(self, method, seed):
         """Where one method's training with one seed lives."""
@@ -59,31 +70,63 @@ class RunDirectory:
 
 
 def read_config(root):
-    """The config a run directory belongs to.
+    """The config a run directory belongs to: dict.
 
     Raises:
       ConfigError: there is none, or it can't be read.
     """
     path = pathlib.Path(root) / "config.json"
     try:
-        return json.loads(path.read_text())
+        return read_json(path)
     except OSError:
         raise ConfigError(
             f"expected root_dir to be the directory of a run; received root_dir={str(root)!r}, "
             "which has no readable config.json"
         ) from None
-    except ValueError as error:
+
+
+def read_json(path):
+    """The dict that a JSON file holds.
+
+    Raises:
+      OSError: it can't be read.
+      ConfigError: it is no file, or not of JSON; of something else than a dict; or absurdly large.
+    """
+    path = pathlib.Path(path)
+    status = path.stat()
+    fits = stat.S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES
+    check(fits, "path", str(path), f"a file of at most {_MOST_BYTES} bytes")
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged: {error}") from None
+    if not isinstance(value, dict) or _depth(value) > _MOST_DEPTH:
+        raise ConfigError(f"{path} is damaged: expected a dict, at most {_MOST_DEPTH} levels deep")
+    return value
+
+
+def _depth(value):
+    """How deep dicts and lists are nested."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        inside = [y for x in level for y in (x.values() if isinstance(x, dict) else x)]
+        level = [x for x in inside if isinstance(x, dict | list)]
+    return depth
 
 
 def write_json(path, value):
-    """Writes JSON so that the file is either the old or the new one, never a part."""
+    """Writes JSON so that the file is either the old or the new one, never a part.
+
+    Its directory is made if missing.
+    """
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def write_text(path, text):
-    """Writes a text file in one piece."""
+    """Writes a text file in one piece, and its directory if that is missing."""
     path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_text(text)
     os.replace(part, path)
@@ -121,6 +164,53 @@ def check_writable(root, name="root_dir"):
         except OSError as error:
             problem = error.strerror
     raise ConfigError(f"expected {name} to be writable; received {name}={str(root)!r}: {problem}")
+
+
+class _Lock:
+    """Keeps other processes out of a directory until it is collected, or the process dies."""
+
+    def __init__(self, descriptor):
+        weakref.finalize(self, os.close, descriptor)
+
+
+def _locked(root):
+    """The lock of a directory; the one that this process has, if it has."""
+    descriptor = os.open(root, os.O_RDONLY)
+    status = os.fstat(descriptor)
+    key = (status.st_dev, status.st_ino)
+    if key in _LOCKS:
+        os.close(descriptor)
+        return _LOCKS[key]
+    lock = _Lock(descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(
+            f"expected root_dir to be used by one process at a time; received root_dir="
+            f"{str(root)!r}, which another process is using"
+        ) from None
+    except OSError as error:
+        _log.warning("%s can't be locked (%s): use it from one process at a time", root, error)
+    _LOCKS[key] = lock
+    return lock
+
+
+def _check_kinds(root):
+    """All that a run may have written is files and directories: no links to elsewhere, no pipes."""
+    for name in _FILES:
+        _check_kind(root / name, stat.S_ISREG, "a file")
+    for part in _PARTS:
+        _check_kind(root / part, stat.S_ISDIR, "a directory")
+        for folder, folders, files in os.walk(root / part):
+            for name in (*folders, *files):
+                either = lambda mode: stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+                _check_kind(pathlib.Path(folder, name), either, "a file or a directory")
+
+
+def _check_kind(path, is_kind, kind):
+    if os.path.lexists(path):
+        fits = is_kind(path.lstat().st_mode)
+        check(fits, "a part of root_dir", str(path), f"{kind}, not a link or something else")
 
 
 def _check_same(root, old, new):

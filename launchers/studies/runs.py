@@ -5,7 +5,7 @@ import json
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
 from tfcaml.experiment_config import completed
-from tfcaml.run_directory import RunDirectory, first_difference, write_json
+from tfcaml.run_directory import RunDirectory, first_difference, read_json, write_json
 
 
 def run_config(content, study_seeds, root, jit_compile=None):
@@ -40,14 +40,16 @@ def kept(path, settings, compute):
     """
     settings = json.loads(json.dumps(settings))
     if path.exists():
-        found = json.loads(path.read_text())
-        difference = first_difference(found["settings"], settings)
+        found = read_json(path)
+        difference = first_difference(found.get("settings"), settings)
         if difference:
             name, was, now = difference
             raise ConfigError(
                 f"{path} was made with other settings: {name} is {was!r} there and {now!r} here; "
                 "choose another out_dir"
             )
+        if "value" not in found:
+            raise ConfigError(f"{path} is damaged: it has no value")
         return found["value"]
     value = compute()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
 """Running launchers as a user does."""
 
+import hashlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -90,3 +92,148 @@ for case in json.loads(sys.argv[1]):
 def stop_all():
     """(launcher, cases, see `_STOP`) -> [(exit code, output lines)], one per case."""
     return lambda name, cases: _outputs(_STOP.format(name=name), cases)
+
+
+# Runs launchers one after another, each forked from a process that has paid for the imports. Where
+# "plan" is set, nothing is trained: what is asked is what becomes of the input. What a launcher may
+# not do, see `_FORBIDDEN`, is an exit code of its own, 99.
+_SERVE = """
+import importlib, json, os, resource, signal, sys, tempfile
+from launchers import _app
+from tfcaml import experiment
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def watch(case):
+    allowed = [os.path.realpath(path) for path in case["writes"]]
+    temporary = os.path.realpath(tempfile.gettempdir())
+
+    def look(event, arguments):
+        bad = event in {forbidden}
+        if event == "open" and isinstance(arguments[0], str) and (arguments[2] or 0) & WRITING:
+            path = os.path.realpath(arguments[0])
+            scratch = temporary in (path, os.path.dirname(path))  # TensorFlow's own
+            bad = not scratch and not any(path == x or path.startswith(x + "/") for x in allowed)
+        if event in ("exec", "compile"):
+            name = getattr(arguments[0], "co_filename", arguments[-1])
+            bad = any(str(name).startswith(path) for path in allowed)
+        if bad:
+            os.write(1, f"FORBIDDEN {{event}} {{arguments}}".encode() + bytes([10]))
+            os._exit(99)
+
+    sys.addaudithook(look)
+
+
+for line in sys.stdin:
+    case = json.loads(line)
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        output = os.open(case["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        signal.alarm(case["seconds"])
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 6 * 2**30,) * 2)
+        if case["plan"]:
+            experiment.Experiment.train = lambda self: False
+        sys.argv = [case["name"], *case["arguments"]]
+        launcher = importlib.import_module("launchers." + case["name"])
+        if case["writes"]:
+            watch(case)
+        _app.run(launcher.main) if case["name"] != "personalise" else os._exit(launcher.main())
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+_FORBIDDEN = (
+    *("pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn"),
+    *("subprocess.Popen", "socket.connect"),
+)
+
+
+class Server:
+    """Launchers in processes of their own that start at once."""
+
+    def __init__(self, directory):
+        self._output = directory / "output"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE.format(forbidden=set(_FORBIDDEN))],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, name, *arguments, plan=False, writes=(), seconds=60):
+        """(exit code, output lines) of a launcher.
+
+        plan: don't train. writes: the only paths that it may write below; unset: anywhere. seconds:
+        that it may take, else the exit code is that of a signal.
+        """
+        case = {
+            **{"name": name, "arguments": arguments, "plan": plan, "seconds": seconds},
+            **{"writes": list(map(str, writes)), "output": str(self._output)},
+        }
+        self._process.stdin.write(json.dumps(case) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        text = self._output.read_bytes().decode(errors="replace")
+        return code, [line for line in text.splitlines() if line]
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory):
+    """(launcher, *arguments, ...) -> (exit code, output lines), see `Server`."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.close()
+
+
+def _fingerprint(root):
+    """All that is below a path and of what kind: a dict that changes with it."""
+    found = {}
+    for path in sorted([root, *root.rglob("*")]):
+        status = path.lstat()
+        content = os.readlink(path) if path.is_symlink() else None
+        if path.is_file() and not path.is_symlink() and status.st_size < 2**24:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[str(path)] = status.st_mode, status.st_size * path.is_file(), content
+    return found
+
+
+@pytest.fixture(scope="session")
+def fingerprint():
+    return _fingerprint
+
+
+_TINY = """
+from configs import base
+from tfcaml import environments, learners
+
+
+def get_config():
+    config = learners.Reptile.Config(num_iterations=1, inner_updates=1, episodes_per_update=1)
+    return base.experiment(
+        base.section("cart_pole", environments.CartPoleConfig(horizon=5)),
+        base.section("reptile", config),
+        policy=dict(fc_layer_params=(4,), activation="tanh"),
+        evaluation=dict(num_tasks=1, num_updates=1, episodes=1),
+    )
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_run(serve, tmp_path_factory):
+    """A finished run of a tiny Reptile; its config is beside it, tiny.py."""
+    root = tmp_path_factory.mktemp("tiny") / "run"
+    (root.parent / "tiny.py").write_text(_TINY)
+    code, lines = serve("train", f"--config={root.parent / 'tiny.py'}", f"--root_dir={root}")
+    assert code == 0, lines
+    return root

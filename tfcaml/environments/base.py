@@ -40,15 +40,19 @@ class Population(NamedTuple):
 
 def overlap(support, query):
     """How many query tasks, nest of [Q, ...], are among the support tasks, nest of [S, ...]."""
-    return int(_equal(query, support).any(axis=1).sum())
+    known = set(map(tuple, _rows(support).tolist()))
+    return sum(tuple(row) in known for row in _rows(query).tolist())
 
 
 def _equal(tasks, others):
     """Which tasks [N] are which others [M], in all they hold: [N, M] bool."""
+    return (_rows(tasks)[:, None] == _rows(others)[None]).all(axis=-1)
+
+
+def _rows(tasks):
+    """All that each task holds, as an array [N, numbers]."""
     rows = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(tasks)]
-    known = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(others)]
-    rows, known = np.concatenate(rows, axis=1), np.concatenate(known, axis=1)
-    return (rows[:, None] == known[None]).all(axis=-1)
+    return np.concatenate(rows, axis=1)
 
 
 class Environment:
@@ -61,6 +65,8 @@ class Environment:
       horizon: steps after which an episode is truncated
       noise_size: how many U(0, 1) numbers one step uses (0 for a deterministic family)
       supports_xla: whether XLA can compile it; no family that runs in Python can be
+      holds_out: whether query tasks are never support tasks; False where there are so few tasks
+        that each is both
     """
 
     task_spec = None
@@ -69,6 +75,7 @@ class Environment:
     horizon = None
     noise_size = 0
     supports_xla = True
+    holds_out = True
 
     def population(self, seed, num_query=3):
         """The `Population` of a study with this seed (Python int) and `num_query` held-out tasks.

@@ -29,7 +29,8 @@ class ParticleConfig:
 
     step_size: float = 0.1  # length of one move; the paper's "pixel" made trainable
     variance: float = 0.5  # half width of the uniform sideways drift, in moves (paper: 0.5)
-    arena_bound: float = 2.0  # coordinates are clipped to +-this; inf for an open plane
+    # Coordinates are clipped to +-this; inf for an open plane.
+    arena_bound: float = dataclasses.field(default=2.0, metadata={"infinite": True})
     step_noise: float = 0.0  # half width of a further drift drawn anew at each step, in moves
     termination_radius: float = 0.01  # an episode ends this near the goal (paper: 0.01)
     horizon: int = 100  # steps (paper: 100)

@@ -1,6 +1,7 @@
 """How figures look, and how they become PNG and TensorBoard images."""
 
 import io
+import pathlib
 
 import matplotlib
 import numpy as np
@@ -36,7 +37,9 @@ def new(width, height, rows=1, columns=1):
 
 
 def save(figure, path):
-    """Writes a figure as PNG."""
+    """Writes a figure as PNG. path: of the file, its directory is made if missing; or a stream."""
+    if not hasattr(path, "write"):
+        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, format="png")
 
 

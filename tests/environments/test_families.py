@@ -1,0 +1,111 @@
+"""What every family of ours promises of its specs, bounds, seeds and tasks.
+
+That its numbers keep to its specs, are the same when played again, and held-out entities are apart,
+is in `environments.check` (test_conformance.py).
+"""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+
+from tfcaml import nest, seeds
+from tfcaml.environments import ENVIRONMENTS
+
+
+@pytest.fixture(params=sorted(ENVIRONMENTS))
+def make(request):
+    """() -> a new environment of the family."""
+    family, options = ENVIRONMENTS[request.param]
+    return lambda **changes: family(options(**changes))
+
+
+def first_observation(environment, task, seed=3):
+    episode = seeds.per_episode(seeds.from_int(seed), nest.leading(task), 2)
+    return environment.reset(task, seeds.salted(episode, seeds.RESET))[1]
+
+
+def assert_equal(left, right):
+    for one, other in zip(tf.nest.flatten(left), tf.nest.flatten(right), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+def test_specs_are_of_finite_actions_and_known_shapes(make):
+    environment = make()
+    action = environment.action_spec
+    assert isinstance(action, tensor_spec.BoundedTensorSpec)
+    assert np.all(np.isfinite(action.minimum)) and np.all(action.minimum < action.maximum)
+    specs = tf.nest.flatten([environment.observation_spec, environment.task_spec, action])
+    assert all(spec.shape.is_fully_defined() for spec in specs)
+    assert environment.horizon >= 1 and environment.noise_size >= 0
+
+
+def test_options_come_back_from_json(make):
+    """As a run directory and an export's card have them."""
+    environment = make()
+    text = json.dumps(dataclasses.asdict(environment.config))
+    config = type(environment.config)(**json.loads(text))
+    assert config == environment.config
+    again = type(environment)(config)
+    for name in ("observation_spec", "action_spec", "task_spec", "horizon", "noise_size"):
+        assert getattr(again, name) == getattr(environment, name)
+
+
+def test_a_seed_decides_the_entities_of_every_object(make):
+    first, again = make().population(3, 4), make().population(3, 4)
+    other = make().population(4, 4)
+    assert_equal(first[:4], again[:4])
+    key = seeds.from_int(1)
+    assert_equal(first.sample(5, key), again.sample(5, key))
+    for name in ("support", "query"):
+        pairs = zip(tf.nest.flatten(getattr(first, name)), tf.nest.flatten(getattr(other, name)))
+        assert any(np.any(np.asarray(a) != np.asarray(b)) for a, b in pairs)
+
+
+def test_more_held_out_entities_begin_with_the_fewer(make):
+    """Families in TensorFlow draw all at once, and only those of a table one by one."""
+    environment = make()
+    few, more = environment.population(0, 2), environment.population(0, 5)
+    assert nest.leading(few.query) == 2 and nest.leading(more.query) == 5
+    if not hasattr(environment, "_draw") or not environment.supports_xla:
+        drop = {"force"}  # of CartPole: its sign is spread over however many there are
+        rows = nest.take(more.query, [0, 1])
+        keep = lambda task: {name: x for name, x in task.items() if name not in drop}
+        assert_equal(keep(few.query), keep(rows))
+
+
+def test_tasks_come_back_from_numpy_and_json(make):
+    environment = make()
+    task = environment.population(0, 3).query
+    arrays = nest.map(np.asarray, task)
+    assert_equal(task, nest.map(tf.constant, arrays))
+    for name, spec in environment.task_spec.items():
+        assert arrays[name].shape == (3, *spec.shape) and arrays[name].dtype == spec.dtype
+    text = json.dumps({name: x.tolist() for name, x in arrays.items()})
+    back = {
+        name: tf.constant(x, environment.task_spec[name].dtype)
+        for name, x in json.loads(text).items()
+    }
+    assert_equal(task, back)
+    rows = [nest.take(task, [i]) for i in range(3)]
+    assert_equal(task, nest.concat(*rows))
+    assert_equal(first_observation(environment, task), first_observation(environment, back))
+
+
+def test_a_task_and_a_seed_decide_the_first_observation(make):
+    """Of another object, in another order, and alone."""
+    environment = make()
+    task = environment.population(0, 3).query
+    found = first_observation(environment, task)
+    assert_equal(found, first_observation(make(), task))
+    assert_equal(found, first_observation(environment, task))
+    alone = first_observation(make(), nest.take(task, [0]))
+    assert_equal(nest.take(found, [0]), alone)
+    for leaf, spec in zip(
+        tf.nest.flatten(found), tf.nest.flatten(environment.observation_spec), strict=True
+    ):
+        assert leaf.shape == (3, 2, *spec.shape) and leaf.dtype == spec.dtype

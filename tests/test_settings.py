@@ -1,0 +1,91 @@
+"""What a config may hold."""
+
+import dataclasses
+
+import pytest
+
+from tfcaml import environments, settings
+from tfcaml.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    count: int
+    rate: float = 0.5
+    bound: float = dataclasses.field(default=1.0, metadata={"infinite": True})
+    flag: bool = False
+    name: str = "a"
+    layers: tuple = (1,)
+    num_iterations: int = 3
+
+
+def filled(**options):
+    return settings.filled("here", Options, {"count": 1, **options})
+
+
+def test_options_become_the_dataclass():
+    found = filled(rate=1, bound=float("inf"), flag=True, layers=[8, 8], num_iterations=10**9)
+    assert found == Options(1, 1, float("inf"), True, "a", [8, 8], 10**9)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("count", 2.0, "a whole number of at most 1000000"),
+        ("count", True, "a whole number"),
+        ("count", "1", "a whole number"),
+        ("count", None, "a whole number"),
+        ("count", 10**6 + 1, "at most 1000000"),
+        ("count", -(10**300), "at most 1000000"),
+        ("num_iterations", 10**9 + 1, "at most 1000000000"),
+        ("rate", "0.5", "a finite number"),
+        ("rate", True, "a finite number"),
+        ("rate", float("nan"), "a finite number"),
+        ("rate", float("inf"), "a finite number"),
+        ("rate", 1e39, "a finite number"),
+        ("rate", 10**400, "a finite number"),
+        ("bound", float("nan"), "a finite number"),
+        ("bound", float("-inf"), "a finite number"),
+        ("flag", 1, "True or False"),
+        ("name", 1, "text"),
+        ("layers", "88", "a list"),
+    ],
+)
+def test_other_types_and_absurd_numbers_are_refused(field, value, allowed):
+    with pytest.raises(ConfigError, match=f"^here: expected {field} to be .*{allowed}.*; received"):
+        filled(**{field: value})
+
+
+def test_unknown_and_missing_fields_are_named():
+    with pytest.raises(ConfigError, match="here: unknown field 'rat'; allowed are count, rate"):
+        filled(rat=1)
+    with pytest.raises(ConfigError, match="here: missing field 'count'"):
+        settings.filled("here", Options, {})
+    with pytest.raises(ConfigError, match="expected here to be a dict of fields; received"):
+        settings.filled("here", Options, [1])
+
+
+SIZES = [
+    ("meta_batch_size", {"meta_batch_size": 10**6}, {}, (100, 100)),
+    ("policies_per_clustering", {"policies_per_clustering": 10**5}, {}, (100, 100)),
+    ("evaluation.num_tasks", {}, {"num_tasks": 10**6}, (100, 100)),
+    ("evaluation.num_tasks", {}, {"num_tasks": 10**3, "episodes": 10**6}, (8,)),
+    ("meta_batch_size", {}, {}, (10**5, 10**5)),
+    ("meta_batch_size", {"episodes_per_update": 10**6}, {}, (8,)),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "measured", "layers"), SIZES)
+def test_products_that_no_memory_holds_are_refused(name, config, measured, layers):
+    @dataclasses.dataclass
+    class Config:
+        meta_batch_size: int = 5
+        policies_per_clustering: int = 25
+        episodes_per_update: int = 10
+        saved_episodes: int = 1
+
+    particle = environments.Particle()
+    measured = {"num_tasks": 3, "episodes": 20, **measured}
+    settings.check_sizes("caml", Config(), particle, (100, 100), {"num_tasks": 3, "episodes": 20})
+    with pytest.raises(ConfigError, match=f"expected {name} to be so small that caml holds at mos"):
+        settings.check_sizes("caml", Config(**config), particle, layers, measured)

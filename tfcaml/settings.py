@@ -1,0 +1,106 @@
+"""Whether a config's fields are of their types, and no number among them is absurd.
+
+A config comes from a user, or from a run directory that somebody else made: it is held against the
+dataclass that it fills before anything is made of it.
+"""
+
+import dataclasses
+import itertools
+import math
+
+import tensorflow as tf
+
+from tfcaml.errors import ConfigError, check
+
+# Bounds far beyond any study, so that a slip of the hand is one line and not a full memory.
+MOST = 10**6  # of any whole number but those of iterations and intervals
+MOST_ITERATIONS = 10**9
+MOST_SEEDS = 1000
+MOST_LAYERS = 100
+MOST_NUMBERS = 10**9  # that the tasks of a batch hold: weights and episodes; 4 GB
+_LARGEST = 2.0**127  # of the numbers that float32 has
+
+
+def filled(where, config_class, options):
+    """A dataclass of a config's options.
+
+    Args:
+      where: what they are of, for messages.
+      config_class: a dataclass. Fields of type int, float, bool, str, dict and tuple are checked;
+        those whose metadata has "infinite" may be infinite.
+      options: dict.
+
+    Raises:
+      ConfigError: an unknown or missing field, one of another type, not a number or too large; or
+        what the dataclass itself refuses.
+    """
+    check(isinstance(options, dict), where, options, "a dict of fields")
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    unknown = [name for name in options if name not in fields]
+    needed = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
+    missing = [name for name in needed if name not in options]
+    for problem, names in (("unknown", unknown), ("missing", missing)):
+        if names:
+            allowed = ", ".join(fields)
+            raise ConfigError(f"{where}: {problem} field {names[0]!r}; allowed are {allowed}")
+    try:
+        for name, value in options.items():
+            _check_type(fields[name], value)
+        return config_class(**options)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def check_sizes(method, config, environment, layers, measured):
+    """What a learner holds of all tasks at once is at most `MOST_NUMBERS` numbers.
+
+    Args:
+      method: its name, for messages.
+      config: its config dataclass.
+      environment: an `Environment`.
+      layers: units of the policy's hidden layers.
+      measured: dict of num_tasks and episodes, of an evaluation.
+
+    Raises:
+      ConfigError: the sizes whose product is larger.
+    """
+    width = lambda specs: sum(math.prod(spec.shape) for spec in tf.nest.flatten(specs))
+    action = environment.action_spec
+    observed, acted = width(environment.observation_spec), width(action)
+    units = [observed, *layers, int(action.maximum) + 1 if action.dtype.is_integer else acted]
+    weights = sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
+    episode = environment.horizon * (observed + acted + 6)
+    episodes = max(value for name, value in vars(config).items() if "episodes" in name)
+    most = max(episodes, measured["episodes"])
+    pool = getattr(config, "policies_per_clustering", 0)
+    for name, tasks, number in (
+        ("meta_batch_size", config.meta_batch_size, episodes),
+        ("policies_per_clustering", pool, getattr(config, "saved_episodes", 0)),
+        ("evaluation.num_tasks", measured["num_tasks"], most),
+    ):
+        size = tasks * (number * episode + 3 * weights)  # weights with two slots of Adam
+        rule = (
+            f"so small that {method} holds at most {MOST_NUMBERS:.0e} numbers at once, not "
+            f"{size:.1e}, with {number} episodes of {environment.horizon} steps and {weights:.1e} "
+            "weights for each"
+        )
+        check(size <= MOST_NUMBERS, name, tasks, rule)
+
+
+def _check_type(field, value):
+    """Raises `ConfigError` unless the value is one of the field's type."""
+    is_bool, name = isinstance(value, bool), field.name
+    if field.type is int:
+        most = MOST_ITERATIONS if name.endswith(("iterations", "interval")) else MOST
+        fits = isinstance(value, int) and not is_bool and abs(value) <= most
+        check(fits, name, value, f"a whole number of at most {most}")
+    elif field.type is float:
+        number = isinstance(value, int | float) and not is_bool
+        finite = number and abs(value) < _LARGEST
+        infinite = number and value == math.inf and field.metadata.get("infinite", False)
+        check(finite or infinite, name, value, "a finite number")
+    elif field.type is tuple:
+        check(isinstance(value, list | tuple), name, value, "a list")
+    elif field.type in (bool, str, dict):
+        kind = {bool: "True or False", str: "text", dict: "a dict of fields"}[field.type]
+        check(isinstance(value, field.type), name, value, kind)
