@@ -25,7 +25,7 @@ LAYERS = [
     {"figures", "report", "progress", "run_directory"},
     {"tensorboard", "checkpoints"},
     {"divergence_monitor"},
-    {"experiment_config", "evaluation_figures"},
+    {"experiment_config", "evaluation_figures", "training_log"},
     {"experiment"},
 ]
 TF_AGENTS = {"functional", "policies", "environments", "agents"}

@@ -5,7 +5,6 @@ checkpoints, all random numbers follow from the seed and the iteration, and the 
 end depends on nothing but the trained parameters.
 """
 
-import contextlib
 import dataclasses
 import logging
 import time
@@ -17,13 +16,10 @@ from tfcaml import (
     agents,
     checkpoints,
     evaluation,
-    figures,
     report,
     run_directory,
-    tensorboard,
     training,
 )
-from tfcaml.divergence_monitor import DivergenceMonitor, draw
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
 from tfcaml.evaluation_figures import (
@@ -34,6 +30,7 @@ from tfcaml.evaluation_figures import (
 from tfcaml.experiment_config import NO_AGENT, ExperimentConfig
 from tfcaml.policies import mlp_policy
 from tfcaml.progress import Progress
+from tfcaml.training_log import TrainingLog
 
 __all__ = ["NO_AGENT", "Experiment", "ExperimentConfig"]
 
@@ -252,7 +249,7 @@ class Experiment:
 
     def _train_job(self, method, seed, progress):
         """Trains one method with one seed from its last checkpoint; False when told to stop."""
-        learner, directory = self._learner(method, seed), self.directory.train(method, seed)
+        learner = self._learner(method, seed)
         length = learner.config.num_iterations
         saved = self._checkpoints(method, seed, learner)
         done = saved.restore(self.allow_fresh_start)
@@ -260,32 +257,21 @@ class Experiment:
         progress.redo(lost * learner.episodes_per_iteration)
         if done >= length:
             return True
-        tensorboard.drop_from(directory, done)
-        with contextlib.closing(tf.summary.create_file_writer(str(directory))) as writer:
-            if done == 0:
-                tensorboard.write_hparams(writer, dataclasses.asdict(learner.config))
-            monitor = self._monitor(method, seed, writer)
-            population = self.population(seed)
+        population = self.population(seed)
+        with TrainingLog(self.config, self.directory, method, seed, learner) as log:
             while (iteration := int(learner.iteration)) < length:
                 metrics = self._train_iteration(learner, population, seed)
-                last = iteration + 1 == length
-                if last or (iteration + 1) % self.config.log_interval == 0:
-                    tensorboard.write_scalars(writer, metrics, iteration, prefix="train/")
-                    counts = {"bad_updates": int(learner.bad_updates), **self.environment.faults()}
-                    tensorboard.write_scalars(writer, counts, iteration, prefix="Reliability/")
+                log.write(metrics)
                 training.check_bad_updates(learner, self.max_bad_updates)
-                self._training_figures(learner, population, method, seed, writer)
-                record = monitor(learner, population)
-                if record is not None:
-                    self._save_figures(seed, f"{method}_adapted_", record.figures)
+                log.draw(population)
                 progress.advance(
                     f"{method} seed {seed} iteration {iteration + 1}/{length}",
                     f"return {metrics.get('return_after', np.nan):.0f}",
                     learner.episodes_per_iteration,
                 )
-                stop = self.should_stop()
+                stop, last = self.should_stop(), iteration + 1 == length
                 if stop or last or (iteration + 1) % self.config.save_interval == 0:
-                    tensorboard.flush(writer, directory)  # may be ahead of it, never behind
+                    log.flush()
                     saved.save(iteration + 1)
                 if stop:
                     return False
@@ -303,30 +289,6 @@ class Experiment:
             "iterations_per_second": 1 / seconds,
             "steps_per_second": steps / seconds,
         }
-
-    def _monitor(self, method, seed, writer):
-        """What follows the divergence of adapted policies, if the config says so."""
-        if self.config.divergence is None:
-            return lambda learner, population: None
-        directory = self.directory.train(method, seed)
-        return DivergenceMonitor(directory, self.config.divergence, seed, writer)
-
-    def _training_figures(self, learner, population, method, seed, writer):
-        """The latest clustering of a learner that clusters, when it is new."""
-        record = getattr(learner, "last_clustering", None)
-        if record is None or record.iteration != int(learner.iteration) - 1:
-            return
-        drawn = draw(record.matrix, record.clustering, population.groups_of(record.task))
-        pictures = {"divergence_matrix": drawn["matrix"], "policy_map": drawn["map"]}
-        for name, figure in pictures.items():
-            tensorboard.write_figure(writer, f"clusters/{name}", figure, record.iteration)
-        self._save_figures(seed, f"{method}_", pictures)
-
-    def _save_figures(self, seed, prefix, pictures):
-        """PNGs of what the first seed looks like."""
-        if seed == self.config.seeds[0]:
-            for name, figure in pictures.items():
-                figures.save(figure, self.directory.figures / f"{prefix}{name}.png")
 
     def _evaluation_figures(self, results, examples, summary):
         config, directory = self.config, self.directory
