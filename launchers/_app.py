@@ -29,12 +29,14 @@ def run(main):
     app.run(lambda argv: _main(main, argv), flags_parser=_parse)
 
 
-def print_paths(directory, paths):
-    """Where the results are."""
+def print_paths(directory, paths, notice):
+    """Where the results are, and what everybody has to be told of them (see `Environment`)."""
     print(f"results      {directory.evaluation / 'evaluation.json'}")
     for path in paths:
         print(f"figure       {path}")
     print(f"TensorBoard  tensorboard --logdir {directory.root}")
+    if notice:
+        print(notice)
 
 
 def _main(main, argv):

@@ -22,9 +22,10 @@ def main(_):
     saved = run_directory.read_config(_ROOT_DIR.value)
     config = ExperimentConfig.from_run(saved, **measured)
     directory = run_directory.RunDirectory(_ROOT_DIR.value, saved)
-    summary, paths = Experiment(config, directory).evaluate()
+    experiment = Experiment(config, directory)
+    summary, paths = experiment.evaluate()
     print(report.to_text(summary))
-    _app.print_paths(directory, paths)
+    _app.print_paths(directory, paths, experiment.environment.notice)
     return 0
 
 

@@ -69,7 +69,7 @@ def main(_):
         return _app.STOPPED
     summary, paths = experiment.evaluate()
     print(report.to_text(summary))
-    _app.print_paths(directory, paths)
+    _app.print_paths(directory, paths, experiment.environment.notice)
     return 0
 
 

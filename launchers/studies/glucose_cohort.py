@@ -34,7 +34,6 @@ _COLUMNS = {  # of a table: measure -> (title, factor, digits)
     "low_risk": ("LBGI", 1, 2),
     "high_risk": ("HBGI", 1, 2),
 }
-_DISCLAIMER = "Simulated patients. For research only, not for dosing decisions."
 _ADAPTATION, _MEASURED = 0x61, 0x62  # seeds of the days learned from, and of those measured
 
 
@@ -55,6 +54,7 @@ def run(study_seeds, out_dir, quick=False):
     found = {name: glucose.measures(days) for name, days in readings.items()}
     results = {
         "seeds": list(study_seeds),
+        "config": "glucose_cohort",
         "settings": content,
         "adaptation_days": ADAPTATION_DAYS,
         "methods": {name: _summary(found[name]) for name in found},
@@ -158,10 +158,10 @@ def _cohorts(experiment, found):
 
 def _text(results):
     lines = [
-        f"{_DISCLAIMER} Held-out patients after {results['adaptation_days']} days of adaptation "
-        f"[95 % interval over {len(results['seeds'])} seeds]; the controllers know the patient's "
-        "own basal rate, carbohydrate ratio and correction factor, `matched` was trained on the "
-        "patient.",
+        f"{glucose.Glucose.notice} Held-out patients after {results['adaptation_days']} days of "
+        f"adaptation [95 % interval over {len(results['seeds'])} seeds]; the controllers know the "
+        "patient's own basal rate, carbohydrate ratio and correction factor, `matched` was trained "
+        "on the patient.",
         "",
         "| method | " + " | ".join(title for title, _, _ in _COLUMNS.values()) + " | training |",
         "|---" * (len(_COLUMNS) + 2) + "|",

@@ -230,6 +230,7 @@ def _card(learner, environment, shots, functions):
             "name": type(environment).__name__,
             "options": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else None,
             "horizon": environment.horizon,
+            **({"notice": environment.notice} if environment.notice else {}),
             "observation_spec": _described(environment.observation_spec),
             "action_spec": _described(learner.policy.action_spec),
         },

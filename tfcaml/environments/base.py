@@ -65,6 +65,7 @@ class Environment:
       horizon: steps after which an episode is truncated
       noise_size: how many U(0, 1) numbers one step uses (0 for a deterministic family)
       supports_xla: whether XLA can compile it; no family that runs in Python can be
+      notice: what everybody who sees results of the family has to be told, "" for nothing
       holds_out: whether query tasks are never support tasks; False where there are so few tasks
         that each is both
     """
@@ -75,6 +76,7 @@ class Environment:
     horizon = None
     noise_size = 0
     supports_xla = True
+    notice = ""
     holds_out = True
 
     def population(self, seed, num_query=3):

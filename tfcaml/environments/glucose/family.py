@@ -97,6 +97,8 @@ class Glucose(Environment):
     observation are nan and the episode ends.
     """
 
+    notice = "Simulated patients. For research only, not for dosing decisions."
+
     def __init__(self, config=None):
         self.config = config or GlucoseConfig()
         self.horizon = DAY // self.config.interval
