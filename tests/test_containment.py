@@ -205,6 +205,9 @@ def test_training_ends_when_too_many_are_skipped():
     assert len(tfcaml.train(learner, population, max_bad_updates=3)) == 6  # it goes on
     with pytest.raises(ConfigError, match="max_bad_updates to be >= 0; received max_bad_updates=-"):
         tfcaml.train(learner, population, max_bad_updates=-1)
+    shared = population._replace(query=nest.take(population.support, [0]))
+    with pytest.raises(ConfigError, match="held-out entities that are training entities too"):
+        tfcaml.train(learner, shared)
 
 
 def test_evaluation_keeps_the_weights_before_a_bad_step():

@@ -7,7 +7,7 @@ from typing import Any
 from tfcaml import agents, nest, settings
 from tfcaml.divergence_monitor import DivergenceMonitorConfig, check_can_be_followed
 from tfcaml.environments import ENVIRONMENTS
-from tfcaml.environments.base import overlap
+from tfcaml.environments.base import check_held_out
 from tfcaml.errors import check, check_one_of
 from tfcaml.learners import LEARNERS
 from tfcaml.policies import ACTIVATIONS
@@ -192,9 +192,7 @@ def _learners(config):
 def _population(name, family, seed, num_tasks):
     """The entities of one seed, of which none is learned from and adapted to."""
     population = family.population(seed, num_tasks)
-    shared = overlap(population.support, population.query) if family.holds_out else 0
-    thing = f"held-out entities of {name} with seed {seed} that are training entities too"
-    check(not shared, thing, shared, "none")
+    check_held_out(family, population, f"held-out entities of {name} with seed {seed}")
     return population
 
 

@@ -1,6 +1,7 @@
 """The training loop without anything around it."""
 
 from tfcaml import seeds
+from tfcaml.environments.base import check_held_out
 from tfcaml.errors import RunError, check
 
 _TRAINING = 0x7EA1  # keeps the seeds of training apart from those of evaluation
@@ -69,10 +70,12 @@ def train(
         `DivergenceMonitor`.
 
     Raises:
-      RunError: more than that were; or an environment failed. The learner is as after the last
-        sound update.
+      ConfigError: a held-out entity is a training entity too.
+      RunError: more updates than that were skipped; or an environment failed. The learner is as
+        after the last sound update.
     """
     check(max_bad_updates >= 0, "max_bad_updates", max_bad_updates, ">= 0")
+    check_held_out(learner.environment, population)
     history = []
     while int(learner.iteration) < learner.config.num_iterations:
         history.append(train_iteration(learner, population, seed))

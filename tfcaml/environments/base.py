@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
+from tfcaml.errors import check
 
 
 class Population(NamedTuple):
@@ -42,6 +43,12 @@ def overlap(support, query):
     """How many query tasks, nest of [Q, ...], are among the support tasks, nest of [S, ...]."""
     known = set(map(tuple, _rows(support).tolist()))
     return sum(tuple(row) in known for row in _rows(query).tolist())
+
+
+def check_held_out(environment, population, what="held-out entities"):
+    """Raises `ConfigError` if an entity of `population` is both learned from and held out."""
+    shared = overlap(population.support, population.query) if environment.holds_out else 0
+    check(not shared, f"{what} that are training entities too", shared, "none")
 
 
 def _equal(tasks, others):
