@@ -23,6 +23,7 @@ from tfcaml import (
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
 from tfcaml.evaluation_figures import (
+    pictures_of_days,
     pictures_of_evaluation,
     pictures_of_paths,
     write_evaluation,
@@ -295,4 +296,5 @@ class Experiment:
         pictures = pictures_of_evaluation(config, directory.train, results)
         query = self.population(config.seeds[0]).query
         pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
+        pictures |= pictures_of_days(self.environment, examples)
         return write_evaluation(self.directory, pictures, summary)
