@@ -45,7 +45,8 @@ def run(study_seeds, out_dir, quick=False):
         content["environment"] |= {"interval": 720, "sensor_interval": 180}
         content["baselines"]["matched"]["meta_batch_size"] = 2
     content["num_seeds"] = len(study_seeds)
-    config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile=None)
+    jit_compile = False if quick else None
+    config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile)
     directory = RunDirectory(out_dir / "runs" / "glucose_cohort", {"config": content}, completed)
     experiment = Experiment(config, directory)
     experiment.train()
