@@ -237,3 +237,22 @@ def tiny_run(serve, tmp_path_factory):
     code, lines = serve("train", f"--config={root.parent / 'tiny.py'}", f"--root_dir={root}")
     assert code == 0, lines
     return root
+
+
+@pytest.fixture
+def check_study(tmp_path, run_all):
+    """(name) runs a study in its quick form and looks at what it leaves."""
+
+    def check(study):
+        arguments = [f"--study={study}", f"--out_dir={tmp_path}", "--seeds=2", "--quick"]
+        [(code, lines)] = run_all("reproduce", [arguments])
+        assert code == 0, lines
+        results = json.loads((tmp_path / "results.json").read_text())
+        first, second = results["seeds"]
+        assert results["study"] == study and second == first + 1
+        assert "--quick" in results["command"]
+        text = (tmp_path / "results.md").read_text()
+        assert "|---" in text and results["command"] in text
+        assert list(tmp_path.glob("*.png"))
+
+    return check
