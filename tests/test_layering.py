@@ -17,7 +17,7 @@ LAYERS = [
     {"nest", "settings"},
     {"seeds", "functional", "returns", "optimizers", "bandit", "statistics"},
     {"baselines", "divergence", "policies", "environments"},
-    {"losses", "sampling", "inner"},
+    {"losses", "sampling", "inner", "task_similarity", "hindsight_buffer"},
     {"outer"},
     {"learners"},
     {"evaluation", "training"},
