@@ -18,7 +18,7 @@ LAYERS = [
     {"seeds", "functional", "returns", "optimizers", "bandit", "statistics"},
     {"baselines", "divergence", "policies", "environments"},
     {"losses", "sampling", "inner", "task_similarity", "hindsight_buffer"},
-    {"outer"},
+    {"outer", "guided_exploration"},
     {"learners"},
     {"evaluation", "training"},
     {"agents"},

@@ -89,13 +89,13 @@ def test_transitions_of_episodes_that_end(random_trajectory):
     rows = known.rows.numpy().reshape(2, 3, 5, 9)
     ended = 0
     for n, e, t in np.argwhere(trajectory.mask.numpy()):
-        last = t == 4 or trajectory.mask[n, e, t + 1] == 0
+        last = t == 4 or not float(trajectory.mask[n, e, t + 1])
         ended += last
         following = trajectory.final_observation[n, e] if last else None
         following = trajectory.observation[n, e, t + 1] if following is None else following
         expected = [
             *trajectory.observation[n, e, t].numpy(),
-            *np.eye(4)[trajectory.action[n, e, t]],
+            *np.eye(4)[int(trajectory.action[n, e, t])],
             trajectory.reward[n, e, t].numpy(),
             *following.numpy(),
         ]
