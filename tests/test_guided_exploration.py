@@ -30,7 +30,8 @@ def everything():
     state = np.concatenate([np.zeros([1, action.shape[1], 1], int), 1 + action[..., :-1]], axis=2)
     observation = tf.constant(np.eye(1 + ACTIONS)[state])
     ones = tf.ones(action.shape, tf.float64)
-    reward = tf.constant(np.random.default_rng(1).normal(size=action.shape))
+    paid = np.random.default_rng(1).normal(size=[1 + ACTIONS, ACTIONS])
+    reward = tf.constant(paid[state, action])
     trajectory = Trajectory(
         observation, tf.constant(action), reward, ones, 0 * ones, 0 * ones, observation[:, :, -1]
     )
