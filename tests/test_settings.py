@@ -68,6 +68,7 @@ def test_unknown_and_missing_fields_are_named():
 SIZES = [
     ("meta_batch_size", {"meta_batch_size": 10**6}, {}, (100, 100)),
     ("policies_per_clustering", {"policies_per_clustering": 10**5}, {}, (100, 100)),
+    ("buffer_capacity", {"buffer_capacity": 10**5}, {}, (100, 100)),
     ("evaluation.num_tasks", {}, {"num_tasks": 10**6}, (100, 100)),
     ("evaluation.num_tasks", {}, {"num_tasks": 10**3, "episodes": 10**6}, (8,)),
     ("meta_batch_size", {}, {}, (10**5, 10**5)),
@@ -82,6 +83,7 @@ def test_products_that_no_memory_holds_are_refused(name, config, measured, layer
         meta_batch_size: int = 5
         policies_per_clustering: int = 25
         episodes_per_update: int = 10
+        buffer_capacity: int = 25
         saved_episodes: int = 1
 
     particle = environments.Particle()

@@ -72,10 +72,11 @@ def check_sizes(method, config, environment, layers, measured):
     episode = environment.horizon * (observed + acted + 6)
     episodes = max(value for name, value in vars(config).items() if "episodes" in name)
     most = max(episodes, measured["episodes"])
-    pool = getattr(config, "policies_per_clustering", 0)
+    kept = getattr(config, "saved_episodes", 0)
     for name, tasks, number in (
         ("meta_batch_size", config.meta_batch_size, episodes),
-        ("policies_per_clustering", pool, getattr(config, "saved_episodes", 0)),
+        ("policies_per_clustering", getattr(config, "policies_per_clustering", 0), kept),
+        ("buffer_capacity", getattr(config, "buffer_capacity", 0), kept),
         ("evaluation.num_tasks", measured["num_tasks"], most),
     ):
         size = tasks * (number * episode + 3 * weights)  # weights with two slots of Adam

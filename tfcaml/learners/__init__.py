@@ -4,6 +4,7 @@ from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml import CAML, CAMLConfig
 from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
+from tfcaml.learners.hindsight_maml import HindsightMAML, HindsightMAMLConfig
 from tfcaml.learners.joint import Joint, JointMixed, RandomInitialization
 from tfcaml.learners.maml import FOMAML, MAML
 from tfcaml.learners.maml_regression import MAMLRegression, PretrainedRegression
@@ -19,6 +20,7 @@ LEARNERS = {
     "caml": CAML,
     "e_maml": EMAML,
     "fomaml": FOMAML,
+    "hindsight_maml": HindsightMAML,
     "joint": Joint,
     "joint_mixed": JointMixed,
     "maml": MAML,
@@ -44,6 +46,8 @@ __all__ = [
     "CAMLConfig",
     "GradientConfig",
     "GradientLearner",
+    "HindsightMAML",
+    "HindsightMAMLConfig",
     "Joint",
     "JointMixed",
     "LearnerConfig",

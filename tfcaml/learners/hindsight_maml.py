@@ -1,0 +1,205 @@
+"""Hindsight MAML: MAML that explores a new task by policies which did well on similar ones.
+
+B. Zahed, "Policy metrics for hindsight MAML" (an idea note). Meta-training is that of MAML, on its
+own episodes. Beside it, in every iteration,
+
+  - a network learns which tasks are similar (`task_similarity`) from the divergence of the policies
+    adapted to them, measured anew: as the meta parameters move, so do they;
+  - what went best is put into a buffer (`hindsight_buffer`): episodes, task and adapted weights.
+
+On a new task the first `guided_updates` updates learn from episodes of which a share kappa, falling
+to 0, is played by buffered policies of similar tasks (`guided_exploration`), with importance
+weights. Where the effective sample is too small, only the policy's own episodes count. Updates
+take as many episodes as without. The weight of a step is of the actions up to it: what follows it,
+and so its advantage, is that of whoever played.
+
+Differences from the note: the threshold of similarity is a quantile, not a constant; rewards of
+old tasks are never used as if they were the new one's.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import divergence, guided_exploration, losses, nest, seeds, task_similarity
+from tfcaml.errors import check
+from tfcaml.hindsight_buffer import HindsightBuffer, HindsightBufferConfig, hindsight
+from tfcaml.learners.maml import MAML, MAMLConfig
+from tfcaml.learners.variables import Variables
+from tfcaml.task_similarity import TaskSimilarity, TaskSimilarityConfig
+from tfcaml.types import Experience, Trajectory, episode_return
+
+
+@dataclasses.dataclass(frozen=True)
+class HindsightMAMLConfig(MAMLConfig):
+    """Settings of hindsight MAML."""
+
+    similarity_steps: int = 20  # of the similarity's Adam, per iteration
+    similarity_learning_rate: float = 1e-3
+    nearest: float = 0.3  # share of pairs that count as similar in training
+    saved_episodes: int = 4  # of a policy, to compare and to keep; at most all there are
+    buffer_capacity: int = 100  # policies; at least meta_batch_size
+    best: float = 0.25  # share of returns that are good enough for the buffer
+    return_window: int = 200  # returns of late that the share is of
+    guidance: float = 0.5  # kappa, in [0, 1), at the first update
+    guided_updates: int = 10  # over which kappa falls to 0
+    num_similar: int = 4  # policies that guide, at most
+    min_similarity: float = 0.5  # probability of being similar from which a policy guides
+    importance_clip: float = 5.0  # largest importance weight
+    min_effective_share: float = 0.2  # of the episodes' steps; below, the others' do not count
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.similarity()
+        self.buffer()
+        for name in ("similarity_steps", "saved_episodes", "guided_updates", "num_similar"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
+        size = self.meta_batch_size
+        check(size >= 2, "meta_batch_size", size, ">= 2, to have a pair of tasks")
+        for name in ("buffer_capacity", "return_window"):
+            check(getattr(self, name) >= size, name, getattr(self, name), f">= {size}, a batch")
+        most = self.buffer_capacity
+        check(self.num_similar <= most, "num_similar", self.num_similar, f"at most {most}")
+        check(0 <= self.guidance < 1, "guidance", self.guidance, "in [0, 1)")
+        check(self.importance_clip >= 1, "importance_clip", self.importance_clip, ">= 1")
+        share = self.min_effective_share
+        check(0 <= share <= 1, "min_effective_share", share, "in [0, 1]")
+        known = self.inner_estimator == "log_likelihood"
+        check(known, "inner_estimator", self.inner_estimator, "log_likelihood")
+
+    def similarity(self):
+        """`TaskSimilarityConfig` of these settings."""
+        rate = self.similarity_learning_rate
+        return TaskSimilarityConfig(nearest=self.nearest, learning_rate=rate)
+
+    def buffer(self):
+        """`HindsightBufferConfig` of these settings."""
+        return HindsightBufferConfig(self.buffer_capacity, self.best, self.return_window)
+
+
+class HindsightMAML(MAML):
+    """meta = {"params": theta}; beside it the states of the similarity and of the buffer.
+
+    Raises:
+      ConfigError: a `loss` of its own, which knows no importance weights.
+    """
+
+    Config = HindsightMAMLConfig
+
+    def __init__(self, environment, policy, config=None, seed=0, **kwargs):
+        super().__init__(environment, policy, config, seed=seed, **kwargs)
+        check(self.loss is None, "loss", self.loss, "None: hindsight MAML has a loss of its own")
+        self.similarity = TaskSimilarity(self.config.similarity())
+        self.buffer = HindsightBuffer(self.config.buffer())
+        self.similarity_state = Variables(self._untrained(seed), name="similarity")
+        self.buffer_state = Variables(self.buffer.init(self._blank()), name="hindsight")
+
+    def checkpointed(self):
+        states = {"similarity": self.similarity_state, "hindsight": self.buffer_state}
+        return {**super().checkpointed(), **states}
+
+    def reset(self, seed):
+        super().reset(seed)
+        self.similarity_state.write(self._untrained(seed))
+        self.buffer_state.write(self.buffer.init(self._blank()))
+
+    def explore(self, fast, task, seed):
+        """`Experience` of one update on new tasks, guided by what is in the buffer.
+
+        Args:
+          fast: `Fast` of leading [N].
+          task: nest, leading [N].
+          seed: [2].
+        """
+        config = self.config
+        everyone, share = self._players(fast, task)
+        trajectory, player = guided_exploration.sample(
+            self.policy, self.environment, everyone, share, task, self.test_episodes, seed
+        )
+        log_prob = losses.action_log_prob(self.policy, fast.params, trajectory)
+        weight = losses.per_decision_weights(
+            log_prob - trajectory.log_prob, trajectory.mask, config.importance_clip
+        )
+        enough = (
+            losses.effective_sample_share(weight, trajectory.mask) >= config.min_effective_share
+        )
+        effective = losses.effective_sample_share(weight, trajectory.mask)
+        own = tf.cast(player == 0, weight.dtype)[..., None] * trajectory.mask
+        enough = (effective >= config.min_effective_share)[:, None, None]
+        mask = tf.where(enough, trajectory.mask, own)
+        weight = tf.where(enough, weight, own)
+        trajectory = trajectory._replace(mask=mask, reward=trajectory.reward * mask)
+        # A weight on the credit is a weight on the loss: both are constants before log pi.
+        return Experience(trajectory, self.advantage(trajectory) * tf.stop_gradient(weight))
+
+    def _players(self, fast, task):
+        """Who explores, the own policy first: (weights [N, K + 1, ...], share [N, K + 1])."""
+        config, stored = self.config, self.buffer_state.read()
+        entries = stored["entries"]
+        alike = self.similarity(
+            self.similarity_state.read(),
+            task_similarity.descriptors(task),
+            task_similarity.descriptors(entries.task),
+        )
+        similar = self.buffer.retrieve(stored, alike, config.num_similar, config.min_similarity)
+        left = tf.maximum(1 - fast.slots / config.guided_updates, 0)
+        share = guided_exploration.shares(similar.valid, config.guidance * left)
+        others = nest.take(entries.params, similar.index)
+        join = lambda own, other: tf.concat([own[:, None], other], axis=1)
+        return nest.map(join, fast.params, others), share
+
+    def _train_iteration(self, task, seed):
+        meta = self.meta.read()
+        batch = self.collect(meta, task, seed)
+        adapted = self.readapt(meta, batch.support).params  # those that the query is of
+        metrics = self.update(batch)
+        seed = seeds.fold(seed, self.config.inner_updates + 1)
+        return {**metrics, **self._look_back(adapted, batch.query.trajectory, task, seed)}
+
+    def _look_back(self, params, trajectory, task, seed):
+        """Teaches the similarity and fills the buffer; metrics."""
+        first = lambda x: x[:, : self.config.saved_episodes]
+        saved = nest.map(first, trajectory)
+        behaviour = divergence.Behaviour(params, saved)
+        one, other = (nest.take(behaviour, x) for x in divergence.pairs(nest.leading(task)))
+        apart = divergence.trajectory_divergence(self.policy, one, other).normalized
+        state, metrics = self.similarity.fit(
+            self.similarity_state.read(),
+            task_similarity.descriptors(task),
+            apart,
+            self.config.similarity_steps,
+            seed,
+        )
+        self.similarity_state.write(state)
+        mean_return = tf.reduce_mean(episode_return(trajectory), axis=1)  # over all episodes
+        entries = hindsight(saved, task, params)._replace(mean_return=mean_return)
+        stored = self.buffer.add(self.buffer_state.read(), entries)
+        self.buffer_state.write(stored)
+        metrics["hindsight_size"] = tf.reduce_sum(tf.cast(self.buffer.held(stored), tf.float32))
+        metrics["hindsight_threshold"] = self.buffer.threshold(stored)
+        return metrics
+
+    def _evaluate_update(self, fast, task, num_episodes, seed):
+        test = self.sample(fast.params, task, num_episodes, seeds.fold(seed, 0))
+        support = self.explore(fast, task, seeds.fold(seed, 1))
+        return episode_return(test), self.adapt(self.meta.read(), fast, support), test
+
+    def _untrained(self, seed):
+        described = nest.map(lambda x: tf.zeros([1, *x.shape], x.dtype), self.environment.task_spec)
+        return self.similarity.init(task_similarity.descriptors(described).rows.shape[-1], seed)
+
+    def _blank(self):
+        """`Hindsight` of one entry of zeros."""
+        family, config = self.environment, self.config
+        episodes = min(config.saved_episodes, config.episodes_per_update)
+        zeros = lambda spec, *axes: tf.zeros([1, *axes, *spec.shape], spec.dtype)
+        steps = lambda spec: zeros(spec, episodes, family.horizon)
+        number = steps(tf.TensorSpec([], tf.float32))
+        trajectory = Trajectory(
+            nest.map(steps, family.observation_spec),
+            steps(self.policy.action_spec),
+            *[number] * 4,
+            nest.map(lambda spec: zeros(spec, episodes), family.observation_spec),
+        )
+        task = nest.map(zeros, family.task_spec)
+        return hindsight(trajectory, task, nest.repeat(self.policy.init(0), 1))
