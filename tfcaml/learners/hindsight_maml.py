@@ -120,9 +120,6 @@ class HindsightMAML(MAML):
         weight = losses.per_decision_weights(
             log_prob - trajectory.log_prob, trajectory.mask, config.importance_clip
         )
-        enough = (
-            losses.effective_sample_share(weight, trajectory.mask) >= config.min_effective_share
-        )
         effective = losses.effective_sample_share(weight, trajectory.mask)
         own = tf.cast(player == 0, weight.dtype)[..., None] * trajectory.mask
         enough = (effective >= config.min_effective_share)[:, None, None]
