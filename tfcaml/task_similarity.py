@@ -179,20 +179,13 @@ class TaskSimilarity:
         distance = tf.cast(distance, tf.float32)
         label, threshold = nearest_share(distance, self.config.nearest)
         moments = _with_rows(state["moments"], known)
-        rows = _scaled(moments, known.rows)
+        scaled = known._replace(rows=_scaled(moments, known.rows))
         index = tf.stack(divergence.pairs(known.rows.shape[0]), axis=1)  # [P, 2]
 
         def body(step, weights, slots, history):
             chosen = balanced(label, self.config.pairs_per_step, seeds.fold(seed, step))
-            pair, truth = tf.gather(index, chosen), tf.gather(label, chosen)
-            apart = tf.gather(distance, chosen)
-            with tf.GradientTape() as tape:
-                leaves = tf.nest.flatten(weights)
-                tape.watch(leaves)
-                h = tf.gather(encode(weights, rows, known.mask), pair)  # [B, 2, U]
-                loss = self._loss(score(weights, h[:, 0], h[:, 1]), truth, apart)
-            gradients = tf.nest.pack_sequence_as(weights, tape.gradient(loss, leaves))
-            weights, slots = self._optimizer.apply(weights, gradients, slots)
+            pairs = nest.take((index, label, distance), chosen)
+            weights, slots, loss = self._step(weights, slots, scaled, *pairs)
             return step + 1, weights, slots, history.write(step, loss)
 
         history = tf.TensorArray(tf.float32, num_steps, element_shape=[])
@@ -223,6 +216,16 @@ class TaskSimilarity:
         )
         value = score(state["weights"], one[:, None], two[None])
         return tf.sigmoid(value) if self.config.objective == "classification" else -value
+
+    def _step(self, weights, slots, known, index, label, distance):
+        """One step of Adam on pairs of `known` tasks, index [B, 2]: (weights, slots, loss)."""
+        with tf.GradientTape() as tape:
+            leaves = tf.nest.flatten(weights)
+            tape.watch(leaves)
+            h = tf.gather(encode(weights, *known), index)  # [B, 2, U]
+            loss = self._loss(score(weights, h[:, 0], h[:, 1]), label, distance)
+        gradients = tf.nest.pack_sequence_as(weights, tape.gradient(loss, leaves))
+        return *self._optimizer.apply(weights, gradients, slots), loss
 
     def _loss(self, value, label, distance):
         if self.config.objective == "classification":

@@ -10,6 +10,7 @@ import tfcaml
 from tfcaml import learners, nest, seeds
 from tfcaml.checkpoints import Checkpoints
 from tfcaml.errors import ConfigError
+from tfcaml.hindsight_buffer import HindsightBufferConfig
 from tfcaml.learners import HindsightMAML, HindsightMAMLConfig
 from tfcaml.learners.variables import Variables
 
@@ -156,3 +157,11 @@ def test_small_samples_fall_back_to_own_episodes(particle, policy, population, c
 def test_bad_settings_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         HindsightMAMLConfig(**options)
+
+
+def test_settings_are_those_of_its_parts():
+    config = HindsightMAMLConfig(
+        buffer_capacity=30, best=0.5, return_window=40, return_floor=0.0, nearest=0.2
+    )
+    assert config.buffer() == HindsightBufferConfig(30, 0.5, 40, 0.0)
+    assert config.similarity().nearest == 0.2

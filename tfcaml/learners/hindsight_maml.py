@@ -41,6 +41,7 @@ class HindsightMAMLConfig(MAMLConfig):
     buffer_capacity: int = 100  # policies; at least meta_batch_size
     best: float = 0.25  # share of returns that are good enough for the buffer
     return_window: int = 200  # returns of late that the share is of
+    return_floor: float = -1e30  # returns up to here are never good enough (sparse rewards: 0)
     guidance: float = 0.5  # kappa, in [0, 1), at the first update
     guided_updates: int = 10  # over which kappa falls to 0
     num_similar: int = 4  # policies that guide, at most
@@ -74,7 +75,9 @@ class HindsightMAMLConfig(MAMLConfig):
 
     def buffer(self):
         """`HindsightBufferConfig` of these settings."""
-        return HindsightBufferConfig(self.buffer_capacity, self.best, self.return_window)
+        return HindsightBufferConfig(
+            self.buffer_capacity, self.best, self.return_window, self.return_floor
+        )
 
 
 class HindsightMAML(MAML):
