@@ -56,7 +56,8 @@ def importance_weighted(policy, params, trajectory, advantage, clip=5.0, self_no
 
     Its gradient estimates the policy gradient at `params` from episodes of any behaviour whose
     log-probabilities the trajectory holds; of episodes of `params` themselves it is that of
-    `policy_gradient`. Episodes of both kinds may share a trajectory.
+    `policy_gradient`. Episodes of both kinds may share a trajectory. Advantages have to be the
+    policy's own: what was earned after a step by another behaviour is that behaviour's.
 
     Args:
       policy: a `Policy`.
