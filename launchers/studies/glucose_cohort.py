@@ -23,7 +23,6 @@ CONTROLLERS = {
     "PID": controllers.pid(),
     "basal-bolus": controllers.basal_bolus,
 }
-_LEARNED = ("caml", "joint", "reptile", "maml", "matched")
 _PROFILES = ("constant basal", "basal-bolus", "joint", "caml")
 _COLUMNS = {  # of a table: measure -> (title, factor, digits)
     "time_in_range": ("70-180, %", 100, 1),
@@ -43,14 +42,15 @@ def run(study_seeds, out_dir, quick=False):
     if quick:
         shrink(content)
         content["environment"] |= {"interval": 720, "sensor_interval": 180}
-        content["baselines"]["matched"]["meta_batch_size"] = 2
+        content["baselines"] = {"joint": content["baselines"]["joint"]}
     content["num_seeds"] = len(study_seeds)
     jit_compile = False if quick else None
     config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile)
     directory = RunDirectory(out_dir / "runs" / "glucose_cohort", {"config": content}, completed)
     experiment = Experiment(config, directory)
     experiment.train()
-    readings = {name: _learned(experiment, name) for name in _LEARNED}
+    learned = tuple(config.learners)
+    readings = {name: _learned(experiment, name) for name in learned}
     readings |= {name: _controlled(experiment, act) for name, act in CONTROLLERS.items()}
     found = {name: glucose.measures(days) for name, days in readings.items()}
     results = {
@@ -64,7 +64,7 @@ def run(study_seeds, out_dir, quick=False):
         "patients": _patients(experiment, found),
         "training_days": {
             name: experiment.environment_steps(name) // experiment.environment.horizon
-            for name in _LEARNED
+            for name in learned
         },
     }
     profiles = {name: readings[name].reshape(-1, readings[name].shape[-1]) for name in _PROFILES}
@@ -202,13 +202,13 @@ def _cohort_rows(results):
 def _patient_rows(results):
     """Every patient, with a mark where a learned policy is less safe than basal-bolus."""
     methods = list(results["methods"])
-    less_safe = dict.fromkeys(_LEARNED, 0)
+    less_safe = dict.fromkeys(results["training_days"], 0)
     rows = []
     for row in results["patients"]:
         cells = []
         for method in methods:
             inside, below = row["methods"][method]
-            worse = method in _LEARNED and below > row["methods"]["basal-bolus"][1]
+            worse = method in less_safe and below > row["methods"]["basal-bolus"][1]
             if worse:
                 less_safe[method] += 1
             cells.append(f"{100 * inside:.0f} / {100 * below:.1f}{' (!)' if worse else ''}")
