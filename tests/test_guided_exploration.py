@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfcaml import guided_exploration, losses, nest, seeds
+from tfcaml.guided_exploration import Players
 from tfcaml.policies import Policy
 from tfcaml.types import Trajectory, episode_return
 
@@ -41,7 +42,7 @@ def everything():
 
 def test_the_mixture_is_one_of_episodes(everything):
     trajectory, params, share = everything
-    log_prob = guided_exploration.mixture_log_prob(Table(), params, share, trajectory)
+    log_prob = guided_exploration.mixture_log_prob(Table(), Players(params, share), trajectory)
     probability = np.exp(tf.reduce_sum(log_prob, axis=-1))[0]
     assert probability.sum() == pytest.approx(1, abs=1e-12)
     each = [
@@ -57,7 +58,7 @@ def test_weighted_gradient_is_the_on_policy_one_and_weights_are_bounded(everythi
     """In expectation, of rewards weighted each by its own step; weights up to 1 / own share."""
     trajectory, params, share = everything
     own = params[0][:, 0]
-    log_prob = guided_exploration.mixture_log_prob(Table(), params, share, trajectory)
+    log_prob = guided_exploration.mixture_log_prob(Table(), Players(params, share), trajectory)
     ratio = losses.action_log_prob(Table(), (own,), trajectory) - log_prob
     weight = losses.per_decision_weights(ratio, trajectory.mask, clip=None)
     assert 1.5 < tf.reduce_max(weight) <= 2 + 1e-9
@@ -89,7 +90,7 @@ def test_each_policy_plays_its_share(particle, policy, population, constant_acti
     weights = constant_action([0, 1, 2, 3])
     params = nest.map(lambda x: tf.stack([x, x[::-1]]), weights)  # [2, 4, ...]
     share = tf.constant([[0.5, 0.2, 0.0, 0.3], [1.0, 0.0, 0.0, 0.0]])
-    arguments = policy, particle, params, share, task, 10, seeds.from_int(0)
+    arguments = policy, particle, Players(params, share), task, 10, seeds.from_int(0)
     trajectory, player = guided_exploration.sample(*arguments)
     np.testing.assert_array_equal(player, [[0] * 5 + [1] * 2 + [3] * 3, [0] * 10])
     done = trajectory.action.numpy()

@@ -223,8 +223,8 @@ def _check_policy(policy):
     check_one_of("policy.activation", policy["activation"], ACTIVATIONS)
     layers, most = policy["fc_layer_params"], settings.MOST_LAYERS
     positive = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in layers)
-    rule = f"1 to {most} positive integers"
-    check(0 < len(layers) <= most and positive, "policy.fc_layer_params", layers, rule)
+    rule = f"0 to {most} positive integers"
+    check(len(layers) <= most and positive, "policy.fc_layer_params", layers, rule)
 
 
 def _followed(config, learner_classes, support):

@@ -14,9 +14,22 @@ to 1 / (1 - kappa)^T. Unbiased also means that what only the others would ever d
 nothing, however good it is.
 """
 
+from typing import Any, NamedTuple
+
 import tensorflow as tf
 
 from tfcaml import losses, nest, sampling
+
+
+class Players(NamedTuple):
+    """Who explores each of N tasks: C policies, the own one first.
+
+    params: weights, each [N, C, ...]
+    share:  [N, C], of the episodes; with sum 1
+    """
+
+    params: Any
+    share: tf.Tensor
 
 
 def shares(valid, kappa):
@@ -36,7 +49,7 @@ def shares(valid, kappa):
     return tf.concat([own, others], axis=1)
 
 
-def sample(policy, environment, params, share, task, num_episodes, seed):
+def sample(policy, environment, players, task, num_episodes, seed):
     """Episodes of several policies on each task.
 
     Which policy plays is not drawn but dealt out, so that each plays its share of the episodes, to
@@ -45,8 +58,7 @@ def sample(policy, environment, params, share, task, num_episodes, seed):
     Args:
       policy: a `Policy`.
       environment: an `Environment`.
-      params: weights of C policies for each task, each [N, C, ...].
-      share: [N, C], with sum 1.
+      players: `Players`.
       task: nest, leading [N].
       num_episodes: E.
       seed: [2].
@@ -54,36 +66,37 @@ def sample(policy, environment, params, share, task, num_episodes, seed):
     Returns:
       (`Trajectory` [N, E, T, ...], its `log_prob` that of the mixture; player [N, E] integers).
     """
-    num_tasks = share.shape[0]
-    player = _dealt(share, num_episodes)
-    acting = nest.map(lambda x: tf.gather(x, player, batch_dims=1), params)
+    num_tasks, num_players = players.share.shape
+    player = _dealt(players.share, num_episodes)
+    acting = nest.map(lambda x: tf.gather(x, player, batch_dims=1), players.params)
     acting = nest.map(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), acting)
     each_task = nest.map(lambda x: tf.repeat(x, num_episodes, axis=0), task)
     trajectory = sampling.sample(policy, environment, acting, each_task, 1, seed)
     gathered = lambda x: tf.reshape(x, [num_tasks, num_episodes, *x.shape[2:]])
     trajectory = nest.map(gathered, trajectory)
-    dealt = tf.reduce_mean(tf.one_hot(player, share.shape[1]), axis=1)
-    log_prob = mixture_log_prob(policy, params, dealt, trajectory)
+    dealt = tf.reduce_mean(tf.one_hot(player, num_players), axis=1)
+    log_prob = mixture_log_prob(policy, players._replace(share=dealt), trajectory)
     return trajectory._replace(log_prob=log_prob), player
 
 
-def mixture_log_prob(policy, params, share, trajectory):
+def mixture_log_prob(policy, players, trajectory):
     """log beta(a_t | past) of a mixture of whole episodes, [N, E, T]; 0 on padded steps.
 
     No gradient leaves it.
 
     Args:
       policy: a `Policy`.
-      params: weights, each [N, C, ...].
-      share: [N, C], with sum 1; 0 allowed.
+      players: `Players`; shares may be 0.
       trajectory: `Trajectory` [N, E, T, ...].
     """
-    num_tasks, num = share.shape
-    flat = nest.map(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), params)
+    num_tasks, num = players.share.shape
+    flat = nest.map(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), players.params)
     repeated = nest.map(lambda x: tf.repeat(x, num, axis=0), trajectory)
     log_prob = losses.action_log_prob(policy, flat, repeated) * repeated.mask
     so_far = tf.reshape(tf.cumsum(log_prob, axis=-1), [num_tasks, num, *log_prob.shape[1:]])
-    mixed = tf.reduce_logsumexp(so_far + tf.math.log(share)[:, :, None, None], axis=1)  # [N, E, T]
+    mixed = tf.reduce_logsumexp(
+        so_far + tf.math.log(players.share)[:, :, None, None], axis=1
+    )  # [N, E, T]
     before = tf.concat([tf.zeros_like(mixed[..., :1]), mixed[..., :-1]], axis=-1)
     return tf.stop_gradient((mixed - before) * trajectory.mask)
 

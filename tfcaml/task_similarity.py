@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from tfcaml import divergence, nest, optimizers, seeds
 from tfcaml.errors import check, check_one_of, check_positive
+from tfcaml.types import next_observation
 
 OBJECTIVES = ("classification", "regression")
 _HUBER = 0.1  # where the loss turns from quadratic to linear; the divergence is at most 0.83
@@ -58,11 +59,7 @@ def transitions(trajectory, num_actions=None):
       num_actions: how many discrete actions there are, to be told apart; None: numbers.
     """
     observation = nest.vectors(trajectory.observation, 3)
-    final = nest.vectors(trajectory.final_observation, 2)[:, :, None]
-    following = tf.concat([observation[:, :, 1:], final], axis=2)
-    mask = trajectory.mask[..., None]
-    ahead = tf.pad(mask[:, :, 1:], [[0, 0], [0, 0], [0, 1], [0, 0]])
-    following = tf.where(ahead > 0, following, final)  # the last living step leads to `final`
+    following = nest.vectors(next_observation(trajectory), 3)
     if num_actions is None:
         action = nest.vectors(trajectory.action, 3)
         action = tf.reshape(action, [*observation.shape[:3], -1])

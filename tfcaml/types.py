@@ -69,13 +69,13 @@ class MetaBatch(NamedTuple):
 
     support: tuple of K `Experience`s, one per inner step
     query:   `Experience` of the adapted parameters
-    credit:  [N]  of learners that weigh tasks against each other (`()` for the others), so that an
-      objective may be evaluated on some of the tasks at a time
+    per_task: [N], what else the objective has to know of each task (`()` for nothing), so that it
+      may be evaluated on some of the tasks at a time
     """
 
     support: tuple
     query: Experience
-    credit: Any = ()
+    per_task: Any = ()
 
 
 class Surrogate(NamedTuple):
@@ -92,3 +92,16 @@ class Surrogate(NamedTuple):
 def episode_return(trajectory):
     """Undiscounted return of each episode, [N, E]."""
     return tf.reduce_sum(trajectory.reward * trajectory.mask, axis=-1)
+
+
+def next_observation(trajectory):
+    """What each action led to, nest of [N, E, T, ...]; on padded steps, the end of the episode."""
+    ahead = tf.pad(trajectory.mask[:, :, 1:], [[0, 0], [0, 0], [0, 1]]) > 0
+
+    def shift(observation, final):
+        final = final[:, :, None]
+        following = tf.concat([observation[:, :, 1:], final], axis=2)
+        goes_on = tf.reshape(ahead, [*ahead.shape, *[1] * (observation.shape.rank - 3)])
+        return tf.where(goes_on, following, final)
+
+    return tf.nest.map_structure(shift, trajectory.observation, trajectory.final_observation)

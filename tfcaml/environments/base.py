@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.errors import check
+from tfcaml.errors import ConfigError, check
 
 
 class Population(NamedTuple):
@@ -135,6 +135,27 @@ class Environment:
         default, stands for a family that has no such steps.
         """
         return False
+
+    def relabel(self, task, trajectory):
+        """Episodes of other tasks as they would have gone in `task`, had the same been done.
+
+        For families whose reward can be computed from what was observed and whose transitions are
+        the same in all tasks.
+
+        Args:
+          task: nest, leading [N].
+          trajectory: `Trajectory` [N, E, T, ...].
+
+        Returns:
+          `Trajectory` with the rewards and ends of `task`; never longer than it was.
+
+        Raises:
+          ConfigError: the family can't tell.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} can't tell what another task would have paid for an episode: "
+            "it has no `relabel`"
+        )
 
     def faults(self):
         """What went wrong in episodes so far: dict name -> count; empty without.

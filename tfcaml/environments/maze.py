@@ -19,6 +19,7 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml.environments.base import Environment, Population
 from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml.types import next_observation
 
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])  # up, down, left, right, as (row, column)
 # "#" is a wall, "S" the start.
@@ -144,6 +145,26 @@ class Maze(Environment):
         place = tf.gather(tf.constant(self.cells, tf.float32), cell)
         arrived = tf.reduce_all(place == task["goal"][:, None], axis=-1)
         return cell, self._observation(cell), tf.cast(arrived, tf.float32), arrived
+
+    def relabel(self, task, trajectory):
+        """Episodes towards other goals, paid for and ended where they reach that of `task`.
+
+        Episodes that ended at their own goal before say nothing of what would have followed.
+        """
+        places = tf.constant(self.cells, tf.float32)
+        goal = tf.reduce_all(places == task["goal"][:, None], axis=-1)  # [N, S]
+        goal = tf.cast(goal, tf.float32)[:, None]
+        arrived = tf.reduce_sum(next_observation(trajectory) * goal[:, :, None], axis=-1)
+        arrived *= trajectory.mask
+        mask = trajectory.mask * tf.cast(
+            tf.cumsum(arrived, axis=-1, exclusive=True) == 0, tf.float32
+        )
+        reward = arrived * mask
+        ended = tf.reduce_sum(reward, axis=-1, keepdims=True) > 0
+        final_observation = tf.where(ended, goal, trajectory.final_observation)
+        return trajectory._replace(
+            reward=reward, mask=mask, terminated=reward, final_observation=final_observation
+        )
 
     def start_distribution(self):
         """Where episodes start: [S], 1 at the start."""

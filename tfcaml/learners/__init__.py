@@ -4,12 +4,14 @@ from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml import CAML, CAMLConfig
 from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
+from tfcaml.learners.hindsight_alternatives import HindsightCloning, HindsightRelabelling
 from tfcaml.learners.hindsight_maml import HindsightMAML, HindsightMAMLConfig
 from tfcaml.learners.joint import Joint, JointMixed, RandomInitialization
 from tfcaml.learners.maml import FOMAML, MAML
 from tfcaml.learners.maml_regression import MAMLRegression, PretrainedRegression
 from tfcaml.learners.matched import Matched, Unmatched
 from tfcaml.learners.meta_sgd import MetaSGD
+from tfcaml.learners.natural_policy_gradient import NaturalPolicyGradient
 from tfcaml.learners.policy_gradient import PolicyGradient
 from tfcaml.learners.pretrained import Oracle, Pretrained
 from tfcaml.learners.promp import ProMP
@@ -20,13 +22,16 @@ LEARNERS = {
     "caml": CAML,
     "e_maml": EMAML,
     "fomaml": FOMAML,
+    "hindsight_cloning": HindsightCloning,
     "hindsight_maml": HindsightMAML,
+    "hindsight_relabelling": HindsightRelabelling,
     "joint": Joint,
     "joint_mixed": JointMixed,
     "maml": MAML,
     "maml_regression": MAMLRegression,
     "matched": Matched,
     "meta_sgd": MetaSGD,
+    "natural_policy_gradient": NaturalPolicyGradient,
     "oracle": Oracle,
     "policy_gradient": PolicyGradient,
     "pretrained": Pretrained,
@@ -46,8 +51,10 @@ __all__ = [
     "CAMLConfig",
     "GradientConfig",
     "GradientLearner",
+    "HindsightCloning",
     "HindsightMAML",
     "HindsightMAMLConfig",
+    "HindsightRelabelling",
     "Joint",
     "JointMixed",
     "LearnerConfig",
@@ -55,6 +62,7 @@ __all__ = [
     "Matched",
     "MetaLearner",
     "MetaSGD",
+    "NaturalPolicyGradient",
     "Oracle",
     "PolicyGradient",
     "Pretrained",

@@ -48,12 +48,12 @@ class EMAML(MAML):
         return deviation / (tf.math.reduce_std(reward) + 1e-8)
 
     def objective(self, meta, batch):
-        fast = self.start(meta, batch.credit.shape[0])
-        sampling = tf.zeros_like(batch.credit)
+        fast = self.start(meta, batch.per_task.shape[0])
+        sampling = tf.zeros_like(batch.per_task)
         for support in batch.support:
             trajectory = support.trajectory
             log_prob = losses.action_log_prob(self.policy, fast.params, trajectory)
-            sampling -= batch.credit * losses.mean_over_steps(log_prob, trajectory.mask)
+            sampling -= batch.per_task * losses.mean_over_steps(log_prob, trajectory.mask)
             fast = self.adapt(meta, fast, support)
         result = self.surrogate(fast.params, batch.query)
         weight = self.config.exploration_weight

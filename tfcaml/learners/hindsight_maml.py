@@ -10,11 +10,15 @@ own episodes. Beside it, in every iteration,
 On a new task the first `guided_updates` updates learn from episodes of which a share kappa, falling
 to 0, is played by buffered policies of similar tasks (`guided_exploration`), with importance
 weights. Where the effective sample is too small, only the policy's own episodes count. Updates
-take as many episodes as without. The weight of a step is of the actions up to it: what follows it,
-and so its advantage, is that of whoever played.
+take as many episodes as without. What follows a step, and so its advantage, is that of whoever
+played.
 
-Differences from the note: the threshold of similarity is a quantile, not a constant; rewards of
-old tasks are never used as if they were the new one's.
+Differences from the note:
+  - The threshold of similarity is a quantile, not a constant.
+  - Rewards of old tasks are never used as if they were the new one's. `hindsight_alternatives` has
+    two other ways to use the buffer.
+  - Weights are per step. Those of the whole past (`importance_weights="per_decision"`) are unbiased
+    and next to nothing on ways that the policy would not have found itself.
 """
 
 import dataclasses
@@ -22,7 +26,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import divergence, guided_exploration, losses, nest, seeds, task_similarity
-from tfcaml.errors import check
+from tfcaml.errors import check, check_one_of
 from tfcaml.hindsight_buffer import HindsightBuffer, HindsightBufferConfig, hindsight
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.learners.variables import Variables
@@ -36,6 +40,7 @@ class HindsightMAMLConfig(MAMLConfig):
 
     similarity_steps: int = 20  # of the similarity's Adam, per iteration
     similarity_learning_rate: float = 1e-3
+    similarity_objective: str = "classification"  # or regression
     nearest: float = 0.3  # share of pairs that count as similar in training
     saved_episodes: int = 4  # of a policy, to compare and to keep; at most all there are
     buffer_capacity: int = 100  # policies; at least meta_batch_size
@@ -45,7 +50,8 @@ class HindsightMAMLConfig(MAMLConfig):
     guidance: float = 0.5  # kappa, in [0, 1), at the first update
     guided_updates: int = 10  # over which kappa falls to 0
     num_similar: int = 4  # policies that guide, at most
-    min_similarity: float = 0.5  # probability of being similar from which a policy guides
+    min_similarity: float = 0.5  # from which a policy guides: probability, or minus the divergence
+    importance_weights: str = "per_step"  # a name in `losses.IMPORTANCE_WEIGHTS`
     importance_clip: float = 5.0  # largest importance weight
     min_effective_share: float = 0.2  # of the episodes' steps; below, the others' do not count
 
@@ -62,6 +68,9 @@ class HindsightMAMLConfig(MAMLConfig):
         most = self.buffer_capacity
         check(self.num_similar <= most, "num_similar", self.num_similar, f"at most {most}")
         check(0 <= self.guidance < 1, "guidance", self.guidance, "in [0, 1)")
+        check_one_of(
+            "importance_weights", self.importance_weights, tuple(losses.IMPORTANCE_WEIGHTS)
+        )
         check(self.importance_clip >= 1, "importance_clip", self.importance_clip, ">= 1")
         share = self.min_effective_share
         check(0 <= share <= 1, "min_effective_share", share, "in [0, 1]")
@@ -70,8 +79,9 @@ class HindsightMAMLConfig(MAMLConfig):
 
     def similarity(self):
         """`TaskSimilarityConfig` of these settings."""
-        rate = self.similarity_learning_rate
-        return TaskSimilarityConfig(nearest=self.nearest, learning_rate=rate)
+        return TaskSimilarityConfig(
+            self.similarity_objective, self.nearest, learning_rate=self.similarity_learning_rate
+        )
 
     def buffer(self):
         """`HindsightBufferConfig` of these settings."""
@@ -107,24 +117,40 @@ class HindsightMAML(MAML):
         self.buffer_state.write(self.buffer.init(self._blank()))
 
     def explore(self, fast, task, seed):
-        """`Experience` of one update on new tasks, guided by what is in the buffer.
+        """Plays the episodes of one update on new tasks, guided by what is in the buffer.
 
         Args:
           fast: `Fast` of leading [N].
           task: nest, leading [N].
           seed: [2].
+
+        Returns:
+          (`Trajectory` [N, E, T, ...], [N, E] bool: the episodes that `fast` played itself).
+        """
+        players = self._players(fast, task)
+        trajectory, player = guided_exploration.sample(
+            self.policy, self.environment, players, task, self.test_episodes, seed
+        )
+        return trajectory, player == 0
+
+    def off_policy(self, fast, task, trajectory, own):
+        """What `adapt` learns from episodes that others played too: `Experience`.
+
+        Only the own ones count where those of others tell too little.
+
+        Args:
+          fast: `Fast` of leading [N].
+          task: nest, leading [N].
+          trajectory, own: of `explore`.
         """
         config = self.config
-        everyone, share = self._players(fast, task)
-        trajectory, player = guided_exploration.sample(
-            self.policy, self.environment, everyone, share, task, self.test_episodes, seed
-        )
-        log_prob = losses.action_log_prob(self.policy, fast.params, trajectory)
-        weight = losses.per_decision_weights(
-            log_prob - trajectory.log_prob, trajectory.mask, config.importance_clip
+        log_ratio = losses.action_log_prob(self.policy, fast.params, trajectory)
+        log_ratio -= trajectory.log_prob
+        weight = losses.IMPORTANCE_WEIGHTS[config.importance_weights](
+            log_ratio, trajectory.mask, config.importance_clip
         )
         effective = losses.effective_sample_share(weight, trajectory.mask)
-        own = tf.cast(player == 0, weight.dtype)[..., None] * trajectory.mask
+        own = tf.cast(own, weight.dtype)[..., None] * trajectory.mask
         enough = (effective >= config.min_effective_share)[:, None, None]
         mask = tf.where(enough, trajectory.mask, own)
         weight = tf.where(enough, weight, own)
@@ -132,8 +158,8 @@ class HindsightMAML(MAML):
         # A weight on the credit is a weight on the loss: both are constants before log pi.
         return Experience(trajectory, self.advantage(trajectory) * tf.stop_gradient(weight))
 
-    def _players(self, fast, task):
-        """Who explores, the own policy first: (weights [N, K + 1, ...], share [N, K + 1])."""
+    def similar(self, task):
+        """What is buffered of tasks like these [N]: (`Similar`, `Hindsight` [N, K, ...])."""
         config, stored = self.config, self.buffer_state.read()
         entries = stored["entries"]
         alike = self.similarity(
@@ -142,22 +168,21 @@ class HindsightMAML(MAML):
             task_similarity.descriptors(entries.task),
         )
         similar = self.buffer.retrieve(stored, alike, config.num_similar, config.min_similarity)
-        left = tf.maximum(1 - fast.slots / config.guided_updates, 0)
-        share = guided_exploration.shares(similar.valid, config.guidance * left)
-        others = nest.take(entries.params, similar.index)
-        join = lambda own, other: tf.concat([own[:, None], other], axis=1)
-        return nest.map(join, fast.params, others), share
+        return similar, nest.take(entries, similar.index)
 
-    def _train_iteration(self, task, seed):
-        meta = self.meta.read()
-        batch = self.collect(meta, task, seed)
-        adapted = self.readapt(meta, batch.support).params  # those that the query is of
-        metrics = self.update(batch)
-        seed = seeds.fold(seed, self.config.inner_updates + 1)
-        return {**metrics, **self._look_back(adapted, batch.query.trajectory, task, seed)}
+    def look_back(self, params, trajectory, task, seed, similarity_steps=None):
+        """Teaches the similarity and fills the buffer; metrics.
 
-    def _look_back(self, params, trajectory, task, seed):
-        """Teaches the similarity and fills the buffer; metrics."""
+        Part of every iteration; also for policies that were trained elsewhere, such as experts.
+
+        Args:
+          params: weights of the policies, each [N, ...]; N is at most `buffer_capacity` and
+            `return_window`.
+          trajectory: `Trajectory` [N, E, T, ...] of what they did; E >= `saved_episodes`.
+          task: nest, leading [N]: what they did it in.
+          seed: [2].
+          similarity_steps: of Adam; None: the config's.
+        """
         first = lambda x: x[:, : self.config.saved_episodes]
         saved = nest.map(first, trajectory)
         behaviour = divergence.Behaviour(params, saved)
@@ -167,7 +192,7 @@ class HindsightMAML(MAML):
             self.similarity_state.read(),
             task_similarity.descriptors(task),
             apart,
-            self.config.similarity_steps,
+            similarity_steps or self.config.similarity_steps,
             seed,
         )
         self.similarity_state.write(state)
@@ -179,9 +204,29 @@ class HindsightMAML(MAML):
         metrics["hindsight_threshold"] = self.buffer.threshold(stored)
         return metrics
 
+    def kappa(self, fast):
+        """How much others count in the next update of each task: [N], falling to 0."""
+        left = tf.maximum(1 - fast.slots / self.config.guided_updates, 0)
+        return self.config.guidance * left
+
+    def _players(self, fast, task):
+        similar, entries = self.similar(task)
+        join = lambda own, other: tf.concat([own[:, None], other], axis=1)
+        params = nest.map(join, fast.params, entries.params)
+        share = guided_exploration.shares(similar.valid, self.kappa(fast))
+        return guided_exploration.Players(params, share)
+
+    def _train_iteration(self, task, seed):
+        meta = self.meta.read()
+        batch = self.collect(meta, task, seed)
+        adapted = self.readapt(meta, batch.support).params  # those that the query is of
+        metrics = self.update(batch)
+        seed = seeds.fold(seed, self.config.inner_updates + 1)
+        return {**metrics, **self.look_back(adapted, batch.query.trajectory, task, seed)}
+
     def _evaluate_update(self, fast, task, num_episodes, seed):
         test = self.sample(fast.params, task, num_episodes, seeds.fold(seed, 0))
-        support = self.explore(fast, task, seeds.fold(seed, 1))
+        support = self.off_policy(fast, task, *self.explore(fast, task, seeds.fold(seed, 1)))
         return episode_return(test), self.adapt(self.meta.read(), fast, support), test
 
     def _untrained(self, seed):

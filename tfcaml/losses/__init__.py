@@ -8,9 +8,12 @@ from tfcaml.losses.estimators import (
     log_likelihood,
 )
 from tfcaml.losses.importance import (
+    IMPORTANCE_WEIGHTS,
     effective_sample_share,
     importance_weighted,
     per_decision_weights,
+    per_step_weights,
+    unit_weights,
 )
 from tfcaml.losses.policy_gradient import (
     action_distribution,
@@ -27,6 +30,7 @@ from tfcaml.losses.surrogate import (
 
 __all__ = [
     "ESTIMATORS",
+    "IMPORTANCE_WEIGHTS",
     "action_distribution",
     "action_log_prob",
     "clipped_surrogate",
@@ -39,7 +43,9 @@ __all__ = [
     "mean_kl",
     "mean_over_steps",
     "per_decision_weights",
+    "per_step_weights",
     "policy_gradient",
     "probability_ratio",
     "surrogate",
+    "unit_weights",
 ]

@@ -34,6 +34,40 @@ def per_decision_weights(log_ratio, mask, clip=5.0, self_normalized=False):
     return tf.math.divide_no_nan(weight, mean)
 
 
+def per_step_weights(log_ratio, mask, clip=5.0):
+    """How much more probable each action is where it was taken: w_t = min(c, pi / beta).
+
+    Of off-policy actor-critic (T. Degris, M. White, R. Sutton, "Off-policy actor-critic", ICML
+    2012): how the episode got there does not count, so that places which the policy itself would
+    never have reached are learned from too. The price is a gradient over the states that beta
+    visits, and not over the policy's own.
+
+    Args:
+      log_ratio: [N, E, T], log pi(a | s) - log beta(a | s), beta being what acted.
+      mask: [N, E, T].
+      clip: c, or None.
+
+    Returns:
+      [N, E, T], 0 on padded steps.
+    """
+    if clip is not None:
+        log_ratio = tf.minimum(log_ratio, tf.math.log(tf.cast(clip, log_ratio.dtype)))
+    return tf.exp(log_ratio * mask) * mask
+
+
+def unit_weights(log_ratio, mask, clip=None):
+    """1 on living steps, [N, E, T]: as if the policy itself had acted. Arguments as above."""
+    return mask
+
+
+# name in a config -> (log_ratio, mask, clip) -> weights [N, E, T]
+IMPORTANCE_WEIGHTS = {
+    "per_step": per_step_weights,
+    "per_decision": per_decision_weights,
+    "none": unit_weights,
+}
+
+
 def effective_sample_share(weight, mask):
     """(sum w)^2 / sum w^2 over living steps, as a share of their number: [N], in (0, 1].
 

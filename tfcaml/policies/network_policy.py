@@ -196,7 +196,7 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
     Args:
       observation_spec: nest of `TensorSpec`s of one observation; several are joined to one vector.
       action_spec: `BoundedTensorSpec` of one action.
-      fc_layer_params: units of each hidden layer.
+      fc_layer_params: units of each hidden layer; empty: actions are linear in the observation.
       activation: name of the hidden activation.
 
     Raises:
@@ -204,7 +204,8 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
     """
     check_one_of("policy.activation", activation, ACTIVATIONS)
     # The head draws normal numbers of variance factor / fan_in; Glorot's is 2 / (in + out).
-    fan_in = fc_layer_params[-1]
+    inputs = sum(spec.shape.num_elements() for spec in tf.nest.flatten(observation_spec))
+    fan_in = [inputs, *fc_layer_params][-1]
     outputs = _num_actions(action_spec)
     categorical = functools.partial(
         categorical_projection_network.CategoricalProjectionNetwork,

@@ -1,0 +1,90 @@
+"""Two other ways to use what went well in similar tasks, beside guided exploration.
+
+Both train like `HindsightMAML` and explore a new task on their own. `HindsightRelabelling` adds
+stored episodes to each of the first updates, paid for as the new task would have (the idea of
+M. Andrychowicz et al., "Hindsight experience replay", NeurIPS 2017, across tasks), with importance
+weights; it needs a family that can tell (`Environment.relabel`). `HindsightCloning` imitates stored
+episodes before the first update (behaviour cloning), whatever they were paid for.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import inner, losses, nest, optimizers
+from tfcaml.errors import check, check_positive
+from tfcaml.learners.hindsight_maml import HindsightMAML, HindsightMAMLConfig
+from tfcaml.types import Fast
+
+
+class HindsightRelabelling(HindsightMAML):
+    """Learns from stored episodes of similar tasks under the reward of the new one."""
+
+    def explore(self, fast, task, seed):
+        return _alone(self, fast, task, seed)
+
+    def off_policy(self, fast, task, trajectory, own):
+        stored = _stored_episodes(*self.similar(task))
+        counts = tf.cast(self.kappa(fast) > 0, tf.float32)[:, None, None]
+        stored = self.environment.relabel(task, stored._replace(mask=stored.mask * counts))
+        trajectory = nest.map(lambda x, y: tf.concat([x, y], axis=1), trajectory, stored)
+        own = tf.concat([own, tf.zeros(stored.mask.shape[:2], tf.bool)], axis=1)
+        return super().off_policy(fast, task, trajectory, own)
+
+
+@dataclasses.dataclass(frozen=True)
+class HindsightCloningConfig(HindsightMAMLConfig):
+    """Settings of cloning."""
+
+    cloning_steps: int = 20  # of plain gradient descent
+    cloning_learning_rate: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.cloning_steps >= 1, "cloning_steps", self.cloning_steps, ">= 1")
+        check_positive(cloning_learning_rate=self.cloning_learning_rate)
+
+
+class HindsightCloning(HindsightMAML):
+    """Starts from the meta parameters after imitating the policies of similar tasks."""
+
+    Config = HindsightCloningConfig
+
+    def try_out(self, meta, task, seed):
+        fast = self.start(meta, nest.leading(task))
+        stored = _stored_episodes(*self.similar(task))
+        return Fast(self._clone(fast.params, stored), fast.slots), {}
+
+    def explore(self, fast, task, seed):
+        return _alone(self, fast, task, seed)
+
+    def _clone(self, params, trajectory):
+        """Weights [N, ...] after the cloning steps on L = - mean log pi(a | s)."""
+
+        def loss(params):
+            log_prob = losses.action_log_prob(self.policy, params, trajectory)
+            return -losses.mean_over_steps(log_prob, trajectory.mask)
+
+        descent = optimizers.sgd(self.config.cloning_learning_rate)
+        fast = Fast(params, descent.init(params, nest.leading(params)))
+        for _ in range(self.config.cloning_steps):
+            fast, _ = inner.step(loss, descent, fast)
+        return fast.params
+
+
+def _alone(learner, fast, task, seed):
+    """`HindsightMAML.explore` by the policy itself."""
+    trajectory = learner.sample(fast.params, task, learner.test_episodes, seed)
+    return trajectory, tf.ones(trajectory.mask.shape[:2], tf.bool)
+
+
+def _stored_episodes(similar, entries):
+    """All episodes of `HindsightMAML.similar`: `Trajectory` [N, K * E, T, ...].
+
+    Masked where a task has fewer similar ones.
+    """
+    joined = lambda x: tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
+    trajectory = nest.map(joined, entries.trajectory)
+    repeats = trajectory.mask.shape[1] // similar.valid.shape[1]
+    valid = tf.repeat(tf.cast(similar.valid, tf.float32), repeats, axis=1)[..., None]
+    return trajectory._replace(mask=trajectory.mask * valid)
