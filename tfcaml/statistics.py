@@ -36,6 +36,15 @@ def median(values, seed=0):
     return _bootstrap(np.median, values, seed)
 
 
+def median_ratio(values, others, seed=0):
+    """median(values) / median(others), bootstrapped over the seeds of both at once.
+
+    values, others: [S, Q], > 0, of the same seeds.
+    """
+    both = np.stack([values, others], axis=-1)
+    return _bootstrap(lambda rows: np.divide(*np.median(rows, axis=(0, 1))), both, seed)
+
+
 def interquartile_mean(values, seed=0):
     """Mean of the middle half of all cells (IQM; Agarwal et al. 2021), bootstrapped likewise."""
     return _bootstrap(_interquartile_mean, values, seed)

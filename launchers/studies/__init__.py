@@ -9,6 +9,7 @@ from launchers.studies import (
     caml_tuning,
     cartpole_entities,
     glucose_cohort,
+    hindsight_maze,
     maml_navigation,
     maml_sinusoid,
 )
@@ -22,6 +23,7 @@ STUDIES = {
     "caml_tuning": caml_tuning.run,
     "cartpole_entities": cartpole_entities.run,
     "glucose_cohort": glucose_cohort.run,
+    "hindsight_maze": hindsight_maze.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
 }

@@ -10,6 +10,7 @@ from tfcaml.figures.curves import (
     error_curves,
     paired_differences,
     regression_fits,
+    success_curves,
     training_curves,
 )
 from tfcaml.figures.glucose import ambulatory_glucose_profile
@@ -20,6 +21,7 @@ from tfcaml.figures.maps import (
     policy_maps,
     trajectories,
 )
+from tfcaml.figures.mazes import goal_similarity
 from tfcaml.figures.style import color, image, save
 
 __all__ = [
@@ -31,12 +33,14 @@ __all__ = [
     "divergence_matrix",
     "end_positions",
     "error_curves",
+    "goal_similarity",
     "image",
     "paired_differences",
     "policy_map",
     "policy_maps",
     "regression_fits",
     "save",
+    "success_curves",
     "training_curves",
     "trajectories",
 ]

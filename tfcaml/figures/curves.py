@@ -37,7 +37,8 @@ def adaptation_curves(returns, title="Adapting to entities never seen in trainin
         axes.set_yticks([t for t in _RETURN_TICKS if low <= t <= high])
         axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%d"))
         axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    axes.set_xticks(range(max(values.shape[1] for values in returns.values())))
+    last = max(values.shape[1] for values in returns.values()) - 1
+    axes.set_xticks(range(0, last + 1, max(1, last // 10)))
     axes.set_title(title)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -78,6 +79,30 @@ def divergence_curves(curves, title="Divergence of policies over training"):
         ],
     }
     return _curve_panels(curves, panels, "step", title)
+
+
+def success_curves(first, most, title):
+    """Share of tasks that were solved at least once, over episodes, with 95 % intervals over seeds.
+
+    Args:
+      first: dict method -> [S, Q], the episode of the first success, from 1 on; larger than `most`
+        where there was none.
+      most: episodes played.
+    """
+    figure, axes = style.new(6.4, 4.0)
+    episodes = np.arange(most + 1)
+    for index, (method, values) in enumerate(first.items()):
+        solved = values[..., None] <= episodes  # [S, Q, episodes]
+        summary = np.array([statistics.mean(x) for x in np.moveaxis(solved, -1, 0)])
+        axes.plot(episodes, summary[:, 0], color=style.color(index), label=method, lw=1.5)
+        band = {"color": style.color(index), "alpha": 0.15, "lw": 0}
+        axes.fill_between(episodes, summary[:, 1], summary[:, 2], **band)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("episodes on the new task")
+    axes.set_ylabel("share of tasks solved at least once (95 % interval)")
+    axes.set_title(title)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
 
 
 def error_curves(errors, title):

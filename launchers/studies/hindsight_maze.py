@@ -1,0 +1,143 @@
+"""Hindsight in mini-mazes: does it help to explore where similar goals were reached?
+
+Goals of a maze are tasks. Experts for the training goals, by natural policy gradient, say how far
+apart the solutions of two goals are; a network learns to tell that from the goals alone; and what
+the experts did is what hindsight MAML then explores held-out goals by. Beside it: MAML alone, and
+hindsight with each part changed. All start from the same meta parameters, of
+`configs/hindsight_maze.py`, and play as many episodes.
+"""
+
+import functools
+
+import numpy as np
+from scipy import stats
+
+from launchers.studies.hindsight_bench import ALONE, ARMS, GUIDED, Bench
+from launchers.studies.runs import interval, kept, rounded
+from tfcaml import divergence, figures, statistics
+from tfcaml.progress import Progress
+
+LAYOUTS = ("maze", "four_rooms")
+_SHOWN = 0.4  # of the way along the goals: whose distance to all others is drawn
+_CURVES = (ALONE, GUIDED, "guided, random similarity", "relabelling", "cloning")
+
+
+def run(study_seeds, out_dir, quick=False):
+    """Runs the study; see `launchers.reproduce`."""
+    layouts = LAYOUTS[:1] if quick else LAYOUTS
+    found, settings, pictures = {}, {}, {}
+    with Progress(len(layouts) * len(study_seeds)) as progress:
+        for layout in layouts:
+            bench = Bench(layout, quick)
+            parts = []
+            for seed in study_seeds:
+                path = out_dir / "parts" / f"{layout}_seed_{seed}.json"
+                parts.append(kept(path, bench.settings, functools.partial(bench.measure, seed)))
+                progress.advance(layout, f"seed {seed}")
+            settings[layout] = bench.settings
+            found[layout] = _summary(bench, parts)
+            pictures |= _pictures(layout, bench, parts)
+    results = {"seeds": list(study_seeds), "settings": settings, "layouts": found}
+    results = rounded(results)
+    return results, _text(results), pictures
+
+
+def _summary(bench, parts):
+    """All numbers of a layout, with intervals over seeds."""
+    first, returns = _first_success(parts), _returns(parts)
+    arms = {}
+    for name in ARMS:
+        gain = statistics.paired(returns[name][:, -1], returns[ALONE][:, -1])
+        arms[name] = {
+            "first_success": _row(statistics.median(first[name])),
+            "first_success_ratio": _row(statistics.median_ratio(first[name], first[ALONE])),
+            "found": _row(statistics.mean(first[name] <= bench.num_episodes)),
+            "returns": [_row(statistics.mean(x)) for x in np.moveaxis(returns[name], 1, 0)],
+            "gain": _row(gain.difference) | {"seeds_won": gain.seeds_won},
+        }
+    one, other = divergence.pairs(len(bench.goals))
+    paths = bench.maze.distances()[np.ix_(bench.goals, bench.goals)][one, other]
+    auc = {kind: [[part["auc"][kind]] for part in parts] for kind in parts[0]["auc"]}
+    return {
+        "episodes": bench.num_episodes,
+        "spearman": float(stats.spearmanr(bench.exact[one, other], paths)[0]),
+        "expert_return": _row(statistics.mean([[part["expert_return"]] for part in parts])),
+        "auc": {kind: _row(statistics.mean(values)) for kind, values in auc.items()},
+        "arms": arms,
+    }
+
+
+def _first_success(parts):
+    """dict arm -> [S, Q] episodes."""
+    return _stacked(parts, "first_success")
+
+
+def _returns(parts):
+    """dict arm -> [S, U + 1, Q]."""
+    return _stacked(parts, "returns")
+
+
+def _stacked(parts, key):
+    return {name: np.array([part["arms"][name][key] for part in parts]) for name in ARMS}
+
+
+def _row(value):
+    return {key: None if np.isnan(x) else x for key, x in value._asdict().items()}
+
+
+def _text(results):
+    lines = [
+        f"Held-out goals, {len(results['seeds'])} seeds, [95 % interval over seeds]. Episodes are "
+        "counted until the first that arrives, also those that others play; `found`: share of "
+        "goals found at all. Returns are of the policy itself: the share of its episodes that "
+        "arrive. Ratio and gain: to the same policy alone, paired over seeds (seeds won)."
+    ]
+    for layout, found in results["layouts"].items():
+        updates = len(found["arms"][ALONE]["returns"]) - 1
+        marks = sorted({0, min(5, updates), updates // 2, updates})
+        lines += [
+            "",
+            f"**{layout}**",
+            "",
+            "| | episodes to first success, median | ratio | found | "
+            + " | ".join(f"return, k = {k}" for k in marks)
+            + " | gain |",
+            "|---" * (len(marks) + 5) + "|",
+        ]
+        for name, row in found["arms"].items():
+            cells = " | ".join(interval(row["returns"][k], 2) for k in marks)
+            most = found["episodes"]
+            median = interval(row["first_success"], 0).replace(str(most + 1), f"> {most}")
+            won = f"({row['gain']['seeds_won']}/{len(results['seeds'])})"
+            lines.append(
+                f"| {name} | {median} | {interval(row['first_success_ratio'], 2)} "
+                f"| {interval(row['found'], 2)} | {cells} | {interval(row['gain'], 2)} {won} |"
+            )
+        lines += [
+            "",
+            f"Rank correlation of the exact policy divergence with the way on foot between goals: "
+            f"{found['spearman']:.2f}. Mean return of the experts on their own goals: "
+            f"{interval(found['expert_return'], 2)}. Which pairs of held-out goals are similar, "
+            "area under the ROC curve: "
+            + "; ".join(f"from {kind} {interval(x, 2)}" for kind, x in found["auc"].items())
+            + ".",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _pictures(layout, bench, parts):
+    shown = int(_SHOWN * len(bench.goals))
+    learned = np.array(parts[0]["learned"])
+    first, returns = _first_success(parts), _returns(parts)
+    title = f"Held-out goals of {layout}"
+    return {
+        f"{layout}_goals": figures.goal_similarity(
+            bench.maze.cells[bench.goals], shown, bench.exact, learned, layout
+        ),
+        f"{layout}_found": figures.success_curves(
+            {name: first[name] for name in _CURVES}, bench.num_episodes, title
+        ),
+        f"{layout}_returns": figures.adaptation_curves(
+            {name: returns[name] for name in _CURVES}, title
+        ),
+    }

@@ -1,0 +1,46 @@
+"""Goals of a grid by how alike their solutions are."""
+
+import numpy as np
+
+from tfcaml.figures import style
+
+
+def goal_similarity(cells, shown, exact, learned, title):
+    """How far the solutions of goals are apart, exactly, and how similar a network thinks they are.
+
+    Above: the grid, a colour for each goal by its distance from one of them. Below: all pairs,
+    goals sorted by their distance from that one.
+
+    Args:
+      cells: [G, 2], row and column of each goal.
+      shown: index of the goal that the grids are about.
+      exact: [G, G], divergences; less is more alike.
+      learned: [G, G], similarities; more is more alike.
+    """
+    figure, grid = style.new(8.4, 7.4, rows=2, columns=2)
+    order = np.argsort(exact[shown], kind="stable")
+    columns = (
+        ("exact policy divergence", exact, "viridis_r"),
+        ("learned similarity", learned, "viridis"),
+    )
+    for column, (label, matrix, colors) in enumerate(columns):
+        places = np.full(np.max(cells, axis=0) + 1, np.nan)
+        places[tuple(np.transpose(cells))] = matrix[shown]
+        bounds = {"vmin": np.min(matrix), "vmax": np.max(matrix), "cmap": colors}
+        axes = grid[0, column]
+        axes.set_facecolor("lightgrey")
+        image = axes.imshow(places, **bounds)
+        axes.plot(*cells[shown][::-1], "*", color="black", ms=11)
+        axes.set_title(f"{label} to the goal *")
+        figure.colorbar(image, ax=axes)
+        axes = grid[1, column]
+        image = axes.imshow(matrix[np.ix_(order, order)], **bounds)
+        axes.set_xlabel("goals, nearest to * first")
+        axes.set_title(f"{label}, all pairs")
+        figure.colorbar(image, ax=axes)
+        for axes in grid[:, column]:
+            axes.grid(False)
+            axes.set_xticks([])
+            axes.set_yticks([])
+    figure.suptitle(title)
+    return figure
