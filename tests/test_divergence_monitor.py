@@ -13,7 +13,14 @@ import tfcaml
 from tfcaml import divergence, nest, seeds
 from tfcaml.divergence_monitor import DivergenceMonitor, DivergenceMonitorConfig, adapted
 from tfcaml.errors import ConfigError
-from tfcaml.learners import CAML, FOMAML, MAMLRegression, PolicyGradient, Reptile
+from tfcaml.learners import (
+    CAML,
+    FOMAML,
+    MAMLRegression,
+    NaturalPolicyGradient,
+    PolicyGradient,
+    Reptile,
+)
 from tfcaml.policies import NetworkPolicy
 
 TINY = {"num_iterations": 3, "meta_batch_size": 2, "episodes_per_update": 3}
@@ -208,8 +215,9 @@ def test_errors(particle, policy, two_kinds, population, tmp_path):
     regression = tfcaml.policies.mlp_policy(sinusoid.observation_spec, sinusoid.action_spec, (4,))
     with pytest.raises(ConfigError, match=r"adapts a policy to any entity.*=.MAMLRegression"):
         monitor.follow(0, MAMLRegression(sinusoid, regression), sinusoid.population(0).support)
-    with pytest.raises(ConfigError, match="adapts a policy to any entity"):
-        monitor.follow(0, PolicyGradient(particle, policy), population.support)
+    for one_each in (PolicyGradient, NaturalPolicyGradient):
+        with pytest.raises(ConfigError, match="adapts a policy to any entity"):
+            monitor.follow(0, one_each(particle, policy), population.support)
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,7 @@ def test_evaluation_can_be_larger_than_the_configs(finished):
         ("environment", "variance", 0.0, "differ from support entities"),
         ("environment", "step_size", 0.0, "step_size to be > 0"),
         ("policy", "activation", "nope", r"policy\.activation"),
-        ("policy", "fc_layer_params", (), r"policy\.fc_layer_params"),
+        ("policy", "fc_layer_params", (8, -1), r"policy\.fc_layer_params to be 0 to 100 positive"),
         ("divergence", "num_clusters", 25, r"divergence\.num_clusters to be at most 24"),
         ("divergence", "bandwidth", -1.0, "divergence: expected bandwidth to be > 0"),
         ("divergence", "medoids", 3, "divergence: unknown field 'medoids'; allowed are"),

@@ -161,3 +161,10 @@ def test_the_four_corners_are_all_there_are():
     content = maml_navigation.get_config().to_dict()
     content["environment"] |= {"goals": "corners", "reward": "sparse"}
     assert ExperimentConfig.from_dict(content)
+
+
+def test_policies_may_have_no_hidden_layer():
+    content = copy.deepcopy(CONTENT)
+    for layers in ((), []):
+        content["policy"]["fc_layer_params"] = layers
+        assert len(ExperimentConfig.from_dict(content).policy["fc_layer_params"]) == 0

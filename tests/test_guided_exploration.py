@@ -78,6 +78,36 @@ def test_weighted_gradient_is_the_on_policy_one_and_weights_are_bounded(everythi
     assert np.abs(gradient(log_prob, 1.0) - expected).max() > 0.1
 
 
+def test_weights_per_step_are_of_the_states_that_the_mixture_visits(everything):
+    """The closed form of tables. A step's own ratio has no bound but the clipping.
+
+    Where the past tells that another policy plays, the mixture acts as that one does; only the
+    first step has weights up to 1 / own share.
+    """
+    trajectory, params, share = everything
+    own = params[0][:, 0]
+    log_prob = guided_exploration.mixture_log_prob(Table(), Players(params, share), trajectory)
+    ratio = losses.action_log_prob(Table(), (own,), trajectory) - log_prob
+    weight = losses.per_step_weights(ratio, trajectory.mask, clip=None)
+    q = np.random.default_rng(2).normal(size=[1 + ACTIONS, ACTIONS])
+    worth = q[tf.argmax(trajectory.observation, axis=-1), trajectory.action]
+    probability = np.exp(tf.reduce_sum(log_prob, axis=-1))[..., None]
+    with tf.GradientTape() as tape:
+        tape.watch(own)
+        acted = losses.action_log_prob(Table(), (own,), trajectory)
+        loss = tf.reduce_sum(probability * weight * acted * worth)
+    pi, visits = np.exp(tf.nn.log_softmax(params[0][0])), np.zeros(1 + ACTIONS)
+    for part, policy in zip(share.numpy()[0], pi):
+        at = part * np.eye(1 + ACTIONS)[0]
+        for _ in range(STEPS):
+            visits += at
+            at = np.concatenate([[0], at @ policy])
+    slope = pi[0] * (q - (pi[0] * q).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(tape.gradient(loss, own)[0], visits[:, None] * slope, atol=1e-12)
+    largest = weight.numpy().max(axis=(0, 1))
+    assert largest[0] <= 2 + 1e-9 and (largest[1:] > 2.3).all()
+
+
 def test_shares():
     valid = [[True, False, True], [False, False, False]]
     share = guided_exploration.shares(tf.constant(valid), tf.constant([0.4, 0.4]))

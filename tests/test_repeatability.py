@@ -114,6 +114,8 @@ def small(name):
         family = Navigation(NavigationConfig(observe_goal=True, horizon=4))
     elif "regression" in name:
         family = Sinusoid()
+    elif name == "hindsight_relabelling":
+        family = environments.Maze(environments.MazeConfig(horizon=4))
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
     settings = {**COMMON, "num_iterations": 2, "inner_updates": 1}
     fields = {field.name for field in dataclasses.fields(learner_class.Config)}

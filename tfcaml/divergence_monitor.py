@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfcaml import divergence, figures, seeds, tensorboard
 from tfcaml.errors import check, check_positive, from_python
 from tfcaml.learners.maml_regression import Regression
+from tfcaml.learners.natural_policy_gradient import NaturalPolicyGradient
 from tfcaml.learners.policy_gradient import PolicyGradient
 
 _PREFIX = "divergence/"
@@ -192,7 +193,7 @@ def draw(matrix, clustering, groups=None):
 def check_can_be_followed(learner_class):
     """Raises ConfigError for learners that don't adapt a policy to any entity they are given."""
     rule = "one that adapts a policy to any entity, for its divergence to be followed"
-    unfit = issubclass(learner_class, (PolicyGradient, Regression))
+    unfit = issubclass(learner_class, (PolicyGradient, NaturalPolicyGradient, Regression))
     check(not unfit, "learner", learner_class.__name__, rule)
 
 

@@ -116,6 +116,59 @@ def test_compiled_rollouts_are_those_of_the_tables(maze):
     assert ended.sum() > 10 and (length[ended == 0] == maze.horizon).all()
 
 
+@pytest.fixture(scope="module")
+def walks(maze):
+    """(task of goals near the start, random walks [3, 8, T] towards them)."""
+    task = maze.task([1, 3, 60])
+    params = (tf.zeros([3, len(maze.cells), 4]),)
+    sample = tf.function(sampling.sample, autograph=False)
+    return task, sample(linear_policy(maze), maze, params, task, 8, seeds.from_int(2))
+
+
+def relabelled_by_hand(maze, goal, walks):
+    """`Maze.relabel` as a loop: dict of what changes."""
+    mask, reward = walks.mask.numpy(), np.zeros(walks.reward.shape)
+    final = walks.final_observation.numpy()
+    for n, e in np.ndindex(mask.shape[:2]):
+        steps = int(mask[n, e].sum())
+        cells = [*walks.observation.numpy()[n, e, :steps].argmax(axis=-1), final[n, e].argmax()]
+        arrival = next((t for t in range(steps) if cells[t + 1] == goal[n]), None)
+        if arrival is not None:
+            mask[n, e, arrival + 1 :] = 0
+            reward[n, e, arrival] = 1
+            final[n, e] = np.eye(len(maze.cells))[goal[n]]
+    return {"mask": mask, "reward": reward, "terminated": reward, "final_observation": final}
+
+
+def test_relabelled_episodes_are_those_of_a_loop(maze, walks):
+    _, walks = walks
+    length = walks.mask.numpy().sum(axis=-1)
+    assert length.min() < 40 and length.max() == maze.horizon  # some end early
+    found = 0
+    for goal in ([1, 2, 3], [0, 4, len(maze.cells) - 1]):
+        result = maze.relabel(maze.task(goal), walks)
+        expected = relabelled_by_hand(maze, goal, walks)
+        for name, value in walks._asdict().items():
+            np.testing.assert_array_equal(getattr(result, name), expected.get(name, value))
+        found += (result.mask.numpy().sum(axis=-1) < length).sum()
+    assert found > 10
+
+
+def test_episodes_relabelled_to_their_own_goals_stay_as_they_are(maze, walks):
+    task, walks = walks
+    assert 2 < walks.reward.numpy().sum() < 24
+    nest.map(np.testing.assert_array_equal, maze.relabel(task, walks), walks)
+    # And what is masked altogether is not paid for.
+    nothing = maze.relabel(task, walks._replace(mask=0 * walks.mask))
+    assert not nothing.reward.numpy().any() and not nothing.mask.numpy().any()
+    np.testing.assert_array_equal(nothing.final_observation, walks.final_observation)
+
+
+def test_other_families_can_not_relabel(walks):
+    with pytest.raises(ConfigError, match=r"^Navigation can't tell .* it has no `relabel`$"):
+        environments.Navigation().relabel(*walks)
+
+
 def test_experts_are_the_fixed_point(maze, every_goal):
     """Soft Bellman equations, and a policy of expected steps close to the shortest ways."""
     task, expert = every_goal

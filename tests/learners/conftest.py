@@ -115,3 +115,30 @@ def relative_error(value, truth):
 @pytest.fixture(scope="session", name="relative_error")
 def relative_error_fixture():
     return relative_error
+
+
+@pytest.fixture(scope="session")
+def remember():
+    """(learner, task, params, trajectory=None, similar=True): a buffer of one entry.
+
+    task, params: leaves [1, ...]; trajectory: `Trajectory` [1, E, T, ...], zeros unless given. As
+    similar to it counts what is the same task; nothing, unless `similar`.
+    """
+
+    def fill(learner, task, params, trajectory=None, similar=True):
+        learner.reset(0)
+        stored, state = learner.buffer_state.read(), learner.similarity_state.read()
+        entries = stored["entries"]
+        put = lambda x, new: tf.tensor_scatter_nd_update(x, [[2]], new)
+        stored["order"] = put(stored["order"], [1])
+        changes = {"task": nest.map(put, entries.task, task)}
+        changes["params"] = nest.map(put, entries.params, tuple(params))
+        if trajectory is not None:
+            changes["trajectory"] = nest.map(put, entries.trajectory, trajectory)
+        stored["entries"] = entries._replace(**changes)
+        learner.buffer_state.write(stored)
+        state["weights"]["bias"] = tf.constant(3.0 if similar else -30.0)
+        state["weights"]["direction"] = tf.fill(state["weights"]["direction"].shape, -1e3)
+        learner.similarity_state.write(state)
+
+    return fill

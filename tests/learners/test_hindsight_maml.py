@@ -1,18 +1,20 @@
 """What hindsight MAML adds to MAML: a similarity, a buffer, and who explores a new task."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import learners, nest, seeds
+from tfcaml import environments, learners, losses, nest, policies, seeds
 from tfcaml.checkpoints import Checkpoints
 from tfcaml.errors import ConfigError
 from tfcaml.hindsight_buffer import HindsightBufferConfig
 from tfcaml.learners import HindsightMAML, HindsightMAMLConfig
 from tfcaml.learners.variables import Variables
+from tfcaml.types import episode_return
 
 CONFIG = HindsightMAMLConfig(
     num_iterations=3,
@@ -51,7 +53,21 @@ def test_meta_parameters_are_those_of_maml(learner, particle, policy, population
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_resumes_to_the_bit_and_resets(learner, population, tmp_path):
+@pytest.fixture(params=["hindsight_maml", "hindsight_cloning", "hindsight_relabelling"])
+def each_learner(request, particle, policy, learner):
+    """(hindsight MAML or an alternative, its population)."""
+    if request.param == "hindsight_maml":
+        return learner, particle.population(seed=0)
+    learner_class = learners.LEARNERS[request.param]
+    maze = environments.Maze(environments.MazeConfig(horizon=5))
+    linear = policies.mlp_policy(maze.observation_spec, maze.action_spec, ())
+    config = learner_class.Config(**vars(CONFIG))
+    return learner_class(maze, linear, config), maze.population(seed=0)
+
+
+def test_resumes_to_the_bit_and_resets(each_learner, tmp_path):
+    learner, population = each_learner
+
     def saved(learner):
         variables = {}
         for name, item in learner.checkpointed().items():
@@ -91,53 +107,88 @@ def test_the_buffer_holds_the_best_of_the_query(learner, population):
     assert all((support == each).all(axis=(1, 2)).any() for each in displaced)
 
 
-def test_similar_policies_explore_in_its_place(learner, population, constant_action):
-    """The buffer is filled with one policy that always does the same."""
-    learner.reset(0)
-    task = nest.take(population.query, [0, 1])
-    stored = learner.buffer_state.read()
-    stored["order"] = tf.constant([0, 0, 1, 0, 0, 0])
-    entries = stored["entries"]
-    always = constant_action([2] * 6)
-    stored["entries"] = entries._replace(task=nest.take(task, [0] * 6), params=always)
-    learner.buffer_state.write(stored)
-    state = learner.similarity_state.read()
-    state["weights"]["bias"] = tf.constant(3.0)  # everything is similar
-    learner.similarity_state.write(state)
+def test_similar_policies_explore_in_its_place(
+    learner, population, constant_action, remember, monkeypatch
+):
+    """The buffer holds one policy that always does the same, of the entity of both tasks."""
+    task = nest.take(population.query, [0, 0])
+    remember(learner, nest.take(task, [0]), constant_action([2]))
     fast = learner.start(learner.meta.read(), 2)
     explore = tf.function(learner.explore, autograph=False)
-    experience = explore(fast, task, seeds.from_int(0))
-    done = experience.trajectory.action.numpy()
+    guided, own = explore(fast, task, seeds.from_int(0))
+    done = guided.action.numpy()
     np.testing.assert_array_equal(done[:, 2:], 2)  # half of the episodes
+    np.testing.assert_array_equal(own, [[True, True, False, False]] * 2)
     assert (done[:, :2] != 2).any()
-    later = explore(fast._replace(slots=tf.fill([2], 10.0)), task, seeds.from_int(0))
-    np.testing.assert_array_equal(later.trajectory.action[:, :2], done[:, :2])
-    assert (later.trajectory.action.numpy()[:, 2:] != 2).any()  # kappa is 0
-    state["weights"]["bias"] = tf.constant(-30.0)  # nothing is
-    learner.similarity_state.write(state)
-    alone = explore(fast, task, seeds.from_int(0))
-    np.testing.assert_array_equal(alone.trajectory.action, later.trajectory.action)
-    plain = learner.advantage(alone.trajectory)
-    np.testing.assert_allclose(alone.advantage, plain, rtol=1e-4, atol=1e-5)
+    for slots in (10.0, 11.0, 99.0):  # kappa is 0
+        later, own = explore(fast._replace(slots=tf.fill([2], slots)), task, seeds.from_int(0))
+        np.testing.assert_array_equal(later.action[:, :2], done[:, :2])
+        assert (later.action.numpy()[:, 2:] != 2).any() and own.numpy().all()
+    elsewhere, own = explore(fast, nest.take(population.query, [0, 1]), seeds.from_int(0))
+    np.testing.assert_array_equal(elsewhere.action[0], done[0])
+    np.testing.assert_array_equal(own, [[True, True, False, False], [True] * 4])
+    remember(learner, nest.take(task, [0]), constant_action([2]), similar=False)
+    alone, own_alone = explore(fast, task, seeds.from_int(0))
+    np.testing.assert_array_equal(alone.action, later.action)
+    plain, credits = learner.advantage(alone), []
+    for name in losses.IMPORTANCE_WEIGHTS:
+        monkeypatch.setattr(learner, "config", dataclasses.replace(CONFIG, importance_weights=name))
+        found = learner.off_policy(fast, task, alone, own_alone)
+        np.testing.assert_allclose(found.advantage, plain, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(found.trajectory.mask, alone.mask)
+        own = tf.constant([[True, True, False, False]] * 2)
+        credits.append(learner.off_policy(fast, task, guided, own).advantage.numpy())
+    for one, other in itertools.combinations(credits, 2):
+        assert np.abs(one - other)[:, 2:].max() > 0.1
 
 
-def test_small_samples_fall_back_to_own_episodes(particle, policy, population, constant_action):
-    config = dataclasses.replace(CONFIG, min_effective_share=1.0)
-    learner = HindsightMAML(particle, policy, config)
-    stored = learner.buffer_state.read()
-    stored["order"] = tf.constant([0, 0, 1, 0, 0, 0])
-    stored["entries"] = stored["entries"]._replace(params=constant_action([2] * 6))
-    learner.buffer_state.write(stored)
-    state = learner.similarity_state.read()
-    state["weights"]["bias"] = tf.constant(30.0)
-    learner.similarity_state.write(state)
+def test_small_samples_fall_back_to_own_episodes(
+    learner, population, constant_action, remember, monkeypatch
+):
+    task = nest.take(population.query, [0])
+    remember(learner, task, constant_action([2]))
+    monkeypatch.setattr(learner, "config", dataclasses.replace(CONFIG, min_effective_share=1.0))
     fast = learner.start(learner.meta.read(), 1)
-    found = learner.explore(fast, nest.take(population.query, [0]), seeds.from_int(0))
-    own = found.trajectory.mask.numpy()
-    np.testing.assert_array_equal(own[:, :2], 1)
-    np.testing.assert_array_equal(own[:, 2:], 0)
+    explore = tf.function(learner.explore, autograph=False)
+    trajectory, own = explore(fast, task, seeds.from_int(0))
+    found = learner.off_policy(fast, task, trajectory, own)
+    mask = found.trajectory.mask.numpy()
+    np.testing.assert_array_equal(mask[:, :2], 1)
+    np.testing.assert_array_equal(mask[:, 2:], 0)
     np.testing.assert_array_equal(found.advantage[:, 2:], 0)
     np.testing.assert_allclose(found.advantage, learner.advantage(found.trajectory), rtol=1e-6)
+
+
+def test_experts_are_looked_back_on(particle, policy, population, sample, constant_action):
+    """Policies that were trained elsewhere, with more episodes than the learner's own."""
+    config = dataclasses.replace(CONFIG, episodes_per_update=2, saved_episodes=3)
+    learner = HindsightMAML(particle, policy, config)
+    params, task = constant_action([0, 3, 1, 2]), nest.take(population.support, [0, 5, 10, 15])
+    trajectory = sample(params, task, 4, seeds.from_int(0))
+    metrics = learner.look_back(params, trajectory, task, seeds.from_int(1), similarity_steps=40)
+    before, after = (float(metrics[f"similarity_loss_{when}"]) for when in ("before", "after"))
+    assert after < 0.8 * before
+    assert int(metrics["hindsight_size"]) == 1  # the best quarter
+    mean_return = tf.reduce_mean(episode_return(trajectory), axis=1).numpy()
+    best = int(mean_return.argmax())
+    stored = learner.buffer_state.read()
+    held = np.flatnonzero(learner.buffer.held(stored))
+    entry = nest.map(lambda x: x[0], nest.take(stored["entries"], held))
+    np.testing.assert_array_equal(entry.params[-1], params[-1][best])
+    np.testing.assert_array_equal(entry.trajectory.action, trajectory.action[best, :2])
+    assert entry.mean_return == mean_return[best]  # of all four episodes
+    few = lambda n, e: (
+        nest.map(lambda x: x[:n], params),
+        nest.map(lambda x: x[:n, :e], trajectory),
+        nest.map(lambda x: x[:n], task),
+        seeds.from_int(1),
+    )
+    for shape, message in (
+        ((1, 4), "policies to be >= 2, to have a pair of tasks; received policies=1"),
+        ((4, 1), "episodes of each policy to be >= 2; received episodes of each policy=1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            learner.look_back(*few(*shape))
 
 
 @pytest.mark.parametrize(
@@ -152,6 +203,8 @@ def test_small_samples_fall_back_to_own_episodes(particle, policy, population, c
         {"min_effective_share": 2.0},
         {"best": 0.0},
         {"nearest": 1.0},
+        {"importance_weights": "some"},
+        {"min_similarity": 0.1, "similarity_objective": "regression"},
     ],
 )
 def test_bad_settings_are_refused(options):
@@ -165,3 +218,5 @@ def test_settings_are_those_of_its_parts():
     )
     assert config.buffer() == HindsightBufferConfig(30, 0.5, 40, 0.0)
     assert config.similarity().nearest == 0.2
+    config = HindsightMAMLConfig(similarity_objective="regression", min_similarity=-0.3)
+    assert config.similarity().objective == "regression"

@@ -43,6 +43,7 @@ def test_maml_agrees_with_central_differences(case, head, step, steps):
         (learners.MetaSGD, "log_likelihood"),
         (learners.EMAML, "log_likelihood"),
         (learners.ProMP, "likelihood_ratio"),
+        (learners.NaturalPolicyGradient, "log_likelihood"),
     ],
 )
 def test_every_learner_agrees_with_central_differences(case, learner, estimator):

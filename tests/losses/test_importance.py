@@ -6,10 +6,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfcaml.losses import (
+    action_log_prob,
     effective_sample_share,
     importance_weighted,
     per_decision_weights,
+    per_step_weights,
     policy_gradient,
+    unit_weights,
 )
 from tfcaml.policies import Policy
 from tfcaml.types import Trajectory
@@ -85,6 +88,39 @@ def test_expected_gradient_is_that_of_the_policy_itself(num_steps):
     assert np.abs(narrow - on_policy).max() > 0.01
 
 
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_weights_per_step_are_of_the_states_that_the_behaviour_visits(num_steps):
+    """The policy gradient where every state counts as often as the behaviour comes by.
+
+    It has a closed form for tables: visits pi (q - sum_a pi q). Of a bandit it is the gradient.
+    """
+    rng = np.random.default_rng(0)
+    target, behaviour = rng.normal(size=[2, 1 + ACTIONS, ACTIONS])
+    q = rng.normal(size=[1 + ACTIONS, ACTIONS])
+    pi, beta = np.exp(tf.nn.log_softmax([target, behaviour]))
+    at, visits = np.eye(1 + ACTIONS)[0], np.zeros([1 + ACTIONS])
+    for _ in range(num_steps):
+        visits += at
+        at = np.concatenate([[0], at @ beta])
+    slope = pi * (q - (pi * q).sum(axis=1, keepdims=True))
+
+    def expected(clip):
+        trajectory, probability = every_episode(behaviour, num_steps)
+        state = tf.argmax(trajectory.observation, axis=-1)
+        advantage = q[state, trajectory.action] * probability[:, None] * len(probability)
+        params = tf.constant(target)[None]
+        log_ratio = action_log_prob(Table(), params, trajectory) - trajectory.log_prob
+        weight = per_step_weights(log_ratio, trajectory.mask, clip)
+        return gradient(
+            lambda p: policy_gradient(Table(), p, trajectory, weight * advantage), params
+        )[0]
+
+    np.testing.assert_allclose(expected(None), -visits[:, None] * slope / num_steps, atol=1e-12)
+    _, on_policy = expected_gradients(num_steps, clip=None)
+    assert np.allclose(expected(None), on_policy) == (num_steps == 1)
+    assert np.abs(expected(1.2) - expected(None)).max() > 0.01
+
+
 def test_own_episodes_have_weight_one():
     rng = np.random.default_rng(1)
     params = tf.constant(rng.normal(size=[1, 1 + ACTIONS, ACTIONS]))
@@ -110,6 +146,10 @@ def test_weights():
     np.testing.assert_allclose(weight, [[[2, 1, 9], [4, 16, 0]]])
     weight = per_decision_weights(np.log(ratio), mask, clip=5.0, self_normalized=True)
     np.testing.assert_allclose(weight, [[[2 / 3, 1 / 3, 1], [4 / 3, 5 / 3, 0]]])
+    for clip, largest in ((5.0, 5), (None, 9)):
+        weight = per_step_weights(np.log(ratio), mask, clip)
+        np.testing.assert_allclose(weight, [[[2, 0.5, largest], [4, 4, 0]]])
+    np.testing.assert_array_equal(unit_weights(np.log(ratio), mask, 5.0), mask)
 
 
 def test_padded_steps_say_nothing():
@@ -117,9 +157,15 @@ def test_padded_steps_say_nothing():
     log_ratio = rng.normal(size=[2, 3, 4])
     mask = (np.arange(4) < rng.integers(1, 4, [2, 3, 1])).astype(float)
     broken = np.where(mask > 0, log_ratio, 1e3)
-    for self_normalized in (False, True):
-        weights = [per_decision_weights(x, mask, 5.0, self_normalized) for x in (log_ratio, broken)]
+    for rule in (
+        lambda x: per_decision_weights(x, mask, 5.0),
+        lambda x: per_decision_weights(x, mask, 5.0, self_normalized=True),
+        lambda x: per_step_weights(x, mask, 5.0),
+        lambda x: per_step_weights(x, mask, None),
+    ):
+        weights = [rule(x) for x in (log_ratio, broken)]
         np.testing.assert_array_equal(*weights)
+        assert (weights[0].numpy()[mask == 0] == 0).all()
         assert np.isfinite(weights[0]).all()
 
 

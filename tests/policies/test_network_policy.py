@@ -116,7 +116,7 @@ def test_noise_belongs_to_the_episode(policy, gaussian_policy):
         assert np.isfinite(noise).all() and len(np.unique(noise)) == tf.size(noise)
 
 
-@pytest.mark.parametrize("units", [(100, 100), (16,)])
+@pytest.mark.parametrize("units", [(100, 100), (16,), ()])
 def test_mlp_kernels_are_glorot_uniform_or_have_its_variance(units):
     action = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3)
     policy = mlp_policy(tensor_spec.TensorSpec([30], tf.float32), action, units)
@@ -128,6 +128,24 @@ def test_mlp_kernels_are_glorot_uniform_or_have_its_variance(units):
         assert kernel.shape == [20, fan_in, fan_out]
         np.testing.assert_allclose(np.var(kernel), 2 / (fan_in + fan_out), rtol=0.1)
         np.testing.assert_array_equal(bias, 0)
+
+
+def test_without_hidden_layers_actions_are_linear_in_the_observation():
+    x = observations()
+    action = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3)
+    policy = mlp_policy(OBSERVATION, action, ())
+    kernel, bias = params = tuple(p[None] + 0.5 for p in policy.init(3))
+    np.testing.assert_allclose(
+        logits(policy, params, x), x @ kernel + bias[:, None], rtol=1e-5, atol=1e-6
+    )
+    spec = {"a": OBSERVATION, "b": tensor_spec.TensorSpec([3], tf.float32)}
+    continuous = mlp_policy(spec, tensor_spec.BoundedTensorSpec([2], tf.float32, -1, 1), ())
+    kernel, bias, _ = params = tuple(p[None] + 0.5 for p in continuous.init(3))
+    seen = {"a": x, "b": observations(dimension=3)}
+    mean = continuous(params, seen).mean()
+    np.testing.assert_allclose(
+        mean, tf.concat([x, seen["b"]], axis=-1) @ kernel + bias[:, None], rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "swish"])

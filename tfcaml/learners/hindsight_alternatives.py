@@ -12,13 +12,24 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import inner, losses, nest, optimizers
+from tfcaml.environments import Environment
 from tfcaml.errors import check, check_positive
 from tfcaml.learners.hindsight_maml import HindsightMAML, HindsightMAMLConfig
 from tfcaml.types import Fast
 
 
 class HindsightRelabelling(HindsightMAML):
-    """Learns from stored episodes of similar tasks under the reward of the new one."""
+    """Learns from stored episodes of similar tasks under the reward of the new one.
+
+    Raises:
+      ConfigError: a family without `relabel`.
+    """
+
+    def __init__(self, environment, *args, **kwargs):
+        super().__init__(environment, *args, **kwargs)
+        tells = type(environment).relabel is not Environment.relabel
+        rule = "a family with `relabel`, which tells what another task would have paid"
+        check(tells, "environment", type(environment).__name__, rule)
 
     def explore(self, fast, task, seed):
         return _alone(self, fast, task, seed)
@@ -50,25 +61,37 @@ class HindsightCloning(HindsightMAML):
 
     Config = HindsightCloningConfig
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._cloned = tf.function(self._clone, autograph=False, jit_compile=self.jit_compile)
+
     def try_out(self, meta, task, seed):
         fast = self.start(meta, nest.leading(task))
-        stored = _stored_episodes(*self.similar(task))
-        return Fast(self._clone(fast.params, stored), fast.slots), {}
+        return Fast(self._cloned(fast.params, task), fast.slots), {}
 
     def explore(self, fast, task, seed):
         return _alone(self, fast, task, seed)
 
-    def _clone(self, params, trajectory):
+    def _clone(self, params, task):
         """Weights [N, ...] after the cloning steps on L = - mean log pi(a | s)."""
+        trajectory = _stored_episodes(*self.similar(task))
 
         def loss(params):
             log_prob = losses.action_log_prob(self.policy, params, trajectory)
             return -losses.mean_over_steps(log_prob, trajectory.mask)
 
-        descent = optimizers.sgd(self.config.cloning_learning_rate)
-        fast = Fast(params, descent.init(params, nest.leading(params)))
-        for _ in range(self.config.cloning_steps):
-            fast, _ = inner.step(loss, descent, fast)
+        descent, steps = (
+            optimizers.sgd(self.config.cloning_learning_rate),
+            self.config.cloning_steps,
+        )
+        fast = Fast(params, descent.init(params))
+        _, fast = tf.while_loop(
+            lambda step, _: step < steps,
+            lambda step, fast: (step + 1, inner.step(loss, descent, fast)[0]),
+            (0, fast),
+            maximum_iterations=steps,
+            parallel_iterations=1,
+        )
         return fast.params
 
 

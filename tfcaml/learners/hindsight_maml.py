@@ -71,6 +71,9 @@ class HindsightMAMLConfig(MAMLConfig):
         check_one_of(
             "importance_weights", self.importance_weights, tuple(losses.IMPORTANCE_WEIGHTS)
         )
+        fits = self.similarity_objective != "regression" or self.min_similarity <= 0
+        rule = "<= 0 for regression, whose similarity is minus the divergence"
+        check(fits, "min_similarity", self.min_similarity, rule)
         check(self.importance_clip >= 1, "importance_clip", self.importance_clip, ">= 1")
         share = self.min_effective_share
         check(0 <= share <= 1, "min_effective_share", share, "in [0, 1]")
@@ -82,6 +85,11 @@ class HindsightMAMLConfig(MAMLConfig):
         return TaskSimilarityConfig(
             self.similarity_objective, self.nearest, learning_rate=self.similarity_learning_rate
         )
+
+    @property
+    def episodes_kept(self):
+        """Episodes of each policy that are compared and kept."""
+        return min(self.saved_episodes, self.episodes_per_update)
 
     def buffer(self):
         """`HindsightBufferConfig` of these settings."""
@@ -176,15 +184,20 @@ class HindsightMAML(MAML):
         Part of every iteration; also for policies that were trained elsewhere, such as experts.
 
         Args:
-          params: weights of the policies, each [N, ...]; N is at most `buffer_capacity` and
-            `return_window`.
-          trajectory: `Trajectory` [N, E, T, ...] of what they did; E >= `saved_episodes`.
+          params: weights of the policies, each [N, ...]; N is at least 2, and at most
+            `buffer_capacity` and `return_window`.
+          trajectory: `Trajectory` [N, E, T, ...] of what they did; E >= `episodes_kept`.
           task: nest, leading [N]: what they did it in.
           seed: [2].
           similarity_steps: of Adam; None: the config's.
+
+        Raises:
+          ConfigError: too few or too many policies, or too few episodes.
         """
-        first = lambda x: x[:, : self.config.saved_episodes]
-        saved = nest.map(first, trajectory)
+        (num_policies, num_episodes), kept = trajectory.mask.shape[:2], self.config.episodes_kept
+        check(num_policies >= 2, "policies", num_policies, ">= 2, to have a pair of tasks")
+        check(num_episodes >= kept, "episodes of each policy", num_episodes, f">= {kept}")
+        saved = nest.map(lambda x: x[:, :kept], trajectory)
         behaviour = divergence.Behaviour(params, saved)
         one, other = (nest.take(behaviour, x) for x in divergence.pairs(nest.leading(task)))
         apart = divergence.trajectory_divergence(self.policy, one, other).normalized
@@ -235,8 +248,7 @@ class HindsightMAML(MAML):
 
     def _blank(self):
         """`Hindsight` of one entry of zeros."""
-        family, config = self.environment, self.config
-        episodes = min(config.saved_episodes, config.episodes_per_update)
+        family, episodes = self.environment, self.config.episodes_kept
         zeros = lambda spec, *axes: tf.zeros([1, *axes, *spec.shape], spec.dtype)
         steps = lambda spec: zeros(spec, episodes, family.horizon)
         number = steps(tf.TensorSpec([], tf.float32))

@@ -20,6 +20,11 @@ from tfcaml.types import Fast, MetaBatch
 class NaturalPolicyGradientConfig(GradientConfig):
     """Settings of the independent policies; `meta_batch_size` is their number."""
 
+    def __post_init__(self):
+        super().__post_init__()
+        rule = "0: every policy needs the curvature of its own task"
+        check(self.fisher_subsample == 0, "fisher_subsample", self.fisher_subsample, rule)
+
 
 class NaturalPolicyGradient(GradientLearner):
     """meta = {"params": [N, ...]}: row i is the policy of task i, all from the same weights."""
@@ -52,8 +57,12 @@ class NaturalPolicyGradient(GradientLearner):
 
     def collect(self, meta, task, seed):
         trajectory = self.sample(meta["params"], task, self.config.episodes_per_update, seed)
-        rows = tf.range(nest.leading(task))
-        return MetaBatch((), self.query_experience(meta["params"], trajectory), rows)
+        query = self.query_experience(meta["params"], trajectory)
+        return MetaBatch((), query, self.credit(trajectory))
+
+    def credit(self, trajectory):
+        """Whose episodes they are, [N] integers: an outer step may see some of the tasks alone."""
+        return tf.range(trajectory.mask.shape[0])
 
     def objective(self, meta, batch):
         return self.surrogate(nest.take(meta["params"], batch.per_task), batch.query)
