@@ -8,6 +8,7 @@ import tensorflow as tf
 from scipy import stats
 
 from configs import hindsight_maze
+from launchers.studies.runs import rounded
 from tfcaml import (
     divergence,
     environments,
@@ -126,7 +127,7 @@ class Bench:
             "expert_return": expert_return,
             "auc": self._auc(population, seed)
             | {"descriptor, by the learner": self._held_out_auc(population, learned)},
-            "learned": np.round(learned, 3).tolist(),
+            "learned": rounded(learned.tolist(), 3),
         }
 
     def _prepared(self, population, seed):

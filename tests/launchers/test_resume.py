@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from tfcaml import checkpoints, tensorboard
 
 # Every method differs in what its future depends on: medoids, stored trajectories and their
-# optimiser slots; weights alone; step sizes; slots of the outer optimiser.
+# optimiser slots; weights alone; step sizes; slots of the outer optimiser; a buffer of episodes.
 _CONFIG = """
 from configs import base
 from tfcaml import environments, learners
@@ -31,6 +31,9 @@ def get_config():
         reptile=learners.Reptile.Config(**COMMON, inner_updates=2),
         maml=learners.MAML.Config(**gradient),
         meta_sgd=learners.MetaSGD.Config(**gradient, outer_optimizer="adam"),
+        hindsight_maml=learners.HindsightMAML.Config(
+            **gradient, similarity_steps=2, buffer_capacity=10, return_window=20
+        ),
     )
     sections = {{name: base.section(name, methods[name]) for name in {methods}}}
     return base.experiment(
@@ -43,7 +46,7 @@ def get_config():
         log_interval={log_interval},
     )
 """
-METHODS = ("caml", "reptile", "maml", "meta_sgd")
+METHODS = ("caml", "reptile", "maml", "meta_sgd", "hindsight_maml")
 
 
 class Runs:
@@ -139,7 +142,7 @@ def test_stopped_runs_end_as_whole_ones(runs, stop_all):
 
 @pytest.mark.slow
 def test_stopped_runs_of_the_gradient_family_end_as_whole_ones(tmp_path, stop_all):
-    made = Runs(tmp_path, METHODS[2:])
+    made = Runs(tmp_path, METHODS[2:4])
     assert stop_all("train", [made.case("whole")])[0][0] == 0
     check_stopped(made, stop_all)
 
@@ -282,7 +285,7 @@ def test_without_a_whole_checkpoint_only_a_fresh_start_goes_on(small, resumed):
 
 @pytest.mark.soak
 def test_fifty_kills(tmp_path, stop_all):
-    """R2, long form: fifty kills of long runs of the four methods."""
+    """R2, long form: fifty kills of long runs of all methods."""
     made = Runs(tmp_path, iterations=60, save_interval=4)
     [(code, lines)] = stop_all("train", [made.case("whole")])
     assert code == 0, lines
