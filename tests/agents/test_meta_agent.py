@@ -1,5 +1,7 @@
 """A learner as a TFAgent: the same numbers, TF-Agents' Learner, its checkpoints and its data."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,8 +47,8 @@ def test_learns_what_the_learner_would(make_agent_of, particle, policy, populati
     np.testing.assert_allclose(values(agent), expected, rtol=1e-4, atol=1e-6)
 
 
-def run_learner(agent, population, directory, steps):
-    """TF-Agents' `Learner` until the agent has taken `steps` steps; saves at each."""
+def run_learner(agent, population, directory):
+    """TF-Agents' `Learner` of the agent: (steps) -> None takes it there, saving at each."""
     trainer = tf_agents_learner.Learner(
         str(directory),
         agent.train_step_counter,
@@ -55,18 +57,25 @@ def run_learner(agent, population, directory, steps):
         checkpoint_interval=1,
         summary_interval=1,
     )
-    while int(agent.train_step_counter) < steps:
-        trainer.run(iterator=iter(agent.dataset(population, seed=0)))
-    return agent
+
+    def until(steps):
+        while int(agent.train_step_counter) < steps:
+            trainer.run(iterator=iter(agent.dataset(population, seed=0)))
+
+    return until
 
 
 def test_learner_of_tf_agents_drives_it_and_resumes(make_agent_of, population, tmp_path):
-    straight = run_learner(make_agent_of(), population, tmp_path / "straight", 3)
-    start = values(make_agent_of())
-    halfway = run_learner(make_agent_of(), population, tmp_path / "halves", 2)
-    resumed = run_learner(make_agent_of(), population, tmp_path / "halves", 3)
+    straight, resumed = make_agent_of(), make_agent_of()
+    start = values(straight)
+    until = run_learner(straight, population, tmp_path / "straight")
+    until(2)
+    shutil.copytree(tmp_path / "straight", tmp_path / "half")
+    halfway = values(straight)
+    until(3)
+    run_learner(resumed, population, tmp_path / "half")(3)
     np.testing.assert_array_equal(values(resumed), values(straight))
-    assert not np.array_equal(values(resumed), values(halfway))
+    assert not np.array_equal(values(resumed), halfway)
     assert not np.array_equal(values(resumed), start)
     assert int(resumed.learner.iteration) == 3
     events = list((tmp_path / "straight" / "train").glob("events*"))
