@@ -1,6 +1,7 @@
 """The losses of TF-Agents' agents: their own numbers, their second derivative, their limits."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tfcaml.agents.trajectories import from_tf_agents, to_tf_agents
 from tfcaml.errors import ConfigError
 
 KINDS = ("reinforce", "reinforce_value", "ppo_clip", "ppo_kl")
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 SETTINGS = {"meta_batch_size": 3, "episodes_per_update": 4, "inner_learning_rate": 0.3}
 
 
@@ -43,7 +45,7 @@ def batches(losses, particle, population):
     return {kind: tf.function(collect, autograph=False)(loss) for kind, loss in losses.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["reinforce", *(slow(kind) for kind in KINDS[1:])])
 def test_second_order_agrees_with_central_differences(kind, losses, particle, population):
     loss = losses[kind]
     learner = make_learner(loss, particle)
@@ -72,7 +74,7 @@ def test_second_order_agrees_with_central_differences(kind, losses, particle, po
     assert tf.norm(first - second) / norm > 1e-2
 
 
-@pytest.mark.parametrize("value", [False, True])
+@pytest.mark.parametrize("value", [False, slow(True)])
 def test_inner_step_is_the_agents_own_train(value, make_agent, particle, population):
     """`agent.train` with plain gradient descent is one step of adaptation."""
     kind = "reinforce_value" if value else "reinforce"
@@ -193,6 +195,7 @@ def test_round_trip_of_trajectories(random_trajectory):
         np.testing.assert_array_equal(back.final_observation[n, e], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cls, kind, settings",
     [
@@ -217,6 +220,7 @@ def test_learners_train_and_adapt_by_it(cls, kind, settings, losses, particle, p
     assert np.isfinite(evaluation.returns).all()
 
 
+@pytest.mark.slow
 def test_gaussian_actions(make_agent, slide):
     loss = agents.ReinforceLoss(make_agent("reinforce", slide))
     learner = make_learner(loss, slide)

@@ -33,6 +33,7 @@ def values(agent):
     return nest.ravel((learner.meta.read(), learner.outer_slots.read()))[0].numpy()
 
 
+@pytest.mark.slow
 def test_learns_what_the_learner_would(make_agent_of, particle, policy, population):
     agent = make_agent_of(learners.MetaSGD, inner_updates=2)
     alone = learners.MetaSGD(particle, policy, agent.learner.config)
@@ -65,6 +66,7 @@ def run_learner(agent, population, directory):
     return until
 
 
+@pytest.mark.slow
 def test_learner_of_tf_agents_drives_it_and_resumes(make_agent_of, population, tmp_path):
     straight, resumed = make_agent_of(), make_agent_of()
     start = values(straight)
@@ -88,6 +90,7 @@ def test_learner_of_tf_agents_drives_it_and_resumes(make_agent_of, population, t
     assert {"Meta/loss_before", "Meta/return_after"} <= tags
 
 
+@pytest.mark.slow
 def test_trains_on_what_a_driver_played(make_agent_of, particle, population):
     """Support and query from TF-Agents' driver and buffer, by policies of TF-Agents."""
     agent = make_agent_of()

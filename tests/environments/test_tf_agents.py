@@ -101,6 +101,7 @@ def test_py_environment_takes_one_task(family, task):
         FamilyPyEnvironment(family, task)
 
 
+@pytest.mark.slow
 def test_py_environment_runs_in_a_compiled_driver(family, task):
     environment = tf_py_environment.TFPyEnvironment(
         FamilyPyEnvironment(family, nest.take(task, [0]))
