@@ -170,14 +170,21 @@ class TroubledCAML(learners.CAML):
         return super()._distances(saved, seed)
 
 
-def caml(fails):
+@pytest.fixture(scope="module")
+def caml():
+    """(numbers of failing clusterings) -> the learner as new."""
     settings = {"policies_per_clustering": 4, "num_medoids": 2, "num_states": 20}
     learner = small(TroubledCAML, Poisoned(), num_iterations=4, **settings)
-    learner.fails = fails
-    return learner
+
+    def make(fails):
+        learner.reset(0)
+        learner.fails, learner.tried = fails, 0
+        return learner
+
+    return make
 
 
-def test_caml_tries_a_failed_clustering_again_with_newer_policies():
+def test_caml_tries_a_failed_clustering_again_with_newer_policies(caml):
     learner, counts = caml(fails=(1,)), []
     for _ in range(4):
         train(learner)
@@ -187,7 +194,7 @@ def test_caml_tries_a_failed_clustering_again_with_newer_policies():
     assert int(learner.bad_updates) == 1
 
 
-def test_caml_without_any_medoids_says_so():
+def test_caml_without_any_medoids_says_so(caml):
     learner = caml(fails=(1, 2, 3))
     with pytest.raises(RunError, match="CAML has no medoids: no clustering came to finite"):
         tfcaml.train(learner, learner.environment.population(0))

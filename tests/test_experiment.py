@@ -86,6 +86,7 @@ def test_events_have_every_iteration_once(finished):
     assert "clusters/policy_map" in events.Tags()["tensors"]
 
 
+@pytest.mark.slow
 def test_events_are_written_every_log_interval_and_at_the_end(finished, tmp_path):
     experiment = _experiment(tmp_path, log_interval=2)
     experiment.train()
@@ -95,6 +96,7 @@ def test_events_are_written_every_log_interval_and_at_the_end(finished, tmp_path
     assert sparse == {step: full[step] for step in sparse}
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
     root, _, _ = finished
     calls = iter(range(100))
@@ -119,6 +121,7 @@ def _reptile_alone(root, should_stop=lambda: False, **changes):
     return _experiment(root, should_stop, **alone, **changes)
 
 
+@pytest.mark.slow
 def test_following_divergence_changes_no_number_and_resumes(tmp_path):
     """Bit-equal with the run that does not follow; a resumed history with an uninterrupted one."""
     plain, whole, parts = (tmp_path / name for name in ("plain", "whole", "parts"))
@@ -156,6 +159,7 @@ def _all_events(folder):
     return rows
 
 
+@pytest.mark.slow
 def test_runs_that_broke_off_end_as_whole_ones_with_every_event_once(tmp_path):
     """Events, pictures among them, are ahead of the checkpoint when a run breaks off."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -211,6 +215,7 @@ def test_half_an_event_at_the_end_of_a_file_is_dropped(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
     """The environment, the learner and its options, by the first difference."""
     for method, message in (
@@ -232,6 +237,7 @@ def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
         assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
 
 
+@pytest.mark.slow
 def test_pages_of_tensorboard_are_there_once(finished):
     root, _, _ = finished
     _experiment(root).evaluate()  # again: its events replace the first ones
@@ -258,6 +264,7 @@ def test_untrained_run_is_not_evaluated(tmp_path):
         _experiment(tmp_path).evaluate()
 
 
+@pytest.mark.slow
 def test_evaluation_can_be_larger_than_the_configs(finished):
     root, _, _ = finished
     experiment = _experiment(root)

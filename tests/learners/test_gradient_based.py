@@ -1,5 +1,7 @@
 """What all learners of the gradient-based family do."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,14 +12,16 @@ from tfcaml.errors import ConfigError
 from tfcaml.types import Fast
 
 FAMILY = [
-    learners.MAML,
     learners.FOMAML,
+    learners.MAML,
     learners.MetaSGD,
     learners.EMAML,
     learners.ProMP,
     learners.Pretrained,
     learners.Oracle,
 ]
+
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def make(learner, jit_compile=False, **settings):
@@ -43,7 +47,7 @@ def values(learner):
     return nest.ravel(learner.meta.read())[0].numpy()
 
 
-@pytest.mark.parametrize("cls", FAMILY)
+@pytest.mark.parametrize("cls", [FAMILY[0], *(slow(cls) for cls in FAMILY[1:])])
 def test_trains_and_adapts_without_tracing_anew(cls):
     learner, population = make(cls)
     start = values(learner)
@@ -140,6 +144,7 @@ def test_the_standard_deviation_is_adapted():
     assert (log_std[0] != log_std[1]).all()
 
 
+@pytest.mark.slow
 def test_meta_sgd_starts_as_maml_and_learns_its_rates():
     maml, population = make(learners.MAML)
     meta_sgd, _ = make(learners.MetaSGD)

@@ -40,6 +40,7 @@ def same(left, right):
     return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
+@pytest.mark.slow
 def test_meta_parameters_are_those_of_maml(learner, particle, policy, population):
     fields = {field.name for field in dataclasses.fields(learners.MAML.Config)}
     shared = {name: value for name, value in vars(CONFIG).items() if name in fields}
@@ -51,6 +52,7 @@ def test_meta_parameters_are_those_of_maml(learner, particle, policy, population
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_resumes_to_the_bit_and_resets(learner, population, tmp_path):
     def saved(learner):
         variables = {}
@@ -75,6 +77,7 @@ def test_resumes_to_the_bit_and_resets(learner, population, tmp_path):
     assert same(bits(learner), first) and not same(first, whole)
 
 
+@pytest.mark.slow
 def test_the_buffer_holds_the_best_of_the_query(learner, population):
     learner.reset(0)
     tfcaml.train(learner, population, seed=0)
@@ -91,6 +94,7 @@ def test_the_buffer_holds_the_best_of_the_query(learner, population):
     assert all((support == each).all(axis=(1, 2)).any() for each in displaced)
 
 
+@pytest.mark.slow
 def test_similar_policies_explore_in_its_place(learner, population, constant_action):
     """The buffer is filled with one policy that always does the same."""
     learner.reset(0)
@@ -121,6 +125,7 @@ def test_similar_policies_explore_in_its_place(learner, population, constant_act
     np.testing.assert_allclose(alone.advantage, plain, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_small_samples_fall_back_to_own_episodes(particle, policy, population, constant_action):
     config = dataclasses.replace(CONFIG, min_effective_share=1.0)
     learner = HindsightMAML(particle, policy, config)

@@ -1,10 +1,14 @@
 """The meta-gradient against central differences and against explicit Hessians, in float64."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfcaml import learners, nest
+
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def central_difference(function, vector, direction, step):
@@ -40,9 +44,9 @@ def test_maml_agrees_with_central_differences(case, head, step, steps):
     "learner, estimator",
     [
         (learners.MAML, "likelihood_ratio"),
-        (learners.MetaSGD, "log_likelihood"),
-        (learners.EMAML, "log_likelihood"),
-        (learners.ProMP, "likelihood_ratio"),
+        slow(learners.MetaSGD, "log_likelihood"),
+        slow(learners.EMAML, "log_likelihood"),
+        slow(learners.ProMP, "likelihood_ratio"),
     ],
 )
 def test_every_learner_agrees_with_central_differences(case, learner, estimator):
@@ -51,7 +55,7 @@ def test_every_learner_agrees_with_central_differences(case, learner, estimator)
     assert worst_error(case, gradient, 1e-4) < 1e-6
 
 
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("steps", [1, slow(3)])
 def test_first_order_is_another_gradient(case, relative_error, steps):
     settings = {"inner_updates": steps, "inner_learning_rate": 0.3}
     second, first = case(**settings), case(learners.FOMAML, **settings)
@@ -59,7 +63,7 @@ def test_first_order_is_another_gradient(case, relative_error, steps):
     assert relative_error(*gradients) > 1e-2
 
 
-@pytest.mark.parametrize("head", ["gaussian", "categorical"])
+@pytest.mark.parametrize("head", ["gaussian", slow("categorical")])
 def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, head):
     case = case(head=head, inner_updates=2, inner_learning_rate=0.3)
     learner, alpha = case.learner, case.learner.config.inner_learning_rate

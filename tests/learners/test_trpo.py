@@ -1,11 +1,15 @@
 """TRPO's products and steps on MAML."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfcaml import learners, nest, outer
 from tfcaml.policies import distributions
+
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def explicit_jacobian(evaluate, theta, batch):
@@ -47,7 +51,7 @@ def finite_difference(evaluate, theta, batch, step=1e-4):
     return product
 
 
-@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("steps", [1, slow(2)])
 def test_four_forms_of_hessian_products_agree(case, relative_error, steps):
     case = case(inner_updates=steps, inner_learning_rate=0.3)
     theta, unravel = nest.ravel(case.acted)
@@ -78,6 +82,7 @@ def test_gauss_newton_is_the_hessian_for_discrete_actions_too(case, relative_err
     assert relative_error(*products(v)) < 1e-5  # the softmax head rounds to float32
 
 
+@pytest.mark.slow
 def test_both_products_give_the_same_step(case, relative_error):
     steps = []
     for products in outer.PRODUCTS:
@@ -89,6 +94,7 @@ def test_both_products_give_the_same_step(case, relative_error):
     assert relative_error(*steps) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
 @pytest.mark.parametrize("subsample", [None, 2])
 def test_a_step_worked_out_part_by_part_is_the_same(
@@ -107,7 +113,7 @@ def test_a_step_worked_out_part_by_part_is_the_same(
     assert all(relative_error(step, whole) < 1e-8 for step in by_parts)
 
 
-@pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
+@pytest.mark.parametrize("learner", [learners.MAML, slow(learners.EMAML)])
 def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
     case = case(learner, inner_learning_rate=0.3, max_kl=0.02)
     step = tf.function(
