@@ -1,6 +1,7 @@
 """NaN and infinity, put in on purpose: the update is taken back and counted, and training ends in
 time, with the last good checkpoint named."""
 
+import functools
 import json
 import logging
 
@@ -18,6 +19,7 @@ from tfcaml.run_directory import RunDirectory
 from tfcaml.types import Surrogate
 
 HEALTHY = 1.0
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 class Poisoned(environments.Navigation):
@@ -117,7 +119,7 @@ def by_outer_optimizer():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("outer_optimizer", ["adam", "ppo", "trpo"])
+@pytest.mark.parametrize("outer_optimizer", ["adam", slow("ppo"), slow("trpo")])
 @pytest.mark.parametrize("where", ["loss", "gradient", "kl", "reward", "observation"])
 def test_a_gradient_learner_takes_back_what_is_not_finite(
     by_outer_optimizer, outer_optimizer, where, value
@@ -127,6 +129,7 @@ def test_a_gradient_learner_takes_back_what_is_not_finite(
     check_contained(learner, poison[where], value)
 
 
+@pytest.mark.slow
 def test_a_singular_fisher_matrix_is_a_skipped_update(by_outer_optimizer):
     """Without damping, conjugate gradient divides by zero."""
     learner = by_outer_optimizer("trpo")
@@ -138,7 +141,7 @@ def test_normal_equations_that_can_not_be_solved_are_a_skipped_update(by_outer_o
     check_contained(learner, learner.poison["matrix"], -1.0)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, slow(True)])
 @pytest.mark.parametrize("name", ["reptile", "joint", "caml"])
 def test_other_learners_too(name, jit_compile):
     caml = {"policies_per_clustering": 4, "num_medoids": 2, "num_iterations": 4, "num_states": 20}
