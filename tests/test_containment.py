@@ -142,7 +142,7 @@ def test_normal_equations_that_can_not_be_solved_are_a_skipped_update(by_outer_o
 
 
 @pytest.mark.parametrize("jit_compile", [False, slow(True)])
-@pytest.mark.parametrize("name", ["reptile", "joint", "caml"])
+@pytest.mark.parametrize("name", ["reptile", slow("joint"), slow("caml")])
 def test_other_learners_too(name, jit_compile):
     caml = {"policies_per_clustering": 4, "num_medoids": 2, "num_iterations": 4, "num_states": 20}
     settings = {"caml": caml, "joint": {"meta_batch_size": 1}}
@@ -187,6 +187,7 @@ def caml():
     return make
 
 
+@pytest.mark.slow
 def test_caml_tries_a_failed_clustering_again_with_newer_policies(caml):
     learner, counts = caml(fails=(1,)), []
     for _ in range(4):
@@ -197,6 +198,7 @@ def test_caml_tries_a_failed_clustering_again_with_newer_policies(caml):
     assert int(learner.bad_updates) == 1
 
 
+@pytest.mark.slow
 def test_caml_without_any_medoids_says_so(caml):
     learner = caml(fails=(1, 2, 3))
     with pytest.raises(RunError, match="CAML has no medoids: no clustering came to finite"):
@@ -220,6 +222,7 @@ def test_training_ends_when_too_many_are_skipped():
         tfcaml.train(learner, shared)
 
 
+@pytest.mark.slow
 def test_evaluation_keeps_the_weights_before_a_bad_step():
     learner = small(learners.Reptile, Poisoned(), inner_learning_rate=1e38)
     task = learner.environment.population(0, 3).query
@@ -247,6 +250,7 @@ def _experiment(root, max_bad_updates):
     return experiment
 
 
+@pytest.mark.slow
 def test_an_experiment_names_the_last_good_checkpoint_and_can_go_on(tmp_path, caplog):
     message = (
         r"^reptile with seed 0: Reptile skipped 3 of 3 updates .* more than max_bad_updates=2; "

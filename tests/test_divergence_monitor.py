@@ -60,7 +60,7 @@ def images(directory):
     return {tag: [event.step for event in events.Tensors(tag)] for tag in shown}
 
 
-@pytest.mark.parametrize("name", ["fomaml", "reptile"])
+@pytest.mark.parametrize("name", [pytest.param("fomaml", marks=pytest.mark.slow), "reptile"])
 def test_learners_are_followed_and_not_changed(name, learner, few, tmp_path):
     untrained = state(learner(name))
     history = tfcaml.train(learner(name), few, seed=3)
@@ -98,6 +98,7 @@ def test_what_is_recorded_is_the_divergence_of_the_adapted_policies(learner, few
     assert first.metrics["max"] == pytest.approx(pairs.max())
 
 
+@pytest.mark.slow
 def test_learners_that_try_their_start_are_followed(particle, policy, few, tmp_path):
     config = CAML.Config(**TINY, policies_per_clustering=4, num_medoids=2, num_states=20)
     learner = CAML(particle, policy, config)
@@ -134,6 +135,7 @@ def test_groups_that_tell_nothing_are_left_out(groups, policy, two_kinds, tmp_pa
     assert set(record.metrics) == {"mean", "max", "silhouette"}
 
 
+@pytest.mark.slow
 def test_history_goes_on_where_an_earlier_run_stopped(policy, two_kinds, tmp_path):
     groups = [0, 0, 1, 1, 1, 1]
     whole = DivergenceMonitor(tmp_path / "whole", CONFIG)
@@ -165,6 +167,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 def test_networks_that_tf_agents_trained_apart(tmp_path):
     """The script of the README: the divergences are those of each network by itself."""
     code = SCRIPT.read_text()
