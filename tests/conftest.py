@@ -1,5 +1,6 @@
 """Settings and fixtures of all tests."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -20,6 +21,11 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("deterministic")
 tf.get_logger().setLevel("ERROR")  # eager `vectorized_map` warns that it traces anew
+
+
+def pytest_collection_finish():
+    """What the imports have made stays: the collector need not look at it time and again."""
+    gc.freeze()
 
 
 class Slide(tfcaml.environments.Environment):

@@ -75,6 +75,7 @@ def test_learners_are_followed_and_not_changed(name, learner, few, tmp_path):
     assert images(tmp_path) == pictures
 
 
+@pytest.mark.slow
 def test_what_is_recorded_is_the_divergence_of_the_adapted_policies(learner, few, tmp_path):
     reptile = learner("reptile")
     first, again, other = (

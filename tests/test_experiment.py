@@ -61,6 +61,7 @@ def finished(tmp_path_factory):
     return root, summary, paths
 
 
+@pytest.mark.slow
 def test_run_leaves_numbers_pictures_and_events(finished):
     root, summary, paths = finished
     assert set(summary["methods"]) == {"caml", "random", "reptile"}
@@ -76,6 +77,7 @@ def test_run_leaves_numbers_pictures_and_events(finished):
     assert (root / "eval" / "evaluation.csv").read_text().count("\n") == 1 + 3 * 2 * 2 * 3
 
 
+@pytest.mark.slow
 def test_events_have_every_iteration_once(finished):
     root, _, _ = finished
     events = event_accumulator.EventAccumulator(
@@ -252,6 +254,7 @@ def test_pages_of_tensorboard_are_there_once(finished):
     assert [e.step for e in curve.Tensors("adaptation/return_value")] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_training_time_is_kept_with_the_checkpoint(finished):
     root, _, _ = finished
     experiment = _experiment(root)

@@ -45,7 +45,8 @@ def batches(losses, particle, population):
     return {kind: tf.function(collect, autograph=False)(loss) for kind, loss in losses.items()}
 
 
-@pytest.mark.parametrize("kind", ["reinforce", *(slow(kind) for kind in KINDS[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_second_order_agrees_with_central_differences(kind, losses, particle, population):
     loss = losses[kind]
     learner = make_learner(loss, particle)

@@ -9,8 +9,12 @@ from tfcaml import environments, seeds
 from tfcaml.environments import HostEnvironment, Population
 from tfcaml.errors import ConfigError
 
+# A minute of a patient takes seconds to compile.
+GLUCOSE = pytest.param("glucose", marks=pytest.mark.slow)
+NAMES = [*sorted(set(environments.ENVIRONMENTS) - {"glucose"}), GLUCOSE]
 
-@pytest.mark.parametrize("name", sorted(environments.ENVIRONMENTS))
+
+@pytest.mark.parametrize("name", NAMES)
 def test_families_of_ours_are_well(name):
     family = environments.ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 30)

@@ -1,7 +1,5 @@
 """What all learners of the gradient-based family do."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,16 +10,14 @@ from tfcaml.errors import ConfigError
 from tfcaml.types import Fast
 
 FAMILY = [
-    learners.FOMAML,
     learners.MAML,
+    learners.FOMAML,
     learners.MetaSGD,
     learners.EMAML,
     learners.ProMP,
     learners.Pretrained,
     learners.Oracle,
 ]
-
-slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def make(learner, jit_compile=False, **settings):
@@ -47,7 +43,8 @@ def values(learner):
     return nest.ravel(learner.meta.read())[0].numpy()
 
 
-@pytest.mark.parametrize("cls", [FAMILY[0], *(slow(cls) for cls in FAMILY[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("cls", FAMILY)
 def test_trains_and_adapts_without_tracing_anew(cls):
     learner, population = make(cls)
     start = values(learner)

@@ -55,7 +55,8 @@ def test_every_learner_agrees_with_central_differences(case, learner, estimator)
     assert worst_error(case, gradient, 1e-4) < 1e-6
 
 
-@pytest.mark.parametrize("steps", [1, slow(3)])
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [1, 3])
 def test_first_order_is_another_gradient(case, relative_error, steps):
     settings = {"inner_updates": steps, "inner_learning_rate": 0.3}
     second, first = case(**settings), case(learners.FOMAML, **settings)
@@ -63,7 +64,8 @@ def test_first_order_is_another_gradient(case, relative_error, steps):
     assert relative_error(*gradients) > 1e-2
 
 
-@pytest.mark.parametrize("head", ["gaussian", slow("categorical")])
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["gaussian", "categorical"])
 def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, head):
     case = case(head=head, inner_updates=2, inner_learning_rate=0.3)
     learner, alpha = case.learner, case.learner.config.inner_learning_rate
@@ -101,6 +103,7 @@ def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, h
     assert relative_error(gradient, total) < bound
 
 
+@pytest.mark.slow
 def test_every_task_keeps_its_own_parameters(case):
     case = case(inner_updates=3, inner_learning_rate=0.3)
     readapt = tf.function(

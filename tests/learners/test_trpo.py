@@ -1,15 +1,11 @@
 """TRPO's products and steps on MAML."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfcaml import learners, nest, outer
 from tfcaml.policies import distributions
-
-slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def explicit_jacobian(evaluate, theta, batch):
@@ -51,7 +47,8 @@ def finite_difference(evaluate, theta, batch, step=1e-4):
     return product
 
 
-@pytest.mark.parametrize("steps", [1, slow(2)])
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [1, 2])
 def test_four_forms_of_hessian_products_agree(case, relative_error, steps):
     case = case(inner_updates=steps, inner_learning_rate=0.3)
     theta, unravel = nest.ravel(case.acted)
@@ -113,7 +110,8 @@ def test_a_step_worked_out_part_by_part_is_the_same(
     assert all(relative_error(step, whole) < 1e-8 for step in by_parts)
 
 
-@pytest.mark.parametrize("learner", [learners.MAML, slow(learners.EMAML)])
+@pytest.mark.slow
+@pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
 def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
     case = case(learner, inner_learning_rate=0.3, max_kl=0.02)
     step = tf.function(
