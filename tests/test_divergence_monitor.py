@@ -60,7 +60,8 @@ def images(directory):
     return {tag: [event.step for event in events.Tensors(tag)] for tag in shown}
 
 
-@pytest.mark.parametrize("name", [pytest.param("fomaml", marks=pytest.mark.slow), "reptile"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fomaml", "reptile"])
 def test_learners_are_followed_and_not_changed(name, learner, few, tmp_path):
     untrained = state(learner(name))
     history = tfcaml.train(learner(name), few, seed=3)

@@ -1,7 +1,6 @@
 """The losses of TF-Agents' agents: their own numbers, their second derivative, their limits."""
 
 import dataclasses
-import functools
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from tfcaml.agents.trajectories import from_tf_agents, to_tf_agents
 from tfcaml.errors import ConfigError
 
 KINDS = ("reinforce", "reinforce_value", "ppo_clip", "ppo_kl")
-slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 SETTINGS = {"meta_batch_size": 3, "episodes_per_update": 4, "inner_learning_rate": 0.3}
 
 
@@ -75,7 +73,8 @@ def test_second_order_agrees_with_central_differences(kind, losses, particle, po
     assert tf.norm(first - second) / norm > 1e-2
 
 
-@pytest.mark.parametrize("value", [False, slow(True)])
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [False, True])
 def test_inner_step_is_the_agents_own_train(value, make_agent, particle, population):
     """`agent.train` with plain gradient descent is one step of adaptation."""
     kind = "reinforce_value" if value else "reinforce"

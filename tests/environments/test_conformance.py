@@ -5,13 +5,10 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
+from tests.environments.family_names import NAMES
 from tfcaml import environments, seeds
 from tfcaml.environments import HostEnvironment, Population
 from tfcaml.errors import ConfigError
-
-# A minute of a patient takes seconds to compile.
-GLUCOSE = pytest.param("glucose", marks=pytest.mark.slow)
-NAMES = [*sorted(set(environments.ENVIRONMENTS) - {"glucose"}), GLUCOSE]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -125,6 +125,7 @@ def test_a_lasting_fault_ends_with_task_and_seed(make_family, fault):
     assert f"seed={seed}:" in str(failure.value) and len(family._pool._under_way) == 0
 
 
+@pytest.mark.slow
 def test_learning_goes_on_as_without_faults(make_family):
     faulty, sound = make_family("raises", 3, times=5, max_retries=5), make_family()
     found = []

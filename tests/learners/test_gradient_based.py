@@ -83,6 +83,7 @@ def collected():
     return learner, collect(learner.meta.read(), task, seeds.from_int(1))
 
 
+@pytest.mark.slow
 def test_ratio_is_one_where_the_data_were_sampled(collected):
     learner, batch = collected
 
@@ -100,6 +101,7 @@ def test_ratio_is_one_where_the_data_were_sampled(collected):
         np.testing.assert_allclose(ratio * phase.trajectory.mask, phase.trajectory.mask, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_surrogate_and_kl_start_at_zero(collected):
     learner, batch = collected
 

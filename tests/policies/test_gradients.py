@@ -1,15 +1,11 @@
 """First and second derivatives through networks, against central differences."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfcaml import inner, losses, nest
 from tfcaml.types import Trajectory
-
-slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def episodes(policy, params, rng, shape=(2, 3, 4)):
@@ -32,16 +28,17 @@ def step(policy, params, data, rate=0.5):
     return nest.map(lambda p, g: p - rate * g, params, gradients)
 
 
+@pytest.mark.slow
 # TF-Agents computes the bounds it squashes to in 32 bits.
 @pytest.mark.parametrize(
     ("kind", "dtype", "width", "tolerance"),
     [
-        slow("conv", tf.float64, 1e-5, 1e-6),
+        ("conv", tf.float64, 1e-5, 1e-6),
         ("dict", tf.float64, 1e-5, 1e-6),
-        slow("keras_means", tf.float64, 1e-5, 1e-6),
-        slow("sequential_transformed", tf.float64, 1e-5, 1e-6),
-        slow("squashed", tf.float32, 1e-2, 5e-3),
-        slow("lstm", tf.float64, 1e-5, 1e-6),
+        ("keras_means", tf.float64, 1e-5, 1e-6),
+        ("sequential_transformed", tf.float64, 1e-5, 1e-6),
+        ("squashed", tf.float32, 1e-2, 5e-3),
+        ("lstm", tf.float64, 1e-5, 1e-6),
     ],
 )
 def test_gradients_through_no_and_one_inner_step(build_policy, kind, dtype, width, tolerance):
