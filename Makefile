@@ -9,8 +9,9 @@ VENV := .venv-tf$(TF)
 CONSTRAINTS := constraints-tf$(TF).txt
 endif
 BIN := $(VENV)/bin
-# Tests share two cores: a process each, and one TensorFlow thread pool per process.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Tests share two cores: a process each, and one TensorFlow thread pool per process. A file stays in
+# one process, for what its tests share; in the order of their names long files are not the last.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast test-soak lint check clean
 

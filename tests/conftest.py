@@ -1,8 +1,11 @@
 """Settings and fixtures of all tests."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if gc.isenabled():  # imports make a million objects, none of them rubbish
+    gc.disable()
 
 import tfcaml  # isort: skip  (before TensorFlow: it decides which Keras that loads)
 
@@ -20,6 +23,12 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("deterministic")
 tf.get_logger().setLevel("ERROR")  # eager `vectorized_map` warns that it traces anew
+
+
+def pytest_collection_finish():
+    """What the imports have made stays: the collector need not look at it time and again."""
+    gc.freeze()
+    gc.enable()
 
 
 class Slide(tfcaml.environments.Environment):

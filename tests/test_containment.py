@@ -1,6 +1,7 @@
 """NaN and infinity, put in on purpose: the update is taken back and counted, and training ends in
 time, with the last good checkpoint named."""
 
+import functools
 import json
 import logging
 
@@ -18,6 +19,7 @@ from tfcaml.run_directory import RunDirectory
 from tfcaml.types import Surrogate
 
 HEALTHY = 1.0
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 class Poisoned(environments.Navigation):
@@ -117,7 +119,7 @@ def by_outer_optimizer():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("outer_optimizer", ["adam", "ppo", "trpo"])
+@pytest.mark.parametrize("outer_optimizer", ["adam", slow("ppo"), slow("trpo")])
 @pytest.mark.parametrize("where", ["loss", "gradient", "kl", "reward", "observation"])
 def test_a_gradient_learner_takes_back_what_is_not_finite(
     by_outer_optimizer, outer_optimizer, where, value
@@ -127,6 +129,7 @@ def test_a_gradient_learner_takes_back_what_is_not_finite(
     check_contained(learner, poison[where], value)
 
 
+@pytest.mark.slow
 def test_a_singular_fisher_matrix_is_a_skipped_update(by_outer_optimizer):
     """Without damping, conjugate gradient divides by zero."""
     learner = by_outer_optimizer("trpo")
@@ -138,8 +141,8 @@ def test_normal_equations_that_can_not_be_solved_are_a_skipped_update(by_outer_o
     check_contained(learner, learner.poison["matrix"], -1.0)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("name", ["reptile", "joint", "caml"])
+@pytest.mark.parametrize("jit_compile", [False, slow(True)])
+@pytest.mark.parametrize("name", ["reptile", slow("joint"), slow("caml")])
 def test_other_learners_too(name, jit_compile):
     caml = {"policies_per_clustering": 4, "num_medoids": 2, "num_iterations": 4, "num_states": 20}
     settings = {"caml": caml, "joint": {"meta_batch_size": 1}}
@@ -170,14 +173,22 @@ class TroubledCAML(learners.CAML):
         return super()._distances(saved, seed)
 
 
-def caml(fails):
+@pytest.fixture(scope="module")
+def caml():
+    """(numbers of failing clusterings) -> the learner as new."""
     settings = {"policies_per_clustering": 4, "num_medoids": 2, "num_states": 20}
     learner = small(TroubledCAML, Poisoned(), num_iterations=4, **settings)
-    learner.fails = fails
-    return learner
+
+    def make(fails):
+        learner.reset(0)
+        learner.fails, learner.tried = fails, 0
+        return learner
+
+    return make
 
 
-def test_caml_tries_a_failed_clustering_again_with_newer_policies():
+@pytest.mark.slow
+def test_caml_tries_a_failed_clustering_again_with_newer_policies(caml):
     learner, counts = caml(fails=(1,)), []
     for _ in range(4):
         train(learner)
@@ -187,7 +198,8 @@ def test_caml_tries_a_failed_clustering_again_with_newer_policies():
     assert int(learner.bad_updates) == 1
 
 
-def test_caml_without_any_medoids_says_so():
+@pytest.mark.slow
+def test_caml_without_any_medoids_says_so(caml):
     learner = caml(fails=(1, 2, 3))
     with pytest.raises(RunError, match="CAML has no medoids: no clustering came to finite"):
         tfcaml.train(learner, learner.environment.population(0))
@@ -210,6 +222,7 @@ def test_training_ends_when_too_many_are_skipped():
         tfcaml.train(learner, shared)
 
 
+@pytest.mark.slow
 def test_evaluation_keeps_the_weights_before_a_bad_step():
     learner = small(learners.Reptile, Poisoned(), inner_learning_rate=1e38)
     task = learner.environment.population(0, 3).query
@@ -237,6 +250,7 @@ def _experiment(root, max_bad_updates):
     return experiment
 
 
+@pytest.mark.slow
 def test_an_experiment_names_the_last_good_checkpoint_and_can_go_on(tmp_path, caplog):
     message = (
         r"^reptile with seed 0: Reptile skipped 3 of 3 updates .* more than max_bad_updates=2; "

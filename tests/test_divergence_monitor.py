@@ -67,6 +67,7 @@ def images(directory):
     return {tag: [event.step for event in events.Tensors(tag)] for tag in shown}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fomaml", "reptile"])
 def test_learners_are_followed_and_not_changed(name, learner, few, tmp_path):
     untrained = state(learner(name))
@@ -82,6 +83,7 @@ def test_learners_are_followed_and_not_changed(name, learner, few, tmp_path):
     assert images(tmp_path) == pictures
 
 
+@pytest.mark.slow
 def test_what_is_recorded_is_the_divergence_of_the_adapted_policies(learner, few, tmp_path):
     reptile = learner("reptile")
     first, again, other = (
@@ -105,6 +107,7 @@ def test_what_is_recorded_is_the_divergence_of_the_adapted_policies(learner, few
     assert first.metrics["max"] == pytest.approx(pairs.max())
 
 
+@pytest.mark.slow
 def test_learners_that_try_their_start_are_followed(particle, policy, few, tmp_path):
     config = CAML.Config(**TINY, policies_per_clustering=4, num_medoids=2, num_states=20)
     learner = CAML(particle, policy, config)
@@ -141,6 +144,7 @@ def test_groups_that_tell_nothing_are_left_out(groups, policy, two_kinds, tmp_pa
     assert set(record.metrics) == {"mean", "max", "silhouette"}
 
 
+@pytest.mark.slow
 def test_history_goes_on_where_an_earlier_run_stopped(policy, two_kinds, tmp_path):
     groups = [0, 0, 1, 1, 1, 1]
     whole = DivergenceMonitor(tmp_path / "whole", CONFIG)
@@ -172,6 +176,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 def test_networks_that_tf_agents_trained_apart(tmp_path):
     """The script of the README: the divergences are those of each network by itself."""
     code = SCRIPT.read_text()

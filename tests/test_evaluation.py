@@ -58,6 +58,7 @@ def test_results_of_a_task_do_not_depend_on_its_company(learner, population, eva
     np.testing.assert_allclose(alone.returns[:, 0], evaluation.returns[:, 0], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_measured_episodes_are_not_learned_from(learner, population, evaluation):
     """However many of them there are, adaptation is the same."""
     fewer = tfcaml.evaluate(learner, population.query, num_updates=3, num_episodes=2, seed=1)
@@ -73,6 +74,7 @@ def test_learning_has_episodes_of_its_own(learner, population):
         assert np.abs(own - other).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_each_measurement_has_episodes_of_its_own(particle, policy, population):
     """Also when nothing is learned."""
     config = RandomInitializationConfig(
@@ -83,6 +85,7 @@ def test_each_measurement_has_episodes_of_its_own(particle, policy, population):
     assert len(np.unique(returns)) == returns.size
 
 
+@pytest.mark.slow
 def test_adaptation_helps(particle, policy, population):
     config = RandomInitializationConfig(episodes_per_update=20, inner_learning_rate=0.2)
     learner = RandomInitialization(particle, policy, config)

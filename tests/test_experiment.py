@@ -61,6 +61,7 @@ def finished(tmp_path_factory):
     return root, summary, paths
 
 
+@pytest.mark.slow
 def test_run_leaves_numbers_pictures_and_events(finished):
     root, summary, paths = finished
     assert set(summary["methods"]) == {"caml", "random", "reptile"}
@@ -76,6 +77,7 @@ def test_run_leaves_numbers_pictures_and_events(finished):
     assert (root / "eval" / "evaluation.csv").read_text().count("\n") == 1 + 3 * 2 * 2 * 3
 
 
+@pytest.mark.slow
 def test_events_have_every_iteration_once(finished):
     root, _, _ = finished
     events = event_accumulator.EventAccumulator(
@@ -86,6 +88,7 @@ def test_events_have_every_iteration_once(finished):
     assert "clusters/policy_map" in events.Tags()["tensors"]
 
 
+@pytest.mark.slow
 def test_events_are_written_every_log_interval_and_at_the_end(finished, tmp_path):
     experiment = _experiment(tmp_path, log_interval=2)
     experiment.train()
@@ -95,6 +98,7 @@ def test_events_are_written_every_log_interval_and_at_the_end(finished, tmp_path
     assert sparse == {step: full[step] for step in sparse}
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
     root, _, _ = finished
     calls = iter(range(100))
@@ -119,6 +123,7 @@ def _reptile_alone(root, should_stop=lambda: False, **changes):
     return _experiment(root, should_stop, **alone, **changes)
 
 
+@pytest.mark.slow
 def test_following_divergence_changes_no_number_and_resumes(tmp_path):
     """Bit-equal with the run that does not follow; a resumed history with an uninterrupted one."""
     plain, whole, parts = (tmp_path / name for name in ("plain", "whole", "parts"))
@@ -156,6 +161,7 @@ def _all_events(folder):
     return rows
 
 
+@pytest.mark.slow
 def test_runs_that_broke_off_end_as_whole_ones_with_every_event_once(tmp_path):
     """Events, pictures among them, are ahead of the checkpoint when a run breaks off."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -211,6 +217,7 @@ def test_half_an_event_at_the_end_of_a_file_is_dropped(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
     """The environment, the learner and its options, by the first difference."""
     for method, message in (
@@ -232,6 +239,7 @@ def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
         assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
 
 
+@pytest.mark.slow
 def test_pages_of_tensorboard_are_there_once(finished):
     root, _, _ = finished
     _experiment(root).evaluate()  # again: its events replace the first ones
@@ -246,6 +254,7 @@ def test_pages_of_tensorboard_are_there_once(finished):
     assert [e.step for e in curve.Tensors("adaptation/return_value")] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_training_time_is_kept_with_the_checkpoint(finished):
     root, _, _ = finished
     experiment = _experiment(root)
@@ -258,6 +267,7 @@ def test_untrained_run_is_not_evaluated(tmp_path):
         _experiment(tmp_path).evaluate()
 
 
+@pytest.mark.slow
 def test_evaluation_can_be_larger_than_the_configs(finished):
     root, _, _ = finished
     experiment = _experiment(root)

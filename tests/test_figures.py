@@ -7,6 +7,7 @@ from tfcaml import figures
 
 
 def _figures():
+    """name -> () -> figure."""
     rng = np.random.default_rng(0)
     returns = {name: -rng.uniform(10, 500, [3, 6, 2]) for name in ("caml", "random")}
     level = {**returns, "oracle": -rng.uniform(1, 5, [3, 1, 2])}
@@ -28,30 +29,32 @@ def _figures():
     }
     leads["alone"] = 2 * [{"value": 1.0, "lower": None, "upper": None}]
     return {
-        "end_positions": figures.end_positions(ends, ends),
-        "paired_differences": figures.paired_differences(leads, ("before", "after"), "leads"),
-        "divergence_curves": figures.divergence_curves(
+        "end_positions": lambda: figures.end_positions(ends, ends),
+        "paired_differences": lambda: figures.paired_differences(
+            leads, ("before", "after"), "leads"
+        ),
+        "divergence_curves": lambda: figures.divergence_curves(
             {name: (every, rng.normal(size=[1, 5])) for name in ("mean", "max", "silhouette")}
         ),
-        "training_curves": figures.training_curves(curves),
-        "adaptation_curves of gains": figures.adaptation_curves(gains),
-        "adaptation_curves with a level": figures.adaptation_curves(level),
-        "adaptation_curves": figures.adaptation_curves(returns),
-        "error_curves": figures.error_curves({"maml": -returns["caml"]}, "errors"),
-        "regression_fits": figures.regression_fits(
+        "training_curves": lambda: figures.training_curves(curves),
+        "adaptation_curves of gains": lambda: figures.adaptation_curves(gains),
+        "adaptation_curves with a level": lambda: figures.adaptation_curves(level),
+        "adaptation_curves": lambda: figures.adaptation_curves(returns),
+        "error_curves": lambda: figures.error_curves({"maml": -returns["caml"]}, "errors"),
+        "regression_fits": lambda: figures.regression_fits(
             every,
             rng.normal(size=[2, 5]),
             rng.normal(size=[2, 2, 3]),
             {"maml": {0: rng.normal(size=[2, 5])}},
         ),
-        "ambulatory_glucose_profile": figures.ambulatory_glucose_profile(
+        "ambulatory_glucose_profile": lambda: figures.ambulatory_glucose_profile(
             {name: rng.uniform(50, 250, [20, 97]) for name in ("policy", "basal")}, "title"
         ),
-        "divergence_matrix": figures.divergence_matrix(matrix, labels),
-        "policy_map": figures.policy_map(matrix, labels, [0, 1, 2], labels),
-        "policy_map without groups": figures.policy_map(matrix, labels),
-        "policy_maps": figures.policy_maps({"one": {"0": matrix, "5": matrix}}, labels),
-        "curves": figures.curves(
+        "divergence_matrix": lambda: figures.divergence_matrix(matrix, labels),
+        "policy_map": lambda: figures.policy_map(matrix, labels, [0, 1, 2], labels),
+        "policy_map without groups": lambda: figures.policy_map(matrix, labels),
+        "policy_maps": lambda: figures.policy_maps({"one": {"0": matrix, "5": matrix}}, labels),
+        "curves": lambda: figures.curves(
             {"y": {"caml": -returns["caml"][..., 0], "random": -returns["random"][..., 0]}},
             range(1, 7),
             "x",
@@ -59,13 +62,13 @@ def _figures():
             bands=("caml",),
             log=True,
         ),
-        "trajectories": figures.trajectories(paths, paths),
+        "trajectories": lambda: figures.trajectories(paths, paths),
     }
 
 
 @pytest.mark.parametrize("name", list(_figures()))
 def test_figure_becomes_png_and_image(name, tmp_path):
-    figure = _figures()[name]
+    figure = _figures()[name]()
     figures.save(figure, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     image = figures.image(figure)

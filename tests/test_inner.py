@@ -120,6 +120,7 @@ def test_gradient_is_the_derivative_of_the_loss(problem):
         assert error < problem.tolerance
 
 
+@pytest.mark.slow
 def test_second_order_gradient_is_the_derivative_of_the_adapted_loss(problem):
     compiled = tf.function(problem.adapted_loss, autograph=False)
     expected = problem.differences(compiled)
@@ -134,6 +135,7 @@ def test_first_order_gradient_is_another(problem):
     assert relative_error(first, second) > 2 * max(problem.tolerance, 1e-2)
 
 
+@pytest.mark.slow
 def test_first_order_gradient_is_that_at_the_adapted_weights(problem):
     fast, _ = inner.step(problem.loss, optimizers.sgd(0.5), Fast(problem.params, ()))
     query = lambda params: losses.policy_gradient(

@@ -63,6 +63,7 @@ def together(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("together"), 0, 2)
 
 
+@pytest.mark.slow
 def test_a_seed_decides_every_bit_whatever_other_seeds_are_run(together, tmp_path):
     """All of CAML, Reptile, MAML-TRPO, Meta-SGD: every variable and every return of seed 1."""
     both, numbers = together
@@ -89,6 +90,7 @@ def close(few, many):
     np.testing.assert_allclose(few, many, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["caml", "reptile"])
 def test_the_first_entities_are_measured_alike_among_few_and_many(together, method):
     """`tfcaml.evaluate` of two entities, and of five of which they are the first."""
@@ -146,6 +148,7 @@ def check_looking_changes_nothing(learner, population):
     assert not same(bits(learner), found[0])  # training has changed something
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_an_evaluation_between_iterations_changes_no_number(together, method):
     experiment, _ = together
@@ -167,7 +170,13 @@ _CALLED = ("try_out", "start", "sample", "experience", "adapt", "_evaluate_updat
 DISTINCT = {tuple(getattr(each, n) for n in _CALLED): name for name, each in LEARNERS.items()}
 
 
-@pytest.mark.parametrize("name", sorted(DISTINCT.values()))
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("caml", "reptile") else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(DISTINCT.values())
+    ],
+)
 def test_an_evaluation_changes_nothing_of_a_learner(name):
     """No variable and no attribute: all that its next iteration could depend on."""
     learner, population = small(name)

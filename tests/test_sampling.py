@@ -121,6 +121,7 @@ def test_log_prob_is_that_of_the_policy(rollouts, policy, slide_rollout, gaussia
         np.testing.assert_allclose(trajectory.log_prob, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_actions_come_in_the_policy_s_proportions(policy, particle, population):
     """Chi-square of the first action of many episodes."""
     first = tfcaml.environments.Particle(tfcaml.environments.ParticleConfig(horizon=1))
@@ -134,6 +135,7 @@ def test_actions_come_in_the_policy_s_proportions(policy, particle, population):
     assert ((counts - expected) ** 2 / expected).sum() < 16.3  # 0.1 % quantile, 3 degrees
 
 
+@pytest.mark.slow
 def test_continuous_actions_have_the_policy_s_moments(slide, gaussian_policy):
     params = nest.repeat(gaussian_policy.init(0), 1)
     task = {"goal": tf.zeros([1])}

@@ -62,6 +62,7 @@ class Watch:
             assert slope < MOST
 
 
+@pytest.mark.slow
 @FORMS
 @pytest.mark.parametrize("name", CONFIGS)
 def test_learners(name, iterations, particle, policy, population):
@@ -80,6 +81,7 @@ def test_learners(name, iterations, particle, policy, population):
     assert watch.traces[-1] == [1] * len(watch.traces[-1])
 
 
+@pytest.mark.slow
 @FORMS
 def test_experiments(iterations, tmp_path):
     """With events and checkpoints."""

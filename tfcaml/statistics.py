@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 _RESAMPLES = 4000
+_BLOCKS = 20  # of resamples that are held at a time
 
 
 class Interval(NamedTuple):
@@ -33,7 +34,7 @@ def mean(values):
 
 def median(values, seed=0):
     """Median of all cells, with a percentile bootstrap interval over seeds. values: [S, Q]."""
-    return _bootstrap(np.median, values, seed)
+    return _bootstrap(lambda cells: np.median(cells, axis=-1), values, seed)
 
 
 def median_ratio(values, others, seed=0):
@@ -47,7 +48,7 @@ def median_ratio(values, others, seed=0):
 
 def interquartile_mean(values, seed=0):
     """Mean of the middle half of all cells (IQM; Agarwal et al. 2021), bootstrapped likewise."""
-    return _bootstrap(_interquartile_mean, values, seed)
+    return _bootstrap(lambda cells: stats.trim_mean(cells, 0.25, axis=-1), values, seed)
 
 
 class Paired(NamedTuple):
@@ -65,17 +66,15 @@ def paired(values, others):
     return Paired(mean(difference), won, len(difference))
 
 
-def _interquartile_mean(values):
-    return stats.trim_mean(values, 0.25, axis=None)
-
-
 def _bootstrap(statistic, values, seed):
+    """statistic: (cells [R, M]) -> [R]; values: [S, Q]."""
     values = np.asarray(values, np.float64)
-    center = float(statistic(values))
+    center = float(statistic(values.reshape(1, -1))[0])
     if len(values) < 2:
         return Interval(center, float("nan"), float("nan"))
     rng = np.random.default_rng([seed, 0xB007])
     rows = rng.integers(len(values), size=[_RESAMPLES, len(values)])
-    draws = [statistic(values[chosen]) for chosen in rows]
-    lower, upper = np.percentile(draws, [2.5, 97.5])
+    blocks = np.split(rows, _BLOCKS)
+    draws = [statistic(values[chosen].reshape(len(chosen), -1)) for chosen in blocks]
+    lower, upper = np.percentile(np.concatenate(draws), [2.5, 97.5])
     return Interval(center, float(lower), float(upper))

@@ -12,10 +12,10 @@ from launchers.studies.runs import interval, paired_rows, run_config, shrink
 from tfcaml import figures, report
 
 SPLITS = {"variants of known groups": caml_figure3, "unseen groups": caml_figure3_groups}
+_QUICK = {"variants of known groups": ["caml_paper", "random"], "unseen groups": ["random"]}
 _MAINS = ("caml", "caml_paper")
 _ORDER = ("matched", "caml", "caml_paper", "reptile", "maml", "fomaml", "joint", "joint_mixed")
 _ORDER += ("unmatched", "random")
-_QUICK_GROUPS = ("random",)
 
 
 def run(study_seeds, out_dir, quick=False):
@@ -25,9 +25,7 @@ def run(study_seeds, out_dir, quick=False):
     for split, module in SPLITS.items():
         content = module.get_config().to_dict()
         if quick:
-            shrink(content)
-            if module is caml_figure3_groups:
-                content["baselines"] = {k: content["baselines"][k] for k in _QUICK_GROUPS}
+            shrink(content, _QUICK[split])
         name = module.__name__.rpartition(".")[-1]
         jit_compile = False if quick else None
         experiment, summary = run_config(content, study_seeds, out_dir / "runs" / name, jit_compile)

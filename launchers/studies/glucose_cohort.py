@@ -40,9 +40,8 @@ def run(study_seeds, out_dir, quick=False):
     """Runs the study; see `launchers.reproduce`."""
     content = glucose_cohort.get_config().to_dict()
     if quick:
-        shrink(content)
+        shrink(content, ["joint"])
         content["environment"] |= {"interval": 720, "sensor_interval": 180}
-        content["baselines"] = {"joint": content["baselines"]["joint"]}
     content["num_seeds"] = len(study_seeds)
     jit_compile = False if quick else None
     config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile)

@@ -47,7 +47,7 @@ def run(repeats, quick):
     difference = float(np.abs(tfcaml_matrix() - scipy_matrix(True)).max())
     result["checks"] = {"largest difference between tfcaml and SciPy": difference}
     for form in ("jensen_shannon", "hellinger"):
-        figures = apart(timed_matrix, form, many, num_states, horizon, 2)
+        figures = apart(timed_matrix, form, many, num_states, horizon, 2, quick=quick)
         result["checks"][f"{form}, {many} policies, peak memory, MiB"] = figures.pop("peak_mebi")
         result["checks"][f"{form}, {many} policies, before, MiB"] = figures.pop("before_mebi")
         result["figures"] |= {f"{form}, {many}": figures.pop("whole")}

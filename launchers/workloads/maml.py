@@ -56,7 +56,9 @@ def navigation(repeats, quick):
         contestants = {name: contestants[name] for name in ("TRPO, graph", "PPO, graph")}
     figures, details, bars = {}, {}, []
     for name, (settings, jit_compile, bar) in contestants.items():
-        figures[name], details[name] = apart(_iterations, sizes, settings, jit_compile, repeats)
+        figures[name], details[name] = apart(
+            _iterations, sizes, settings, jit_compile, repeats, quick=quick
+        )
         if bar:
             value = figures[name]["median_cpu_seconds"]
             bars.append({"name": f"{name}, CPU seconds per iteration", "value": value, "bar": bar})
@@ -324,10 +326,13 @@ def growth(repeats, quick):
             sizes = base._replace(**{factor: value})
             name = ", ".join(f"{key} {size}" for key, size in sizes._asdict().items())
             if sizes not in measured:
-                measured[sizes] = apart(_iterations, sizes, _TRPO, False, repeats, False)
+                measured[sizes] = apart(
+                    _iterations, sizes, _TRPO, False, repeats, False, quick=quick
+                )
                 figures[name], details[name] = measured[sizes]
             row, detail = measured[sizes]
             memory = detail["peak memory, MiB"] - detail["memory before, MiB"]
+            memory = max(memory, 1)  # none where what ran before in this process took more
             points.append((row["median_cpu_seconds"], memory))
         seconds, memory = (_exponent(values, column) for column in zip(*points))
         checks[f"CPU seconds grow with {factor} to the power of"] = seconds

@@ -76,8 +76,13 @@ def judged(ratio, figures):
     return {**ratio._asdict(), "ratio": per_second[0] / per_second[1]}
 
 
-def apart(function, *args):
-    """`function(*args)` in a fresh process, because the peak of memory is the process's."""
+def apart(function, *args, quick=False):
+    """`function(*args)` in a fresh process, because the peak of memory is the process's.
+
+    `quick`: in this very process, for the imports of another take longer than all else.
+    """
+    if quick:
+        return function(*args)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, args)
 

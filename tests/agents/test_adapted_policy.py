@@ -130,6 +130,7 @@ def test_start_weights_may_be_variables(gaussian, gaussian_policy, different):
     assert len(policy.variables()) == len(variables)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Encoding a StructuredValue")  # TF-Agents saves distributions
 def test_policy_saver_and_back(gaussian, different, tmp_path):
     policy_saver.PolicySaver(gaussian, batch_size=None).save(str(tmp_path))

@@ -18,6 +18,8 @@ from tfcaml.errors import ConfigError
 from tfcaml.learners import caml, maml, meta_sgd
 from tfcaml.policies import distributions
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
 NAMES = ("caml", "maml", "meta_sgd")
 NUM_TASKS, SHOTS = 3, 4

@@ -1,5 +1,7 @@
 """A learner as a TFAgent: the same numbers, TF-Agents' Learner, its checkpoints and its data."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -31,6 +33,7 @@ def values(agent):
     return nest.ravel((learner.meta.read(), learner.outer_slots.read()))[0].numpy()
 
 
+@pytest.mark.slow
 def test_learns_what_the_learner_would(make_agent_of, particle, policy, population):
     agent = make_agent_of(learners.MetaSGD, inner_updates=2)
     alone = learners.MetaSGD(particle, policy, agent.learner.config)
@@ -45,8 +48,8 @@ def test_learns_what_the_learner_would(make_agent_of, particle, policy, populati
     np.testing.assert_allclose(values(agent), expected, rtol=1e-4, atol=1e-6)
 
 
-def run_learner(agent, population, directory, steps):
-    """TF-Agents' `Learner` until the agent has taken `steps` steps; saves at each."""
+def run_learner(agent, population, directory):
+    """TF-Agents' `Learner` of the agent: (steps) -> None takes it there, saving at each."""
     trainer = tf_agents_learner.Learner(
         str(directory),
         agent.train_step_counter,
@@ -55,18 +58,26 @@ def run_learner(agent, population, directory, steps):
         checkpoint_interval=1,
         summary_interval=1,
     )
-    while int(agent.train_step_counter) < steps:
-        trainer.run(iterator=iter(agent.dataset(population, seed=0)))
-    return agent
+
+    def until(steps):
+        while int(agent.train_step_counter) < steps:
+            trainer.run(iterator=iter(agent.dataset(population, seed=0)))
+
+    return until
 
 
+@pytest.mark.slow
 def test_learner_of_tf_agents_drives_it_and_resumes(make_agent_of, population, tmp_path):
-    straight = run_learner(make_agent_of(), population, tmp_path / "straight", 3)
-    start = values(make_agent_of())
-    halfway = run_learner(make_agent_of(), population, tmp_path / "halves", 2)
-    resumed = run_learner(make_agent_of(), population, tmp_path / "halves", 3)
+    straight, resumed = make_agent_of(), make_agent_of()
+    start = values(straight)
+    until = run_learner(straight, population, tmp_path / "straight")
+    until(2)
+    shutil.copytree(tmp_path / "straight", tmp_path / "half")
+    halfway = values(straight)
+    until(3)
+    run_learner(resumed, population, tmp_path / "half")(3)
     np.testing.assert_array_equal(values(resumed), values(straight))
-    assert not np.array_equal(values(resumed), values(halfway))
+    assert not np.array_equal(values(resumed), halfway)
     assert not np.array_equal(values(resumed), start)
     assert int(resumed.learner.iteration) == 3
     events = list((tmp_path / "straight" / "train").glob("events*"))
@@ -79,6 +90,7 @@ def test_learner_of_tf_agents_drives_it_and_resumes(make_agent_of, population, t
     assert {"Meta/loss_before", "Meta/return_after"} <= tags
 
 
+@pytest.mark.slow
 def test_trains_on_what_a_driver_played(make_agent_of, particle, population):
     """Support and query from TF-Agents' driver and buffer, by policies of TF-Agents."""
     agent = make_agent_of()

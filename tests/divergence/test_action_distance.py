@@ -139,6 +139,7 @@ def test_bounds_of_categoricals():
         check_bounds(jensen_shannon(*logits).numpy(), symmetric_kl(*logits))
 
 
+@pytest.mark.slow
 def test_bounds_of_gaussians():
     arguments = [np.float64(x) for x in gaussians(12_000, 3)]
     divergence = quadrature(*arguments)

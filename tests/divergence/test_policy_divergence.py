@@ -1,3 +1,4 @@
+import functools
 import math
 
 import numpy as np
@@ -77,37 +78,46 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def matrices(policy, rollouts):
-    """The matrix of every set of options, next to the loops of Algorithm 1."""
+    """(index of `OPTIONS`) -> the matrix with these options, next to the loops of Algorithm 1."""
     params, _, trajectories = rollouts
-    result = []
-    for options in OPTIONS:
+
+    @functools.cache
+    def both(index):
+        options = OPTIONS[index]
         matrix = policy_divergence_matrix(policy, params, trajectories, **options, **SMALL)
         options = {"bandwidth": 0.5, "weight": "inverse_density", **options}
         form = options.pop("form", "jensen_shannon")
         places = occupancies(
             policy, params, trajectories, seed=seeds.from_int(0), **options, **SMALL
         )
-        result.append((matrix.numpy(), algorithm_1(places, form)))
-    return result
+        return matrix.numpy(), algorithm_1(places, form)
+
+    return both
 
 
-@pytest.mark.parametrize("index", range(len(OPTIONS)), ids=[str(o) for o in OPTIONS])
+INDICES = [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, len(OPTIONS)))]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=[str(o) for o in OPTIONS])
 def test_it_is_the_loop_of_algorithm_1(matrices, index):
-    matrix, expected = matrices[index]
+    matrix, expected = matrices(index)
     check_distances(matrix)
     np.testing.assert_allclose(matrix, expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_options_make_a_difference(matrices):
     for i in range(len(OPTIONS)):
         for j in range(i):
-            difference = np.abs(matrices[i][0] - matrices[j][0]).max()
+            difference = np.abs(matrices(i)[0] - matrices(j)[0]).max()
             assert difference > 1e-4, (OPTIONS[i], OPTIONS[j])
 
 
+@pytest.mark.slow
 def test_bounds(matrices):
     """2 ln 2, or ln 2, or 2, but for the sampling noise of q."""
-    for options, (matrix, _) in zip(OPTIONS, matrices):
+    for index, options in enumerate(OPTIONS):
+        matrix, _ = matrices(index)
         form = options.get("form", "jensen_shannon")
         bound = {"jensen_shannon": BOUND, "hellinger": 2}.get(form, math.log(2))
         if options.get("weight", "inverse_density") == "inverse_density":

@@ -177,6 +177,7 @@ def test_the_bound_orders_pairs_as_monte_carlo_does(navigators):
     assert drawn.max() - drawn.min() > 0.3
 
 
+@pytest.mark.slow
 def test_policies_with_memory(particle, random_trajectory):
     network = actor_distribution_rnn_network.ActorDistributionRnnNetwork(
         particle.observation_spec,

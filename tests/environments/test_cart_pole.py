@@ -105,6 +105,7 @@ def test_the_family_is_sound():
     environments.check(CartPole(CartPoleConfig(horizon=60)), num_tasks=6, num_episodes=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["maml", "reptile"])
 def test_training_and_evaluation_are_decided_by_the_seed(family, policy, name):
     method = learners.LEARNERS[name]
@@ -141,6 +142,7 @@ def test_bad_options_are_refused(options, message):
         CartPoleConfig(**options)
 
 
+@pytest.mark.slow
 def test_without_gymnasium_all_else_works():
     code = """if True:
         import sys

@@ -51,7 +51,7 @@ def let_go():
     NEVER.set()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_family(walk_class):
     """(fault, step, times) -> a family whose walks have the fault at that step of each episode.
 
@@ -97,12 +97,17 @@ def play(family, num_episodes=2):
     return nest.map(np.asarray, sample())
 
 
+@pytest.fixture(scope="module")
+def faultless(make_family):
+    return play(make_family())
+
+
 @pytest.mark.parametrize(
     ("fault", "step"), [("raises", 0), ("hangs", 0), ("nan observation", 0), *zip(FAULTS, [2] * 6)]
 )
-def test_a_passing_fault_changes_no_number(make_family, fault, step):
+def test_a_passing_fault_changes_no_number(make_family, faultless, fault, step):
     family = make_family(fault, step, times=2, step_timeout=TIMEOUT)
-    nest.map(np.testing.assert_array_equal, play(family), play(make_family()))
+    nest.map(np.testing.assert_array_equal, play(family), faultless)
     kind = "timeouts" if fault == "hangs" else "errors"
     assert family.faults() == {kind: 2, "retried_episodes": 2}
 
@@ -120,6 +125,7 @@ def test_a_lasting_fault_ends_with_task_and_seed(make_family, fault):
     assert f"seed={seed}:" in str(failure.value) and len(family._pool._under_way) == 0
 
 
+@pytest.mark.slow
 def test_learning_goes_on_as_without_faults(make_family):
     faulty, sound = make_family("raises", 3, times=5, max_retries=5), make_family()
     found = []

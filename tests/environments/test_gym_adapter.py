@@ -9,6 +9,7 @@ from gymnasium.utils import env_checker
 from tf_agents.environments import utils
 from tf_agents.specs import BoundedArraySpec
 
+from tests.environments.family_names import NAMES
 from tfcaml import environments, nest, policies, sampling, seeds
 from tfcaml.environments import gym_adapter
 from tfcaml.environments.gym_adapter import FamilyGymnasiumEnvironment, GymnasiumPyEnvironment
@@ -70,7 +71,7 @@ def test_spaces():
         gym_adapter.spec_from_space(spaces.Text(3), "observation")
 
 
-@pytest.mark.parametrize("name", sorted(environments.ENVIRONMENTS))
+@pytest.mark.parametrize("name", NAMES)
 def test_families_are_valid_in_gymnasium(name):
     family = environments.ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 20)

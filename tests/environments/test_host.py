@@ -369,6 +369,7 @@ def test_what_can_not_be_a_family_is_refused(walk_class):
     HostEnvironment(two, TASKS, set_task=lambda *_: None)
 
 
+@pytest.mark.slow
 def test_the_recipe_runs(capsys):
     code = re.search(r"from nothing:\n\n(.*)", host.__doc__, re.DOTALL)[1]
     code = textwrap.dedent(code)

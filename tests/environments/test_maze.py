@@ -90,6 +90,7 @@ def test_transitions_end_at_the_goal(maze):
         np.testing.assert_array_equal(transition[n, s, a, maze.next_cell[s, a]], 1)
 
 
+@pytest.mark.slow
 def test_compiled_rollouts_are_those_of_the_tables(maze):
     """One graph with XLA; rewards, ends and lengths as the exact recursion has them."""
     policy = linear_policy(maze)

@@ -9,6 +9,7 @@ from tf_agents.policies import random_tf_policy
 from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import time_step as ts
 
+from tests.environments.family_names import NAMES
 from tfcaml import nest, sampling, seeds
 from tfcaml.environments import ENVIRONMENTS, Particle, ParticleConfig
 from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
@@ -54,7 +55,7 @@ def test_py_environment_is_valid(family, task):
     utils.validate_py_environment(environment, episodes=5)
 
 
-@pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
+@pytest.mark.parametrize("name", NAMES)
 def test_every_family_is_a_valid_py_environment(name):
     family = ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 20)
@@ -62,7 +63,7 @@ def test_every_family_is_a_valid_py_environment(name):
     utils.validate_py_environment(environment, episodes=3)
 
 
-@pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
+@pytest.mark.parametrize("name", NAMES)
 def test_every_family_is_a_tf_environment(name):
     """Its steps follow its specs, and its rows restart."""
     family = ENVIRONMENTS[name][0]()
@@ -101,6 +102,7 @@ def test_py_environment_takes_one_task(family, task):
         FamilyPyEnvironment(family, task)
 
 
+@pytest.mark.slow
 def test_py_environment_runs_in_a_compiled_driver(family, task):
     environment = tf_py_environment.TFPyEnvironment(
         FamilyPyEnvironment(family, nest.take(task, [0]))
@@ -170,6 +172,7 @@ def test_current_time_step_starts_and_then_reads(family, task):
     nest.map(np.testing.assert_array_equal, moved, again)
 
 
+@pytest.mark.slow
 def test_tf_environment_fills_a_replay_buffer(family, task):
     environment = FamilyTFEnvironment(family, task, 2)
     policy = random_tf_policy.RandomTFPolicy(

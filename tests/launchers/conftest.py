@@ -10,156 +10,24 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Runs a launcher once per list of arguments, forked from one process that has paid for the imports.
-_FORK = """
-import json, os, sys
-from launchers import _app, {name}
-for arguments in json.loads(sys.argv[1]):
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        sys.argv = ["{name}", *arguments]
-        os.dup2(1, 2)
-        _app.run({name}.main)
-    _, status = os.waitpid(child, 0)
-    print()
-    print("EXIT", os.waitstatus_to_exitcode(status))
-"""
-
-
-@pytest.fixture(scope="session")
-def run_all():
-    """(launcher, lists of arguments) -> [(exit code, output lines)], one per list."""
-    return _run_all
-
-
-def _run_all(name, cases):
-    """[(exit code, output lines)] of a launcher, one per list of arguments."""
-    return _outputs(_FORK.format(name=name), cases)
-
-
-def _outputs(script, cases):
-    result = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(cases)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found, lines = [], []
-    for line in result.stdout.splitlines():
-        if line.startswith("EXIT "):
-            found.append((int(line.split()[1]), [text for text in lines if text]))
-            lines = []
-        else:
-            lines.append(line)
-    return found
-
-
-# The same with interruptions. A case: arguments; "when": glob pattern of files; "after": seconds
-# from when there are such files, or from the start; "signals" sent then; "gap": seconds between
-# them; "limit": bytes that no file may pass.
-_STOP = """
-import glob, json, os, resource, sys, time
-from launchers import _app, {name}
-for case in json.loads(sys.argv[1]):
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        if "limit" in case:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (case["limit"],) * 2)
-        sys.argv = ["{name}", *case["arguments"]]
-        os.dup2(1, 2)
-        _app.run({name}.main)
-    ended, seen = 0, None
-    signals = list(case.get("signals", ()))
-    while not ended and signals:
-        if seen is None and ("when" not in case or glob.glob(case["when"], recursive=True)):
-            seen = time.monotonic() + case.get("after", 0)
-        if seen is not None and time.monotonic() >= seen:
-            os.kill(child, signals.pop(0))
-            seen = time.monotonic() + case.get("gap", 0)
-        time.sleep(0.0002)
-        ended, status = os.waitpid(child, os.WNOHANG)
-    if not ended:
-        _, status = os.waitpid(child, 0)
-    print()
-    print("EXIT", os.waitstatus_to_exitcode(status))
-"""
-
-
-@pytest.fixture(scope="session")
-def stop_all():
-    """(launcher, cases, see `_STOP`) -> [(exit code, output lines)], one per case."""
-    return lambda name, cases: _outputs(_STOP.format(name=name), cases)
-
-
-# Runs launchers one after another, each forked from a process that has paid for the imports. Where
-# "plan" is set, nothing is trained: what is asked is what becomes of the input. What a launcher may
-# not do, see `_FORBIDDEN`, is an exit code of its own, 99.
+# Imports make a million objects, none of which is ever rubbish: looking for it takes seconds.
 _SERVE = """
-import importlib, json, os, resource, signal, sys, tempfile
-from launchers import _app
-from tfcaml import experiment
-
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-
-
-def watch(case):
-    allowed = [os.path.realpath(path) for path in case["writes"]]
-    temporary = os.path.realpath(tempfile.gettempdir())
-
-    def look(event, arguments):
-        bad = event in {forbidden}
-        if event == "open" and isinstance(arguments[0], str) and (arguments[2] or 0) & WRITING:
-            path = os.path.realpath(arguments[0])
-            scratch = temporary in (path, os.path.dirname(path))  # TensorFlow's own
-            bad = not scratch and not any(path == x or path.startswith(x + "/") for x in allowed)
-        if event in ("exec", "compile"):
-            name = getattr(arguments[0], "co_filename", arguments[-1])
-            bad = any(str(name).startswith(path) for path in allowed)
-        if bad:
-            os.write(1, f"FORBIDDEN {{event}} {{arguments}}".encode() + bytes([10]))
-            os._exit(99)
-
-    sys.addaudithook(look)
-
-
-for line in sys.stdin:
-    case = json.loads(line)
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        output = os.open(case["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        signal.alarm(case["seconds"])
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + 6 * 2**30,) * 2)
-        if case["plan"]:
-            experiment.Experiment.train = lambda self: False
-        sys.argv = [case["name"], *case["arguments"]]
-        launcher = importlib.import_module("launchers." + case["name"])
-        if case["writes"]:
-            watch(case)
-        _app.run(launcher.main) if case["name"] != "personalise" else os._exit(launcher.main())
-    _, status = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(status), flush=True)
+import gc
+gc.disable()
+from tests.launchers import server
+gc.freeze()
+gc.enable()
+server.main()
 """
-_FORBIDDEN = (
-    *("pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn"),
-    *("subprocess.Popen", "socket.connect"),
-)
 
 
 class Server:
-    """Launchers in processes of their own that start at once."""
+    """Launchers in processes of their own that start at once, see server.py."""
 
     def __init__(self, directory):
         self._output = directory / "output"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE.format(forbidden=set(_FORBIDDEN))],
+            [sys.executable, "-c", _SERVE],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -172,10 +40,12 @@ class Server:
         plan: don't train. writes: the only paths that it may write below; unset: anywhere. seconds:
         that it may take, else the exit code is that of a signal.
         """
-        case = {
-            **{"name": name, "arguments": arguments, "plan": plan, "seconds": seconds},
-            **{"writes": list(map(str, writes)), "output": str(self._output)},
-        }
+        case = {"arguments": arguments, "plan": plan, "writes": list(map(str, writes))}
+        return self.run(name, {**case, "seconds": seconds, "memory": 6 * 2**30})
+
+    def run(self, name, case):
+        """The same of a case: dict(arguments, and what else `server` knows)."""
+        case = {"name": name, "output": str(self._output), "seconds": 600, **case}
         self._process.stdin.write(json.dumps(case) + "\n")
         self._process.stdin.flush()
         code = int(self._process.stdout.readline())
@@ -194,6 +64,18 @@ def serve(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server"))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def run_all(serve):
+    """(launcher, lists of arguments) -> [(exit code, output lines)], one per list."""
+    return lambda name, cases: [serve.run(name, {"arguments": case}) for case in cases]
+
+
+@pytest.fixture(scope="session")
+def stop_all(serve):
+    """(launcher, cases, see `server.send`) -> [(exit code, output lines)], one per case."""
+    return lambda name, cases: [serve.run(name, case) for case in cases]
 
 
 def _fingerprint(root):

@@ -1,34 +1,23 @@
 """The benchmark program at tiny sizes: what it writes and how it refuses, never how fast it is."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from launchers.workloads import WORKLOADS
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "launchers.benchmark", "--quick", "--repeats=1", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
+QUICK = "--quick", "--repeats=1"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", sorted(WORKLOADS))
-def test_workload_writes_its_figures(workload, tmp_path):
+def test_workload_writes_its_figures(workload, tmp_path, run_all):
     out = tmp_path / "new" / "figures.json"
-    done = _run(f"--workload={workload}", f"--out={out}")
-    assert done.returncode == 0, done.stderr
+    [(code, lines)] = run_all("benchmark", [[f"--workload={workload}", f"--out={out}", *QUICK]])
+    assert code == 0, lines
+    printed = "\n".join(lines)
     result = json.loads(out.read_text())
     assert result["workload"] == workload and result["quick"]
     assert result["machine"]["cores"] >= 1 and "tensorflow" in result["versions"]
@@ -36,9 +25,9 @@ def test_workload_writes_its_figures(workload, tmp_path):
         assert figures["median_seconds"] > 0 and figures["first_run_seconds"] > 0
     for ratio in result["ratios"]:
         assert {ratio["fast"], ratio["slow"]} <= set(result["figures"])
-        assert f"{ratio['fast']} / {ratio['slow']}" in done.stdout
+        assert f"{ratio['fast']} / {ratio['slow']}" in printed
     for row in result.get("bars", []):
-        assert f"{row['name']}: " in done.stdout
+        assert f"{row['name']}: " in printed
     if workload == "maml_navigation":
         for details in result["details"].values():
             assert details["traces at the end"] == details["traces after 2 iterations"]
@@ -49,16 +38,13 @@ def test_workload_writes_its_figures(workload, tmp_path):
         assert result["checks"]["largest difference between tfcaml and SciPy"] < 1e-4
 
 
-@pytest.mark.parametrize(
-    "arguments, line",
-    [
-        (("--workload=sorting", "--out=x.json"), f"one of {', '.join(WORKLOADS)}"),
-        (("--workload=divergence", f"--out={__file__}/x.json"), "expected out to be writable"),
-        (("--workload=divergence", f"--out={ROOT}"), "expected --out to be a file"),
-    ],
-)
-def test_bad_input_is_one_line(arguments, line):
-    done = _run(*arguments)
-    assert done.returncode == 2
-    assert line in done.stderr and len(done.stderr.strip().splitlines()) == 1
-    assert not done.stdout
+def test_bad_input_is_one_line(run_all):
+    cases = {
+        f"one of {', '.join(WORKLOADS)}": ("--workload=sorting", "--out=x.json"),
+        "expected out to be writable": ("--workload=divergence", f"--out={__file__}/x.json"),
+        "expected --out to be a file": ("--workload=divergence", f"--out={ROOT}"),
+    }
+    for message, arguments in cases.items():
+        [(code, lines)] = run_all("benchmark", [[*arguments, *QUICK]])
+        assert code == 2 and len(lines) == 1, lines
+        assert message in lines[0]

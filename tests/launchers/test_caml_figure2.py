@@ -20,6 +20,7 @@ def two_seeds(tmp_path_factory):
     return directory, caml_figure2.run((0, 1), directory, quick=True)[0]
 
 
+@pytest.mark.slow
 def test_scores_of_a_seed_do_not_depend_on_further_seeds(two_seeds, tmp_path):
     alone = caml_figure2.run((0,), tmp_path, quick=True)[0]
     np.testing.assert_allclose(
@@ -33,11 +34,13 @@ def test_scores_of_a_seed_do_not_depend_on_further_seeds(two_seeds, tmp_path):
                 assert len(values) == 1 and len(both) == 2
 
 
+@pytest.mark.slow
 def test_seeds_differ(two_seeds):
     silhouette = two_seeds[1]["scores"]["independent"][caml_figure2.RECOMMENDED]["silhouette"]
     assert silhouette[0] != silhouette[1]
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_stopped(two_seeds):
     directory, before = two_seeds
     parts = sorted((directory / "parts").glob("*.json"))

@@ -171,6 +171,7 @@ def hash_of(text, number):
     return sum(map(ord, text)) * 31 + number
 
 
+@pytest.mark.slow
 @FORMS
 def test_run_directories(number, serve, tiny_run, tmp_path, fingerprint):
     root = tmp_path / "run"

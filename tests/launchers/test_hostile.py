@@ -59,6 +59,7 @@ def test_the_watch_sees(serve, hostile, tmp_path):
     assert (tmp_path / "seen").exists()
 
 
+@pytest.mark.slow
 def test_planted_pickles_and_python_are_not_run(serve, hostile, tmp_path):
     root, marker = hostile
     plant(root, marker)
@@ -121,6 +122,7 @@ def test_names_of_methods_do_not_lead_out(serve, hostile, fingerprint, tmp_path)
         assert fingerprint(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_run_in_use_is_one_line_and_stays_as_it_is(serve, tiny_run, hostile, fingerprint):
     """Whoever comes second to train or evaluate is told; export only reads."""
     root, _ = hostile

@@ -101,6 +101,7 @@ def test_train_then_evaluate_then_the_same_again(tmp_path):
     json.loads(first)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_has_an_exit_code_of_its_own(tmp_path, run_all):
     """Steps of 1e38 lead to weights that nothing can be learned with."""
     arguments = [

@@ -83,6 +83,7 @@ def launch(cases):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_table_and_errors(model):
     good = [f"--model={model}", "--env=CartPole-v1"]
     bad = {

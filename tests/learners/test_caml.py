@@ -190,11 +190,11 @@ def best_actions(task):
 
 
 def started_from(learner, meta, task, arms):
-    """Index of the arm with whose weights each task was started."""
+    """(Index of the arm with whose weights each task was started, what came of it)."""
     saved, _ = tf.function(learner.collect, autograph=False)(meta, task, seeds.from_int(0))
     distance = np.abs(saved["fast"].params[-1].numpy()[:, None] - arms[-1].numpy()).sum(axis=-1)
     assert distance.min(axis=1).max() < 1e-3
-    return distance.argmin(axis=1)
+    return distance.argmin(axis=1), saved
 
 
 def test_best_trial_continues_the_medoid_that_suits_the_entity(
@@ -203,7 +203,7 @@ def test_best_trial_continues_the_medoid_that_suits_the_entity(
     learner = still(particle, policy)
     arms = constant_action([0, 1, 2, 3])
     best, _ = best_actions(population.support)
-    started = started_from(learner, with_medoids(learner, arms), population.support, arms)
+    started, _ = started_from(learner, with_medoids(learner, arms), population.support, arms)
     np.testing.assert_array_equal(started, best)
     assert len(set(best)) == 4
 
@@ -221,15 +221,13 @@ def test_random_assignment_does_not_look_at_returns(particle, policy, population
     meta = with_medoids(learner, arms)
     meta["medoids"]["fast"].slots["count"] = tf.fill([4], 7.0)
     best, _ = best_actions(population.support)
-    started = started_from(learner, meta, population.support, arms)
+    started, saved = started_from(learner, meta, population.support, arms)
     assert set(started) == {0, 1, 2, 3}
     assert 0.05 < np.mean(started == best) < 0.6
-    saved, _ = tf.function(learner.collect, autograph=False)(
-        meta, population.support, seeds.from_int(0)
-    )
     np.testing.assert_array_equal(saved["fast"].slots["count"], 1)
 
 
+@pytest.mark.slow
 def test_every_choice_rule_finds_the_medoid_that_suits_a_new_entity(
     particle, policy, population, constant_action
 ):
@@ -276,6 +274,7 @@ def test_a_choice_does_not_depend_on_other_tasks(particle, policy, population, c
         assert alone[name][0] == among[name][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["parameters", "task", "random", "action"])
 def test_metrics(particle, policy, population, metric):
     config = CAMLConfig(**{**TINY, "num_iterations": 2, "metric": metric})
@@ -294,6 +293,7 @@ def test_metrics(particle, policy, population, metric):
     assert len(np.unique(matrix)) > 4 and (np.diag(matrix) == 0).all()
 
 
+@pytest.mark.slow
 def test_adaptive_k_takes_the_best_silhouette(particle, policy, population):
     """Beyond the clusters medoids repeat; only the clusters are tried and go into the next pool."""
     tiny = {**TINY, "num_medoids": 4, "policies_per_clustering": 8, "num_iterations": 8}
@@ -325,6 +325,7 @@ def test_before_the_first_clustering_everyone_starts_from_the_initial_weights(ru
             np.testing.assert_array_equal(row, initial)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2])
 def test_as_many_medoids_as_policies(particle, policy, population, size):
     """Then the first medoids are all policies there are."""

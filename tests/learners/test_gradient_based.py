@@ -43,6 +43,7 @@ def values(learner):
     return nest.ravel(learner.meta.read())[0].numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", FAMILY)
 def test_trains_and_adapts_without_tracing_anew(cls):
     learner, population = make(cls)
@@ -82,6 +83,7 @@ def collected():
     return learner, collect(learner.meta.read(), task, seeds.from_int(1))
 
 
+@pytest.mark.slow
 def test_ratio_is_one_where_the_data_were_sampled(collected):
     learner, batch = collected
 
@@ -99,6 +101,7 @@ def test_ratio_is_one_where_the_data_were_sampled(collected):
         np.testing.assert_allclose(ratio * phase.trajectory.mask, phase.trajectory.mask, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_surrogate_and_kl_start_at_zero(collected):
     learner, batch = collected
 
@@ -140,6 +143,7 @@ def test_the_standard_deviation_is_adapted():
     assert (log_std[0] != log_std[1]).all()
 
 
+@pytest.mark.slow
 def test_meta_sgd_starts_as_maml_and_learns_its_rates():
     maml, population = make(learners.MAML)
     meta_sgd, _ = make(learners.MetaSGD)

@@ -42,6 +42,7 @@ def same(left, right):
     return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
+@pytest.mark.slow
 def test_meta_parameters_are_those_of_maml(learner, particle, policy, population):
     fields = {field.name for field in dataclasses.fields(learners.MAML.Config)}
     shared = {name: value for name, value in vars(CONFIG).items() if name in fields}
@@ -65,6 +66,7 @@ def each_learner(request, particle, policy, learner):
     return learner_class(maze, linear, config), maze.population(seed=0)
 
 
+@pytest.mark.slow
 def test_resumes_to_the_bit_and_resets(each_learner, tmp_path):
     learner, population = each_learner
 
@@ -91,6 +93,7 @@ def test_resumes_to_the_bit_and_resets(each_learner, tmp_path):
     assert same(bits(learner), first) and not same(first, whole)
 
 
+@pytest.mark.slow
 def test_the_buffer_holds_the_best_of_the_query(learner, population):
     learner.reset(0)
     tfcaml.train(learner, population, seed=0)
@@ -107,6 +110,7 @@ def test_the_buffer_holds_the_best_of_the_query(learner, population):
     assert all((support == each).all(axis=(1, 2)).any() for each in displaced)
 
 
+@pytest.mark.slow
 def test_similar_policies_explore_in_its_place(
     learner, population, constant_action, remember, monkeypatch
 ):
@@ -142,6 +146,7 @@ def test_similar_policies_explore_in_its_place(
         assert np.abs(one - other)[:, 2:].max() > 0.1
 
 
+@pytest.mark.slow
 def test_small_samples_fall_back_to_own_episodes(
     learner, population, constant_action, remember, monkeypatch
 ):

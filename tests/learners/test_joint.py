@@ -75,6 +75,7 @@ def test_random_initialization_is_that_of_the_seed(particle, policy, population)
         )
 
 
+@pytest.mark.slow
 def test_joint_mixed_learns_from_an_episode_of_each_entity(particle, policy, population):
     learner = JointMixed(particle, policy, JointConfig(episodes_per_update=4, inner_updates=2))
     task = learner.training_tasks(population, seeds.from_int(3))

@@ -10,6 +10,7 @@ from tfcaml.training import train_iteration
 TINY = {"num_iterations": 2, "episodes_per_update": 3, "inner_learning_rate": 0.1}
 
 
+@pytest.mark.slow
 def test_matched_policies_are_trained_on_the_held_out_entities(particle, policy, population):
     learner = Matched(particle, policy, MatchedConfig(**TINY))
     task = learner.training_tasks(population, None)

@@ -1,10 +1,14 @@
 """The meta-gradient against central differences and against explicit Hessians, in float64."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfcaml import learners, nest
+
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def central_difference(function, vector, direction, step):
@@ -40,10 +44,10 @@ def test_maml_agrees_with_central_differences(case, head, step, steps):
     "learner, estimator",
     [
         (learners.MAML, "likelihood_ratio"),
-        (learners.MetaSGD, "log_likelihood"),
-        (learners.EMAML, "log_likelihood"),
-        (learners.ProMP, "likelihood_ratio"),
-        (learners.NaturalPolicyGradient, "log_likelihood"),
+        slow(learners.MetaSGD, "log_likelihood"),
+        slow(learners.EMAML, "log_likelihood"),
+        slow(learners.ProMP, "likelihood_ratio"),
+        slow(learners.NaturalPolicyGradient, "log_likelihood"),
     ],
 )
 def test_every_learner_agrees_with_central_differences(case, learner, estimator):
@@ -52,6 +56,7 @@ def test_every_learner_agrees_with_central_differences(case, learner, estimator)
     assert worst_error(case, gradient, 1e-4) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3])
 def test_first_order_is_another_gradient(case, relative_error, steps):
     settings = {"inner_updates": steps, "inner_learning_rate": 0.3}
@@ -60,6 +65,7 @@ def test_first_order_is_another_gradient(case, relative_error, steps):
     assert relative_error(*gradients) > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["gaussian", "categorical"])
 def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, head):
     case = case(head=head, inner_updates=2, inner_learning_rate=0.3)
@@ -98,6 +104,7 @@ def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, h
     assert relative_error(gradient, total) < bound
 
 
+@pytest.mark.slow
 def test_every_task_keeps_its_own_parameters(case):
     case = case(inner_updates=3, inner_learning_rate=0.3)
     readapt = tf.function(

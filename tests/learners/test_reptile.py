@@ -60,6 +60,7 @@ def test_adaptation_starts_afresh_from_theta(learner):
         np.testing.assert_array_equal(leaf, 0)
 
 
+@pytest.mark.slow
 def test_an_iteration_is_collect_and_update(learner, population):
     """And the annealed step size is that of the iteration, also in the compiled function."""
     learner.reset(seed=1)

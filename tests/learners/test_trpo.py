@@ -47,6 +47,7 @@ def finite_difference(evaluate, theta, batch, step=1e-4):
     return product
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2])
 def test_four_forms_of_hessian_products_agree(case, relative_error, steps):
     case = case(inner_updates=steps, inner_learning_rate=0.3)
@@ -78,6 +79,7 @@ def test_gauss_newton_is_the_hessian_for_discrete_actions_too(case, relative_err
     assert relative_error(*products(v)) < 1e-5  # the softmax head rounds to float32
 
 
+@pytest.mark.slow
 def test_both_products_give_the_same_step(case, relative_error):
     steps = []
     for products in outer.PRODUCTS:
@@ -89,6 +91,7 @@ def test_both_products_give_the_same_step(case, relative_error):
     assert relative_error(*steps) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
 @pytest.mark.parametrize("subsample", [None, 2])
 def test_a_step_worked_out_part_by_part_is_the_same(
@@ -107,6 +110,7 @@ def test_a_step_worked_out_part_by_part_is_the_same(
     assert all(relative_error(step, whole) < 1e-8 for step in by_parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
 def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
     case = case(learner, inner_learning_rate=0.3, max_kl=0.02)

@@ -225,7 +225,11 @@ class Case:
         return nest.map(noisy, nest.stack([self.policy.init(2 * seed + i) for i in range(2)]))
 
 
-@pytest.fixture(scope="session", params=list(KINDS))
+QUICK = ("mlp", "mlp_dict", "lstm", "keras_logits")
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind not in QUICK]
+
+
+@pytest.fixture(scope="session", params=[*QUICK, *SLOW])
 def case(request, cases):
     return cases(request.param)
 

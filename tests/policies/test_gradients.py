@@ -28,6 +28,7 @@ def step(policy, params, data, rate=0.5):
     return nest.map(lambda p, g: p - rate * g, params, gradients)
 
 
+@pytest.mark.slow
 # TF-Agents computes the bounds it squashes to in 32 bits.
 @pytest.mark.parametrize(
     ("kind", "dtype", "width", "tolerance"),

@@ -10,6 +10,7 @@ from tfcaml.errors import ConfigError
 TINY = {"meta_batch_size": 2, "inner_updates": 1, "episodes_per_update": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lstm", "conv", "dict"])
 @pytest.mark.parametrize(
     ("learner_class", "settings"),

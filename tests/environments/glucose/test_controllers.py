@@ -25,6 +25,7 @@ def played(glucose):
 
 
 # Days of 180 g and more: without a bolus most of the day is above range.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cohort, in_range, risk",
     [("adolescent", (0.75, 0.95), 6), ("adult", (0.88, 1.0), 4), ("child", (0.65, 0.92), 9)],
@@ -35,6 +36,7 @@ def test_basal_bolus_keeps_most_of_the_day_in_range(played, cohort, in_range, ri
     assert found["risk"] < risk and found["time_below_54"] < 0.08
 
 
+@pytest.mark.slow
 def test_what_more_knowledge_brings(played):
     for cohort in BY_COHORT.values():
         share = {name: found["time_in_range"][cohort].mean() for name, found in played.items()}

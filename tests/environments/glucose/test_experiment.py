@@ -15,7 +15,7 @@ def test_a_run_draws_glucose_over_the_day(tmp_path):
     content = glucose_cohort.get_config().to_dict()
     shrink(content)
     content["environment"] |= {"interval": 720, "sensor_interval": 180}
-    content |= {"baselines": {}, "num_seeds": 1}
+    content["num_seeds"] = 1
     config = ExperimentConfig.from_dict(content)
     config = dataclasses.replace(config, num_updates=1)
     experiment = Experiment(config, RunDirectory(tmp_path, {"config": content}))

@@ -136,6 +136,7 @@ def compiled(glucose):
     return tf.function(lambda *args: glucose.step(*args, None), autograph=False, jit_compile=True)
 
 
+@pytest.mark.slow
 def test_nan_never_becomes_a_number_in_compiled_steps(compiled, glucose, three):
     """Where nothing can be raised: nan reward and observation, and the episode ends."""
     state, _ = start(glucose, three)
@@ -153,6 +154,7 @@ def test_nan_never_becomes_a_number_in_compiled_steps(compiled, glucose, three):
     np.testing.assert_array_equal(ended, bad)
 
 
+@pytest.mark.slow
 def test_compiled_steps_are_the_same(compiled, glucose, three):
     state, _ = start(glucose, three)
     one, other = (step(three, state, actions(0.3)) for step in (compiled, glucose_step(glucose)))
@@ -248,6 +250,7 @@ def test_too_many_held_out_patients(quick, split, num):
         quick(split=split).population(0, num)
 
 
+@pytest.mark.slow
 def test_other_options_are_sound(quick):
     options = {"actions": "discrete", "reward": "time_in_range", "announce": False}
     environments.check(quick(4, history=3, sensor_noise=True, variants=2, **options))

@@ -157,6 +157,7 @@ def test_glucose_is_that_of_scipy(family):
         assert np.abs(row - expected).max() < 0.1, name  # mg/dL
 
 
+@pytest.mark.slow
 def test_the_basal_rate_keeps_a_fasting_patient_where_he_is(family):
     names = patients.names()
     assert len(names) == len(set(names)) == 30
