@@ -124,7 +124,9 @@ def test_similar_policies_explore_in_its_place(
     np.testing.assert_array_equal(done[:, 2:], 2)  # half of the episodes
     np.testing.assert_array_equal(own, [[True, True, False, False]] * 2)
     assert (done[:, :2] != 2).any()
-    for slots in (10.0, 11.0, 99.0):  # kappa is 0
+    slots = tf.constant([0.0, 5.0, 10.0, 99.0])
+    np.testing.assert_allclose(learner.kappa(fast._replace(slots=slots)), [0.5, 0.25, 0, 0])
+    for slots in (10.0, 99.0):
         later, own = explore(fast._replace(slots=tf.fill([2], slots)), task, seeds.from_int(0))
         np.testing.assert_array_equal(later.action[:, :2], done[:, :2])
         assert (later.action.numpy()[:, 2:] != 2).any() and own.numpy().all()
