@@ -62,6 +62,12 @@ def _figures():
             bands=("caml",),
             log=True,
         ),
+        "success_curves": lambda: figures.success_curves(
+            {"alone": rng.integers(1, 22, [3, 4]), "guided": np.full([3, 4], 21)}, 20, "title"
+        ),
+        "goal_similarity": lambda: figures.goal_similarity(
+            np.argwhere(np.ones([3, 4])), 5, matrix, -matrix, "title"
+        ),
         "trajectories": lambda: figures.trajectories(paths, paths),
     }
 

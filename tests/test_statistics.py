@@ -28,6 +28,16 @@ def test_bootstrap_interval_holds_its_value_and_repeats(summary):
     assert first.lower <= first.value <= first.upper
 
 
+def test_median_ratio_is_bootstrapped_over_seeds_of_both_at_once():
+    values = np.exp(_values())
+    result = statistics.median_ratio(3 * values, values)
+    np.testing.assert_allclose(result, 3)  # as large in every resample of seeds
+    other = values[::-1]
+    result = statistics.median_ratio(values + 1, other)
+    assert result.value == pytest.approx(np.median(values + 1) / np.median(values))
+    assert result.lower < result.value < result.upper
+
+
 def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(1)
     intervals = [statistics.median(rng.normal(size=[12, 3])) for _ in range(60)]

@@ -42,8 +42,12 @@ def median_ratio(values, others, seed=0):
 
     values, others: [S, Q], > 0, of the same seeds.
     """
-    both = np.stack([values, others], axis=-1)
-    return _bootstrap(lambda rows: np.divide(*np.median(rows, axis=(0, 1))), both, seed)
+
+    def ratio(cells):
+        one, other = np.median(cells.reshape(len(cells), -1, 2), axis=1).T
+        return one / other
+
+    return _bootstrap(ratio, np.stack([values, others], axis=-1), seed)
 
 
 def interquartile_mean(values, seed=0):
@@ -67,7 +71,7 @@ def paired(values, others):
 
 
 def _bootstrap(statistic, values, seed):
-    """statistic: (cells [R, M]) -> [R]; values: [S, Q]."""
+    """statistic: (cells [R, M]) -> [R]; values: [S, Q, ...]."""
     values = np.asarray(values, np.float64)
     center = float(statistic(values.reshape(1, -1))[0])
     if len(values) < 2:
