@@ -5,21 +5,11 @@ import functools
 
 import numpy as np
 import tensorflow as tf
-from scipy import stats
 
 from configs import hindsight_maze
+from launchers.studies.hindsight_similarity import SIMILARITY_STEPS, MazeSimilarity
 from launchers.studies.runs import rounded
-from tfcaml import (
-    divergence,
-    environments,
-    learners,
-    nest,
-    policies,
-    sampling,
-    seeds,
-    task_similarity,
-    training,
-)
+from tfcaml import environments, learners, nest, policies, sampling, seeds, training
 from tfcaml.types import episode_return
 
 EXPERT_HORIZON = 300  # steps: random walks of 50 never see the far goals
@@ -31,7 +21,6 @@ EXPERTS = {
     "max_kl": 0.05,
 }
 EXPERT_EPISODES = 4  # of each expert, to compare and to keep some of
-SIMILARITY_STEPS = {"descriptor": 1500, "transitions": 400}  # there are many transitions
 ALONE, GUIDED, OWN, RANDOM = "alone", "guided", "guided, own hindsight", "guided, random similarity"
 ARMS = {  # name -> (method of the config, changes)
     ALONE: ("hindsight_maml", {"guidance": 0.0}),
@@ -43,7 +32,7 @@ ARMS = {  # name -> (method of the config, changes)
     "relabelling": ("relabelling", {}),
     "cloning": ("cloning", {}),
 }
-_EXPERTS, _SIMILARITY, _MEASURED = 0xE1, 0xE2, 0xE3  # of seeds
+_EXPERTS, _SHUFFLED, _MEASURED = 0xE1, 0xE2, 0xE3  # of seeds
 
 
 class Bench:
@@ -53,48 +42,35 @@ class Bench:
         content = hindsight_maze.get_config(layout).to_dict()
         sections = {"hindsight_maml": content["learner"], **content["baselines"]}
         options = {k: v for k, v in content["environment"].items() if k != "name"}
-        self.updates = 2 if quick else content["evaluation"]["num_updates"]
-        self.test_episodes = content["evaluation"]["episodes"]
+        layers = content["policy"]["fc_layer_params"]
+        sizes = content["evaluation"]
+        self.updates, self.test_episodes = sizes["num_updates"], sizes["episodes"]
         self.expert_updates, self.similarity_steps = EXPERT_UPDATES, SIMILARITY_STEPS
+        horizon = EXPERT_HORIZON
         if quick:
             options |= {"horizon": 15, "num_support": 6, "num_query": 3}
-            self.expert_updates, self.similarity_steps = 1, dict.fromkeys(SIMILARITY_STEPS, 2)
             sections = {name: section | _QUICK for name, section in sections.items()}
+            self.updates, self.expert_updates, horizon = 2, 1, 30
+            self.similarity_steps = dict.fromkeys(SIMILARITY_STEPS, 2)
         self.maze = environments.Maze(environments.MazeConfig(**options))
-        self.policy = policies.mlp_policy(
-            self.maze.observation_spec, self.maze.action_spec, content["policy"]["fc_layer_params"]
-        )
+        self.policy = policies.mlp_policy(self.maze.observation_spec, self.maze.action_spec, layers)
         self.learners = {name: self._learner(sections, *ARMS[name]) for name in ARMS}
-        trained = self.learners[GUIDED]
-        self._look_back = tf.function(trained.look_back, autograph=False)
-        self._similarities = {
-            objective: task_similarity.TaskSimilarity(
-                task_similarity.TaskSimilarityConfig(objective=objective)
-            )
-            for objective in task_similarity.OBJECTIVES
-        }
-        self._fits = {
-            (kind, objective): tf.function(similarity.fit, autograph=False)
-            for kind in SIMILARITY_STEPS
-            for objective, similarity in self._similarities.items()
-        }
-        self._sample = tf.function(self._play, autograph=False)
+        self.experts = self._natural_policy_gradient(horizon)
+        self.similarity = MazeSimilarity(self.maze, self.policy, self._play)
+        self._look_back = tf.function(self.learners[GUIDED].look_back, autograph=False)
         self._step = {
             name: tf.function(functools.partial(_step, learner), autograph=False)
             for name, learner in self.learners.items()
         }
-        horizon = 2 * options["horizon"] if quick else EXPERT_HORIZON
-        config = learners.NaturalPolicyGradient.Config(
-            meta_batch_size=options["num_support"], **EXPERTS
-        )
-        longer = environments.Maze(dataclasses.replace(self.maze.config, horizon=horizon))
-        self._expert_learner = learners.NaturalPolicyGradient(longer, self.policy, config)
-        self.goals = np.delete(np.arange(len(self.maze.cells)), self.maze.start)
-        self.exact = self._exact_divergence()
-        self.settings = {
-            "environment": options,
+
+    @property
+    def settings(self):
+        """All that decides what `measure` finds with a seed, as a JSON value."""
+        return {
+            "environment": dataclasses.asdict(self.maze.config),
             "learners": {name: dataclasses.asdict(x.config) for name, x in self.learners.items()},
-            "experts": dataclasses.asdict(config) | {"horizon": horizon},
+            "experts": dataclasses.asdict(self.experts.config)
+            | {"horizon": self.experts.environment.horizon},
             "expert_updates": self.expert_updates,
             "expert_episodes": EXPERT_EPISODES,
             "similarity_steps": self.similarity_steps,
@@ -118,15 +94,13 @@ class Bench:
             learner.similarity_state.write(similarity)
             learner.buffer_state.write(_shuffled(buffer, seed) if name == RANDOM else buffer)
             arms[name] = self._adapt(name, population.query, seed)
-        known = self.maze.task(self.goals)
-        described = task_similarity.descriptors(known)
-        guided = self.learners[GUIDED]
-        learned = guided.similarity(states[GUIDED][1], described, described).numpy()
+        learned = self.similarity.learned(self.learners[GUIDED].similarity, states[GUIDED][1])
+        auc = self.similarity.from_exact_experts(population, seed, self.similarity_steps)
+        auc["descriptor, by the learner"] = self.similarity.auc(population, learned)
         return {
             "arms": arms,
             "expert_return": expert_return,
-            "auc": self._auc(population, seed)
-            | {"descriptor, by the learner": self._held_out_auc(population, learned)},
+            "auc": auc,
             "learned": rounded(learned.tolist(), 3),
         }
 
@@ -149,8 +123,8 @@ class Bench:
         learner.reset(seed)
         learner.meta.write(own[0])
         key = seeds.fold(seeds.from_int(seed), _EXPERTS)
-        experts = self._experts(population, seed)
-        acted = self._sample(experts, population.support, seeds.fold(key, 0))
+        experts = self._trained_experts(population, seed)
+        acted = self._play(experts, population.support, seeds.fold(key, 0))
         self._look_back(
             experts,
             acted,
@@ -160,11 +134,11 @@ class Bench:
         )
         return {OWN: own, GUIDED: read()}, float(np.mean(episode_return(acted)))
 
-    def _experts(self, population, seed):
-        self._expert_learner.reset(seed)
+    def _trained_experts(self, population, seed):
+        self.experts.reset(seed)
         for _ in range(self.expert_updates):
-            training.train_iteration(self._expert_learner, population, seed)
-        return self._expert_learner.meta.read()["params"]
+            training.train_iteration(self.experts, population, seed)
+        return self.experts.meta.read()["params"]
 
     def _adapt(self, name, task, seed):
         """How one arm does on held-out goals.
@@ -185,65 +159,27 @@ class Bench:
         first = np.where(success.any(axis=1), success.argmax(axis=1), success.shape[1]) + 1
         return {"first_success": first.tolist(), "returns": returns}
 
-    def _auc(self, population, seed):
-        """How well similarity learned from exact experts tells pairs of held-out goals apart."""
-        task = self.maze.task(self.goals)
-        table = tf.constant(self.maze.soft_expert(task), tf.float32)
-        weights = (table, tf.zeros([len(table), table.shape[-1]]))
-        acted = self._sample(weights, task, seeds.fold(seeds.from_int(seed), _SIMILARITY))
-        kinds = {
-            "descriptor": task_similarity.descriptors(task),
-            "transitions": task_similarity.transitions(acted, self.policy.num_actions),
-        }
-        rows = self._rows(population.support)
-        one, other = divergence.pairs(len(rows))
-        apart = self.exact[np.ix_(rows, rows)][one, other].astype(np.float32)
-        found = {}
-        for (kind, objective), fit in self._fits.items():
-            similarity, known = self._similarities[objective], kinds[kind]
-            state = similarity.init(known.rows.shape[-1], seed)
-            steps = self.similarity_steps[kind]
-            state, _ = fit(state, nest.take(known, rows), apart, steps, seeds.from_int(seed))
-            learned = similarity(state, known, known).numpy()
-            found[f"{kind}, {objective}"] = self._held_out_auc(population, learned)
-        return found
-
-    def _held_out_auc(self, population, learned):
-        """Area under the ROC curve: similar pairs are the nearest share of all, exactly."""
-        rows = self._rows(population.query)
-        one, other = divergence.pairs(len(rows))
-        apart = self.exact[np.ix_(rows, rows)][one, other].astype(np.float32)
-        share = self.learners[GUIDED].config.nearest
-        similar = task_similarity.nearest_share(apart, share)[0].numpy() > 0
-        value = learned[np.ix_(rows, rows)][one, other]
-        above = stats.mannwhitneyu(value[similar], value[~similar]).statistic
-        return float(above / (similar.sum() * (~similar).sum()))
-
-    def _rows(self, task):
-        """Where the goals of tasks are in `goals`."""
-        return np.searchsorted(self.goals, self.maze.goal_cells(task))
-
-    def _exact_divergence(self):
-        """Normalised policy divergence of the soft experts of all goals, [G, G]."""
-        task = self.maze.task(self.goals)
-        expert = self.maze.soft_expert(task)
-        start = self.maze.start_distribution()
-        visits = divergence.state_visits(
-            expert, self.maze.transition(task), start, self.maze.horizon
-        ).numpy()
-        one, other = divergence.pairs(len(self.goals))
-        apart = divergence.tabular_divergence(
-            expert[one], expert[other], visits[one], visits[other]
-        ).normalized
-        return divergence.square(apart, len(self.goals)).numpy()
-
     def _learner(self, sections, method, changes):
         section = {k: v for k, v in sections[method].items() if k != "name"}
         cls = learners.LEARNERS[sections[method]["name"]]
         return cls(self.maze, self.policy, cls.Config(**section | changes))
 
-    def _play(self, params, task, seed):
-        return sampling.sample(self.policy, self.maze, params, task, EXPERT_EPISODES, seed)
+    def _natural_policy_gradient(self, horizon):
+        config = learners.NaturalPolicyGradient.Config(
+            meta_batch_size=self.maze.config.num_support, **EXPERTS
+        )
+        longer = environments.Maze(dataclasses.replace(self.maze.config, horizon=horizon))
+        return learners.NaturalPolicyGradient(longer, self.policy, config)
+
+    @functools.cached_property
+    def _play(self):
+        """Compiled: (weights, task, seed) -> `Trajectory` of some episodes."""
+
+        @tf.function(autograph=False)
+        def play(params, task, seed):
+            return sampling.sample(self.policy, self.maze, params, task, EXPERT_EPISODES, seed)
+
+        return play
 
 
 _QUICK = {
@@ -267,5 +203,5 @@ def _shuffled(buffer, seed):
     """The buffer with its policies at other tasks than their own."""
     entries, held = buffer["entries"], np.flatnonzero(buffer["order"])
     rows = np.arange(len(buffer["order"]))
-    rows[held] = np.random.default_rng([seed, _SIMILARITY]).permutation(held)
+    rows[held] = np.random.default_rng([seed, _SHUFFLED]).permutation(held)
     return {**buffer, "entries": entries._replace(task=nest.take(entries.task, rows))}

@@ -10,11 +10,10 @@ hindsight with each part changed. All start from the same meta parameters, of
 import functools
 
 import numpy as np
-from scipy import stats
 
 from launchers.studies.hindsight_bench import ALONE, ARMS, GUIDED, Bench
 from launchers.studies.runs import interval, kept, rounded
-from tfcaml import divergence, figures, statistics
+from tfcaml import figures, statistics
 from tfcaml.progress import Progress
 
 LAYOUTS = ("maze", "four_rooms")
@@ -55,12 +54,10 @@ def _summary(bench, parts):
             "returns": [_row(statistics.mean(x)) for x in np.moveaxis(returns[name], 1, 0)],
             "gain": _row(gain.difference) | {"seeds_won": gain.seeds_won},
         }
-    one, other = divergence.pairs(len(bench.goals))
-    paths = bench.maze.distances()[np.ix_(bench.goals, bench.goals)][one, other]
     auc = {kind: [[part["auc"][kind]] for part in parts] for kind in parts[0]["auc"]}
     return {
         "episodes": bench.num_episodes,
-        "spearman": float(stats.spearmanr(bench.exact[one, other], paths)[0]),
+        "spearman": bench.similarity.way_correlation(),
         "expert_return": _row(statistics.mean([[part["expert_return"]] for part in parts])),
         "auc": {kind: _row(statistics.mean(values)) for kind, values in auc.items()},
         "arms": arms,
@@ -126,13 +123,14 @@ def _text(results):
 
 
 def _pictures(layout, bench, parts):
-    shown = int(_SHOWN * len(bench.goals))
+    similarity, goals = bench.similarity, bench.similarity.goals
+    shown = int(_SHOWN * len(goals))
     learned = np.array(parts[0]["learned"])
     first, returns = _first_success(parts), _returns(parts)
     title = f"Held-out goals of {layout}"
     return {
         f"{layout}_goals": figures.goal_similarity(
-            bench.maze.cells[bench.goals], shown, bench.exact, learned, layout
+            bench.maze.cells[goals], shown, similarity.exact, learned, layout
         ),
         f"{layout}_found": figures.success_curves(
             {name: first[name] for name in _CURVES}, bench.num_episodes, title
