@@ -66,7 +66,7 @@ def _figures():
             {"alone": rng.integers(1, 22, [3, 4]), "guided": np.full([3, 4], 21)}, 20, "title"
         ),
         "goal_similarity": lambda: figures.goal_similarity(
-            np.argwhere(np.ones([3, 4])), 5, matrix, -matrix, "title"
+            np.argwhere(np.ones([3, 4])), (0, 0), 5, matrix, -matrix, "title"
         ),
         "trajectories": lambda: figures.trajectories(paths, paths),
     }

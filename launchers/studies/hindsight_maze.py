@@ -130,7 +130,12 @@ def _pictures(layout, bench, parts):
     title = f"Held-out goals of {layout}"
     return {
         f"{layout}_goals": figures.goal_similarity(
-            bench.maze.cells[goals], shown, similarity.exact, learned, layout
+            bench.maze.cells[goals],
+            bench.maze.cells[bench.maze.start],
+            shown,
+            similarity.exact,
+            learned,
+            layout,
         ),
         f"{layout}_found": figures.success_curves(
             {name: first[name] for name in _CURVES}, bench.num_episodes, title

@@ -5,23 +5,24 @@ import numpy as np
 from tfcaml.figures import style
 
 
-def goal_similarity(cells, shown, exact, learned, title):
+def goal_similarity(cells, start, shown, exact, learned, title):
     """How far the solutions of goals are apart, exactly, and how similar a network thinks they are.
 
     Above: the grid, a colour for each goal by its distance from one of them. Below: all pairs,
-    goals sorted by their distance from that one.
+    goals sorted by their distance from that one. A cross marks where episodes start.
 
     Args:
       cells: [G, 2], row and column of each goal.
+      start: row and column.
       shown: index of the goal that the grids are about.
       exact: [G, G], divergences; less is more alike.
-      learned: [G, G], similarities; more is more alike.
+      learned: [G, G], similarities; more is more alike. Minus the divergence as predicted.
     """
     figure, grid = style.new(8.4, 7.4, rows=2, columns=2)
     order = np.argsort(exact[shown], kind="stable")
     columns = (
         ("exact policy divergence", exact, "viridis_r"),
-        ("learned similarity", learned, "viridis"),
+        ("learned similarity (minus divergence)", learned, "viridis"),
     )
     for column, (label, matrix, colors) in enumerate(columns):
         places = np.full(np.max(cells, axis=0) + 1, np.nan)
@@ -31,6 +32,7 @@ def goal_similarity(cells, shown, exact, learned, title):
         axes.set_facecolor("lightgrey")
         image = axes.imshow(places, **bounds)
         axes.plot(*cells[shown][::-1], "*", color="black", ms=11)
+        axes.plot(*start[::-1], "+", color="black", ms=9)
         axes.set_title(f"{label} to the goal *")
         figure.colorbar(image, ax=axes)
         axes = grid[1, column]
