@@ -8,6 +8,7 @@ import pytest
 
 from configs import caml_figure3
 from launchers.studies import STUDIES
+from launchers.studies.hindsight_bench import Bench
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 RESULTS = sorted(DOCS.glob("*/results.json"))
@@ -43,6 +44,13 @@ def test_results_are_of_the_shipped_configs(path):
     for part in parts_with_config(json.loads(path.read_text())):
         config = importlib.import_module(f"configs.{part['config']}").get_config()
         assert plain(part["settings"]) == plain(config.to_dict())
+
+
+@pytest.mark.slow
+def test_hindsight_results_are_of_todays_settings():
+    results = json.loads((DOCS / "hindsight_maze" / "results.json").read_text())
+    for layout, settings in results["settings"].items():
+        assert settings == plain(Bench(layout).settings)
 
 
 def test_baselines_have_the_settings_that_tuning_found():

@@ -36,8 +36,8 @@ def run(study_seeds, out_dir, quick=False):
             settings[layout] = bench.settings
             found[layout] = _summary(bench, parts)
             pictures |= _pictures(layout, bench, parts)
+    found = rounded(found)
     results = {"seeds": list(study_seeds), "settings": settings, "layouts": found}
-    results = rounded(results)
     return results, _text(results), pictures
 
 
