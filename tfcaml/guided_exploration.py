@@ -11,7 +11,8 @@ given what came before,
 Carlo rendering", 1995). Rewards weighted by them, `losses.per_decision_weights`, are unbiased, and
 weights at most 1 / (1 - kappa) for any horizon; a mixture drawn anew in every step has weights up
 to 1 / (1 - kappa)^T. Unbiased also means that what only the others would ever do counts for next to
-nothing, however good it is.
+nothing, however good it is. Weights of a step alone, `losses.per_step_weights`, count that; they have
+no bound but their clipping, as the past may tell that another policy plays.
 """
 
 from typing import Any, NamedTuple
@@ -94,9 +95,8 @@ def mixture_log_prob(policy, players, trajectory):
     repeated = nest.map(lambda x: tf.repeat(x, num, axis=0), trajectory)
     log_prob = losses.action_log_prob(policy, flat, repeated) * repeated.mask
     so_far = tf.reshape(tf.cumsum(log_prob, axis=-1), [num_tasks, num, *log_prob.shape[1:]])
-    mixed = tf.reduce_logsumexp(
-        so_far + tf.math.log(players.share)[:, :, None, None], axis=1
-    )  # [N, E, T]
+    log_share = tf.math.log(players.share)[:, :, None, None]
+    mixed = tf.reduce_logsumexp(so_far + log_share, axis=1)  # [N, E, T]
     before = tf.concat([tf.zeros_like(mixed[..., :1]), mixed[..., :-1]], axis=-1)
     return tf.stop_gradient((mixed - before) * trajectory.mask)
 

@@ -80,10 +80,8 @@ class HindsightCloning(HindsightMAML):
             log_prob = losses.action_log_prob(self.policy, params, trajectory)
             return -losses.mean_over_steps(log_prob, trajectory.mask)
 
-        descent, steps = (
-            optimizers.sgd(self.config.cloning_learning_rate),
-            self.config.cloning_steps,
-        )
+        steps = self.config.cloning_steps
+        descent = optimizers.sgd(self.config.cloning_learning_rate)
         fast = Fast(params, descent.init(params))
         _, fast = tf.while_loop(
             lambda step, _: step < steps,
