@@ -11,8 +11,8 @@ given what came before,
 Carlo rendering", 1995). Rewards weighted by them, `losses.per_decision_weights`, are unbiased, and
 weights at most 1 / (1 - kappa) for any horizon; a mixture drawn anew in every step has weights up
 to 1 / (1 - kappa)^T. Unbiased also means that what only the others would ever do counts for next to
-nothing, however good it is. Weights of a step alone, `losses.per_step_weights`, count that; they have
-no bound but their clipping, as the past may tell that another policy plays.
+nothing, however good it is. Weights of a step alone, `losses.per_step_weights`, count that; they
+have no bound but their clipping, as the past may tell that another policy plays.
 """
 
 from typing import Any, NamedTuple
