@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 
@@ -68,3 +69,14 @@ def test_one_seed_has_null_intervals():
     summary = report.summarize(_results(num_seeds=1), "main")
     assert summary["methods"]["main"]["summary"][0]["mean"]["lower"] is None
     report.to_text(summary)
+
+
+def test_small_returns_are_read_to_two_digits():
+    results = _results()
+    text = report.to_text(report.summarize(results, "main"))
+    assert re.search(r"^main +-?0\.\d\d \[", text, re.M)
+    for runs in results.values():
+        for run in runs:
+            run["returns"] -= 50
+    text = report.to_text(report.summarize(results, "main"))
+    assert re.search(r"^main +-\d\d\.\d \[", text, re.M) and not re.search(r"\.\d\d", text)

@@ -77,12 +77,14 @@ def to_text(summary):
     """The tables people read: returns per update, then paired differences."""
     methods = summary["methods"]
     updates = range(len(next(iter(methods.values()))["summary"]))
+    means = [row["mean"]["value"] for values in methods.values() for row in values["summary"]]
+    digits = 2 if max(map(abs, means)) < 10 else 1  # returns of 0 to 1 among them
     lines = []
     for statistic, title in (("mean", "Mean"), ("median", "Median"), ("iqm", "IQM")):
         lines += [f"{title} return on held-out entities after k updates [95 % interval over seeds]"]
         lines += [_row("", [f"k = {u}" for u in updates])]
         for name, values in methods.items():
-            lines += [_row(name, [_interval(row[statistic]) for row in values["summary"]])]
+            lines += [_row(name, [_interval(row[statistic], digits) for row in values["summary"]])]
         lines += [""]
     for name, rows in summary["paired"].items():
         lines += [f"{name}, paired over seeds [95 % interval] (seeds won)"]
@@ -90,7 +92,7 @@ def to_text(summary):
             if kind not in rows:
                 continue
             cells = [
-                f"{_interval(row)} ({row['seeds_won']}/{row['num_seeds']})" if row else "-"
+                f"{_interval(row, digits)} ({row['seeds_won']}/{row['num_seeds']})" if row else "-"
                 for row in rows[kind]
             ]
             lines += [_row("  " + label, cells, 29)]
@@ -142,8 +144,8 @@ def _json(interval):
     return {name: number(value) for name, value in interval._asdict().items()}
 
 
-def _interval(row):
-    digits = 1 if abs(row["value"]) < 100 else 0
+def _interval(row, digits):
+    digits = digits if abs(row["value"]) < 100 else 0
     value, lower, upper = (
         "" if row[key] is None else f"{row[key]:.{digits}f}" for key in ("value", "lower", "upper")
     )
