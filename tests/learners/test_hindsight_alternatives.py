@@ -17,7 +17,7 @@ SMALL = {
     "episodes_per_update": 4,
     "saved_episodes": 2,
     "buffer_capacity": 6,
-    "num_similar": 2,
+    "num_similar": 3,  # with what is held in the third row, similar or not
     "baseline": "time_step_mean",
     "outer_optimizer": "adam",
 }
@@ -84,7 +84,7 @@ def test_relabelled_episodes_teach_what_no_own_one_found(
     fast, own, support, adapted, alone = updated(0.0)
     assert not own.reward[0].numpy().any() and own.reward[1].numpy().any()
     mask, reward = support.trajectory.mask.numpy(), support.trajectory.reward.numpy()
-    assert mask.shape == (2, 8, 8)  # four own episodes, two of either row of the buffer
+    assert mask.shape == (2, 10, 8)  # four own episodes, two of each of three rows of the buffer
     np.testing.assert_array_equal(mask[0, 4:6], [[1] * NEAR + [0] * (8 - NEAR)] * 2)
     np.testing.assert_array_equal(reward[0, 4:6].sum(axis=1), 1)
     assert not mask[0, 6:].any() and not mask[1, 4:].any()

@@ -155,7 +155,6 @@ class Maze(Environment):
         goal = tf.reduce_all(places == task["goal"][:, None], axis=-1)  # [N, S]
         goal = tf.cast(goal, tf.float32)[:, None]
         arrived = tf.reduce_sum(next_observation(trajectory) * goal[:, :, None], axis=-1)
-        arrived *= trajectory.mask
         mask = trajectory.mask * tf.cast(
             tf.cumsum(arrived, axis=-1, exclusive=True) == 0, tf.float32
         )
