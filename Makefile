@@ -18,13 +18,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 demo: $(VENV)/ready
 	$(BIN)/python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/caml_particles
 
-ifeq ($(TF),2.21)
 test: $(VENV)/ready
 	$(PYTEST)
-else
-test: $(VENV)/ready
-	$(PYTEST) -m "not slow and not soak"
-endif
 
 test-fast: $(VENV)/ready
 	$(PYTEST) -m "not slow and not soak"
