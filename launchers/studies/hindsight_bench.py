@@ -92,7 +92,7 @@ class Bench:
             meta, similarity, buffer = states[OWN if name == OWN else GUIDED]
             learner.meta.write(meta)
             learner.similarity_state.write(similarity)
-            learner.buffer_state.write(_shuffled(buffer, seed) if name == RANDOM else buffer)
+            learner.buffer_state.write(shuffled(buffer, seed) if name == RANDOM else buffer)
             arms[name] = self._adapt(name, population.query, seed)
         learned = self.similarity.learned(self.learners[GUIDED].similarity, states[GUIDED][1])
         auc = self.similarity.from_exact_experts(population, seed, self.similarity_steps)
@@ -155,8 +155,8 @@ class Bench:
             tested, tried, fast = step(fast, task, self.test_episodes, seeds.fold(key, 1, update))
             returns.append(tested.numpy().mean(axis=1).tolist())
             explored.append(tried.numpy())
-        success = np.concatenate(explored[:-1], axis=1) > 0  # [Q, episodes]
-        first = np.where(success.any(axis=1), success.argmax(axis=1), success.shape[1]) + 1
+        # Those of the last update are learned from by no policy that is measured.
+        first = first_success(np.concatenate(explored[:-1], axis=1) > 0)
         return {"first_success": first.tolist(), "returns": returns}
 
     def _learner(self, sections, method, changes):
@@ -190,6 +190,11 @@ _QUICK = {
 }
 
 
+def first_success(success):
+    """The first of [Q, E] episodes that was one, from 1 on; E + 1 where none was: [Q]."""
+    return np.where(success.any(axis=1), success.argmax(axis=1), success.shape[1]) + 1
+
+
 def _step(learner, fast, task, num_episodes, seed):
     """(returns of the policy [N, E], of the episodes it learns from [N, E'], `Fast` after it)."""
     tested = learner.sample(fast.params, task, num_episodes, seeds.fold(seed, 0))
@@ -199,7 +204,7 @@ def _step(learner, fast, task, num_episodes, seed):
     return episode_return(tested), episode_return(explored), adapted
 
 
-def _shuffled(buffer, seed):
+def shuffled(buffer, seed):
     """The buffer with its policies at other tasks than their own."""
     entries, held = buffer["entries"], np.flatnonzero(buffer["order"])
     rows = np.arange(len(buffer["order"]))
