@@ -1,0 +1,343 @@
+"""A hand-made batch of episodes, and the papers' formulae for it in plain NumPy.
+
+Nothing here uses tfcaml's own arithmetic: episodes are lists of different lengths and every formula
+is a loop over them. The policy is a softmax of one linear layer, whose score
+
+    d log pi(a | o) / d (W, b) = ([o, 1] outer (onehot(a) - pi(. | o)))
+
+is known in closed form. Derivatives of whole objectives, through adaptation, are taken with a
+complex step (W. Squire, G. Trapp, "Using complex variables to estimate derivatives of real
+functions", SIAM Review 40, 1998): f'(x) = Im f(x + i h) / h, exact to rounding for h = 1e-30. The
+real part of a number then is the number as a constant, so that `np.real` is "stop gradient".
+"""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.specs import tensor_spec
+
+from tfcaml.policies import Policy
+from tfcaml.types import Trajectory
+
+TASKS, EPISODES, STEPS = 3, 3, 5
+SIZE, ACTIONS = 2, 3  # of observations; number of actions
+WEIGHTS = (SIZE + 1) * ACTIONS
+
+# Lengths of the episodes, and how they end: at the horizon ("cut"), early by a time limit of the
+# environment ("limit"), or by termination ("end"), early or on the very last step.
+LENGTHS = np.array([[5, 3, 4], [2, 5, 1], [5, 4, 2]])
+ENDS = [["cut", "end", "limit"], ["end", "end", "limit"], ["cut", "limit", "end"]]
+
+
+class Softmax(Policy):
+    """Logits o W + b: params (W [N, SIZE, ACTIONS], b [N, ACTIONS])."""
+
+    action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, ACTIONS - 1)
+    num_actions = ACTIONS
+
+    def __init__(self, dtype=tf.float64):
+        self.dtype = dtype
+
+    def init(self, seed):
+        return split(tf.constant(weights(seed), self.dtype))
+
+    def __call__(self, params, observation):
+        kernel, bias = params
+        logits = tf.matmul(observation, kernel) + bias[:, None]
+        return tfp.distributions.Categorical(logits=logits)
+
+
+def weights(seed):
+    """Weights of a policy as one vector [WEIGHTS]."""
+    return 0.5 * np.random.default_rng([seed, 1]).normal(size=WEIGHTS)
+
+
+def split(vector):
+    """[..., WEIGHTS] -> (W [..., SIZE, ACTIONS], b [..., ACTIONS])."""
+    leading, kernel = vector.shape[:-1], SIZE * ACTIONS
+    return (
+        tf.reshape(vector[..., :kernel], [*leading, SIZE, ACTIONS]),
+        vector[..., kernel:],
+    )
+
+
+def join(params):
+    """The inverse of `split`, as an array."""
+    kernel, bias = (np.asarray(x) for x in params)
+    return np.concatenate([kernel.reshape(*kernel.shape[:-2], -1), bias], axis=-1)
+
+
+class Phase:
+    """What was sampled in one phase (a support or the query): a list of episodes for each task.
+
+    An episode has all its steps, `length` of which are valid; what stands on padded ones is
+    rubbish, except for the reward 0. Attributes: behaviour [TASKS, WEIGHTS], who acted.
+    """
+
+    def __init__(self, seed):
+        rng = np.random.default_rng([seed, 2])
+        shape = (TASKS, EPISODES, STEPS)
+        self.behaviour = np.stack([weights(100 * seed + i) for i in range(TASKS)])
+        self.observation = rng.normal(size=(*shape, SIZE))
+        self.action = rng.integers(0, ACTIONS, shape)
+        self.mask = np.arange(STEPS) < LENGTHS[..., None]
+        self.reward = np.where(self.mask, rng.normal(size=shape) + 0.5, 0.0)
+        last = np.arange(STEPS) == LENGTHS[..., None] - 1
+        self.terminated = last & (np.array(ENDS) == "end")[..., None]
+        self.log_prob = np.stack(
+            [log_prob(self.behaviour[i], self.observation[i], self.action[i]) for i in range(TASKS)]
+        )
+
+    def trajectory(self, dtype=tf.float64):
+        """As a `Trajectory`."""
+        number = lambda x: tf.constant(x.astype(np.float64), dtype)
+        return Trajectory(
+            observation=number(self.observation),
+            action=tf.constant(self.action, tf.int32),
+            reward=number(self.reward),
+            mask=number(self.mask),
+            log_prob=number(self.log_prob),
+            terminated=number(self.terminated),
+            final_observation=number(self.observation[:, :, -1] + 1),
+        )
+
+    def acted(self, dtype=tf.float64):
+        """The weights that acted, as params [TASKS, ...]."""
+        return split(tf.constant(self.behaviour, dtype))
+
+
+def steps(task):
+    """(episode, time) of every valid step of a task."""
+    return [(e, t) for e in range(EPISODES) for t in range(LENGTHS[task][e])]
+
+
+# Returns, baselines, advantages.
+
+
+def rewards_to_go(reward, discount):
+    """G_t = r_t + discount G_(t+1) of the list of an episode's rewards."""
+    result, following = [], 0.0
+    for r in reversed(list(reward)):
+        following = r + discount * following
+        result.insert(0, following)
+    return result
+
+
+def targets(reward, discount, return_type):
+    """What a baseline predicts, episode by episode: list of lists."""
+    to_go = [rewards_to_go(rewards, discount) for rewards in reward]
+    if return_type == "whole_return":
+        return [[episode[0]] * len(episode) for episode in to_go]
+    return to_go
+
+
+def baseline_values(name, target, observation):
+    """V of every valid step of a task: lists like `target`."""
+    every = [g for episode in target for g in episode]
+    if name == "none":
+        level = lambda t: 0.0
+    elif name == "batch_mean":
+        level = lambda t: np.mean(every)
+    elif name == "time_step_mean":
+        level = lambda t: np.mean([episode[t] for episode in target if len(episode) > t])
+    else:
+        return linear_feature_values(target, observation)
+    return [[level(t) for t in range(len(episode))] for episode in target]
+
+
+def linear_feature_values(target, observation):
+    """Ridge regression on [o, o^2, tau, tau^2, tau^3, 1], tau = t / 100, o in [-10, 10]."""
+    rows, y = [], []
+    for episode, seen in zip(target, observation):
+        for t, (g, o) in enumerate(zip(episode, seen)):
+            o, tau = np.clip(o, -10, 10), t / 100
+            rows.append([*o, *o**2, tau, tau**2, tau**3, 1])
+            y.append(g)
+    x = np.array(rows)
+    weight = np.linalg.solve(x.T @ x + 1e-5 * np.eye(x.shape[1]), x.T @ np.array(y))
+    fitted = iter(x @ weight)
+    return [[next(fitted) for _ in episode] for episode in target]
+
+
+def advantages(
+    phase,
+    discount=0.99,
+    return_type="reward_to_go",
+    baseline="linear_feature",
+    normalize=True,
+    gae_lambda=1.0,
+):
+    """[TASKS, EPISODES, STEPS], 0 on padded steps.
+
+    With gae_lambda < 1: J. Schulman et al., ICLR 2016, equation 16.
+    """
+    result = np.zeros(phase.mask.shape)
+    for i in range(TASKS):
+        cut = lambda x: [x[i, e, : LENGTHS[i][e]] for e in range(EPISODES)]
+        reward = cut(phase.reward)
+        target = targets(reward, discount, return_type)
+        value = baseline_values(baseline, target, cut(phase.observation))
+        for e in range(EPISODES):
+            if gae_lambda == 1:
+                advantage = np.array(target[e]) - value[e]
+            else:
+                following = [*value[e][1:], 0.0]
+                delta = np.array(reward[e]) + discount * np.array(following) - value[e]
+                advantage = rewards_to_go(delta, discount * gae_lambda)
+            result[i, e, : LENGTHS[i][e]] = advantage
+        if normalize:
+            found = np.array([result[i][step] for step in steps(i)])
+            mean = 0 if baseline == "none" else found.mean()
+            scale = np.sqrt(np.mean((found - mean) ** 2))
+            for step, a in zip(steps(i), found):
+                result[i][step] = (a - mean) / scale
+    return result
+
+
+def reward_credits(phase, discount=0.99, normalize=True):
+    """Credit of DiCE: discount^t r_t less its mean over episodes, an ended one earning 0.
+
+    It is not 0 after the end, where only the mean is taken off. Normalised, the sums from each
+    valid step on have root mean square 1.
+    """
+    result = phase.reward * discount ** np.arange(STEPS)
+    result = result - result.mean(axis=1, keepdims=True)
+    if normalize:
+        for i in range(TASKS):
+            to_go = [result[i][e, t:].sum() for e, t in steps(i)]
+            result[i] /= np.sqrt(np.mean(np.square(to_go)))
+    return result
+
+
+# The policy.
+
+
+def log_probs(theta, observation):
+    """log pi(. | o) at observations [..., SIZE]: [..., ACTIONS]."""
+    kernel = theta[: SIZE * ACTIONS].reshape(SIZE, ACTIONS)
+    logits = observation @ kernel + theta[SIZE * ACTIONS :]
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+def log_prob(theta, observation, action):
+    """log pi(a | o), [...]."""
+    return np.take_along_axis(log_probs(theta, observation), action[..., None], axis=-1)[..., 0]
+
+
+def score(theta, observation, action):
+    """d log pi(a | o) / d theta at one step: [WEIGHTS]."""
+    away = np.eye(ACTIONS)[action] - np.exp(log_probs(theta, observation))
+    return np.concatenate([np.outer(observation, away).ravel(), away])
+
+
+# Losses of one task: `phase` and `task` tell the episodes, `credit` is [EPISODES, STEPS].
+
+
+def inner_loss(estimator, theta, phase, task, credit):
+    """The value of an inner loss."""
+    total = 0.0
+    for e in range(EPISODES):
+        for t in range(STEPS):
+            valid = t < LENGTHS[task][e]
+            log_p = log_prob(theta, phase.observation[task, e, t], phase.action[task, e, t])
+            if estimator == "log_likelihood" and valid:
+                total += log_p * credit[e, t]
+            if estimator == "likelihood_ratio" and valid:
+                total += np.exp(log_p - phase.log_prob[task, e, t]) * credit[e, t]
+            if estimator == "dice":  # box_t = 1, after the end too; box_t - box_(t-1) = 0
+                total += credit[e, t]
+    return -total / LENGTHS[task].sum()
+
+
+def inner_gradient(estimator, theta, phase, task, credit):
+    """The gradient [WEIGHTS] that an inner step descends; complex-safe, for second derivatives."""
+    total = np.zeros(WEIGHTS, theta.dtype)
+    box = lambda log_p: np.exp(log_p - np.real(log_p))  # DiCE: 1, with the derivative of log_p
+    for e in range(EPISODES):
+        so_far, scores = 0.0, np.zeros(WEIGHTS, theta.dtype)
+        for t in range(STEPS):
+            before, scores_before = so_far, scores
+            valid = t < LENGTHS[task][e]
+            if valid:
+                o, a = phase.observation[task, e, t], phase.action[task, e, t]
+                own, log_p = score(theta, o, a), log_prob(theta, o, a)
+                so_far, scores = so_far + log_p, scores + own
+            if estimator == "dice":
+                total = total + credit[e, t] * box(so_far) * scores
+            if estimator == "loaded_dice" and valid:
+                step = box(so_far) * scores - box(before) * scores_before
+                total = total + credit[e, t] * step
+            if estimator == "log_likelihood" and valid:
+                total = total + credit[e, t] * own
+            if estimator == "likelihood_ratio" and valid:
+                ratio = np.exp(log_p - phase.log_prob[task, e, t])
+                total = total + credit[e, t] * ratio * own
+    return -total / LENGTHS[task].sum()
+
+
+def surrogate(theta, phase, task, credit, clip_ratio=None):
+    """- mean of r A, or of min(r A, clip(r, 1 - eps, 1 + eps) A)."""
+    total = 0.0
+    for e, t in steps(task):
+        log_p = log_prob(theta, phase.observation[task, e, t], phase.action[task, e, t])
+        ratio, a = np.exp(log_p - phase.log_prob[task, e, t]), credit[e, t]
+        gain = ratio * a
+        if clip_ratio is not None:
+            bounded = min(max(ratio.real, 1 - clip_ratio), 1 + clip_ratio) * a
+            if bounded < gain.real:
+                gain = bounded
+        total = total + gain
+    return -total / len(steps(task))
+
+
+def kl(theta, phase, task):
+    """Mean over valid steps of KL(who acted || theta)."""
+    total = 0.0
+    for e, t in steps(task):
+        o = phase.observation[task, e, t]
+        old = log_probs(phase.behaviour[task], o)
+        total = total + (np.exp(old) * (old - log_probs(theta, o))).sum()
+    return total / len(steps(task))
+
+
+def mean_log_prob(theta, phase, task):
+    """Mean over valid steps of log pi."""
+    found = [
+        log_prob(theta, phase.observation[task, e, t], phase.action[task, e, t])
+        for e, t in steps(task)
+    ]
+    return sum(found) / len(found)
+
+
+# Derivatives.
+
+
+def complex_step(function, vector):
+    """The gradient of a real function of a vector [P] -> [...]: [..., P]."""
+    slopes = []
+    for i in range(len(vector)):
+        moved = vector.astype(complex)
+        moved[i] += 1e-30j
+        slopes.append(np.imag(function(moved)) / 1e-30)
+    return np.stack(slopes, axis=-1)
+
+
+def hessian(function, vector, step=1e-4):
+    """Second derivatives: central differences of the gradient by complex steps, of error step^4."""
+    rows = []
+    for i in range(len(vector)):
+        at = lambda k: complex_step(function, vector + k * step * np.eye(len(vector))[i])
+        rows.append((8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * step))
+    return np.stack(rows)
+
+
+def adam_steps(vector, gradient, learning_rate, num_steps, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """D. Kingma, J. Ba, ICLR 2015, Algorithm 1: all vectors on the way, the first included."""
+    m, v, found = 0.0, 0.0, [vector]
+    for t in range(1, num_steps + 1):
+        g = gradient(found[-1], t - 1)
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)
+        found.append(found[-1] - learning_rate * m_hat / (np.sqrt(v_hat) + epsilon))
+    return found
