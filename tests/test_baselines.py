@@ -71,8 +71,6 @@ def test_normalized_advantage_has_unit_scale_per_task(random_trajectory):
         np.testing.assert_allclose(np.mean(actual[i][living[i]] ** 2), 1, rtol=1e-4)
 
 
-
-
 def test_advantage_is_a_constant(random_trajectory):
     trajectory = random_trajectory(seed=7)
     with tf.GradientTape() as tape:

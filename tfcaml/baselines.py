@@ -27,7 +27,7 @@ def batch_mean(value, mask, observation=None):
 
 
 def time_step_mean(value, mask, observation=None):
-    """Mean over the task's episodes that are still running at each time step: [N, E, T] -> [N, 1, T]."""
+    """Mean over the task's episodes still running at each time step: [N, E, T] -> [N, 1, T]."""
     return _mean(value, mask, axis=[1])
 
 

@@ -61,7 +61,6 @@ class LearnerConfig:
         for name in ("episodes_per_update", "test_episodes_per_update"):
             self._check_episodes(name)
 
-
     def _check_episodes(self, name):
         """Refuses a single episode where its advantages would all be 0."""
         if self.baseline == "time_step_mean":
