@@ -3,6 +3,8 @@ import pytest
 import tensorflow as tf
 
 from tfcaml import baselines, returns
+from tfcaml.errors import ConfigError
+from tfcaml.types import Trajectory
 
 
 def value_loop(trajectory, discount, return_type):
@@ -67,15 +69,6 @@ def test_normalized_advantage_has_unit_scale_per_task(random_trajectory):
     living = scaled.mask.numpy() > 0
     for i in range(2):
         np.testing.assert_allclose(np.mean(actual[i][living[i]] ** 2), 1, rtol=1e-4)
-
-
-def test_equal_episodes_give_no_advantage_and_no_nan(random_trajectory):
-    trajectory = random_trajectory(seed=6)
-    trajectory = trajectory._replace(
-        reward=tf.ones_like(trajectory.reward), mask=tf.ones_like(trajectory.mask)
-    )
-    actual = baselines.advantage(trajectory, 0.99, "reward_to_go", "time_step_mean", True)
-    np.testing.assert_allclose(actual, 0, atol=1e-3)
 
 
 def test_advantage_is_a_constant(random_trajectory):
@@ -148,3 +141,89 @@ def test_nothing_is_bootstrapped_where_an_episode_ends_or_is_cut(random_trajecto
     to_go = returns.reward_to_go(ended.reward, 0.9)
     expected = ended.reward - baselines.time_step_mean(to_go, ended.mask)
     np.testing.assert_allclose(actual * last, expected * last, rtol=1e-5, atol=1e-6)
+
+
+def constant_episodes(num_episodes, steps, reward):
+    ones = tf.ones([1, num_episodes, steps])
+    return Trajectory(
+        observation=tf.zeros([1, num_episodes, steps, 1]),
+        action=ones,
+        reward=tf.constant(reward, tf.float32) * ones,
+        mask=ones,
+        log_prob=ones,
+        terminated=0 * ones,
+        final_observation=tf.zeros([1, num_episodes, 1]),
+    )
+
+
+@pytest.mark.parametrize("reward", [1.0, -0.3, 1e-9, 12345.678, 1e19, 3e38])
+@pytest.mark.parametrize("steps", [10, 200, 2000])
+def test_equal_episodes_have_no_advantage(steps, reward):
+    """Rounding error is not standardised to advantages of full size."""
+    for num_episodes in (2, 3, 10, 20, 64):
+        trajectory = constant_episodes(num_episodes, steps, reward)
+        for discount in (0.9, 0.99, 1.0):
+            actual = baselines.advantage(
+                trajectory, discount, "reward_to_go", "time_step_mean", True
+            )
+            assert np.abs(actual).max() < 1e-3, (num_episodes, discount)
+            credit = baselines.reward_credit(trajectory, discount, True)
+            assert np.abs(credit).max() < 1e-3, (num_episodes, discount)
+
+
+def test_rewards_that_differ_by_rounding_only_have_small_advantages():
+    """Relative noise of the last bit, as two runs of the same deterministic episode have it."""
+    trajectory = constant_episodes(10, 200, 1.0)
+    noise = np.random.default_rng(0).choice([0, 1.2e-7], trajectory.reward.shape)
+    trajectory = trajectory._replace(reward=trajectory.reward * (1 + noise).astype(np.float32))
+    actual = baselines.advantage(trajectory, 0.99, "reward_to_go", "time_step_mean", True)
+    assert np.sqrt(np.mean(actual**2)) < 0.05
+
+
+@pytest.mark.parametrize("offset, scale", [(1000, 1), (0, 1e-9), (0, 1e9), (-1000, 1), (0, 1e19)])
+@pytest.mark.parametrize("baseline", ["batch_mean", "time_step_mean", "linear_feature"])
+def test_advantages_of_shifted_and_scaled_rewards(random_trajectory, baseline, offset, scale):
+    trajectory = random_trajectory(seed=11, shape=(2, 10, 100))
+    reward = (trajectory.reward + offset) * scale * trajectory.mask
+    trajectory = trajectory._replace(reward=reward)
+    actual = baselines.advantage(trajectory, 0.99, "reward_to_go", baseline, True).numpy()
+    exact = trajectory._replace(reward=tf.cast(reward, tf.float64))
+    if baseline == "linear_feature":  # least squares in float64, by itself
+        target = value_loop(exact, 0.99, "reward_to_go")
+        mask = tf.cast(exact.mask, tf.float64)
+        fit = baselines.linear_feature(tf.constant(target), mask, exact.observation)
+        expected = target - fit.numpy()
+    else:
+        expected = advantage_loop(exact, 0.99, "reward_to_go", baseline, False)
+    for i in range(2):
+        valid = trajectory.mask[i].numpy() > 0
+        correlation = np.corrcoef(actual[i][valid], expected[i][valid])[0, 1]
+        assert correlation >= 0.9999, correlation
+        np.testing.assert_allclose(np.std(actual[i][valid]), 1, rtol=1e-3)
+
+
+def test_an_ended_episode_is_credited_for_what_the_others_go_on_to_earn():
+    """Action 0 ends and earns 1.5; action 1 goes on and earns 2 at the next step."""
+    zeros, ones = tf.zeros([1, 2, 2]), tf.ones([1, 2, 2])
+    trajectory = Trajectory(
+        observation=zeros[..., None],
+        action=tf.constant([[[0, 0], [1, 0]]]),
+        reward=tf.constant([[[1.5, 0.0], [0.0, 2.0]]]),
+        mask=tf.constant([[[1.0, 0.0], [1.0, 1.0]]]),
+        log_prob=ones,
+        terminated=zeros,
+        final_observation=tf.zeros([1, 2, 1]),
+    )
+    credit = baselines.reward_credit(trajectory, 1.0, False)
+    np.testing.assert_allclose(credit, [[[0.75, -1.0], [-0.75, 1.0]]])
+    scaled = baselines.reward_credit(trajectory, 1.0, True)
+    # To go from the valid steps on: -0.25, 0.25 and 1.
+    np.testing.assert_allclose(scaled, credit / np.sqrt((0.0625 + 0.0625 + 1) / 3), rtol=1e-6)
+
+
+def test_linear_features_of_images_are_refused():
+    baselines.check_baseline("linear_feature", {"a": tf.TensorSpec([250]), "b": tf.TensorSpec([])})
+    image = tf.TensorSpec([20, 20, 3])
+    baselines.check_baseline("time_step_mean", image)
+    with pytest.raises(ConfigError, match="observations of 1200 numbers"):
+        baselines.check_baseline("linear_feature", image)

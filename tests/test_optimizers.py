@@ -16,12 +16,14 @@ def random_nest(rng, *leading):
 def test_sgd_step():
     rng = np.random.default_rng(0)
     params, gradients = random_nest(rng, 2), random_nest(rng, 2)
-    optimizer = optimizers.sgd(0.3)
+    optimizer = optimizers.sgd(0.3, later_step_scale=0.5)
     slots = optimizer.init(params, 2)
-    moved, slots = optimizer.apply(params, gradients, slots)
-    assert slots == ()
-    for p, g, m in zip(params, gradients, moved):
-        np.testing.assert_allclose(m, p - 0.3 * g, rtol=1e-6)
+    for rate in (0.3, 0.15, 0.15):
+        moved, slots = optimizer.apply(params, gradients, slots)
+        for p, g, m in zip(params, gradients, moved):
+            np.testing.assert_allclose(m, p - rate * g, rtol=1e-5, atol=1e-6)
+        params = moved
+    np.testing.assert_array_equal(slots, [3, 3])
 
 
 def test_adam_is_the_adam_of_keras_step_by_step():

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -75,3 +78,38 @@ def test_generalized_advantage_is_the_recursion(gae_lambda):
 def test_discounted_reward():
     actual = returns.discounted_reward(tf.ones([1, 1, 3]), 0.5)
     np.testing.assert_allclose(actual, [[[1, 0.5, 0.25]]])
+
+
+@pytest.mark.parametrize("steps", [128, 129, 300, 5000, 20_000])
+@pytest.mark.parametrize("discount", [0.0, 0.9, 0.99, 1.0])
+def test_long_episodes(steps, discount):
+    rng = np.random.default_rng(steps)
+    reward = (rng.normal(size=(2, 2, steps)) + 0.5).astype(np.float32)
+    expected = loop_over_time(reward.astype(np.float64), discount)
+    actual = returns.reward_to_go(tf.constant(reward), discount)
+    error = np.abs(actual - expected) / np.abs(expected).max(axis=-1, keepdims=True)
+    assert error.max() < 1e-5
+    exact = returns.reward_to_go(tf.constant(reward, tf.float64), discount)
+    np.testing.assert_allclose(exact, expected, rtol=1e-9, atol=1e-9)
+
+
+def loop_over_time(reward, discount):
+    result, following = np.zeros_like(reward), 0.0
+    for t in reversed(range(reward.shape[-1])):
+        following = reward[..., t] + discount * following
+        result[..., t] = following
+    return result
+
+
+@pytest.mark.slow
+def test_memory_grows_with_the_number_of_steps():
+    """Of 20 tasks of 10 episodes of 5,000 steps, in a process of its own."""
+    code = (
+        "import resource, numpy as np, tensorflow as tf; from tfcaml import returns;"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
+        "returns.reward_to_go(tf.ones([20, 10, 200]), 0.99);"
+        "reward = tf.ones([20, 10, 5000]); before = peak();"
+        "returns.reward_to_go(reward, 0.99).numpy(); print(peak() - before)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(found.stdout.split()[-1]) < 100  # MB

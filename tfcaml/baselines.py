@@ -1,8 +1,17 @@
-"""Baselines and advantages, fitted per task on the batch they are used on."""
+"""Baselines and advantages, fitted per task on the batch they are used on.
+
+Advantages are small differences of large numbers, so they are worked out in 64 bits.
+"""
 
 import tensorflow as tf
 
 from tfcaml import nest, returns
+from tfcaml.errors import check
+
+# An advantage this small beside the returns is rounding error of the rewards, which have 32 bits.
+_SMALLEST_SCALE = 1e-6
+# Numbers of an observation: least squares on twice as many features takes seconds beyond.
+_MOST_LINEAR_FEATURES = 500
 
 RETURNS = {"reward_to_go": returns.reward_to_go, "whole_return": returns.whole_return}
 
@@ -13,12 +22,12 @@ def no_baseline(value, mask, observation=None):
 
 
 def batch_mean(value, mask, observation=None):
-    """Mean over all living steps of the task's episodes: [N, E, T] -> [N, 1, 1]."""
+    """Mean over all valid steps of the task's episodes: [N, E, T] -> [N, 1, 1]."""
     return _mean(value, mask, axis=[1, 2])
 
 
 def time_step_mean(value, mask, observation=None):
-    """Mean over the task's episodes that live at each time step: [N, E, T] -> [N, 1, T]."""
+    """Mean over the task's episodes still running at each time step: [N, E, T] -> [N, 1, T]."""
     return _mean(value, mask, axis=[1])
 
 
@@ -62,6 +71,25 @@ BASELINES = {
 }
 
 
+def check_baseline(baseline, observation_spec):
+    """Refuses a baseline that does not suit the observations.
+
+    Args:
+      baseline: a name in `BASELINES`.
+      observation_spec: nest of `tf.TensorSpec`.
+
+    Raises:
+      ConfigError: linear_feature on observations of more than 500 numbers, such as images.
+    """
+    size = sum(spec.shape.num_elements() for spec in tf.nest.flatten(observation_spec))
+    few = baseline != "linear_feature" or size <= _MOST_LINEAR_FEATURES
+    rule = (
+        f"another one for observations of {size} numbers: linear_feature solves for a weight per "
+        f"number and its square, which takes too long beyond {_MOST_LINEAR_FEATURES}"
+    )
+    check(few, "baseline", baseline, rule)
+
+
 def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda=1.0):
     """Return minus baseline, and optionally standardised over the task's batch.
 
@@ -75,32 +103,37 @@ def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda
       return_type: a name in `RETURNS`.
       baseline: a name in `BASELINES`.
       normalize: whether to bring the advantages of a task to mean 0 and standard deviation 1
-        (without a baseline the mean stays: it is not to be one by the back door).
+        (without a baseline the mean stays: it is not to be one by the back door). Where they are
+        but rounding error, below a millionth of the returns' root mean square, they stay small.
       gae_lambda: in [0, 1]; below 1 generalised advantages, with the baseline as values.
 
     Returns:
       [N, E, T], 0 on padded steps, without gradient.
     """
-    mask = trajectory.mask
-    target = RETURNS[return_type](trajectory.reward, discount)
+    dtype = trajectory.reward.dtype
+    mask, reward = tf.cast(trajectory.mask, tf.float64), tf.cast(trajectory.reward, tf.float64)
+    target = RETURNS[return_type](reward, discount)
     value = BASELINES[baseline](target, mask, trajectory.observation)
     if gae_lambda < 1:
         value = tf.broadcast_to(value, target.shape)
-        result = returns.generalized_advantage(trajectory.reward, value, mask, discount, gae_lambda)
+        result = returns.generalized_advantage(reward, value, mask, discount, gae_lambda)
     else:
         result = target - value
     if normalize:
         if baseline != "none":
             result -= _mean(result, mask, axis=[1, 2])
-        result /= tf.sqrt(_mean(result**2, mask, axis=[1, 2])) + 1e-8
-    return tf.stop_gradient(result * mask)  # cuts the path through the baseline's fit: a constant
+        result = _unit_scale(result, result, target, mask)
+    # Cuts the path through the baseline's fit: an advantage is a constant.
+    return tf.stop_gradient(tf.cast(result * mask, dtype))
 
 
 def reward_credit(trajectory, discount, normalize):
     """What DiCE multiplies its magic boxes with: discount^t r_t, less its mean over episodes.
 
     A baseline that depends on the time only leaves DiCE's derivatives of all orders unbiased (up to
-    1 / E, being fitted on the same episodes); one that depends on the state does not.
+    1 / E, being fitted on the same episodes); one that depends on the state does not. An episode
+    that has ended goes on with reward 0, so its credit there is minus the mean, and `losses.dice`
+    counts it: without it the gradient would depend on how long episodes are.
 
     Args:
       trajectory: `Trajectory`.
@@ -109,16 +142,34 @@ def reward_credit(trajectory, discount, normalize):
         the policy gradient sees, have standard deviation 1.
 
     Returns:
-      [N, E, T], 0 on padded steps, without gradient.
+      [N, E, T], padded steps included, without gradient.
     """
-    mask = trajectory.mask
-    credit = returns.discounted_reward(trajectory.reward, discount)
-    # Mean over all episodes, ended or not: an ended one goes on earning 0.
-    credit -= tf.reduce_mean(credit, axis=1, keepdims=True)
+    mask = tf.cast(trajectory.mask, tf.float64)
+    reward = tf.cast(trajectory.reward, tf.float64)
+    discounted = returns.discounted_reward(reward, discount)
+    credit = discounted - tf.reduce_mean(discounted, axis=1, keepdims=True)
     if normalize:
         to_go = returns.reward_to_go(credit, 1.0)
-        credit /= tf.sqrt(_mean(to_go**2, mask, axis=[1, 2])) + 1e-8
-    return tf.stop_gradient(credit)
+        credit = _unit_scale(credit, to_go, returns.reward_to_go(discounted, 1.0), mask)
+    return tf.stop_gradient(tf.cast(credit, trajectory.reward.dtype))
+
+
+def standardized(value):
+    """Numbers [N] brought to mean 0 and standard deviation 1; near 0 if they differ by rounding."""
+    exact = tf.cast(value, tf.float64)
+    deviation = exact - tf.reduce_mean(exact)
+    rms = lambda x: tf.sqrt(tf.reduce_mean(x**2))
+    scale = tf.maximum(rms(deviation), _SMALLEST_SCALE * rms(exact))
+    return tf.stop_gradient(tf.cast(tf.math.divide_no_nan(deviation, scale), value.dtype))
+
+
+def _unit_scale(value, deviation, size, mask):
+    """value over the root mean square of `deviation`, unless that is rounding error of `size`.
+
+    All [N, E, T]; the result is 0 where `size` is 0 on all valid steps of a task.
+    """
+    rms = lambda x: tf.sqrt(_mean(x**2, mask, axis=[1, 2]))
+    return tf.math.divide_no_nan(value, tf.maximum(rms(deviation), _SMALLEST_SCALE * rms(size)))
 
 
 def _mean(value, mask, axis):

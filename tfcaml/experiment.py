@@ -262,12 +262,13 @@ class Experiment:
         with TrainingLog(self.config, self.directory, method, seed, learner) as log:
             while (iteration := int(learner.iteration)) < length:
                 metrics = self._train_iteration(learner, population, seed)
+                latest = metrics.get("return_after", metrics.get("return_last_update", np.nan))
                 log.write(metrics)
                 training.check_bad_updates(learner, self.max_bad_updates)
                 log.draw(population)
                 progress.advance(
                     f"{method} seed {seed} iteration {iteration + 1}/{length}",
-                    f"return {metrics.get('return_after', np.nan):.0f}",
+                    f"return {latest:.0f}",
                     learner.episodes_per_iteration,
                 )
                 stop, last = self.should_stop(), iteration + 1 == length

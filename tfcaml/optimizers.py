@@ -20,13 +20,30 @@ class Optimizer(NamedTuple):
     apply: Callable
 
 
-def sgd(learning_rate):
-    """Gradient descent; differentiable to any order."""
+def sgd(learning_rate, later_step_scale=1.0):
+    """Gradient descent; differentiable to any order.
 
-    def apply(params, gradients, slots):
-        return nest.map(lambda p, g: p - learning_rate * g, params, gradients), slots
+    Args:
+      learning_rate: of the first step.
+      later_step_scale: of the learning rate, from the second step on.
 
-    return Optimizer(lambda params, num_tasks=None: (), apply)
+    Returns:
+      `Optimizer`, whose slots are the steps taken so far: [N] or, with `num_tasks=None`, a scalar.
+    """
+
+    def init(params, num_tasks=None):
+        return tf.zeros([] if num_tasks is None else [num_tasks])
+
+    def apply(params, gradients, count):
+        rate = tf.where(count == 0, learning_rate, learning_rate * later_step_scale)
+
+        def move(p, g):
+            shape = count.shape + [1] * (p.shape.rank - count.shape.rank)
+            return p - tf.reshape(tf.cast(rate, p.dtype), shape) * g
+
+        return nest.map(move, params, gradients), count + 1
+
+    return Optimizer(init, apply)
 
 
 def adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):

@@ -1,9 +1,13 @@
-"""Discounted returns and generalised advantages, as products with triangular matrices.
+"""Discounted returns and generalised advantages, in the precision of what is given.
 
-That is quicker than a scan over time in graph mode and under XLA.
+Sums over time are products with small triangular matrices, which is quicker than a scan over time
+in graph mode and under XLA; long episodes are summed block by block.
 """
 
+import numpy as np
 import tensorflow as tf
+
+_BLOCK = 128  # steps; memory grows with the number of steps times this at most
 
 
 def reward_to_go(reward, discount):
@@ -16,10 +20,32 @@ def reward_to_go(reward, discount):
     Returns:
       [N, E, T].
     """
-    steps = tf.range(reward.shape[-1])
-    lag = tf.cast(steps[:, None] - steps[None, :], reward.dtype)  # [u, t]
-    weight = tf.where(lag >= 0, tf.constant(discount, reward.dtype) ** tf.maximum(lag, 0), 0)
-    return tf.matmul(reward, tf.broadcast_to(weight, [reward.shape[0], *weight.shape]))
+    steps = reward.shape[-1]
+    if steps <= _BLOCK:
+        return _times(reward, _powers(steps, discount))
+    num_blocks = -(-steps // _BLOCK)
+    padded = tf.pad(reward, [[0, 0], [0, 0], [0, num_blocks * _BLOCK - steps]])
+    blocks = tf.reshape(padded, [*reward.shape[:2], num_blocks, _BLOCK])
+    within = _times(blocks, _powers(_BLOCK, discount))  # what is earned to the end of the block
+    # The sums at the blocks' first steps are rewards of one step each, discounted by a block.
+    from_block = reward_to_go(within[..., 0], discount**_BLOCK)
+    after_block = tf.pad(from_block[..., 1:], [[0, 0], [0, 0], [0, 1]])  # [N, E, blocks]
+    distance = np.arange(_BLOCK, 0, -1, dtype=np.float64)  # steps from t to the next block
+    weight = tf.constant(float(discount) ** distance, reward.dtype)
+    result = within + weight * after_block[..., None]
+    return tf.reshape(result, padded.shape)[..., :steps]
+
+
+def _powers(steps, discount):
+    """discount^(u - t) for u >= t, else 0: [u, t]."""
+    lag = np.subtract.outer(np.arange(steps), np.arange(steps))
+    return np.where(lag >= 0, float(discount) ** np.maximum(lag, 0.0), 0.0)
+
+
+def _times(value, matrix):
+    """value [N, ..., U] times matrix [U, T]."""
+    # A product per task, so that a task's numbers do not depend on the other tasks.
+    return tf.matmul(value, tf.constant(matrix, value.dtype))
 
 
 def whole_return(reward, discount):
@@ -29,8 +55,8 @@ def whole_return(reward, discount):
 
 def discounted_reward(reward, discount):
     """discount^t r_t, what each step adds to the episode's return: [N, E, T] -> [N, E, T]."""
-    steps = tf.cast(tf.range(reward.shape[-1]), reward.dtype)
-    return reward * tf.constant(discount, reward.dtype) ** steps
+    steps = np.arange(reward.shape[-1], dtype=np.float64)
+    return reward * tf.constant(float(discount) ** steps, reward.dtype)
 
 
 def generalized_advantage(reward, value, mask, discount, gae_lambda):
@@ -43,7 +69,7 @@ def generalized_advantage(reward, value, mask, discount, gae_lambda):
     Args:
       reward: [N, E, T], 0 on padded steps.
       value: [N, E, T], V of the state in which each action was taken.
-      mask: [N, E, T], 1 while the episode lives.
+      mask: [N, E, T], 1 on valid steps.
       discount, gae_lambda: numbers in [0, 1].
 
     Returns:

@@ -120,7 +120,10 @@ def write_layout(writer):
         title="return after k updates", margin=layout_pb2.MarginChartContent(series=[margin])
     )
     training = _charts(
-        ("return on training entities, by inner step", r"train/return_(before|after|\d+)$"),
+        (
+            "return on training entities, by inner step",
+            r"train/return_(before|last_update|after|\d+)$",
+        ),
         ("KL of the outer step, nats", "train/kl$"),
         ("line search", "train/(line_search_tries|refused_by_.*|step_rejected)$"),
     )

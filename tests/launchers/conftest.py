@@ -101,7 +101,7 @@ from tfcaml import environments, learners
 
 
 def get_config():
-    config = learners.Reptile.Config(num_iterations=1, inner_updates=1, episodes_per_update=1)
+    config = learners.Reptile.Config(num_iterations=1, inner_updates=1, episodes_per_update=2)
     return base.experiment(
         base.section("cart_pole", environments.CartPoleConfig(horizon=5)),
         base.section("reptile", config),

@@ -55,7 +55,7 @@ def test_pool_fills_and_is_clustered(run):
     assert clusterings == [0, 0, 1, 1, 2, 3]
     for index, (_, metrics, _) in enumerate(history[1:], start=1):
         assert ("clustering_cost" in metrics) == (index in (2, 4, 5))
-        assert {"return_before", "return_after"} <= set(metrics)
+        assert {"return_before", "return_last_update", "return_after"} <= set(metrics)
 
 
 def test_what_is_clustered(run):

@@ -33,7 +33,7 @@ def test_one_policy_goes_from_entity_to_entity(trained):
     np.testing.assert_array_equal(final.slots["count"], [6])
     assert any(np.abs(a - b).max() > 0.1 for a, b in zip(initial.params, final.params))
     assert len(history) == 3
-    expected = {"return_before", "return_after", "bad_update"}
+    expected = {"return_before", "return_last_update", "bad_update"}
     assert all(expected == set(metrics) for metrics in history)
 
 
@@ -43,7 +43,7 @@ def test_update_takes_the_adapted_weights_over(particle, policy):
     metrics = learner.update((fast, tf.constant([[-3.0], [-2.0]])))
     for new, old in zip(tf.nest.flatten(learner.meta.read()), tf.nest.flatten(fast)):
         np.testing.assert_array_equal(new, old)
-    assert float(metrics["return_before"]) == -3 and float(metrics["return_after"]) == -2
+    assert float(metrics["return_before"]) == -3 and float(metrics["return_last_update"]) == -2
 
 
 def test_every_new_entity_starts_from_it_with_a_fresh_optimizer(trained):
@@ -89,5 +89,5 @@ def test_joint_mixed_learns_from_an_episode_of_each_entity(particle, policy, pop
     )
     before = learner.meta.read().params
     metrics = train_iteration(learner, population, seed=0)
-    assert metrics["return_before"] != metrics["return_after"]
+    assert metrics["return_before"] != metrics["return_last_update"]
     assert any(np.abs(a - b).max() > 0 for a, b in zip(before, learner.meta.read().params))

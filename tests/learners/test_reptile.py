@@ -47,7 +47,7 @@ def test_update_moves_towards_the_mean_of_the_adapted_weights(
         np.testing.assert_allclose(new, expected, rtol=1e-5, atol=1e-6)
     metrics = {name: float(value) for name, value in metrics.items()}
     assert metrics == pytest.approx(
-        {"return_before": 2, "return_after": 5, "outer_step_size": step_size}
+        {"return_before": 2, "return_last_update": 5, "outer_step_size": step_size}
     )
 
 
@@ -58,6 +58,23 @@ def test_adaptation_starts_afresh_from_theta(learner):
         np.testing.assert_array_equal(row[1], theta)
     for leaf in tf.nest.flatten(fast.slots):
         np.testing.assert_array_equal(leaf, 0)
+
+
+def test_inner_steps_are_those_of_the_authors(particle, policy):
+    """Adam without momentum; or gradient steps of a length and then of a share of it."""
+    gradient = lambda params, k: nest.map(lambda p: (k + 1.0) * tf.ones_like(p), params)
+    for settings, lengths in (
+        ({"inner_optimizer": "adam"}, 0.1 * np.array([1, 2 / np.sqrt((0.999 + 4) / 1.999)])),
+        ({"inner_optimizer": "sgd", "later_step_scale": 0.25}, 0.1 * np.array([1, 0.25 * 2])),
+    ):
+        learner = Reptile(particle, policy, ReptileConfig(**{**TINY, **settings}))
+        fast = learner.start(learner.meta.read(), 2)
+        params, slots = fast
+        for k, length in enumerate(lengths):
+            moved, slots = learner.inner_optimizer.apply(params, gradient(params, k), slots)
+            for new, old in zip(moved, params):
+                np.testing.assert_allclose(new, old - length, rtol=1e-4, atol=1e-5)
+            params = moved
 
 
 @pytest.mark.slow
@@ -95,6 +112,9 @@ def test_same_seed_same_weights(learner, population):
         ({"outer_step_size": 0.0}, r"outer_step_size to be in \(0, 1\]; .*=0.0"),
         ({"outer_step_size": 1.5}, "outer_step_size=1.5"),
         ({"annealing": "cosine"}, "linear, none; received annealing='cosine'"),
+        ({"adam_beta_1": 1.0}, r"adam_beta_1 to be in \[0, 1\)"),
+        ({"inner_optimizer": "sgd", "adam_beta_1": 0.9}, "0 with inner_optimizer=sgd"),
+        ({"later_step_scale": 0.5}, "1 unless inner_optimizer=sgd"),
     ],
 )
 def test_errors(options, message):

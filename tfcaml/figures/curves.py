@@ -217,9 +217,10 @@ def _bound(row, name):
 
 
 def _inner_step(name):
-    """Where a return stands in the inner loop: before, 1, 2, ..., after."""
+    """Where a return stands in the inner loop: before, 1, 2, ..., last_update, after."""
     step = name.removeprefix("return_")
-    return int(step) if step.isdigit() else {"before": -1, "after": 10**6}.get(step, 10**6 + 1)
+    named = {"before": -1, "last_update": 10**6, "after": 10**6 + 1}
+    return int(step) if step.isdigit() else named.get(step, 10**6 + 2)
 
 
 def _curve_panels(curves, panels, xlabel, title):

@@ -58,6 +58,23 @@ class LearnerConfig:
         check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
         check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
         check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
+        for name in ("episodes_per_update", "test_episodes_per_update"):
+            self._check_episodes(name)
+
+    def _check_episodes(self, name):
+        """Refuses a single episode where its advantages would all be 0."""
+        if self.baseline == "time_step_mean":
+            why = "the mean over episodes at each time step"
+        elif self.baseline != "none" and self.return_type == "whole_return":
+            why = f"{self.baseline} of whole_return, which is one number per episode"
+        else:
+            return
+        rule = f">= 2 with baseline={self.baseline}: of one episode {why} leaves advantages of 0"
+        check(getattr(self, name) != 1, name, getattr(self, name), rule)
+
+    def inner(self):
+        """The `Optimizer` of the inner loop that these settings name."""
+        return optimizers.by_name(self.inner_optimizer, self.inner_learning_rate)
 
 
 class MetaLearner(tf.Module):
@@ -75,7 +92,7 @@ class MetaLearner(tf.Module):
 
     Raises:
       ConfigError: `jit_compile` is True and the environment or the policy does not support XLA, or
-        `policy` is not that of `loss`.
+        `policy` is not that of `loss`, or the config's baseline does not suit the observations.
     """
 
     Config = LearnerConfig
@@ -96,9 +113,9 @@ class MetaLearner(tf.Module):
         rule = "False or None: XLA can't compile networks with memory or convolutions"
         check(policy.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
         self.jit_compile = jit_compile
-        self.inner_optimizer = optimizers.by_name(
-            config.inner_optimizer, config.inner_learning_rate
-        )
+        if loss is None:
+            baselines.check_baseline(config.baseline, environment.observation_spec)
+        self.inner_optimizer = config.inner()
         self.meta = Variables(self.init(seed), name="meta")
         self.iteration = tf.Variable(0, trainable=False, dtype=tf.int32, name="iteration")
         self.bad_updates = tf.Variable(0, trainable=False, dtype=tf.int32, name="bad_updates")

@@ -246,6 +246,7 @@ class CAML(MetaLearner):
         self.meta.write(meta)
         return {
             "return_before": tf.reduce_mean(returns[0]),
+            "return_last_update": tf.reduce_mean(returns[-1]),
             "return_after": tf.reduce_mean(episode_return(saved["trajectory"])),
         }
 

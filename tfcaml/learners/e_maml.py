@@ -1,16 +1,20 @@
 """E-MAML: MAML that also learns to explore before it adapts.
 
 B. Stadie et al., "Some considerations on learning to explore via meta-reinforcement learning",
-arXiv 1803.01118: the initial policy is credited with what the adapted one earns, by
+arXiv 1803.01118, equation 4: the initial policy is credited with the return of the adapted one, by
 the term that differentiates the sampling of the support,
 
     - R_i' mean over support steps of log pi_theta(a | s)
 
-added to MAML's loss. R_i' is the mean reward of task i after adaptation.
+added to MAML's loss. R_i' is the mean return of task i's episodes after adaptation.
 
 Differences from the paper:
-  - R_i' is standardised over the tasks of the batch, as in the code of ProMP (J. Rothfuss et al.,
-    ICLR 2019), from which the outer step (TRPO) is taken as well; the authors' code uses PPO.
+  - R_i' is standardised over the tasks of the batch, which is a baseline and a scale: the weight
+    of the term does not depend on how large returns are. (The code of ProMP, J. Rothfuss et al.,
+    ICLR 2019, credits the mean reward per step instead, divided by the standard deviation of all
+    single rewards. Per step, a task whose episodes end early is credited for nothing where every
+    step earns the same, and is punished where arriving ends the episode.)
+  - The outer step is TRPO, as in MAML; the authors' code uses PPO.
   - With several inner steps each policy on the way is credited for the support that it sampled.
 """
 
@@ -18,9 +22,10 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import losses
+from tfcaml import baselines, losses
 from tfcaml.errors import check
 from tfcaml.learners.maml import MAML, MAMLConfig
+from tfcaml.types import episode_return
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +47,9 @@ class EMAML(MAML):
     Config = EMAMLConfig
 
     def credit(self, trajectory):
-        """Mean reward per living step of each task, standardised over tasks: [N]."""
-        reward = losses.mean_over_steps(trajectory.reward, trajectory.mask)
-        deviation = reward - tf.reduce_mean(reward)
-        return deviation / (tf.math.reduce_std(reward) + 1e-8)
+        """Mean return of each task's episodes, standardised over tasks: [N]."""
+        mean_return = tf.reduce_mean(episode_return(trajectory), axis=1)
+        return baselines.standardized(mean_return)
 
     def objective(self, meta, batch):
         fast = self.start(meta, batch.per_task.shape[0])

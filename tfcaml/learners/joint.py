@@ -45,7 +45,7 @@ class Joint(MetaLearner):
         self.meta.write(fast)
         return {
             "return_before": tf.reduce_mean(returns[0]),
-            "return_after": tf.reduce_mean(returns[-1]),
+            "return_last_update": tf.reduce_mean(returns[-1]),
         }
 
 

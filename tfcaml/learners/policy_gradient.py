@@ -56,5 +56,5 @@ class PolicyGradient(MetaLearner):
         self.meta.write(fast)
         return {
             "return_before": tf.reduce_mean(returns[0]),
-            "return_after": tf.reduce_mean(returns[-1]),  # before the last of the updates
+            "return_last_update": tf.reduce_mean(returns[-1]),
         }

@@ -4,12 +4,13 @@ J. Rothfuss, D. Lee, I. Clavera, T. Asfour, P. Abbeel, "ProMP: Proximal meta-pol
 2019, Algorithm 1. The inner step descends the likelihood ratio ("low variance curvature"); the
 outer loss is
 
-    - mean min(r A', clip(r, 1 - eps, 1 + eps) A')  +  sum_k eta KL(pi_k,old || pi_k)
+    - mean min(r A', clip(r, 1 - eps, 1 + eps) A')  +  eta KL(pi_theta,old || pi_theta)
 
 where r compares the policies adapted from theta with those that acted, and the penalty keeps the
-policies that sampled the support of inner step k near themselves. Several Adam steps on one batch.
+initial policy, which sampled the first support, near itself. Several Adam steps on one batch.
 
-Differences from the paper: none known; eta is fixed, as in the authors' run script.
+Differences from the paper: none known; eta is fixed, as in the authors' run script. (Their code
+takes the mean penalty over the policies of all inner steps, which is the same for one step.)
 """
 
 import dataclasses
@@ -40,11 +41,9 @@ class ProMP(MAML):
     Config = ProMPConfig
 
     def objective(self, meta, batch):
-        fast = self.start(meta, batch.query.advantage.shape[0])
-        penalty = 0.0
-        for support in batch.support:
-            penalty += self._divergence(fast.params, support)
-            fast = self.adapt(meta, fast, support)
+        initial = self.start(meta, batch.query.advantage.shape[0])
+        penalty = self._divergence(initial.params, batch.support[0])
+        fast = self.readapt(meta, batch.support)
         result = self.surrogate(fast.params, batch.query)
         return result._replace(loss=result.loss + self.config.kl_penalty * penalty)
 

@@ -4,15 +4,16 @@ A. Nichol, J. Achiam, J. Schulman, "On First-Order Meta-Learning Algorithms", ar
 Algorithm 2:  theta <- theta + epsilon * mean_i (phi_i - theta).
 
 Differences from the paper: the adaptation is a policy gradient; the inner optimiser starts afresh
-on every task (the authors' code lets Adam's second moment run on).
+on every task (the authors' code lets Adam's second moment run on; its first moment is off there and
+here, `adam_beta_1=0`).
 """
 
 import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest
-from tfcaml.errors import check, check_one_of
+from tfcaml import nest, optimizers
+from tfcaml.errors import check, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 
 
@@ -22,11 +23,26 @@ class ReptileConfig(LearnerConfig):
 
     outer_step_size: float = 0.05  # epsilon; 0.05 did better than 0.25 and 1 on these particles
     annealing: str = "linear"  # epsilon falls to 0 over the run (paper), or "none"
+    adam_beta_1: float = 0.0  # of inner_optimizer="adam": its momentum (paper's code: 0)
+    later_step_scale: float = 1.0  # of the rate of inner_optimizer="sgd" from the second update on
 
     def __post_init__(self):
         super().__post_init__()
         check(0 < self.outer_step_size <= 1, "outer_step_size", self.outer_step_size, "in (0, 1]")
         check_one_of("annealing", self.annealing, ("linear", "none"))
+        check(0 <= self.adam_beta_1 < 1, "adam_beta_1", self.adam_beta_1, "in [0, 1)")
+        check_positive(later_step_scale=self.later_step_scale)
+        if self.inner_optimizer == "sgd":
+            rule = "0 with inner_optimizer=sgd, which has no momentum"
+            check(self.adam_beta_1 == 0, "adam_beta_1", self.adam_beta_1, rule)
+        else:
+            rule = "1 unless inner_optimizer=sgd, as Adam sets its own step lengths"
+            check(self.later_step_scale == 1, "later_step_scale", self.later_step_scale, rule)
+
+    def inner(self):
+        if self.inner_optimizer == "sgd":
+            return optimizers.sgd(self.inner_learning_rate, self.later_step_scale)
+        return optimizers.adam(self.inner_learning_rate, self.adam_beta_1)
 
 
 class Reptile(MetaLearner):
@@ -49,6 +65,6 @@ class Reptile(MetaLearner):
         self.meta.write({"params": nest.map(move, theta, fast.params)})
         return {
             "return_before": tf.reduce_mean(returns[0]),
-            "return_after": tf.reduce_mean(returns[-1]),
+            "return_last_update": tf.reduce_mean(returns[-1]),
             "outer_step_size": epsilon,
         }

@@ -13,7 +13,7 @@ says which of them its estimator keeps. Every function takes
 
     policy, params: weights [N, ...], trajectory: `Trajectory`, credit: [N, E, T] constants
 
-and returns [N], minus the mean over living steps; `credit` is an advantage unless stated.
+and returns [N], minus the mean over valid steps; `credit` is an advantage unless stated.
 """
 
 import tensorflow as tf
@@ -48,9 +48,12 @@ def dice(policy, params, trajectory, credit):
     J. Foerster et al., "DiCE: the infinitely differentiable Monte Carlo estimator", ICML 2018.
     Unbiased at every order, with high variance. `credit` is the discounted *reward*
     of the step (`baselines.reward_credit`); an unbiased advantage is right as well, a reward-to-go
-    is not, already at first order.
+    is not, already at first order. The sum goes over all steps: after an episode's end the box
+    stands still, and a credit of reward 0 less a mean counts there like everywhere.
     """
-    return -mean_over_steps(_magic_box(policy, params, trajectory)[0] * credit, trajectory.mask)
+    box = _magic_box(policy, params, trajectory)[0]
+    total = tf.reduce_sum(box * credit, axis=[1, 2])
+    return -total / tf.maximum(tf.reduce_sum(trajectory.mask, axis=[1, 2]), 1)
 
 
 def loaded_dice(policy, params, trajectory, credit):
