@@ -11,6 +11,8 @@ functions", SIAM Review 40, 1998): f'(x) = Im f(x + i h) / h, exact to rounding 
 real part of a number then is the number as a constant, so that `np.real` is "stop gradient".
 """
 
+import copy
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -71,13 +73,19 @@ class Phase:
     """What was sampled in one phase (a support or the query): a list of episodes for each task.
 
     An episode has all its steps, `length` of which are valid; what stands on padded ones is
-    rubbish, except for the reward 0. Attributes: behaviour [TASKS, WEIGHTS], who acted.
+    rubbish, except for the reward 0.
+
+    Args:
+      seed: of what was seen, done and paid.
+      behaviour: [TASKS, WEIGHTS], who acted; random ones unless given.
     """
 
-    def __init__(self, seed):
+    def __init__(self, seed, behaviour=None):
         rng = np.random.default_rng([seed, 2])
         shape = (TASKS, EPISODES, STEPS)
-        self.behaviour = np.stack([weights(100 * seed + i) for i in range(TASKS)])
+        if behaviour is None:
+            behaviour = np.stack([weights(100 * seed + i) for i in range(TASKS)])
+        self.behaviour, self.lengths = behaviour, LENGTHS
         self.observation = rng.normal(size=(*shape, SIZE))
         self.action = rng.integers(0, ACTIONS, shape)
         self.mask = np.arange(STEPS) < LENGTHS[..., None]
@@ -101,14 +109,21 @@ class Phase:
             final_observation=number(self.observation[:, :, -1] + 1),
         )
 
+    def without(self, others):
+        """The same without some episodes, [TASKS, EPISODES] bool: all their steps are padded."""
+        phase = copy.copy(self)
+        phase.lengths = np.where(others, 0, self.lengths)
+        phase.mask = self.mask & ~others[..., None]
+        phase.reward = self.reward * phase.mask
+        return phase
+
+    def steps(self, task):
+        """(episode, time) of every valid step of a task."""
+        return [(e, t) for e in range(EPISODES) for t in range(self.lengths[task][e])]
+
     def acted(self, dtype=tf.float64):
         """The weights that acted, as params [TASKS, ...]."""
         return split(tf.constant(self.behaviour, dtype))
-
-
-def steps(task):
-    """(episode, time) of every valid step of a task."""
-    return [(e, t) for e in range(EPISODES) for t in range(LENGTHS[task][e])]
 
 
 # Returns, baselines, advantages.
@@ -173,7 +188,7 @@ def advantages(
     """
     result = np.zeros(phase.mask.shape)
     for i in range(TASKS):
-        cut = lambda x: [x[i, e, : LENGTHS[i][e]] for e in range(EPISODES)]
+        cut = lambda x: [x[i, e, : phase.lengths[i][e]] for e in range(EPISODES)]
         reward = cut(phase.reward)
         target = targets(reward, discount, return_type)
         value = baseline_values(baseline, target, cut(phase.observation))
@@ -184,12 +199,12 @@ def advantages(
                 following = [*value[e][1:], 0.0]
                 delta = np.array(reward[e]) + discount * np.array(following) - value[e]
                 advantage = rewards_to_go(delta, discount * gae_lambda)
-            result[i, e, : LENGTHS[i][e]] = advantage
+            result[i, e, : phase.lengths[i][e]] = advantage
         if normalize:
-            found = np.array([result[i][step] for step in steps(i)])
+            found = np.array([result[i][step] for step in phase.steps(i)])
             mean = 0 if baseline == "none" else found.mean()
             scale = np.sqrt(np.mean((found - mean) ** 2))
-            for step, a in zip(steps(i), found):
+            for step, a in zip(phase.steps(i), found):
                 result[i][step] = (a - mean) / scale
     return result
 
@@ -204,7 +219,7 @@ def reward_credits(phase, discount=0.99, normalize=True):
     result = result - result.mean(axis=1, keepdims=True)
     if normalize:
         for i in range(TASKS):
-            to_go = [result[i][e, t:].sum() for e, t in steps(i)]
+            to_go = [result[i][e, t:].sum() for e, t in phase.steps(i)]
             result[i] /= np.sqrt(np.mean(np.square(to_go)))
     return result
 
@@ -238,7 +253,7 @@ def inner_loss(estimator, theta, phase, task, credit):
     total = 0.0
     for e in range(EPISODES):
         for t in range(STEPS):
-            valid = t < LENGTHS[task][e]
+            valid = t < phase.lengths[task][e]
             log_p = log_prob(theta, phase.observation[task, e, t], phase.action[task, e, t])
             if estimator == "log_likelihood" and valid:
                 total += log_p * credit[e, t]
@@ -246,7 +261,7 @@ def inner_loss(estimator, theta, phase, task, credit):
                 total += np.exp(log_p - phase.log_prob[task, e, t]) * credit[e, t]
             if estimator == "dice":  # box_t = 1, after the end too; box_t - box_(t-1) = 0
                 total += credit[e, t]
-    return -total / LENGTHS[task].sum()
+    return -total / phase.lengths[task].sum()
 
 
 def inner_gradient(estimator, theta, phase, task, credit):
@@ -257,7 +272,7 @@ def inner_gradient(estimator, theta, phase, task, credit):
         so_far, scores = 0.0, np.zeros(WEIGHTS, theta.dtype)
         for t in range(STEPS):
             before, scores_before = so_far, scores
-            valid = t < LENGTHS[task][e]
+            valid = t < phase.lengths[task][e]
             if valid:
                 o, a = phase.observation[task, e, t], phase.action[task, e, t]
                 own, log_p = score(theta, o, a), log_prob(theta, o, a)
@@ -272,13 +287,13 @@ def inner_gradient(estimator, theta, phase, task, credit):
             if estimator == "likelihood_ratio" and valid:
                 ratio = np.exp(log_p - phase.log_prob[task, e, t])
                 total = total + credit[e, t] * ratio * own
-    return -total / LENGTHS[task].sum()
+    return -total / phase.lengths[task].sum()
 
 
 def surrogate(theta, phase, task, credit, clip_ratio=None):
     """- mean of r A, or of min(r A, clip(r, 1 - eps, 1 + eps) A)."""
     total = 0.0
-    for e, t in steps(task):
+    for e, t in phase.steps(task):
         log_p = log_prob(theta, phase.observation[task, e, t], phase.action[task, e, t])
         ratio, a = np.exp(log_p - phase.log_prob[task, e, t]), credit[e, t]
         gain = ratio * a
@@ -287,24 +302,24 @@ def surrogate(theta, phase, task, credit, clip_ratio=None):
             if bounded < gain.real:
                 gain = bounded
         total = total + gain
-    return -total / len(steps(task))
+    return -total / len(phase.steps(task))
 
 
 def kl(theta, phase, task):
     """Mean over valid steps of KL(who acted || theta)."""
     total = 0.0
-    for e, t in steps(task):
+    for e, t in phase.steps(task):
         o = phase.observation[task, e, t]
         old = log_probs(phase.behaviour[task], o)
         total = total + (np.exp(old) * (old - log_probs(theta, o))).sum()
-    return total / len(steps(task))
+    return total / len(phase.steps(task))
 
 
 def mean_log_prob(theta, phase, task):
     """Mean over valid steps of log pi."""
     found = [
         log_prob(theta, phase.observation[task, e, t], phase.action[task, e, t])
-        for e, t in steps(task)
+        for e, t in phase.steps(task)
     ]
     return sum(found) / len(found)
 
@@ -322,13 +337,20 @@ def complex_step(function, vector):
     return np.stack(slopes, axis=-1)
 
 
-def hessian(function, vector, step=1e-4):
-    """Second derivatives: central differences of the gradient by complex steps, of error step^4."""
-    rows = []
-    for i in range(len(vector)):
-        at = lambda k: complex_step(function, vector + k * step * np.eye(len(vector))[i])
-        rows.append((8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * step))
-    return np.stack(rows)
+def fisher(adapted, vector, phase, task):
+    """The Hessian in `vector` of `kl` of the adapted policy, where that is the one that acted.
+
+    There it is the mean over valid steps of sum_a pi(a) (d log pi(a)) (d log pi(a))^T.
+
+    Args:
+      adapted: vector -> weights [WEIGHTS].
+    """
+    total = 0.0
+    for e, t in phase.steps(task):
+        o = phase.observation[task, e, t]
+        slopes = complex_step(lambda x: log_probs(adapted(x), o), vector)  # [ACTIONS, P]
+        total = total + (slopes.T * np.exp(log_probs(adapted(vector), o))) @ slopes
+    return total / len(phase.steps(task))
 
 
 def adam_steps(vector, gradient, learning_rate, num_steps, beta_1=0.9, beta_2=0.999, epsilon=1e-8):

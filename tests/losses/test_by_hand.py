@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests import by_hand
-from tests.by_hand import LENGTHS, TASKS, Phase, Softmax, complex_step, split, steps
+from tests.by_hand import TASKS, Phase, Softmax, complex_step, split
 from tfcaml import losses
 
 POLICY = Softmax()
@@ -115,7 +115,7 @@ def test_clipping_acts_on_both_sides(phase, theta):
         ratio = np.exp(
             by_hand.log_prob(theta[i], phase.observation[i], phase.action[i]) - phase.log_prob[i]
         )
-        for step in steps(i):
+        for step in phase.steps(i):
             side = int(ratio[step] > 1 + clip_ratio) - int(ratio[step] < 1 - clip_ratio)
             found.add((side, credit[i][step] > 0))
     assert len(found) == 6
@@ -142,7 +142,7 @@ def test_mean_kl(phase, theta):
 def weight_loop(rule, phase, theta, task, clip, self_normalized=False):
     """[EPISODES, STEPS] by a loop over episodes: the product so far, or the ratio of the step."""
     weight = np.zeros(phase.mask.shape[1:])
-    for e, t in steps(task):
+    for e, t in phase.steps(task):
         product = 1.0
         for u in range(t + 1) if rule == "per_decision" else [t]:
             o, a = phase.observation[task, e, u], phase.action[task, e, u]
@@ -151,7 +151,7 @@ def weight_loop(rule, phase, theta, task, clip, self_normalized=False):
         weight[e, t] = product if clip is None else min(product, clip)
     if self_normalized:
         for t in range(weight.shape[1]):
-            alive = [e for e in range(len(weight)) if t < LENGTHS[task][e]]
+            alive = [e for e in range(len(weight)) if t < phase.lengths[task][e]]
             if alive:
                 weight[:, t] /= np.mean([weight[e, t] for e in alive])
     return weight
@@ -172,7 +172,7 @@ def test_importance_weights(phase, theta, clip):
         for i in range(TASKS):
             expected = weight_loop(rule, phase, theta[i], i, clip, self_normalized)
             np.testing.assert_allclose(found[i], expected, rtol=1e-9)
-            valid = np.array([expected[step] for step in steps(i)])
+            valid = np.array([expected[step] for step in phase.steps(i)])
             effective = valid.sum() ** 2 / (valid**2).sum()  # L. Kish, 1965
             np.testing.assert_allclose(share[i], effective / len(valid), rtol=1e-9)
 

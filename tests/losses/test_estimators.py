@@ -137,13 +137,14 @@ class TinyMDP:
 
 def derivatives(function, theta):
     """(gradient, Hessian) of a scalar function, as arrays."""
-    with tf.GradientTape() as second:
+    with tf.GradientTape(persistent=True) as second:
         second.watch(theta)
         with tf.GradientTape() as first:
             first.watch(theta)
             value = function(theta)
         gradient = first.gradient(value, theta)
-    return gradient.numpy(), second.jacobian(gradient, theta).numpy()
+    jacobian = second.jacobian(gradient, theta, experimental_use_pfor=False)
+    return gradient.numpy(), jacobian.numpy()
 
 
 def error(value, truth):
