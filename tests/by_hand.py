@@ -18,11 +18,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
-from tfcaml.policies import Policy
+from tfcaml import seeds
+from tfcaml.policies import Policy, distributions
 from tfcaml.types import Trajectory
 
 TASKS, EPISODES, STEPS = 3, 3, 5
-SIZE, ACTIONS = 2, 3  # of observations; number of actions
+SIZE, ACTIONS = 2, 4  # of observations; number of actions
 WEIGHTS = (SIZE + 1) * ACTIONS
 
 # Lengths of the episodes, and how they end: at the horizon ("cut"), early by a time limit of the
@@ -47,6 +48,12 @@ class Softmax(Policy):
         kernel, bias = params
         logits = tf.matmul(observation, kernel) + bias[:, None]
         return tfp.distributions.Categorical(logits=logits)
+
+    def noise(self, seed, num_steps):
+        return seeds.uniform(seed, [num_steps, 1])
+
+    def sample(self, distribution, noise):
+        return distributions.sample_discrete(distribution, noise, tf.int32)
 
 
 def weights(seed):

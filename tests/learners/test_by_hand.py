@@ -149,9 +149,9 @@ def test_e_maml(weight):
 
 
 def test_promp():
-    """J. Rothfuss et al., 2019, Algorithm 1: clipped, plus eta KL(old || new) of the initial policy.
+    """J. Rothfuss et al., 2019, Algorithm 1: the clipped ratio, plus eta KL(old || new).
 
-    Old is who sampled the first support.
+    The penalty is of the initial policy; old is who sampled the first support.
     """
 
     def loss(theta, task):
@@ -239,7 +239,7 @@ def test_one_adam_step_is_of_the_unclipped_loss():
 
 @pytest.fixture(scope="module")
 def on_policy():
-    """(supports, query) sampled by the policies at `THETA`, as in the first step of an iteration."""
+    """(supports, query) sampled by the policies at `THETA`, as before an outer step."""
     everyone = lambda function: np.stack([function(i) for i in range(TASKS)])
     supports = [Phase(21, everyone(lambda i: THETA))]
     query = Phase(22, everyone(lambda i: adapted(THETA, i, "log_likelihood", supports=supports)))
@@ -295,7 +295,8 @@ def test_the_step_of_trpo(on_policy, trpo_by_hand, products, max_kl):
         tries += 1
         if loss < before and divergence <= max_kl:
             break
-    np.testing.assert_allclose(moved - THETA, expected - THETA, rtol=1e-4, atol=1e-8)
+    step = expected - THETA
+    assert np.linalg.norm(moved - THETA - step) < 1e-3 * np.linalg.norm(step)
     assert metrics["line_search_tries"] == tries and metrics["step_accepted"] == 1
     assert metrics["kl"] == pytest.approx(divergence, rel=1e-3)
     assert metrics["loss_after"] == pytest.approx(loss, rel=1e-3)
@@ -309,7 +310,7 @@ def test_the_step_of_trpo(on_policy, trpo_by_hand, products, max_kl):
 
 
 def test_reptile():
-    """A. Nichol et al., 2018: theta + epsilon mean_i (phi_i - theta); inner Adam without momentum."""
+    """A. Nichol et al., 2018: theta + epsilon mean_i (phi_i - theta); Adam without momentum."""
     phases = [Phase(31), Phase(32), Phase(33)]
     rules = {"baseline": "batch_mean", "discount": 0.9}
     settings = {"inner_updates": 3, "num_iterations": 4, "outer_step_size": 0.5, **rules}

@@ -331,11 +331,8 @@ def test_credits_of_the_learners_give_the_exact_gradient(steps, discount):
     assert 0 < tree.mask.mean() < 1
     theta = tf.zeros([STATES * ACTIONS], tf.float64)
     gradient, hessian = derivatives(lambda x: tree.expected_return(x, discount), theta)
-    if discount < 1:  # other estimators' credits are not discounted by the time of their step
-        names = ["dice"]
-    else:
-        names = list(losses.ESTIMATORS)
-    for name in names:
+    # Other estimators' credits are not discounted by the time of their step.
+    for name in ["dice"] if discount < 1 else list(losses.ESTIMATORS):
         value, curvature = derivatives(lambda x, name=name: -tree.loss(name, x, discount), theta)
         assert error(value, gradient) < 1e-8
         if name == "dice":

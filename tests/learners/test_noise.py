@@ -1,0 +1,74 @@
+"""No two batches of episodes share their noise."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.by_hand import Softmax
+from tfcaml import environments, learners, nest, sampling, seeds, training
+
+PLAYERS = [
+    *(learners.MAML, learners.FOMAML, learners.MetaSGD, learners.EMAML, learners.ProMP),
+    *(learners.Pretrained, learners.NaturalPolicyGradient, learners.HindsightMAML),
+    *(learners.CAML, learners.Reptile, learners.Joint, learners.JointMixed),
+    *(learners.PolicyGradient, learners.RandomInitialization),
+]
+SIZES = {"meta_batch_size": 2, "inner_updates": 3, "episodes_per_update": 2}
+
+
+@pytest.fixture(scope="module")
+def family():
+    return environments.Particle(environments.ParticleConfig(horizon=2))
+
+
+@pytest.fixture
+def seeds_used(monkeypatch):
+    """The seed of every batch of episodes that is played, as tuples."""
+    used, play = [], sampling.sample
+
+    def recorded(*arguments):
+        used.append(tuple(arguments[-1].numpy()))
+        return play(*arguments)
+
+    monkeypatch.setattr(sampling, "sample", recorded)
+    return used
+
+
+def make(cls, family, **settings):
+    sizes = {**SIZES, "meta_batch_size": 1 if cls in (learners.Joint, learners.JointMixed) else 2}
+    if cls is learners.CAML:
+        sizes |= {"policies_per_clustering": 2, "num_medoids": 2, "assignment": "best_trial"}
+    return cls(family, Softmax(tf.float32), cls.Config(**{**sizes, **settings}))
+
+
+@pytest.mark.parametrize("cls", PLAYERS)
+def test_every_batch_of_episodes_has_a_seed_of_its_own(cls, family, seeds_used):
+    """Within an iteration, and from one to the next; on new tasks, in every update."""
+    learner, population = make(cls, family), family.population(0)
+    if cls is not learners.RandomInitialization:
+        batches = 0
+        for iteration in range(2):
+            learner.iteration.assign(iteration)
+            task, seed = training.draw(learner, population, 0)
+            learner.collect(learner.meta.read(), task, seed)
+            batches = batches or len(seeds_used)
+        assert batches >= 1 and len(seeds_used) == 2 * batches
+    task = nest.map(lambda x: x[:2], population.query)
+    fast = learner.start(learner.meta.read(), 2)
+    before = len(seeds_used)
+    for update in range(2):
+        _, fast, _ = learner._evaluate_update(fast, task, 2, seeds.from_int(update))
+    assert len(seeds_used) == before + 4
+    assert len(set(seeds_used)) == len(seeds_used)
+
+
+def test_the_query_is_not_sampled_with_the_noise_of_the_support(family):
+    """With next to no adaptation equal noise would give equal actions."""
+    learner = make(learners.MAML, family, inner_learning_rate=1e-9, episodes_per_update=20)
+    task, seed = training.draw(learner, family.population(0), 0)
+    batch = learner.collect(learner.meta.read(), task, seed)
+    phases = [np.ravel(phase.trajectory.action) for phase in (*batch.support, batch.query)]
+    assert len(phases) == 4
+    for i, one in enumerate(phases):
+        for other in phases[:i]:
+            assert 0.1 < np.mean(one == other) < 0.6  # a quarter, by chance
