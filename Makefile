@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 # one process, for what its tests share; in the order of their names long files are not the last.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast test-soak lint check clean
+.PHONY: demo test test-fast test-soak test-mutations lint check clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/caml_particles
@@ -27,6 +27,10 @@ test-fast: $(VENV)/ready
 # The long form of what is promised of stopped, killed and faulty runs: an hour.
 test-soak: $(VENV)/ready
 	$(BIN)/python -m pytest -m soak
+
+# Changes single lines of the package on purpose and reports which changes no test notices.
+test-mutations: $(VENV)/ready
+	$(BIN)/python -m tests.mutations.run --report=tests/mutations/report.md
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

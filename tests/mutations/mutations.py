@@ -1,0 +1,741 @@
+"""Single-line mutations of the mathematical files, each with the tests that should notice it.
+
+An entry names a file below tfcaml/, a piece of one line that occurs exactly once in the file, what
+stands there instead, and the tests to run (arguments of pytest, below tests/). When a line is
+rewritten, its entry is adapted or replaced: `tests/test_mutations.py` says which no longer apply.
+"""
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """file: below tfcaml/; old -> new: within a line; tests: arguments of pytest, below tests/."""
+
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+BY_HAND = "learners/test_by_hand.py"
+LOSSES = "losses/test_by_hand.py"
+ESTIMATORS = "losses/test_estimators.py"
+ADVANTAGES = "test_advantages_by_hand.py"
+NOISE = "learners/test_noise.py"
+EVERY_SEED = f"{NOISE}::test_every_batch_of_episodes_has_a_seed_of_its_own"
+CAML = "learners/test_caml.py"
+TWO_STEPS = f"{BY_HAND}::test_several_adam_steps_of_ppo"
+THE_STEP = f"{BY_HAND}::test_the_step_of_trpo"
+CLUSTERING = "divergence/test_clustering.py"
+ACTION_DISTANCE = "divergence/test_action_distance.py"
+DENSITY = "divergence/test_density.py"
+TABULAR = "divergence/test_tabular_metrics.py"
+DIVERGENCE = "divergence/test_policy_divergence.py"
+JENSEN_SHANNON = "divergence/test_jensen_shannon.py"
+PARTICLE = "environments/test_particle.py"
+NAVIGATION = "environments/test_navigation.py"
+GLUCOSE = "environments/glucose/test_model.py"
+AGENT_LOSS = "agents/test_agent_loss.py"
+
+# The first changes are those that no test of 0.1.0 noticed.
+MUTATIONS = [
+    Mutation(
+        "learners/e_maml.py", "sampling -= batch", "sampling += batch", f"{BY_HAND} -k e_maml"
+    ),
+    Mutation(
+        "learners/promp.py",
+        "result.loss + self.config.kl_penalty * penalty",
+        "result.loss - self.config.kl_penalty * penalty",
+        f"{BY_HAND} -k promp",
+    ),
+    Mutation("outer.py", "tf.sqrt(2 * max_kl", "tf.sqrt(0.5 * max_kl", THE_STEP),
+    Mutation(
+        "learners/gradient_based.py",
+        "seed = seeds.fold(seed, self.config.inner_updates)",
+        "seed = seeds.fold(seed, self.config.inner_updates - 1)",
+        f"{NOISE} -k query",
+    ),
+    Mutation("report.py", "math.ceil(max(more", "math.floor(max(more", "test_report.py"),
+    Mutation(
+        "losses/estimators.py",
+        "tf.reduce_sum(box * credit, axis=[1, 2])",
+        "tf.reduce_sum(box * credit * trajectory.mask, axis=[1, 2])",
+        f"{ESTIMATORS} -k one_action_ends",
+    ),
+    Mutation(
+        "learners/e_maml.py",
+        "tf.reduce_mean(episode_return(trajectory), axis=1)",
+        "losses.mean_over_steps(trajectory.reward, trajectory.mask)",
+        f"{BY_HAND} -k e_maml",
+    ),
+    Mutation(
+        "learners/e_maml.py",
+        "baselines.standardized(mean_return)",
+        "mean_return",
+        f"{BY_HAND} -k e_maml",
+    ),
+    # Returns.
+    Mutation(
+        "returns.py",
+        "np.where(lag >= 0, float(discount)",
+        "np.where(lag > 0, float(discount)",
+        f"{ADVANTAGES} -k returns",
+    ),
+    Mutation("returns.py", "within + weight *", "within - weight *", "test_returns.py"),
+    Mutation(
+        "returns.py", "np.arange(_BLOCK, 0, -1,", "np.arange(_BLOCK - 1, -1, -1,", "test_returns.py"
+    ),
+    Mutation(
+        "returns.py", "discount * gae_lambda)", "discount)", f"{ADVANTAGES} -k 'test_advantage'"
+    ),
+    Mutation(
+        "returns.py",
+        "reward + discount * next_value - value",
+        "reward + next_value - value",
+        f"{ADVANTAGES} -k 'test_advantage'",
+    ),
+    Mutation("returns.py", "[..., :1], reward.shape)", "[..., -1:], reward.shape)", ADVANTAGES),
+    Mutation("returns.py", "value *= mask", "value *= 1", f"{ADVANTAGES} -k 'test_advantage'"),
+    Mutation(
+        "returns.py",
+        "steps = np.arange(reward.shape[-1], dtype",
+        "steps = np.arange(1, 1 + reward.shape[-1], dtype",
+        ADVANTAGES,
+    ),
+    # Baselines and advantages.
+    Mutation(
+        "baselines.py",
+        "return _mean(value, mask, axis=[1, 2])",
+        "return _mean(value, mask, axis=[0, 1, 2])",
+        ADVANTAGES,
+    ),
+    Mutation(
+        "baselines.py",
+        "return _mean(value, mask, axis=[1])",
+        "return tf.reduce_mean(value, axis=1, keepdims=True)",
+        ADVANTAGES,
+    ),
+    Mutation("baselines.py", "ridge=1e-5", "ridge=1e-4", ADVANTAGES),
+    Mutation("baselines.py", "-10, 10)", "-9, 9)", ADVANTAGES),
+    Mutation("baselines.py", "tf.float64) / 100", "tf.float64) / 50", ADVANTAGES),
+    Mutation(
+        "baselines.py",
+        "axis=-1) * tf.cast(mask, tf.float64)[..., None]",
+        "axis=-1)",
+        ADVANTAGES,
+    ),
+    Mutation("baselines.py", "result -= _mean(result", "result -= 0 * _mean(result", ADVANTAGES),
+    Mutation(
+        "baselines.py", "_SMALLEST_SCALE = 1e-6", "_SMALLEST_SCALE = 0.0", "test_baselines.py"
+    ),
+    Mutation(
+        "baselines.py",
+        "tf.reduce_mean(discounted, axis=1, keepdims=True)",
+        "tf.reduce_mean(discounted, axis=[1, 2], keepdims=True)",
+        f"{ADVANTAGES} -k credit",
+    ),
+    Mutation(
+        "baselines.py",
+        "to_go = returns.reward_to_go(credit, 1.0)",
+        "to_go = returns.reward_to_go(credit, discount)",
+        f"{ADVANTAGES} -k credit",
+    ),
+    Mutation(
+        "baselines.py",
+        "deviation = exact - tf.reduce_mean(exact)",
+        "deviation = exact",
+        f"{ADVANTAGES} -k standardized",
+    ),
+    Mutation(
+        "baselines.py",
+        "return tf.stop_gradient(tf.cast(result * mask, dtype))",
+        "return tf.cast(result * mask, dtype)",
+        "test_baselines.py -k constant",
+    ),
+    Mutation("baselines.py", "tf.cast(result * mask, dtype)", "tf.cast(result, dtype)", ADVANTAGES),
+    Mutation(
+        "baselines.py",
+        "tf.sqrt(_mean(x**2, mask, axis=[1, 2]))",
+        "tf.sqrt(_mean(x**2, mask, axis=[0, 1, 2]))",
+        ADVANTAGES,
+    ),
+    # Losses.
+    Mutation(
+        "losses/policy_gradient.py",
+        "return -mean_over_steps(log_prob * advantage",
+        "return mean_over_steps(log_prob * advantage",
+        f"{LOSSES} -k policy_gradient",
+    ),
+    Mutation(
+        "losses/policy_gradient.py",
+        "tf.reduce_sum(value * mask, axis=[1, 2])",
+        "tf.reduce_sum(value, axis=[1, 2])",
+        f"{LOSSES} -k kl",
+    ),
+    Mutation(
+        "losses/policy_gradient.py",
+        "steps = tf.reduce_sum(mask, axis=[1, 2])",
+        "steps = tf.reduce_sum(mask**0, axis=[1, 2])",
+        f"{LOSSES} -k kl",
+    ),
+    Mutation(
+        "losses/estimators.py",
+        "tf.exp(log_prob - trajectory.log_prob) * credit",
+        "tf.exp(log_prob - tf.stop_gradient(log_prob)) * credit",
+        f"{LOSSES} -k likelihood_ratio",
+    ),
+    Mutation(
+        "losses/estimators.py",
+        "(box - previous) * credit",
+        "box * credit",
+        f"{LOSSES} -k loaded_dice",
+    ),
+    Mutation(
+        "losses/estimators.py",
+        "tf.cumsum(log_prob, axis=-1)",
+        "tf.cumsum(log_prob, axis=-1, reverse=True)",
+        f"{LOSSES} -k dice",
+    ),
+    Mutation(
+        "losses/estimators.py",
+        "action_log_prob(policy, params, trajectory) * trajectory.mask",
+        "action_log_prob(policy, params, trajectory)",
+        f"{LOSSES} -k dice",
+    ),
+    Mutation(
+        "losses/estimators.py",
+        "tf.exp(total - tf.stop_gradient(total))",
+        "tf.exp(total)",
+        f"{LOSSES} -k dice",
+    ),
+    Mutation(
+        "losses/surrogate.py",
+        "-mean_over_steps(ratio * advantage, mask)",
+        "-mean_over_steps(tf.math.log(ratio) * advantage, mask)",
+        f"{LOSSES} -k surrogates",
+    ),
+    Mutation("losses/surrogate.py", "tf.minimum(", "tf.maximum(", f"{LOSSES} -k surrogates"),
+    Mutation(
+        "losses/surrogate.py",
+        "tf.clip_by_value(ratio, 1 - clip_ratio, 1 + clip_ratio)",
+        "tf.clip_by_value(ratio, 1 - clip_ratio, 1 / (1 - clip_ratio))",
+        f"{LOSSES} -k surrogates",
+    ),
+    Mutation(
+        "losses/surrogate.py",
+        "old.kl_divergence(new)",
+        "new.kl_divergence(old)",
+        f"{LOSSES} -k mean_kl",
+    ),
+    Mutation(
+        "losses/importance.py",
+        "tf.cumsum(log_ratio * mask, axis=-1)",
+        "log_ratio * mask",
+        f"{LOSSES} -k importance",
+    ),
+    Mutation(
+        "losses/importance.py",
+        "alive = tf.reduce_sum(mask, axis=1, keepdims=True)",
+        "alive = tf.reduce_sum(mask**0, axis=1, keepdims=True)",
+        f"{LOSSES} -k importance",
+    ),
+    Mutation(
+        "losses/importance.py",
+        "divide_no_nan(total**2, squares * steps)",
+        "divide_no_nan(total**2, squares * steps**2)",
+        f"{LOSSES} -k importance",
+    ),
+    Mutation(
+        "losses/importance.py",
+        "tf.stop_gradient(log_prob) - trajectory.log_prob",
+        "log_prob - trajectory.log_prob",
+        f"{LOSSES} -k importance",
+    ),
+    Mutation(
+        "losses/importance.py",
+        "log_ratio = tf.minimum(log_ratio",
+        "log_ratio = tf.maximum(log_ratio",
+        f"{LOSSES} -k importance",
+    ),
+    # Adaptation.
+    Mutation("inner.py", "total = tf.reduce_sum(value)", "total = tf.reduce_mean(value)", BY_HAND),
+    Mutation(
+        "inner.py",
+        "gradients = nest.stop_gradient(gradients)",
+        "gradients = nest.map(tf.identity, gradients)",
+        "test_inner.py",
+    ),
+    Mutation(
+        "learners/gradient_based.py",
+        "gradients = nest.stop_gradient(gradients)",
+        "gradients = nest.map(tf.identity, gradients)",
+        f"{BY_HAND} -k first_order",
+    ),
+    Mutation("learners/gradient_based.py", "p - column * rate", "p + column * rate", BY_HAND),
+    Mutation(
+        "learners/gradient_based.py",
+        "fast.slots < self.config.inner_updates",
+        "fast.slots <= self.config.inner_updates",
+        f"{BY_HAND} -k later_inner_steps",
+    ),
+    Mutation(
+        "learners/gradient_based.py",
+        "rates), fast.slots + 1)",
+        "rates), fast.slots)",
+        f"{BY_HAND} -k later_inner_steps",
+    ),
+    Mutation(
+        "learners/gradient_based.py",
+        'metrics["return_after"] = returns[-1]',
+        'metrics["return_after"] = returns[0]',
+        TWO_STEPS,
+    ),
+    Mutation(
+        "learners/gradient_based.py",
+        'self.config.inner_estimator != "dice"',
+        'self.config.inner_estimator == "dice"',
+        f"{BY_HAND} -k maml",
+    ),
+    Mutation(
+        "learners/base.py",
+        "seeds.fold(seed, update))",
+        "seeds.fold(seed, 0))",
+        f"'{EVERY_SEED}[Reptile]'",
+    ),
+    Mutation(
+        "learners/base.py",
+        "self.test_episodes, seeds.fold(seed, 1))",
+        "self.test_episodes, seeds.fold(seed, 0))",
+        f"'{EVERY_SEED}[MAML]'",
+    ),
+    # Learners.
+    Mutation(
+        "learners/meta_sgd.py",
+        "alpha * tf.ones_like(p)",
+        "alpha * tf.abs(p)",
+        f"{BY_HAND} -k meta_sgd",
+    ),
+    Mutation(
+        "learners/meta_sgd.py",
+        'support), meta["rates"])',
+        'support), nest.stop_gradient(meta["rates"]))',
+        f"{BY_HAND} -k meta_sgd",
+    ),
+    Mutation(
+        "learners/e_maml.py",
+        "losses.mean_over_steps(log_prob, trajectory.mask)",
+        "tf.reduce_sum(log_prob * trajectory.mask, axis=[1, 2])",
+        f"{BY_HAND} -k e_maml",
+    ),
+    Mutation(
+        "learners/e_maml.py",
+        "result.loss + weight * sampling",
+        "result.loss + sampling",
+        f"{BY_HAND} -k e_maml",
+    ),
+    Mutation("learners/promp.py", "batch.support[0])", "batch.support[-1])", f"{BY_HAND} -k promp"),
+    Mutation(
+        "learners/reptile.py",
+        "tf.reduce_mean(phi, axis=0)",
+        "tf.reduce_sum(phi, axis=0)",
+        f"{BY_HAND} -k reptile",
+    ),
+    Mutation(
+        "learners/reptile.py", "epsilon *= 1 - done", "epsilon *= done", f"{BY_HAND} -k reptile"
+    ),
+    Mutation(
+        "learners/reptile.py",
+        "optimizers.adam(self.inner_learning_rate, self.adam_beta_1)",
+        "optimizers.adam(self.inner_learning_rate)",
+        f"{BY_HAND} -k reptile",
+    ),
+    Mutation(
+        "learners/caml.py",
+        "self.config.saved_episodes, seeds.fold(seed, 2))",
+        "self.config.saved_episodes, seeds.fold(seed, 0))",
+        f"'{EVERY_SEED}[CAML]'",
+    ),
+    Mutation(
+        "learners/caml.py",
+        "tf.argmax(returns[:, :, 0]",
+        "tf.argmin(returns[:, :, 0]",
+        f"{CAML} -k best_trial",
+    ),
+    Mutation(
+        "learners/caml.py",
+        "np.tile(np.arange(num_arms), num_tasks)",
+        "np.repeat(np.arange(num_arms), num_tasks)",
+        f"{CAML} -k every_choice_rule",
+    ),
+    Mutation(
+        "learners/caml.py",
+        "return tf.reduce_mean(returns, axis=1).numpy()",
+        "return -tf.reduce_mean(returns, axis=1).numpy()",
+        f"{CAML} -k 'fallback or every_choice_rule'",
+    ),
+    Mutation(
+        "learners/hindsight_maml.py",
+        "weight = tf.where(enough, weight, own)",
+        "weight = weight * own",
+        f"{BY_HAND} -k hindsight",
+    ),
+    Mutation(
+        "learners/hindsight_maml.py",
+        "self.advantage(trajectory) * tf.stop_gradient(weight)",
+        "self.advantage(trajectory)",
+        f"{BY_HAND} -k hindsight",
+    ),
+    Mutation(
+        "learners/hindsight_maml.py",
+        "reward=trajectory.reward * mask)",
+        "reward=trajectory.reward)",
+        f"{BY_HAND} -k hindsight",
+    ),
+    Mutation(
+        "learners/hindsight_maml.py",
+        "1 - fast.slots / self.config.guided_updates",
+        "1 - 0 * fast.slots / self.config.guided_updates",
+        "learners/test_hindsight_maml.py -k similar_policies",
+    ),
+    # Optimisers.
+    Mutation("optimizers.py", "m_hat = m / (1 - beta_1**n)", "m_hat = m", "test_optimizers.py"),
+    Mutation("optimizers.py", "(1 - beta_2) * g * g", "(1 - beta_1) * g * g", "test_optimizers.py"),
+    Mutation(
+        "optimizers.py",
+        "tf.sqrt(v_hat) + epsilon",
+        "tf.sqrt(v_hat + epsilon)",
+        "test_optimizers.py",
+    ),
+    Mutation("optimizers.py", "tf.where(count == 0", "tf.where(count <= 1", "test_optimizers.py"),
+    # Outer steps.
+    Mutation("outer.py", "+ damping * vector", "+ 0 * damping * vector", THE_STEP),
+    Mutation("outer.py", "gradient - residual, 1)", "gradient + residual, 1)", THE_STEP),
+    Mutation("outer.py", "kl <= max_kl", "kl <= 2 * max_kl", "test_outer.py"),
+    Mutation("outer.py", "theta - length * full_step", "theta + length * full_step", THE_STEP),
+    Mutation("outer.py", "length * ratio,", "length * ratio / 2,", "test_outer.py"),
+    Mutation(
+        "outer.py",
+        "next_squared / squared * p",
+        "squared / next_squared * p",
+        "test_outer.py",
+    ),
+    Mutation(
+        "outer.py",
+        "value * (size / num_tasks)",
+        "value / len(sizes)",
+        "learners/test_trpo.py -k part_by_part",
+    ),
+    Mutation("outer.py", '"kl": history[-1, 1]', '"kl": history[0, 1]', TWO_STEPS),
+    Mutation(
+        "outer.py",
+        "losses.mean_kl(acted, result.distribution, mask)",
+        "losses.mean_kl(result.distribution, acted, mask)",
+        TWO_STEPS,
+    ),
+    # Sampling and seeds.
+    Mutation(
+        "sampling.py",
+        "tf.where(_expand(alive, new), new, old)",
+        "tf.where(_expand(alive, new), new, new)",
+        "test_sampling.py",
+    ),
+    Mutation("sampling.py", "alive & ~ended, steps", "~ended, steps", "test_sampling.py"),
+    Mutation("sampling.py", "reward * living,", "reward,", "test_sampling.py"),
+    Mutation("sampling.py", "terminated & alive", "terminated", "test_sampling.py"),
+    Mutation("sampling.py", "action_noise[time]", "action_noise[0]", "test_sampling.py"),
+    Mutation("sampling.py", "salted(seeds.STEPS)", "salted(seeds.ACTIONS)", "test_sampling.py"),
+    Mutation(
+        "seeds.py", "tf.stack([hashes, episode]", "tf.stack([hashes, 0 * episode]", "test_seeds.py"
+    ),
+    Mutation("seeds.py", "fold(seed, task, 0)[0]", "fold(seed, 0, 0)[0]", "test_seeds.py"),
+    Mutation(
+        "evaluation.py",
+        "seeds.fold(key, 1, update)",
+        "seeds.fold(key, 1, 0)",
+        "test_evaluation.py",
+    ),
+    # Bandit.
+    Mutation("bandit.py", "means + scale * np.sqrt", "means - scale * np.sqrt", "test_bandit.py"),
+    Mutation(
+        "bandit.py", "minlength=num_arms), np.mean", "minlength=num_arms), np.max", "test_bandit.py"
+    ),
+    Mutation("bandit.py", "key=mean, reverse=True", "key=mean, reverse=False", "test_bandit.py"),
+    Mutation(
+        "bandit.py", "mean - fallback >= min_transfer", "mean >= min_transfer", "test_bandit.py"
+    ),
+    Mutation("bandit.py", "+ fallback) / (spent + 1)", "+ fallback) / spent", "test_bandit.py"),
+    # Exploration, similarity, buffer.
+    Mutation(
+        "guided_exploration.py",
+        "(mixed - before)",
+        "(mixed + 0 * before)",
+        "test_guided_exploration.py",
+    ),
+    Mutation(
+        "guided_exploration.py",
+        "so_far + log_share",
+        "so_far",
+        "test_guided_exploration.py",
+    ),
+    Mutation(
+        "guided_exploration.py",
+        "others *= kappa[:, None]",
+        "others *= 1",
+        "test_guided_exploration.py",
+    ),
+    Mutation(
+        "guided_exploration.py",
+        "+ 0.5) / num_episodes",
+        "+ 1.0) / num_episodes",
+        "test_guided_exploration.py",
+    ),
+    Mutation(
+        "task_similarity.py",
+        "logits = -tf.math.log",
+        "logits = tf.math.log",
+        "test_task_similarity.py -k drawn",
+    ),
+    Mutation(
+        "task_similarity.py",
+        "tf.abs(one - other)",
+        "(one - other)",
+        "test_task_similarity.py -k symmetric",
+    ),
+    Mutation(
+        "task_similarity.py",
+        "distance <= threshold",
+        "distance < threshold",
+        "test_task_similarity.py -k share",
+    ),
+    Mutation(
+        "task_similarity.py",
+        'tf.reduce_sum((rows - moments["mean"]) * mask',
+        'tf.reduce_sum((rows - moments["mean"])',
+        "test_task_similarity.py -k moments",
+    ),
+    Mutation(
+        "task_similarity.py",
+        "_HUBER * (error - _HUBER / 2)",
+        "_HUBER * (error - _HUBER)",
+        "test_task_similarity.py -k 'not mazes'",
+    ),
+    Mutation(
+        "hindsight_buffer.py",
+        "mean_return > self.config.floor",
+        "mean_return >= self.config.floor",
+        "test_hindsight_buffer.py -k failures",
+    ),
+    # Divergence.
+    Mutation(
+        "divergence/jensen_shannon.py",
+        "tf.maximum(0.5 * total if normalized",
+        "tf.maximum(total if normalized",
+        f"{JENSEN_SHANNON} -k scipy",
+    ),
+    Mutation(
+        "divergence/action_distance.py",
+        "return 0.5 * tf.reduce_sum(",
+        "return tf.reduce_sum(",
+        f"{ACTION_DISTANCE} -k symmetric_kl",
+    ),
+    Mutation(
+        "divergence/action_distance.py",
+        "-tf.math.log1p(0.5 *",
+        "-tf.math.log1p(1.0 *",
+        f"{ACTION_DISTANCE} -k known",
+    ),
+    Mutation(
+        "divergence/action_distance.py",
+        "weight / weight.sum()",
+        "weight",
+        f"{ACTION_DISTANCE} -k one_dimension",
+    ),
+    Mutation(
+        "divergence/density.py",
+        "log_sum - log_det[:, None]",
+        "log_sum + log_det[:, None]",
+        f"{DENSITY} -k scikit",
+    ),
+    Mutation(
+        "divergence/density.py",
+        "tf.maximum(count - 1, 1)",
+        "tf.maximum(count, 1)",
+        f"{DENSITY} -k scipy",
+    ),
+    Mutation(
+        "divergence/density.py",
+        "-2 / (dimension + 4)",
+        "-1 / (dimension + 4)",
+        f"{DENSITY} -k scipy",
+    ),
+    Mutation(
+        "divergence/policy_divergence.py",
+        '"inverse_density": -1.0',
+        '"inverse_density": 1.0',
+        f"{DIVERGENCE} -k integral_of_two",
+    ),
+    Mutation(
+        "divergence/policy_divergence.py",
+        "tf.math.log(tf.cast(num_states, log_q.dtype))",
+        "0.0",
+        f"{DIVERGENCE} -k integral_of_two",
+    ),
+    Mutation(
+        "divergence/clustering.py",
+        "nearest = distances[:, others].min(axis=1, initial=np.inf)",
+        "nearest = distances[:, medoids].min(axis=1, initial=np.inf)",
+        f"{CLUSTERING} -k optimum",
+    ),
+    Mutation(
+        "divergence/tabular_metrics.py",
+        "total_p / length_p + total_q / length_q",
+        "total_p / length_q + total_q / length_p",
+        TABULAR,
+    ),
+    Mutation(
+        "divergence/tabular_metrics.py",
+        "tf.minimum(cast(weight_p)",
+        "tf.maximum(cast(weight_p)",
+        TABULAR,
+    ),
+    Mutation(
+        "divergence/policy_metrics.py",
+        "total / along.shape[1]",
+        "total",
+        "divergence/test_policy_metrics.py -k trajectory_divergence",
+    ),
+    # Statistics and report.
+    Mutation("statistics.py", "per_seed.std(ddof=1)", "per_seed.std(ddof=0)", "test_statistics.py"),
+    Mutation("statistics.py", "len(per_seed) - 1)", "len(per_seed))", "test_statistics.py"),
+    Mutation(
+        "statistics.py",
+        "stats.trim_mean(cells, 0.25",
+        "stats.trim_mean(cells, 0.2",
+        "test_statistics.py",
+    ),
+    Mutation(
+        "statistics.py",
+        "difference.mean(axis=1) > 0",
+        "difference.mean(axis=1) >= 0",
+        "test_statistics.py",
+    ),
+    Mutation(
+        "report.py",
+        'row["trial_episodes"] - other["trial_episodes"]',
+        'row["trial_episodes"]',
+        "test_report.py",
+    ),
+    # Environments.
+    Mutation("environments/particle.py", "(2 * noise - 1)", "(2 * noise)", PARTICLE),
+    Mutation(
+        "environments/particle.py",
+        "position, -squared_distance,",
+        "position, squared_distance,",
+        PARTICLE,
+    ),
+    Mutation("environments/particle.py", "termination_radius**2", "termination_radius", PARTICLE),
+    Mutation("environments/particle.py", "rng.uniform(-variance", "rng.uniform(0", PARTICLE),
+    Mutation(
+        "environments/navigation.py",
+        "_MAX_MOVE / config.action_range",
+        "_MAX_MOVE",
+        f"{NAVIGATION} -k returns",
+    ),
+    Mutation(
+        "environments/navigation.py",
+        "reward = -distance",
+        "reward = -(distance**2)",
+        f"{NAVIGATION} -k a_step",
+    ),
+    Mutation(
+        "environments/navigation.py", "1 - distance, 0)", "distance, 0)", f"{NAVIGATION} -k sparse"
+    ),
+    Mutation(
+        "environments/navigation.py",
+        "tf.reduce_all(tf.abs(offset)",
+        "tf.reduce_any(tf.abs(offset)",
+        f"{NAVIGATION} -k 'box or a_step'",
+    ),
+    Mutation(
+        "environments/cart_pole.py",
+        "math.floor(i * fraction)",
+        "math.ceil(i * fraction)",
+        "environments/test_cart_pole.py -k reversed",
+    ),
+    Mutation(
+        "environments/cart_pole.py",
+        "environment.total_mass = environment.masspole + environment.masscart",
+        "environment.total_mass = environment.masscart",
+        "environments/test_cart_pole.py -k push",
+    ),
+    Mutation(
+        "environments/cart_pole.py",
+        "= environment.masspole * environment.length",
+        "= environment.masspole",
+        "environments/test_cart_pole.py -k push",
+    ),
+    Mutation(
+        "environments/glucose/model.py",
+        "(k1 + 2 * (k2 + k3) + k4) / 6",
+        "(k1 + 2 * (k2 + k3) + k4) / 6.01",
+        f"{GLUCOSE} -k that_of_scipy",
+    ),
+    Mutation(
+        "environments/glucose/model.py",
+        '- p["kp3"] *',
+        '+ p["kp3"] *',
+        f"{GLUCOSE} -k that_of_scipy",
+    ),
+    Mutation(
+        "environments/glucose/model.py",
+        'tf.maximum(x.plasma_glucose - p["ke2"], 0.0)',
+        '(x.plasma_glucose - p["ke2"])',
+        f"{GLUCOSE} -k that_of_scipy",
+    ),
+    Mutation(
+        "environments/glucose/model.py",
+        '0.5 * (p["kmax"] - p["kmin"])',
+        '(p["kmax"] - p["kmin"])',
+        f"{GLUCOSE} -k that_of_scipy",
+    ),
+    Mutation(
+        "environments/glucose/model.py",
+        "tf.where(state < 0, 0.0, change)",
+        "tf.where(state < 0, change, change)",
+        f"{GLUCOSE} -k overdosed",
+    ),
+    Mutation(
+        "environments/glucose/risk.py",
+        "** 1.084 - 5.381",
+        "** 1.084 - 5.3",
+        "environments/glucose/test_measures.py",
+    ),
+    Mutation(
+        "environments/maze.py",
+        "exclusive=True",
+        "exclusive=False",
+        "environments/test_maze.py -k relabelled",
+    ),
+    Mutation(
+        "environments/sinusoid.py",
+        'tf.sin(x - task["phase"]',
+        'tf.sin(x + task["phase"]',
+        "environments/test_sinusoid.py",
+    ),
+    # Losses of agents.
+    Mutation(
+        "agents/agent_loss.py",
+        "mask / tf.reduce_mean(mask)",
+        "mask",
+        f"{AGENT_LOSS} -k 'ppo_loss or padding'",
+    ),
+    Mutation(
+        "agents/agent_loss.py",
+        "squared = (value - mean) ** 2 * mask",
+        "squared = (value - mean) ** 2",
+        f"{AGENT_LOSS} -k normalisation",
+    ),
+    Mutation(
+        "agents/agent_loss.py", "value[..., :-1]", "value[..., 1:]", f"{AGENT_LOSS} -k ppo_loss"
+    ),
+]
