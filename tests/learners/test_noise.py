@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.specs import tensor_spec
 
 from tests.by_hand import Softmax
 from tfcaml import environments, learners, nest, sampling, seeds, training
+from tfcaml.policies import Policy
 
 PLAYERS = [
     *(learners.MAML, learners.FOMAML, learners.MetaSGD, learners.EMAML, learners.ProMP),
@@ -38,6 +41,8 @@ def make(cls, family, **settings):
     sizes = {**SIZES, "meta_batch_size": 1 if cls in (learners.Joint, learners.JointMixed) else 2}
     if cls is learners.CAML:
         sizes |= {"policies_per_clustering": 2, "num_medoids": 2, "assignment": "best_trial"}
+    if cls is learners.RandomInitialization:  # has no training to set anything of
+        sizes = {"episodes_per_update": 2}
     return cls(family, Softmax(tf.float32), cls.Config(**{**sizes, **settings}))
 
 
@@ -62,6 +67,16 @@ def test_every_batch_of_episodes_has_a_seed_of_its_own(cls, family, seeds_used):
     assert len(set(seeds_used)) == len(seeds_used)
 
 
+@pytest.mark.parametrize("cls", [learners.MAML, learners.CAML, learners.JointMixed])
+def test_every_iteration_draws_its_own_tasks(cls, family):
+    learner, population = make(cls, family), family.population(0)
+    drawn = []
+    for iteration in range(3):
+        learner.iteration.assign(iteration)
+        drawn.append(training.draw(learner, population, 0)[0]["displacement"].numpy())
+    assert len({task.tobytes() for task in drawn}) == 3
+
+
 def test_the_query_is_not_sampled_with_the_noise_of_the_support(family):
     """With next to no adaptation equal noise would give equal actions."""
     learner = make(learners.MAML, family, inner_learning_rate=1e-9, episodes_per_update=20)
@@ -72,3 +87,46 @@ def test_the_query_is_not_sampled_with_the_noise_of_the_support(family):
     for i, one in enumerate(phases):
         for other in phases[:i]:
             assert 0.1 < np.mean(one == other) < 0.6  # a quarter, by chance
+
+
+class Heard(environments.Environment):
+    """Observes the noise of its own start, then that of its last step."""
+
+    noise_size, horizon = 1, 3
+
+    def __init__(self):
+        self.task_spec = {"nothing": tf.TensorSpec([], tf.float32)}
+        self.observation_spec = tf.TensorSpec([1], tf.float32)
+        self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, 0, 1)
+
+    def reset(self, task, seed):
+        start = seeds.uniform(seed, [1])
+        return start, start
+
+    def step(self, task, state, action, noise):
+        return noise, noise, noise[..., 0], noise[..., 0] < 0
+
+
+class Said(Policy):
+    """Takes the noise of its actions as the action."""
+
+    def __call__(self, params, observation):
+        return tfp.distributions.MultivariateNormalDiag(observation, tf.ones([1]))
+
+    def noise(self, seed, num_steps):
+        return seeds.uniform(seed, [num_steps, 1])
+
+    def sample(self, distribution, noise):
+        return noise
+
+    action_spec = Heard().action_spec
+
+
+def test_the_noise_of_actions_steps_and_starts_is_not_the_same():
+    task = {"nothing": tf.zeros([2])}
+    trajectory = sampling.sample(Said(), Heard(), (), task, 2, seeds.from_int(0))
+    starts = trajectory.observation[:, :, 0, 0].numpy()
+    steps = np.ravel(trajectory.reward)
+    actions = np.ravel(trajectory.action)
+    numbers = np.concatenate([np.ravel(starts), steps, actions])
+    assert len(numbers) == len(set(numbers)) == 4 + 12 + 12

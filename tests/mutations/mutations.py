@@ -81,9 +81,14 @@ MUTATIONS = [
         "np.where(lag > 0, float(discount)",
         f"{ADVANTAGES} -k returns",
     ),
-    Mutation("returns.py", "within + weight *", "within - weight *", "test_returns.py"),
     Mutation(
-        "returns.py", "np.arange(_BLOCK, 0, -1,", "np.arange(_BLOCK - 1, -1, -1,", "test_returns.py"
+        "returns.py", "within + weight *", "within - weight *", "test_returns.py -k long_episodes"
+    ),
+    Mutation(
+        "returns.py",
+        "np.arange(_BLOCK, 0, -1,",
+        "np.arange(_BLOCK - 1, -1, -1,",
+        "test_returns.py -k long_episodes",
     ),
     Mutation(
         "returns.py", "discount * gae_lambda)", "discount)", f"{ADVANTAGES} -k 'test_advantage'"
@@ -126,7 +131,10 @@ MUTATIONS = [
     ),
     Mutation("baselines.py", "result -= _mean(result", "result -= 0 * _mean(result", ADVANTAGES),
     Mutation(
-        "baselines.py", "_SMALLEST_SCALE = 1e-6", "_SMALLEST_SCALE = 0.0", "test_baselines.py"
+        "baselines.py",
+        "_SMALLEST_SCALE = 1e-6",
+        "_SMALLEST_SCALE = 0.0",
+        "test_baselines.py -k 'equal_episodes or rounding'",
     ),
     Mutation(
         "baselines.py",
@@ -258,7 +266,12 @@ MUTATIONS = [
         f"{LOSSES} -k importance",
     ),
     # Adaptation.
-    Mutation("inner.py", "total = tf.reduce_sum(value)", "total = tf.reduce_mean(value)", BY_HAND),
+    Mutation(
+        "inner.py",
+        "total = tf.reduce_sum(value)",
+        "total = tf.reduce_mean(value)",
+        f"{BY_HAND} -k later_inner",
+    ),
     Mutation(
         "inner.py",
         "gradients = nest.stop_gradient(gradients)",
@@ -271,7 +284,12 @@ MUTATIONS = [
         "gradients = nest.map(tf.identity, gradients)",
         f"{BY_HAND} -k first_order",
     ),
-    Mutation("learners/gradient_based.py", "p - column * rate", "p + column * rate", BY_HAND),
+    Mutation(
+        "learners/gradient_based.py",
+        "p - column * rate",
+        "p + column * rate",
+        f"{BY_HAND} -k later_inner",
+    ),
     Mutation(
         "learners/gradient_based.py",
         "fast.slots < self.config.inner_updates",
@@ -295,6 +313,18 @@ MUTATIONS = [
         'self.config.inner_estimator != "dice"',
         'self.config.inner_estimator == "dice"',
         f"{BY_HAND} -k maml",
+    ),
+    Mutation(
+        "training.py",
+        "learner.training_tasks(population, seeds.fold(key, 0))",
+        "learner.training_tasks(population, seeds.from_int(seed))",
+        f"{NOISE} -k its_own_tasks",
+    ),
+    Mutation(
+        "learners/maml_regression.py",
+        "tf.reduce_mean(squared, axis=1)",
+        "tf.reduce_sum(squared, axis=1)",
+        "learners/test_regression_by_hand.py",
     ),
     Mutation(
         "learners/base.py",
@@ -437,22 +467,55 @@ MUTATIONS = [
         "sampling.py",
         "tf.where(_expand(alive, new), new, old)",
         "tf.where(_expand(alive, new), new, new)",
-        "test_sampling.py",
+        "test_sampling.py -k 'replay or episode_return'",
     ),
-    Mutation("sampling.py", "alive & ~ended, steps", "~ended, steps", "test_sampling.py"),
-    Mutation("sampling.py", "reward * living,", "reward,", "test_sampling.py"),
-    Mutation("sampling.py", "terminated & alive", "terminated", "test_sampling.py"),
-    Mutation("sampling.py", "action_noise[time]", "action_noise[0]", "test_sampling.py"),
-    Mutation("sampling.py", "salted(seeds.STEPS)", "salted(seeds.ACTIONS)", "test_sampling.py"),
     Mutation(
-        "seeds.py", "tf.stack([hashes, episode]", "tf.stack([hashes, 0 * episode]", "test_seeds.py"
+        "sampling.py",
+        "alive & ~ended, steps",
+        "~ended, steps",
+        "test_sampling.py -k 'replay or episode_return'",
     ),
-    Mutation("seeds.py", "fold(seed, task, 0)[0]", "fold(seed, 0, 0)[0]", "test_seeds.py"),
+    Mutation(
+        "sampling.py",
+        "reward * living,",
+        "reward,",
+        "test_sampling.py -k 'replay or episode_return'",
+    ),
+    Mutation(
+        "sampling.py",
+        "terminated & alive",
+        "terminated",
+        "test_sampling.py -k 'replay or episode_return'",
+    ),
+    Mutation(
+        "sampling.py",
+        "action_noise[time]",
+        "action_noise[0]",
+        "test_sampling.py -k numbers_of_their_own",
+    ),
+    Mutation(
+        "sampling.py",
+        "salted(seeds.STEPS)",
+        "salted(seeds.ACTIONS)",
+        f"{NOISE} -k actions_steps_and_starts",
+    ),
+    Mutation(
+        "seeds.py",
+        "tf.stack([hashes, episode]",
+        "tf.stack([hashes, 0 * episode]",
+        "test_seeds.py -k do_not_depend",
+    ),
+    Mutation(
+        "seeds.py",
+        "fold(seed, task, 0)[0]",
+        "fold(seed, 0, 0)[0]",
+        "test_seeds.py -k do_not_depend",
+    ),
     Mutation(
         "evaluation.py",
         "seeds.fold(key, 1, update)",
         "seeds.fold(key, 1, 0)",
-        "test_evaluation.py",
+        "test_evaluation.py -k each_measurement",
     ),
     # Bandit.
     Mutation("bandit.py", "means + scale * np.sqrt", "means - scale * np.sqrt", "test_bandit.py"),
@@ -469,25 +532,25 @@ MUTATIONS = [
         "guided_exploration.py",
         "(mixed - before)",
         "(mixed + 0 * before)",
-        "test_guided_exploration.py",
+        "test_guided_exploration.py -k one_of_episodes",
     ),
     Mutation(
         "guided_exploration.py",
         "so_far + log_share",
         "so_far",
-        "test_guided_exploration.py",
+        "test_guided_exploration.py -k one_of_episodes",
     ),
     Mutation(
         "guided_exploration.py",
         "others *= kappa[:, None]",
         "others *= 1",
-        "test_guided_exploration.py",
+        "test_guided_exploration.py -k test_shares",
     ),
     Mutation(
         "guided_exploration.py",
         "+ 0.5) / num_episodes",
         "+ 1.0) / num_episodes",
-        "test_guided_exploration.py",
+        "test_guided_exploration.py -k plays_its_share",
     ),
     Mutation(
         "task_similarity.py",
@@ -708,7 +771,7 @@ MUTATIONS = [
         "environments/glucose/risk.py",
         "** 1.084 - 5.381",
         "** 1.084 - 5.3",
-        "environments/glucose/test_measures.py",
+        "environments/glucose/test_measures.py -k formula",
     ),
     Mutation(
         "environments/maze.py",

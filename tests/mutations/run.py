@@ -30,7 +30,6 @@ from tests.mutations.mutations import MUTATIONS
 
 ROOT = pathlib.Path(__file__).parents[2]
 SECONDS = 900  # that a run may take; what takes longer has been noticed, as it does not end
-SHARED = ("tests/conftest.py", "tests/by_hand.py")
 # Imported once, for all runs that are forked. None of them may start TensorFlow's threads.
 HEAVY = (
     *("tensorflow", "tensorflow.keras", "tensorflow_probability", "tf_agents.specs"),
@@ -71,22 +70,23 @@ def run_tests(directory, tests):
     child = os.fork()
     if child == 0:
         os.close(output)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _become_pytest(directory, tests, answer)
     os.close(answer)
-    deadline = time.monotonic() + SECONDS
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            break
-        if time.monotonic() > deadline:
+    code, deadline = None, time.monotonic() + SECONDS
+    try:
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                child, code = None, os.waitstatus_to_exitcode(status)
+                break
+            time.sleep(0.05)
+    finally:  # when it takes too long, and when this process is stopped
+        if child:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            status = None
-            break
-        time.sleep(0.05)
     with os.fdopen(output) as stream:
-        failed = stream.read().strip()
-    return None if status is None else os.waitstatus_to_exitcode(status), failed
+        return code, stream.read().strip()
 
 
 def _become_pytest(directory, tests, answer):
@@ -128,10 +128,11 @@ def digest(*parts):
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def state_key(tests, changed=""):
+def state_key(directory, tests, changed=""):
     """What a result depends on: the tests, what they share, and the text of the changed file."""
-    names = [test_file(tests), *SHARED]
-    return digest(tests, changed, *((ROOT / name).read_text() for name in names))
+    text = (directory / test_file(tests)).read_text()
+    shared = (directory / "tests" / "by_hand.py").read_text() if "by_hand" in text else ""
+    return digest(tests, changed, text, shared)
 
 
 def verdict(code, failed):
@@ -159,14 +160,15 @@ def results(mutations, state_path):
             text = path.read_text()
             changed = mutated(text, mutation)
             code, failed = known(
-                state_key(mutation.tests), lambda m=mutation: run_tests(directory, m.tests)
+                state_key(directory, mutation.tests),
+                lambda m=mutation: run_tests(directory, m.tests),
             )
             if code != 0:
                 yield mutation, "broken", failed or f"without the mutation, exit code {code}"
                 continue
             path.write_text(changed)
             code, failed = known(
-                state_key(mutation.tests, mutation.file + changed),
+                state_key(directory, mutation.tests, mutation.file + changed),
                 lambda m=mutation: run_tests(directory, m.tests),
             )
             path.write_text(text)
@@ -204,6 +206,7 @@ def main():
     options = parser.parse_args()
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.dont_write_bytecode = True  # of two texts of a module within a second one would be lost
     for name in HEAVY:
         try:
