@@ -25,6 +25,7 @@ NOISE = "learners/test_noise.py"
 EVERY_SEED = f"{NOISE}::test_every_batch_of_episodes_has_a_seed_of_its_own"
 CAML = "learners/test_caml.py"
 TWO_STEPS = f"{BY_HAND}::test_several_adam_steps_of_ppo"
+EARLY_STOP = "learners/test_trust_region_by_hand.py"
 THE_STEP = f"{BY_HAND}::test_the_step_of_trpo"
 CLUSTERING = "divergence/test_clustering.py"
 ACTION_DISTANCE = "divergence/test_action_distance.py"
@@ -439,7 +440,7 @@ MUTATIONS = [
     Mutation("optimizers.py", "tf.where(count == 0", "tf.where(count <= 1", "test_optimizers.py"),
     # Outer steps.
     Mutation("outer.py", "+ damping * vector", "+ 0 * damping * vector", THE_STEP),
-    Mutation("outer.py", "gradient - residual, 1)", "gradient + residual, 1)", THE_STEP),
+    Mutation("outer.py", "gradient - residual, 1)", "gradient + residual, 1)", EARLY_STOP),
     Mutation("outer.py", "kl <= max_kl", "kl <= 2 * max_kl", "test_outer.py"),
     Mutation("outer.py", "theta - length * full_step", "theta + length * full_step", THE_STEP),
     Mutation("outer.py", "length * ratio,", "length * ratio / 2,", "test_outer.py"),
