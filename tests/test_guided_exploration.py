@@ -132,3 +132,16 @@ def test_each_policy_plays_its_share(particle, policy, population, constant_acti
     np.testing.assert_allclose(log_prob[0, :, 1:], 0, atol=1e-5)
     np.testing.assert_allclose(log_prob[1], 0, atol=1e-5)
     assert episode_return(trajectory).shape == [2, 10]
+
+
+def test_shares_of_few_episodes_go_to_the_next_whole_number(policy, particle, population, sample):
+    """1.6 of 2 episodes are 2, 0.4 are none; 1.4 and 0.6 are one each."""
+    params = nest.stack([policy.init(0), policy.init(1)])
+    share = tf.constant([[0.8, 0.2], [0.7, 0.3]])
+    task = nest.take(population.support, [0, 1])
+    players = Players(nest.map(lambda x: tf.stack([x, x]), params), share)
+    play = tf.function(
+        lambda: guided_exploration.sample(policy, particle, players, task, 2, seeds.from_int(0))[1],
+        autograph=False,
+    )
+    np.testing.assert_array_equal(play(), [[0, 0], [0, 1]])

@@ -11,6 +11,14 @@ from tfcaml.policies import NetworkPolicy
 from tfcaml.types import Fast
 
 NUM_TASKS = 2
+SGD = optimizers.sgd(0.5)
+
+
+def unmoved(params):
+    """`Fast` before any step of `SGD`."""
+    return Fast(params, SGD.init(params, NUM_TASKS))
+
+
 ROUNDING = {"continuous": (1e-5, 1e-6), "discrete": (1e-2, 2e-2)}  # step, relative error
 
 
@@ -59,7 +67,7 @@ class Problem:
 
     def adapted_loss(self, params, first_order=False):
         """After one step of gradient descent, [N]."""
-        fast, _ = inner.step(self.loss, optimizers.sgd(0.5), Fast(params, ()), first_order)
+        fast, _ = inner.step(self.loss, SGD, unmoved(params), first_order)
         return losses.policy_gradient(self.policy, fast.params, self.query, self.advantages[1])
 
     def slopes(self, gradients):
@@ -137,7 +145,7 @@ def test_first_order_gradient_is_another(problem):
 
 @pytest.mark.slow
 def test_first_order_gradient_is_that_at_the_adapted_weights(problem):
-    fast, _ = inner.step(problem.loss, optimizers.sgd(0.5), Fast(problem.params, ()))
+    fast, _ = inner.step(problem.loss, SGD, unmoved(problem.params))
     query = lambda params: losses.policy_gradient(
         problem.policy, params, problem.query, problem.advantages[1]
     )
@@ -161,7 +169,7 @@ def test_gradients_of_tasks_are_their_own(problem):
 
 
 def test_sgd_step(problem):
-    fast, value = inner.step(problem.loss, optimizers.sgd(0.5), Fast(problem.params, ()))
+    fast, value = inner.step(problem.loss, SGD, unmoved(problem.params))
     loss, gradients = inner.gradient(problem.loss, problem.params)
     np.testing.assert_allclose(value, loss, rtol=1e-6)
     for new, old, gradient in zip(fast.params, problem.params, gradients):

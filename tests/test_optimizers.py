@@ -42,6 +42,16 @@ def test_adam_is_the_adam_of_keras_step_by_step():
     assert float(slots["count"]) == 20
 
 
+def test_adam_of_gradients_as_small_as_epsilon():
+    """D. Kingma, J. Ba, 2015, Algorithm 1: epsilon is added to the root, not below it."""
+    gradient, epsilon = np.array([1e-8, -3e-8, 1e-3]), 1e-8
+    optimizer = optimizers.adam(0.1)
+    params = (tf.zeros([3], tf.float64),)
+    moved, _ = optimizer.apply(params, (tf.constant(gradient),), optimizer.init(params))
+    expected = -0.1 * gradient / (np.abs(gradient) + epsilon)
+    np.testing.assert_allclose(moved[0], expected, rtol=1e-6)
+
+
 def test_adam_keeps_tasks_apart_also_with_different_counts():
     """Rows of different age, put side by side, go on as each would on its own."""
     rng = np.random.default_rng(2)

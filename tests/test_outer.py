@@ -33,6 +33,14 @@ def test_line_search_takes_the_longest_step_that_is_allowed():
     assert metrics["loss_after"] == 0.5 and metrics["kl"] == np.float32(0.04 * 0.125**2)
 
 
+def test_line_search_refuses_what_is_a_little_too_far():
+    """The limit is 0.01: not 0.012, but 0.0099."""
+    for kl, accepted in ((0.012, 0), (0.0099, 1)):
+        outcome = lambda v: (tf.constant(0.5), tf.constant(kl))
+        vector, metrics = search(outcome, max_tries=1)
+        assert metrics["step_accepted"] == accepted and vector[0] == accepted
+
+
 def test_line_search_restores_the_parameters_when_nothing_is_allowed():
     for loss, kl in ((2.0, 0.0), (0.5, 1.0), (np.nan, 0.0), (0.5, np.nan)):
         outcome = lambda v: (tf.constant(loss), tf.constant(kl))

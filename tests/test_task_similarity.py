@@ -205,3 +205,13 @@ def test_similar_goals_of_mazes_are_told(kind, least, goals):
     value, _, label = held_out(network, compiled(network, 150), known[kind], matrix, 1)
     assert area_under_curve(value, label) >= least
     assert 0.1 < label.mean() < 0.6
+
+
+def test_the_loss_of_regression_is_hubers():
+    """P. Huber, 1964: quadratic up to 0.1, then linear, without a step or a kink."""
+    error = np.array([0.0, 0.05, -0.1, 0.3, -1.0])
+    size = np.abs(error)
+    expected = np.where(size <= 0.1, size**2 / 2, 0.1 * size - 0.1**2 / 2).mean()
+    similarity = TaskSimilarity(TaskSimilarityConfig("regression", nearest=0.3))
+    loss = similarity._loss(tf.constant(0.2 + error, tf.float32), None, tf.constant(0.2))
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)

@@ -51,7 +51,7 @@ def test_entities(family):
     assert (family.population(1).query["length"] != population.query["length"]).numpy().all()
 
 
-@pytest.mark.parametrize("fraction, count", [(0.0, 0), (0.25, 6), (1.0, 24)])
+@pytest.mark.parametrize("fraction, count", [(0.0, 0), (0.25, 6), (0.3, 7), (1.0, 24)])
 def test_reversed_fraction(fraction, count):
     population = CartPole(CartPoleConfig(reversed_fraction=fraction)).population(0)
     assert population.support_group.sum() == count

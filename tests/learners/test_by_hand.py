@@ -380,4 +380,5 @@ def test_importance_weights_of_hindsight(least):
         expected = by_hand.advantages(counted, baseline="batch_mean")[i] * factor
         np.testing.assert_allclose(experience.advantage[i], expected, rtol=1e-8, atol=1e-12)
         np.testing.assert_array_equal(experience.trajectory.mask[i], counted.mask[i])
+        np.testing.assert_array_equal(experience.trajectory.reward[i], counted.reward[i])
     assert 0 < max(shares) < 1

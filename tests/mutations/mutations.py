@@ -551,7 +551,7 @@ MUTATIONS = [
         "guided_exploration.py",
         "+ 0.5) / num_episodes",
         "+ 1.0) / num_episodes",
-        "test_guided_exploration.py -k plays_its_share",
+        "test_guided_exploration.py -k few_episodes",
     ),
     Mutation(
         "task_similarity.py",
@@ -581,7 +581,7 @@ MUTATIONS = [
         "task_similarity.py",
         "_HUBER * (error - _HUBER / 2)",
         "_HUBER * (error - _HUBER)",
-        "test_task_similarity.py -k 'not mazes'",
+        "test_task_similarity.py -k hubers",
     ),
     Mutation(
         "hindsight_buffer.py",
@@ -691,7 +691,7 @@ MUTATIONS = [
         "statistics.py",
         "stats.trim_mean(cells, 0.25",
         "stats.trim_mean(cells, 0.2",
-        "test_statistics.py",
+        "test_middle_half.py",
     ),
     Mutation(
         "statistics.py",
@@ -810,6 +810,6 @@ MUTATIONS = [
         f"{AGENT_LOSS} -k normalisation",
     ),
     Mutation(
-        "agents/agent_loss.py", "value[..., :-1]", "value[..., 1:]", f"{AGENT_LOSS} -k ppo_loss"
+        "agents/agent_loss.py", "value[..., :-1]", "value[..., 1:]", "agents/test_value_clipping.py"
     ),
 ]
