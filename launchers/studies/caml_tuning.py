@@ -1,7 +1,8 @@
-"""Settings of the baselines of `caml_figure3`: the best of a grid, on seeds of their own.
+"""Settings of the methods that `caml_figure3` compares CAML with: the best of a grid.
 
-Every setting is trained and tested on seeds 100, 101, ... whose entities no other study sees; the
-best has the highest return, mean over updates 0-5. `configs/caml_figure3.py` ships the winners.
+Every setting of a method is tried on five seeds, its three best ones on twenty others, and the one
+that is best there is chosen: the highest return, mean over updates 0 to 5. No other study sees the
+entities of these seeds. `configs/caml_figure3.py` ships the winners.
 """
 
 import itertools
@@ -13,7 +14,9 @@ from launchers.studies.runs import kept
 from tfcaml import environments, evaluation, figures, learners, policies, training
 from tfcaml.progress import Progress
 
-FIRST_SEED = 100
+SCREENING_SEEDS = (100, 101, 102, 103, 104)  # on which every setting is tried
+FIRST_SEED = 105  # of those on which the best are compared
+NUM_FINALISTS = 3  # settings of each method that are compared there
 NUM_TASKS, NUM_UPDATES = 6, 5
 _OUTER = (
     {"outer_optimizer": "adam", "outer_learning_rate": 3e-4},
@@ -26,41 +29,50 @@ _RATES = [
     for alpha, outer in itertools.product((0.1, 0.3, 1.0, 3.0), _OUTER)
 ]
 GRID = {
-    "reptile": [{"outer_step_size": x} for x in (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)],
+    "reptile": [
+        {"outer_step_size": epsilon, "adam_beta_1": beta}
+        for epsilon, beta in itertools.product((0.02, 0.05, 0.1, 0.25, 0.5, 1.0), (0.0, 0.9))
+    ],
     "maml": _RATES,
     "fomaml": _RATES,
 }
 
 
 def run(study_seeds, out_dir, quick=False):
-    """Runs the study; see `launchers.reproduce`."""
-    seeds = [FIRST_SEED + seed for seed in study_seeds]
-    options = environments.ParticleConfig(horizon=5 if quick else 100)
-    units = (4,) if quick else (100, 100)
-    environment = environments.Particle(options)
-    policy = policies.mlp_policy(environment.observation_spec, environment.action_spec, units)
+    """Runs the study; see `launchers.reproduce`. study_seeds: counted from `FIRST_SEED`."""
+    screening = SCREENING_SEEDS[:1] if quick else SCREENING_SEEDS
+    final = [FIRST_SEED + seed for seed in study_seeds]
     grid = {"reptile": GRID["reptile"][:2], "maml": GRID["maml"][:1]} if quick else GRID
-    jit = False if quick else None  # compiling would take longer than all else
-    results, curves = {name: [] for name in grid}, {}
-    with Progress(sum(map(len, grid.values()))) as progress:
-        for name, rows in grid.items():
-            for index, setting in enumerate(rows):
-                config = _config(name, setting, quick)
-                compute = lambda c=config, n=name: _returns(environment, policy, n, c, seeds, jit)
-                path = out_dir / "parts" / f"{name}_{index}.json"
-                settings = {"seeds": seeds, "config": vars(config), "quick": quick}
-                returns = np.array(kept(path, settings, compute))  # [S, U + 1]
-                results[name].append(
-                    {"setting": setting, "returns": returns.mean(axis=0).round(2).tolist()}
-                )
-                curves[name, index] = returns[:, :, None]
-                progress.advance(f"{name} {index + 1}/{len(rows)}", _words(setting))
-    first = {name: max(rows, key=_score) for name, rows in results.items()}
-    best = {name: row["setting"] for name, row in first.items()}
-    shown = {name: curves[name, results[name].index(row)] for name, row in first.items()}
-    picture = figures.adaptation_curves(shown, "The best setting of each, on tuning seeds")
-    found = {"seeds": seeds, "config": "caml_figure3", "best": best, "grid": results}
+    found = {"seeds": {"screening": list(screening), "final": final}, "config": "caml_figure3"}
+    found |= {"best": {}, "screening": {}, "final": {}}
+    shown = {}
+    finalists = sum(min(len(rows), NUM_FINALISTS) for rows in grid.values())
+    with Progress(sum(map(len, grid.values())) + finalists) as progress:
+        for method, settings in grid.items():
+            stages = (("screening", screening), ("final", final))
+            for stage, seeds in stages:
+                rows = []
+                for setting in settings:
+                    returns = measure(method, setting, stage, seeds, out_dir, quick)
+                    mean = returns.mean(axis=0).round(2).tolist()
+                    rows.append({"setting": setting, "returns": mean})
+                    progress.advance(f"{method}, {stage}", _words(setting))
+                    if stage == "final":
+                        shown[method, _words(setting)] = returns[:, :, None]
+                found[stage][method] = rows
+                settings = [row["setting"] for row in _ranked(rows)[:NUM_FINALISTS]]
+            found["best"][method] = settings[0]
+    curves = {name: shown[name, _words(setting)] for name, setting in found["best"].items()}
+    picture = figures.adaptation_curves(curves, "The best setting of each, on tuning seeds")
     return found, _text(found), {"best": picture}
+
+
+def measure(method, setting, stage, seeds, out_dir, quick=False):
+    """Mean return of a setting after each update, [S, U + 1]; kept in a file of `out_dir`."""
+    config = _config(method, setting, quick)
+    settings = {"seeds": list(seeds), "config": vars(config), "quick": quick}
+    path = out_dir / "parts" / f"{stage}_{method}_{GRID[method].index(setting)}.json"
+    return np.array(kept(path, settings, lambda: _returns(method, config, seeds, quick)))
 
 
 def _config(name, setting, quick):
@@ -71,9 +83,13 @@ def _config(name, setting, quick):
     return learners.LEARNERS[name].Config(**section)
 
 
-def _returns(environment, policy, name, config, seeds, jit_compile):
+def _returns(method, config, seeds, quick):
     """Mean return after each update, [S][U + 1]."""
-    learner = learners.LEARNERS[name](environment, policy, config, jit_compile=jit_compile)
+    environment = environments.Particle(environments.ParticleConfig(horizon=5 if quick else 100))
+    units = (4,) if quick else (100, 100)
+    policy = policies.mlp_policy(environment.observation_spec, environment.action_spec, units)
+    jit_compile = False if quick else None  # compiling would take longer than all else
+    learner = learners.LEARNERS[method](environment, policy, config, jit_compile=jit_compile)
     found = []
     for seed in seeds:
         population = environment.population(seed, NUM_TASKS)
@@ -84,8 +100,9 @@ def _returns(environment, policy, name, config, seeds, jit_compile):
     return found
 
 
-def _score(row):
-    return np.mean(row["returns"])
+def _ranked(rows):
+    """Rows with the best first."""
+    return sorted(rows, key=lambda row: -np.mean(row["returns"]))
 
 
 def _words(setting):
@@ -93,16 +110,27 @@ def _words(setting):
 
 
 def _text(found):
-    lines = [
-        f"Mean return on {NUM_TASKS} held-out entities of each of the seeds {found['seeds']} after "
-        "k updates; the best of each method by the mean over k is marked.",
-        "",
-        "| method | setting | " + " | ".join(f"k = {k}" for k in range(NUM_UPDATES + 1)) + " |",
-        "|---" * (NUM_UPDATES + 3) + "|",
-    ]
-    for name, rows in found["grid"].items():
-        for row in rows:
-            mark = " **best**" if row["setting"] == found["best"][name] else ""
-            cells = " | ".join(f"{value:.0f}" for value in row["returns"])
-            lines.append(f"| {name} | {_words(row['setting'])}{mark} | {cells} |")
-    return "\n".join(lines) + "\n"
+    heading = " | ".join(f"k = {k}" for k in range(NUM_UPDATES + 1))
+    lines = []
+    for stage, title in (("final", "The best settings"), ("screening", "All settings")):
+        seeds = found["seeds"][stage]
+        lines += [
+            f"## {title}, seeds {seeds[0]} to {seeds[-1]}",
+            "",
+            f"Mean return on {NUM_TASKS} held-out entities of each seed after k updates. Settings "
+            "are ranked by the mean over k; "
+            + (
+                "the first of each method is chosen."
+                if stage == "final"
+                else f"the first {NUM_FINALISTS} go on to the other seeds."
+            ),
+            "",
+            f"| method | setting | {heading} |",
+            "|---" * (NUM_UPDATES + 3) + "|",
+        ]
+        for method, rows in found[stage].items():
+            for row in _ranked(rows):
+                cells = " | ".join(f"{value:.0f}" for value in row["returns"])
+                lines.append(f"| {method} | {_words(row['setting'])} | {cells} |")
+        lines.append("")
+    return "\n".join(lines)
