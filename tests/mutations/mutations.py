@@ -440,7 +440,12 @@ MUTATIONS = [
     Mutation("optimizers.py", "tf.where(count == 0", "tf.where(count <= 1", "test_optimizers.py"),
     # Outer steps.
     Mutation("outer.py", "+ damping * vector", "+ 0 * damping * vector", THE_STEP),
-    Mutation("outer.py", "gradient - residual, 1)", "gradient + residual, 1)", EARLY_STOP),
+    Mutation(
+        "outer.py",
+        "tf.tensordot(direction, gradient - residual, 1)",
+        "tf.tensordot(gradient, gradient - residual, 1)",
+        EARLY_STOP,
+    ),
     Mutation("outer.py", "kl <= max_kl", "kl <= 2 * max_kl", "test_outer.py"),
     Mutation("outer.py", "theta - length * full_step", "theta + length * full_step", THE_STEP),
     Mutation("outer.py", "length * ratio,", "length * ratio / 2,", "test_outer.py"),
