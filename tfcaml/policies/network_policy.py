@@ -149,15 +149,14 @@ class NetworkPolicy(Policy):
     def sample(self, distribution, noise):
         """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A].
 
-        Squashed actions stay off the bounds of the spec by a few roundings, where their
-        log-probability is finite.
+        Nothing is clipped to the bounds of the spec. A transformed action is moved by a few
+        roundings where its log-probability would not be finite, see `distributions.scorable`.
         """
         if self.num_actions:
             return distributions.sample_discrete(distribution, noise, self.action_spec.dtype)
         action = distributions.sample_continuous(distribution, noise)
-        if distributions.is_squashed(distribution):
-            return distributions.inside(action, self.action_spec)
-        return action
+        bijector = distributions.bijector(distribution)
+        return action if bijector is None else distributions.scorable(action, bijector)
 
     def _answer(self, params, observation, memory):
         """One call of the network per task: (tensors of its distributions, memory)."""
