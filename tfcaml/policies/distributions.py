@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.distributions import utils as distribution_utils
+from tf_agents.specs import tensor_spec
 
 from tfcaml.errors import ConfigError, check
 
@@ -71,7 +72,8 @@ def check_supported(distribution, action_spec, num_actions):
     if shape != [1]:
         raise ConfigError(
             f"expected one log-probability per action; received {tuple(shape[1:])} of them for "
-            f"action_spec={action_spec} from a {' of '.join(kinds)} (put it in a tfd.Independent?)"
+            f"action_spec={one_line(action_spec)} from a {' of '.join(kinds)} (put it in a "
+            "tfd.Independent?)"
         )
     actions = distribution.logits_parameter().shape[-1] if num_actions else None
     check(actions == num_actions, "number of logits", actions, f"{num_actions}, one per action")
@@ -121,8 +123,8 @@ def scorable(action, bijector):
 
     Rounding carries the hyperbolic tangent of 10 to 1, the exponential of -200 to 0 and that of 200
     to infinity, which have no finite inverse. A component of an action that is at such an end, or
-    that two more roundings of its own would carry there, moves towards the bijector's value at 0: by
-    four roundings of its own if that gives it an inverse, otherwise by four roundings of the
+    that two more roundings of its own would carry there, moves towards the bijector's value at 0:
+    by four roundings of its own if that gives it an inverse, otherwise by four roundings of the
     bijector's scale. All other components stay as they are, so that small actions near a bound of 0
     are kept however far away the other bound is.
 
@@ -164,14 +166,21 @@ def _is_finite(x, y):
 
 def _check_scale(distribution, action_spec):
     """Refuses a network that scales its actions to bounds it can't be scaled to."""
+    if not isinstance(action_spec, tensor_spec.BoundedTensorSpec):
+        return
     with np.errstate(over="ignore", invalid="ignore"):
         width = np.asarray(action_spec.maximum - action_spec.minimum)
     action = sample_continuous(distribution, tf.zeros([1, *action_spec.shape], action_spec.dtype))
     if not np.isfinite(width).all() and not np.isfinite(action).all():
         raise ConfigError(
             "expected bounds of a finite difference, as the network scales its actions to them; "
-            f"received action_spec={action_spec}"
+            f"received action_spec={one_line(action_spec)}"
         )
+
+
+def one_line(spec):
+    """A spec for an error message."""
+    return " ".join(repr(spec).split())
 
 
 def _tensors(parameters):
