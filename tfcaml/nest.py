@@ -108,7 +108,7 @@ def unvectors(x, like, num_axes):
     def cast(part, dtype):
         if dtype.is_bool:
             return part >= 0.5
-        return tf.saturate_cast(tf.round(part) if dtype.is_integer else part, dtype)
+        return tf.saturate_cast(tf.round(part), dtype) if dtype.is_integer else tf.cast(part, dtype)
 
     parts = [
         cast(tf.reshape(part, [*x.shape[:-1], *leaf.shape[num_axes:]]), leaf.dtype)

@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import sequential
+from tf_agents.specs import tensor_spec
 
-from tfcaml import learners, seeds
+from tests.policies.conftest import Tiny
+from tfcaml import learners, nest, sampling, seeds
 from tfcaml.errors import ConfigError
+from tfcaml.policies import NetworkPolicy, mlp_policy
 
 TINY = {"meta_batch_size": 2, "inner_updates": 1, "episodes_per_update": 3}
 
@@ -43,3 +48,56 @@ def test_policies_with_memory_answer_to_episodes_only(cases):
     case = cases("lstm")
     with pytest.raises(ConfigError, match=r"ActorDistributionRnnNetwork \(`act` and `unroll`"):
         case.policy(case.params, tf.zeros([2, 3, 2]))
+
+
+tfb, INF = tfp.bijectors, np.inf
+OBSERVATION = tf.TensorSpec([2], tf.float32)
+# Name -> (low, high, bijector from all numbers to those between, or None for a Gaussian).
+BOUNDS = {
+    "mixed": ([0, -INF, -INF, -1, 0], [INF, 2, INF, 1e8, 3.4e38], None),
+    "from_0": ([0], [INF], tfb.Softplus()),
+    "up_to_2": ([-INF], [2], tfb.Chain([tfb.Shift(2.0), tfb.Scale(-1.0), tfb.Exp()])),
+    "wide": ([0, -1], [1e8, 1], tfb.Sigmoid([0.0, -1.0], [1e8, 1.0])),
+    "unbounded": ([-INF], [INF], tfb.Sinh()),
+}
+
+
+def policy_within(name):
+    low, high, bijector = BOUNDS[name]
+    shape = [len(low)]
+    action = tensor_spec.BoundedTensorSpec(shape, tf.float32, np.float32(low), np.float32(high))
+    if bijector is None:
+        return mlp_policy(OBSERVATION, action, (4,))
+
+    def head(means):
+        normal = tfp.distributions.MultivariateNormalDiag(means, tf.ones_like(means))
+        return tfp.distributions.TransformedDistribution(normal, bijector)
+
+    layers = [tf.keras.layers.Dense(shape[0]), tf.keras.layers.Lambda(head)]
+    return NetworkPolicy(sequential.Sequential(layers, input_spec=OBSERVATION), action)
+
+
+SOME = [name if name == "mixed" else pytest.param(name, marks=pytest.mark.slow) for name in BOUNDS]
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_half_open_and_unbounded_actions_are_learned(name):
+    policy, task = policy_within(name), {"goal": tf.constant([0.3, -1.0])}
+    environment = Tiny(OBSERVATION, policy.action_spec)
+    config = learners.Reptile.Config(**TINY)
+    learner = learners.Reptile(environment, policy, config, jit_compile=False)
+    before = learner.meta.read()["params"]
+    for iteration in range(3):
+        metrics = learner.train(task, seeds.from_int(iteration))
+        assert np.isfinite(list(metrics.values())).all() and metrics["bad_update"] == 0
+    after = learner.meta.read()["params"]
+    assert max(np.abs(new - old).max() for new, old in zip(after, before)) > 0
+    # Actions as the policy drew them: none replaced by a bound, or by a number of its size.
+    params = nest.repeat(after, 2)
+    trajectory = sampling.sample(policy, environment, params, task, 50, seeds.from_int(9))
+    expected = policy.unroll(params, trajectory.observation).sample(seed=1).numpy()
+    shape = trajectory.action.shape
+    for i in range(shape[-1]):
+        median = np.median(trajectory.action[..., i])
+        spread = np.percentile(expected[..., i], [30, 70])
+        assert spread[0] < median < spread[1]

@@ -218,10 +218,15 @@ def mlp_policy(
         has so few values for, or a Keras that is set to another precision than float32.
     """
     check_one_of("policy.activation", activation, ACTIVATIONS)
+    precision = tf.keras.mixed_precision.global_policy().name
+    what = "the precision of Keras (set_floatx, mixed_precision.set_global_policy)"
+    check(precision == "float32", what, precision, "float32, as rollouts are")
     joining, inputs = vector_layers(observation_spec, one_hot)
     # The head draws normal numbers of variance factor / fan_in; Glorot's is 2 / (in + out).
     fan_in = [inputs, *fc_layer_params][-1]
     outputs = _num_actions(action_spec)
+    fits = outputs or action_spec.dtype == tf.float32
+    check(fits, "dtype of action_spec", action_spec.dtype.name, "float32 or an integer's")
     categorical = functools.partial(
         categorical_projection_network.CategoricalProjectionNetwork,
         logits_init_output_factor=2 * fan_in / (fan_in + outputs) if outputs else None,
