@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -5,6 +9,7 @@ from tf_agents.networks import actor_distribution_network, sequential
 from tf_agents.specs import tensor_spec
 
 from tfcaml import nest
+from tfcaml.errors import ConfigError
 from tfcaml.functional import Functional
 
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
@@ -241,3 +246,71 @@ def test_an_lstm_starts_by_remembering():
     model = tf.keras.Sequential([tf.keras.layers.LSTM(2, input_shape=[None, 3])])
     np.testing.assert_array_equal(Functional(model).init(0)[2], model.trainable_variables[2])
     assert model.trainable_variables[2].numpy().sum() == 2
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "mixed_float16"])
+def test_half_and_mixed_precision_are_refused(name):
+    layers = [tf.keras.layers.Dense(2, dtype=tf.keras.mixed_precision.Policy(name))]
+    with pytest.raises(ConfigError, match=f"float32 or float64 .*received .*='{name}'"):
+        Functional(sequential.Sequential(layers, input_spec=OBSERVATION))
+
+
+def test_weights_of_several_dtypes_are_refused():
+    layers = [tf.keras.layers.Dense(2), tf.keras.layers.Dense(2, dtype=tf.float64)]
+    with pytest.raises(ConfigError, match=r"one \(tf.keras.*\['float32', 'float64'\]"):
+        Functional(sequential.Sequential(layers, input_spec=OBSERVATION))
+
+
+def test_initializers_keep_having_no_seed():
+    layer = tf.keras.layers.Dense(
+        2, kernel_initializer=tf.compat.v1.keras.initializers.VarianceScaling()
+    )
+    functional = Functional(sequential.Sequential([layer], input_spec=OBSERVATION))
+    assert functional.network.layers[0].kernel_initializer.seed is None
+
+
+DETERMINISTIC = """
+import tfcaml, numpy as np, tensorflow as tf
+from tf_agents.networks import actor_distribution_network, actor_distribution_rnn_network
+from tf_agents.specs import tensor_spec
+from tfcaml import environments, learners, policies
+
+tf.config.experimental.enable_op_determinism()
+family = environments.Particle(environments.ParticleConfig(horizon=3))
+observation, action = family.observation_spec, family.action_spec
+several = {"a": observation, "k": tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3)}
+gaussian = tensor_spec.BoundedTensorSpec([2], tf.float32, -1, 1)
+policies.mlp_policy(several, gaussian, (4,), one_hot=4)
+dense = tf.keras.layers.Dense(
+    4, kernel_initializer=tf.compat.v1.keras.initializers.VarianceScaling()
+)
+policies.NetworkPolicy.from_keras(tf.keras.Sequential([dense]), observation, action)
+for network in (
+    actor_distribution_network.ActorDistributionNetwork(observation, gaussian),
+    actor_distribution_rnn_network.ActorDistributionRnnNetwork(
+        observation, action, lstm_size=(3,)
+    ),
+):
+    policies.NetworkPolicy(network, network.output_tensor_spec)
+policy = policies.mlp_policy(observation, action, (4,))
+config = learners.Reptile.Config(
+    num_iterations=2, inner_updates=1, meta_batch_size=2, episodes_per_update=2
+)
+learner = learners.Reptile(family, policy, config, jit_compile=False)
+history = tfcaml.train(learner, family.population(0), seed=0)
+assert all(np.isfinite(list(metrics.values())).all() for metrics in history)
+print("trained", int(learner.bad_updates))
+"""
+
+
+@pytest.mark.slow
+def test_learners_train_with_deterministic_operations():
+    """TensorFlow then refuses draws without a seed, with which networks fill their variables."""
+    result = subprocess.run(
+        [sys.executable, "-c", DETERMINISTIC],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout.strip().endswith("trained 0"), result.stderr[-2000:]

@@ -27,6 +27,25 @@ def test_one_tensor_of_vectors_stays_as_it_is():
     np.testing.assert_array_equal(nest.unvectors(x, x, 3), x)
 
 
+def test_leaves_of_several_dtypes_are_joined():
+    x = {"a": leaf(2, dtype=tf.float64), "b": leaf(2), "c": leaf(2, dtype=tf.uint8)}
+    assert nest.vectors(x, 3).dtype == tf.float32
+    x["d"] = x["c"] > 4
+    np.testing.assert_array_equal(
+        nest.vectors(x, 3), np.concatenate([np.float32(x[key]) for key in "abcd"], axis=-1)
+    )
+    x["b"] = leaf(2, dtype=tf.float64)
+    assert nest.vectors(x, 3).dtype == tf.float64
+
+
+def test_vectors_become_the_nearest_integers():
+    """A state that noise has moved by a little is the same state, not the one below."""
+    like = {"a": tf.zeros([1, 3], tf.uint8), "b": tf.zeros([1, 2], tf.bool)}
+    back = nest.unvectors(tf.constant([[2.9, -0.2, 255.6, 0.9, 0.1]]), like, 1)
+    np.testing.assert_array_equal(back["a"], [[3, 0, 255]])
+    np.testing.assert_array_equal(back["b"], [[True, False]])
+
+
 def test_order_of_axes():
     x = leaf(5)
     np.testing.assert_array_equal(nest.task_major(nest.time_major(x)), x)

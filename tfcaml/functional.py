@@ -12,24 +12,33 @@ import contextlib
 import functools
 
 import tensorflow as tf
+from tf_agents.trajectories.time_step import StepType
+
+from tfcaml.errors import check
 
 
 class Functional:
     """`network` as a function `(params, *args, **kwargs) -> network(*args, **kwargs)`.
 
     Args:
-      network: a built `tf_agents` network or Keras model. It is not changed.
+      network: a `tf_agents` network or a built Keras model. Variables it has are not changed; ones
+        that it lacks are created.
 
     Raises:
+      ConfigError: layers that compute in half or mixed precision, or weights of several dtypes.
       ValueError: a trainable variable is not an attribute of any of the network's layers, so that
         no other weights can take its place.
     """
 
     def __init__(self, network):
+        check_precision(network)
         if hasattr(network, "create_variables"):
-            network.create_variables()
+            _create_variables(network)
         self.network = network
         self.variables = tuple(network.trainable_variables)
+        dtypes = sorted({variable.dtype.name for variable in self.variables})
+        one = "one (tf.keras.backend.floatx() is that of layers that are given none)"
+        check(len(dtypes) <= 1, "dtypes of the network's weights", dtypes, one)
         self.slots = _find_slots(network, self.variables)
 
     def __call__(self, params, *args, **kwargs):
@@ -79,6 +88,61 @@ class Functional:
                 tf.cast(initializer(variable.shape, dtype=variable.dtype), variable.dtype)
             )
         return tuple(values)
+
+
+def check_precision(network):
+    """Refuses half and mixed precision, in which weights and gradients would be rounded on the way.
+
+    Args:
+      network: `tf_agents` network or Keras model, built or not.
+
+    Raises:
+      ConfigError: a layer computes in float16 or bfloat16, or in another dtype than its weights'.
+    """
+    for layer in [network, *network.submodules]:
+        compute = getattr(layer, "compute_dtype", None)
+        full = compute not in ("float16", "bfloat16") and compute == getattr(
+            layer, "variable_dtype", None
+        )
+        what = f"precision of the layer {getattr(layer, 'name', layer)}"
+        allowed = "float32 or float64 (see tf.keras.mixed_precision.set_global_policy)"
+        check(full, what, getattr(getattr(layer, "dtype_policy", None), "name", compute), allowed)
+
+
+@contextlib.contextmanager
+def seeded(network):
+    """Gives seeds to the initializers of layers that have none, while variables are created.
+
+    TensorFlow refuses draws without a seed when told to be deterministic. Which seed does not
+    matter: the values are replaced by those of `Functional.init`.
+    """
+    initializers = [
+        value
+        for layer in [network, *network.submodules]
+        for name, value in vars(layer).items()
+        if name.endswith("_initializer") and getattr(value, "seed", 0) is None
+    ]
+    for initializer in initializers:
+        initializer.seed = 0
+    try:
+        yield
+    finally:
+        for initializer in initializers:
+            initializer.seed = None
+
+
+def _create_variables(network):
+    """As the network's own `create_variables`, which draws an observation without a seed."""
+    spec = network.input_tensor_spec
+    if spec is None:
+        network.create_variables()  # says what is missing
+    zeros = tf.nest.map_structure(lambda x: tf.zeros([1, *x.shape], x.dtype), spec)
+    with seeded(network):
+        network(
+            zeros,
+            step_type=tf.fill([1], StepType.FIRST),
+            network_state=network.get_initial_state(batch_size=1),
+        )
 
 
 def _find_slots(network, variables):

@@ -82,15 +82,20 @@ def flat_steps(nest):
 def vectors(nest, num_axes):
     """Leaves of `num_axes` common axes joined to vectors: nest of [..., *] -> [..., O].
 
-    Integers become float32. One floating leaf of vectors stays as it is.
+    Floats of one dtype keep it, and integers and booleans become of it; with no floats, or floats
+    of several dtypes, all become float32. One floating leaf of vectors stays as it is.
     """
-    leaves = [x if x.dtype.is_floating else tf.cast(x, tf.float32) for x in tf.nest.flatten(nest)]
-    rows = [tf.reshape(x, [*x.shape[:num_axes], -1]) for x in leaves]
+    leaves = tf.nest.flatten(nest)
+    floating = {x.dtype for x in leaves if x.dtype.is_floating}
+    dtype = floating.pop() if len(floating) == 1 else tf.float32
+    rows = [tf.cast(tf.reshape(x, [*x.shape[:num_axes], -1]), dtype) for x in leaves]
     return rows[0] if len(rows) == 1 else tf.concat(rows, axis=-1)
 
 
 def unvectors(x, like, num_axes):
     """The nest whose `vectors` are x [..., O]; its leaves like those of `like`, [axes, ...].
+
+    Integers are rounded, to the nearest that their dtype has; booleans are true from 1/2 on.
 
     Args:
       x: [..., O].
@@ -99,8 +104,14 @@ def unvectors(x, like, num_axes):
     """
     leaves = tf.nest.flatten(like)
     sizes = [leaf.shape[num_axes:].num_elements() for leaf in leaves]
+
+    def cast(part, dtype):
+        if dtype.is_bool:
+            return part >= 0.5
+        return tf.saturate_cast(tf.round(part), dtype) if dtype.is_integer else tf.cast(part, dtype)
+
     parts = [
-        tf.cast(tf.reshape(part, [*x.shape[:-1], *leaf.shape[num_axes:]]), leaf.dtype)
+        cast(tf.reshape(part, [*x.shape[:-1], *leaf.shape[num_axes:]]), leaf.dtype)
         for part, leaf in zip(tf.split(x, sizes, axis=-1), leaves)
     ]
     return tf.nest.pack_sequence_as(like, parts)

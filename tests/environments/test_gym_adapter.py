@@ -7,7 +7,7 @@ import tensorflow as tf
 from gymnasium import spaces
 from gymnasium.utils import env_checker
 from tf_agents.environments import utils
-from tf_agents.specs import BoundedArraySpec
+from tf_agents.specs import ArraySpec, BoundedArraySpec
 
 from tests.environments.family_names import NAMES
 from tfcaml import environments, nest, policies, sampling, seeds
@@ -66,9 +66,35 @@ def test_spaces():
     assert spec["pair"][0] == BoundedArraySpec([], np.int64, 0, 3, "pair")
     assert spec["pair"][1] == BoundedArraySpec([3], np.int8, 0, 1, "pair")
     assert spec["many"] == BoundedArraySpec([2], np.int64, [0, 0], [1, 4], "many")
+    assert spec["many"].minimum.shape == (2,)  # as TF-Agents needs it to draw from the spec
     assert gym_adapter.to_space(spaces.Discrete(4, start=2), np.int32(3)) == 5
     with pytest.raises(ConfigError, match=r"expected observation to be a Box, .* received Text"):
         gym_adapter.spec_from_space(spaces.Text(3), "observation")
+
+
+def test_observations_count_from_0_as_their_spec_says():
+    space = spaces.Dict(
+        state=spaces.Discrete(4, start=2),
+        pair=spaces.Tuple([spaces.MultiDiscrete([2, 5], start=[1, -4]), spaces.Box(-1, 1, (2,))]),
+        flag=spaces.Box(np.zeros(2, bool), np.ones(2, bool), (2,), bool),
+    )
+    space.seed(0)
+    spec = gym_adapter.spec_from_space(space)
+    assert spec["flag"] == ArraySpec([2], np.bool_, "flag")
+    seen = [gym_adapter.from_space(space, space.sample()) for _ in range(50)]
+    for leaf, of in zip(zip(*map(tf.nest.flatten, seen)), tf.nest.flatten(spec)):
+        assert np.shape(leaf[0]) == of.shape
+        if isinstance(of, BoundedArraySpec) and of.dtype.kind == "i":
+            np.testing.assert_array_equal(np.min(leaf, axis=0), of.minimum)
+            np.testing.assert_array_equal(np.max(leaf, axis=0), of.maximum)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"), [("bool", False, True), ("int16", -(2**15), 2**15 - 1)]
+)
+def test_specs_without_bounds_are_spaces_of_all_values(dtype, low, high):
+    space = gym_adapter._space(ArraySpec([2], dtype))
+    np.testing.assert_array_equal([space.low, space.high], [[low] * 2, [high] * 2])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import sequential
+from tf_agents.specs import tensor_spec
 
-from tfcaml import learners, seeds
+from tests.policies.conftest import Tiny
+from tfcaml import learners, nest, seeds
 from tfcaml.errors import ConfigError
+from tfcaml.policies import NetworkPolicy, mlp_policy
 
 TINY = {"meta_batch_size": 2, "inner_updates": 1, "episodes_per_update": 3}
 
@@ -43,3 +49,55 @@ def test_policies_with_memory_answer_to_episodes_only(cases):
     case = cases("lstm")
     with pytest.raises(ConfigError, match=r"ActorDistributionRnnNetwork \(`act` and `unroll`"):
         case.policy(case.params, tf.zeros([2, 3, 2]))
+
+
+tfb, INF = tfp.bijectors, np.inf
+OBSERVATION = tf.TensorSpec([2], tf.float32)
+# Name -> (low, high, bijector from all numbers to those between, or None for a Gaussian).
+BOUNDS = {
+    "mixed": ([0, -INF, -INF, -1, 0], [INF, 2, INF, 1e8, 3.4e38], None),
+    "from_0": ([0], [INF], tfb.Softplus()),
+    "up_to_2": ([-INF], [2], tfb.Chain([tfb.Shift(2.0), tfb.Scale(-1.0), tfb.Exp()])),
+    "wide": ([0, -1], [1e8, 1], tfb.Sigmoid([0.0, -1.0], [1e8, 1.0])),
+}
+
+
+def policy_within(name):
+    low, high, bijector = BOUNDS[name]
+    shape = [len(low)]
+    action = tensor_spec.BoundedTensorSpec(shape, tf.float32, np.float32(low), np.float32(high))
+    if bijector is None:
+        return mlp_policy(OBSERVATION, action, (4,))
+
+    def head(means):
+        normal = tfp.distributions.MultivariateNormalDiag(means, tf.ones_like(means))
+        return tfp.distributions.TransformedDistribution(normal, bijector)
+
+    layers = [tf.keras.layers.Dense(shape[0]), tf.keras.layers.Lambda(head)]
+    return NetworkPolicy(sequential.Sequential(layers, input_spec=OBSERVATION), action)
+
+
+SOME = [name if name == "mixed" else pytest.param(name, marks=pytest.mark.slow) for name in BOUNDS]
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_half_open_and_unbounded_actions_are_learned(name):
+    policy, task = policy_within(name), {"goal": tf.constant([0.3, -1.0])}
+    environment = Tiny(OBSERVATION, policy.action_spec)
+    config = learners.Reptile.Config(**TINY)
+    learner = learners.Reptile(environment, policy, config, jit_compile=False)
+    before = learner.meta.read()["params"]
+    for iteration in range(3):
+        metrics = learner.train(task, seeds.from_int(iteration))
+        assert np.isfinite(list(metrics.values())).all() and metrics["bad_update"] == 0
+    after = learner.meta.read()["params"]
+    assert max(np.abs(new - old).max() for new, old in zip(after, before)) > 0
+    # Actions as the distribution has them: none replaced by a bound, or by a number of its size.
+    observation = tf.constant(np.random.default_rng(0).normal(size=(1, 1, 1, 2)), tf.float32)
+    distribution = policy.unroll(nest.repeat(after, 1), tf.repeat(observation, 400, axis=2))
+    noise = policy.noise(seeds.per_episode(seeds.from_int(9), 1, 1), 400)
+    acts = policy.sample(distribution, noise[:, 0]).numpy()
+    assert np.isfinite(distribution.log_prob(acts)).all()
+    expected = distribution.sample(seed=1).numpy()
+    for drawn, other in zip(acts[0].T, expected[0].T):
+        assert scipy.stats.ks_2samp(drawn, other).pvalue > 1e-3

@@ -160,6 +160,32 @@ def test_activations(activation):
     )
 
 
+@pytest.mark.parametrize("precision", ["float64", "mixed_float16"])
+def test_a_keras_of_another_precision_is_refused_in_one_line(precision):
+    action = tensor_spec.BoundedTensorSpec([2], tf.float32, -1, 1)
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(precision)
+    try:
+        with pytest.raises(ConfigError, match=f"float32, as rollouts are; .*'{precision}'"):
+            mlp_policy(OBSERVATION, action, (3,))
+        model = tf.keras.Sequential([tf.keras.layers.Dense(2)])
+        with pytest.raises(ConfigError, match=r"\(see tf.keras.mixed|as actions are; received"):
+            NetworkPolicy.from_keras(model, OBSERVATION, action)
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
+
+
+def test_episodes_are_played_in_float32():
+    action = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 1)
+    model = tf.keras.Sequential([tf.keras.layers.Dense(2, dtype=tf.float64)])
+    policy = NetworkPolicy.from_keras(model, OBSERVATION, action)
+    with pytest.raises(ConfigError, match=r"float32, to play episodes .*'float64'"):
+        policy.noise(seeds.per_episode(seeds.from_int(0), 2, 3), 5)
+    wide = tensor_spec.BoundedTensorSpec([1], tf.float64, -1, 1)
+    with pytest.raises(ConfigError, match=r"float32 or an integer's; .*'float64'"):
+        mlp_policy(OBSERVATION, wide, (3,))
+
+
 def test_unknown_activation():
     action = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3)
     with pytest.raises(ConfigError, match=r"tanh, .* received policy.activation='cos'"):

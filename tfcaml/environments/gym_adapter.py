@@ -7,7 +7,7 @@ ended from one that was cut short. gymnasium does; here discount 0 stands for th
 
 import numpy as np
 from tf_agents.environments import py_environment
-from tf_agents.specs import BoundedArraySpec
+from tf_agents.specs import ArraySpec, BoundedArraySpec
 from tf_agents.trajectories import time_step as ts
 
 from tfcaml import nest
@@ -86,6 +86,7 @@ class GymnasiumPyEnvironment(py_environment.PyEnvironment):
         return ts.transition(observation, reward)
 
     def _cast(self, observation):
+        observation = from_space(self._environment.observation_space, observation)
         return nest.map(
             lambda spec, x: np.asarray(x, spec.dtype), self._observation_spec, observation
         )
@@ -132,13 +133,17 @@ class FamilyGymnasiumEnvironment(gymnasium.Env):
 
 
 def spec_from_space(space, name=None):
-    """`BoundedArraySpec`s of a gymnasium space; actions and states of a Discrete count from 0.
+    """`BoundedArraySpec`s of a gymnasium space.
 
-    Floats become float32, which networks are made of.
+    Actions and states of a Discrete and a MultiDiscrete count from 0, whatever their `start`: see
+    `to_space` and `from_space`. Floats become float32, which networks are made of; booleans have an
+    `ArraySpec` without bounds.
 
     Raises:
       ConfigError: a space that has no such spec.
     """
+    if isinstance(space, spaces.Box) and space.dtype.kind == "b":
+        return ArraySpec(space.shape, space.dtype, name)
     if isinstance(space, spaces.Box):
         dtype = np.float32 if space.dtype.kind == "f" else space.dtype
         low, high = space.low.astype(dtype), space.high.astype(dtype)
@@ -146,7 +151,8 @@ def spec_from_space(space, name=None):
     if isinstance(space, spaces.Discrete):
         return BoundedArraySpec((), space.dtype, 0, space.n - 1, name)
     if isinstance(space, spaces.MultiDiscrete):
-        return BoundedArraySpec(space.shape, space.dtype, 0, space.nvec - 1, name)
+        zeros = np.zeros(space.shape, space.dtype)
+        return BoundedArraySpec(space.shape, space.dtype, zeros, space.nvec - 1, name)
     if isinstance(space, spaces.MultiBinary):
         return BoundedArraySpec(space.shape, space.dtype, 0, 1, name)
     if isinstance(space, spaces.Dict):
@@ -166,12 +172,30 @@ def to_space(space, action):
     return np.asarray(action, space.dtype)
 
 
+def from_space(space, observation):
+    """An observation of `space` as `spec_from_space(space)` has it."""
+    if isinstance(space, spaces.Dict):
+        return {key: from_space(value, observation[key]) for key, value in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(map(from_space, space.spaces, observation))
+    if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
+        return np.asarray(observation) - space.start
+    return observation
+
+
 def _space(spec):
     """The space of an `ArraySpec`."""
     bounded = isinstance(spec, BoundedArraySpec)
     if bounded and spec.dtype.kind in "iu" and spec.shape == () and spec.minimum == 0:
         return spaces.Discrete(int(spec.maximum) + 1)
     check(hasattr(spec, "shape"), "spec", spec, "of one tensor")
-    low, high = (spec.minimum, spec.maximum) if bounded else (-np.inf, np.inf)
+    if bounded:
+        low, high = spec.minimum, spec.maximum
+    elif spec.dtype.kind == "b":
+        low, high = False, True
+    elif spec.dtype.kind in "iu":
+        low, high = np.iinfo(spec.dtype).min, np.iinfo(spec.dtype).max
+    else:
+        low, high = -np.inf, np.inf
     broadcast = lambda bound: np.broadcast_to(bound, spec.shape).astype(spec.dtype)
     return spaces.Box(broadcast(low), broadcast(high), dtype=spec.dtype)

@@ -67,6 +67,7 @@ class GymnasiumEpisodes:
         self.action_spec = _tensor_spec(spec(environment.action_space, "action"))
         self.time_limit = getattr(environment.spec, "max_episode_steps", None)
         self._to_space = functools.partial(gym_adapter.to_space, environment.action_space)
+        self._from_space = functools.partial(gym_adapter.from_space, environment.observation_space)
 
     def own_set_task(self):
         if self._environment.has_wrapper_attr("set_task"):
@@ -74,11 +75,12 @@ class GymnasiumEpisodes:
         return None
 
     def reset(self, seed):
-        return self._environment.reset(seed=seed)[0]
+        return self._from_space(self._environment.reset(seed=seed)[0])
 
     def step(self, action):
         outcome = self._environment.step(self._to_space(action))
         observation, reward, terminated, truncated, _ = outcome
+        observation = self._from_space(observation)
         return observation, reward, terminated, truncated and not terminated
 
 

@@ -6,7 +6,9 @@ can't.
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tf_agents.distributions import utils as distribution_utils
+from tf_agents.specs import tensor_spec
 
 from tfcaml.errors import ConfigError, check
 
@@ -55,7 +57,8 @@ def check_supported(distribution, action_spec, num_actions):
       num_actions: how many actions there are, or None when actions are continuous.
 
     Raises:
-      ConfigError: not a distribution, one of an unknown kind, or of another shape than actions.
+      ConfigError: not a distribution, one of an unknown kind, of another shape than actions, or
+        one that is scaled to bounds whose difference is infinite.
     """
     kinds = _kinds(distribution)
     if num_actions:
@@ -69,10 +72,13 @@ def check_supported(distribution, action_spec, num_actions):
     if shape != [1]:
         raise ConfigError(
             f"expected one log-probability per action; received {tuple(shape[1:])} of them for "
-            f"action_spec={action_spec} from a {' of '.join(kinds)} (put it in a tfd.Independent?)"
+            f"action_spec={one_line(action_spec)} from a {' of '.join(kinds)} (put it in a "
+            "tfd.Independent?)"
         )
     actions = distribution.logits_parameter().shape[-1] if num_actions else None
     check(actions == num_actions, "number of logits", actions, f"{num_actions}, one per action")
+    if not num_actions:
+        _check_scale(distribution, action_spec)
 
 
 def sample_discrete(distribution, noise, dtype):
@@ -93,21 +99,88 @@ def sample_continuous(distribution, noise):
         # A copy: the bijector remembers the inverse of `action` itself, which later readers of the
         # trajectory can't know, and their log-probabilities are to be the same.
         return tf.identity(action)
+    if kind == "Independent":
+        return sample_continuous(distribution.distribution, noise)
     return distribution.mean() + distribution.stddev() * noise
 
 
-def inside(action, action_spec):
-    """Actions pulled off their bounds by a few roundings, so that squashing can be inverted."""
-    low, high = action_spec.minimum.astype(float), action_spec.maximum.astype(float)
-    largest = abs(high / 2 + low / 2) + (high / 2 - low / 2)
-    margin = 4 * np.finfo(action_spec.dtype.as_numpy_dtype).eps * largest
-    bound = lambda x: tf.constant(x, action_spec.dtype)
-    return tf.clip_by_value(action, bound(low + margin), bound(high - margin))
+def bijector(distribution):
+    """All that is between the Gaussian and the action as one `tfb.Bijector`, or None."""
+    kind = _kind(distribution)
+    if kind == "SquashToSpecNormal":
+        return distribution._squashed_distribution.bijector
+    if kind == "Independent":
+        return bijector(distribution.distribution)
+    if kind != "TransformedDistribution":
+        return None
+    inner = bijector(distribution.distribution)
+    outer = distribution.bijector
+    return outer if inner is None else tfp.bijectors.Chain([outer, inner])
 
 
-def is_squashed(distribution):
-    """Whether a bijector has the last word."""
-    return _kind(distribution) in WRAPPED[1:]
+def scorable(action, bijector):
+    """Actions, those that rounding put where the density is not finite moved off that place.
+
+    Rounding carries the hyperbolic tangent of 10 to 1, the exponential of -200 to 0 and that of 200
+    to infinity, which have no finite inverse. A component of an action that is at such an end, or
+    that two more roundings of its own would carry there, moves towards the bijector's value at 0:
+    by four roundings of its own if that gives it an inverse, otherwise by four roundings of the
+    bijector's scale. All other components stay as they are, so that small actions near a bound of 0
+    are kept however far away the other bound is.
+
+    Args:
+      action: [N, B, A], or [N, B] of scalar actions. NaN stays NaN.
+      bijector: `tfb.Bijector` of what the actions were made.
+
+    Returns:
+      As `action`.
+    """
+    number = np.finfo(action.dtype.as_numpy_dtype)
+    eps, tiny, most = (tf.constant(x, action.dtype) for x in (number.eps, number.tiny, number.max))
+    lower, centre, upper = (bijector.forward(x + tf.zeros_like(action)) for x in (-most, 0, most))
+    drawn = tf.clip_by_value(action, -most, most)
+    size, scale, inwards = tf.abs(drawn), tf.abs(centre), tf.sign(centre - drawn)
+    # Compilers round differently, and some take numbers below `tiny` for 0: what has an inverse
+    # here must have one elsewhere.
+    stays = _is_finite(*_inverse(bijector, drawn - inwards * 2 * eps * size))
+    stays &= (drawn != lower) & (drawn != upper)
+    near = 4 * eps * size + 16 * tiny * (1 + scale)
+    far = 4 * eps * size + 4 * eps * scale
+    quarter = _inverse(bijector, drawn + inwards * near / 4)
+    is_enough = _is_finite(*quarter) & (quarter[0] != _inverse(bijector, drawn)[0])
+    return tf.where(stays, drawn, drawn + inwards * tf.where(is_enough, near, far))
+
+
+def _inverse(bijector, action):
+    """The inverse of each component and the logarithm of its derivative, both of its shape."""
+    # A copy: the bijector knows the inverse of what it has made itself.
+    action = tf.identity(action)
+    coupled = bijector.inverse_min_event_ndims
+    log_derivative = bijector.inverse_log_det_jacobian(action, event_ndims=coupled)
+    return bijector.inverse(action), log_derivative[(..., *[None] * coupled)]
+
+
+def _is_finite(x, y):
+    return tf.math.is_finite(x) & tf.math.is_finite(y)
+
+
+def _check_scale(distribution, action_spec):
+    """Refuses a network that scales its actions to bounds it can't be scaled to."""
+    if not isinstance(action_spec, tensor_spec.BoundedTensorSpec):
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = np.asarray(action_spec.maximum - action_spec.minimum)
+    action = sample_continuous(distribution, tf.zeros([1, *action_spec.shape], action_spec.dtype))
+    if not np.isfinite(width).all() and not np.isfinite(action).all():
+        raise ConfigError(
+            "expected bounds of a finite difference, as the network scales its actions to them; "
+            f"received action_spec={one_line(action_spec)}"
+        )
+
+
+def one_line(spec):
+    """A spec for an error message."""
+    return " ".join(repr(spec).split())
 
 
 def _tensors(parameters):

@@ -5,6 +5,7 @@ import tensorflow_probability as tfp
 from tf_agents.networks import Network
 from tf_agents.specs import tensor_spec
 
+from tfcaml import functional
 from tfcaml.errors import check
 
 
@@ -17,12 +18,14 @@ class KerasActor(Network):
       action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or a vector of floats.
 
     Raises:
-      ConfigError: the model's output is not [B, number of actions] or [B, A].
+      ConfigError: the model's output is not [B, number of actions] or [B, A], or means of another
+        dtype than actions; or see `functional.check_precision`.
     """
 
     def __init__(self, model, observation_spec, action_spec):
         super().__init__(input_tensor_spec=observation_spec, name="KerasActor")
         check(isinstance(model, tf.keras.layers.Layer), "model", model, "a Keras 2 model")
+        functional.check_precision(model)
         self.model = model
         self._action_spec = action_spec
         self._discrete = tensor_spec.is_discrete(action_spec)
@@ -30,9 +33,14 @@ class KerasActor(Network):
         zeros = tf.nest.map_structure(
             lambda spec: tf.zeros([1, *spec.shape], spec.dtype), observation_spec
         )
-        shape = list(getattr(model(zeros), "shape", ["no tensor"]))
+        with functional.seeded(model):
+            output = model(zeros)
+        shape = list(getattr(output, "shape", ["no tensor"]))
         what = "logits" if self._discrete else "means"
         check(shape == [1, *size], "shape of the model's output", shape, f"{[1, *size]}, {what}")
+        fits = self._discrete or output.dtype == action_spec.dtype
+        expected = f"{action_spec.dtype.name}, as actions are"
+        check(fits, "dtype of the model's output", output.dtype.name, expected)
         self._scale = None if self._discrete else _Scale(size, action_spec.dtype)
 
     def call(self, observation, step_type=None, network_state=(), training=False):

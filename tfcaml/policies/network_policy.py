@@ -18,6 +18,7 @@ from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.functional import Functional
 from tfcaml.policies import distributions
 from tfcaml.policies.base import Policy
+from tfcaml.policies.inputs import vector_layers
 from tfcaml.policies.keras_actor import KerasActor
 
 _Convolution = tf.keras.layers.Conv2D.__base__  # of any rank
@@ -37,17 +38,18 @@ class NetworkPolicy(Policy):
       action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or floats.
 
     Raises:
-      ConfigError: a network that gives something else, or no network of TF-Agents.
+      ConfigError: a network that gives something else, or no network of TF-Agents; actions of
+        another kind; half or mixed precision.
       ValueError: see `Functional`.
     """
 
     def __init__(self, network, action_spec):
         expected = "a TF-Agents network (of a Keras model: `NetworkPolicy.from_keras`)"
         check(isinstance(network, Network), "network", type(network).__name__, expected)
+        self.num_actions = _num_actions(action_spec)
         self.network = network
         self.action_spec = action_spec
         self.functional = Functional(network)
-        self.num_actions = _num_actions(action_spec)
         self.has_memory = bool(tf.nest.flatten(network.state_spec))
         convolves = any(isinstance(layer, _Convolution) for layer in network.submodules)
         # With a task axis both become loops of sizes that XLA does not see as constants.
@@ -141,7 +143,14 @@ class NetworkPolicy(Policy):
 
         Returns:
           [N, E, T, 1] of U(0, 1) for discrete actions, [N, E, T, A] of N(0, 1) for others.
+
+        Raises:
+          ConfigError: the network is not in float32, which rollouts are.
         """
+        action = tf.zeros([1, *self.action_spec.shape], self.action_spec.dtype)
+        dtype = self._example.log_prob(action).dtype.name
+        allowed = "float32, to play episodes (see tf.keras.backend.set_floatx)"
+        check(dtype == "float32", "dtype of the policy's network", dtype, allowed)
         if self.num_actions:
             return seeds.uniform(seed, [num_steps, 1])
         return seeds.normal(seed, [num_steps, *self.action_spec.shape])
@@ -149,15 +158,14 @@ class NetworkPolicy(Policy):
     def sample(self, distribution, noise):
         """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A].
 
-        Squashed actions stay off the bounds of the spec by a few roundings, where their
-        log-probability is finite.
+        Nothing is clipped to the bounds of the spec. A transformed action is moved by a few
+        roundings where its log-probability would not be finite, see `distributions.scorable`.
         """
         if self.num_actions:
             return distributions.sample_discrete(distribution, noise, self.action_spec.dtype)
         action = distributions.sample_continuous(distribution, noise)
-        if distributions.is_squashed(distribution):
-            return distributions.inside(action, self.action_spec)
-        return action
+        bijector = distributions.bijector(distribution)
+        return action if bijector is None else distributions.scorable(action, bijector)
 
     def _answer(self, params, observation, memory):
         """One call of the network per task: (tensors of its distributions, memory)."""
@@ -186,7 +194,9 @@ class NetworkPolicy(Policy):
         return self.network(observation, step_type=step_type, network_state=state)[0]
 
 
-def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activation="tanh"):
+def mlp_policy(
+    observation_spec, action_spec, fc_layer_params=(100, 100), activation="tanh", one_hot=0
+):
     """A multilayer-perceptron policy built as a TF-Agents `ActorDistributionNetwork`.
 
     Glorot-uniform kernels; a softmax head for discrete actions, a Gaussian with a
@@ -194,19 +204,29 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
     floored at log 1e-6) and an unsquashed mean for continuous ones.
 
     Args:
-      observation_spec: nest of `TensorSpec`s of one observation; several are joined to one vector.
-      action_spec: `BoundedTensorSpec` of one action.
+      observation_spec: nest of `TensorSpec`s of one observation, of any shapes and of any dtypes of
+        numbers or booleans. All of it enters as one float32 vector, integers and booleans as the
+        numbers they are.
+      action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or floats.
       fc_layer_params: units of each hidden layer; empty: actions are linear in the observation.
       activation: name of the hidden activation.
+      one_hot: integers whose bounds leave at most this many values (such as a gymnasium Discrete
+        or MultiDiscrete) enter as one-hot vectors instead, one input per value. 0: none do.
 
     Raises:
-      ConfigError: an unknown activation.
+      ConfigError: an unknown activation, actions of another kind, a `one_hot` that no observation
+        has so few values for, or a Keras that is set to another precision than float32.
     """
     check_one_of("policy.activation", activation, ACTIVATIONS)
+    precision = tf.keras.mixed_precision.global_policy().name
+    what = "the precision of Keras (set_floatx, mixed_precision.set_global_policy)"
+    check(precision == "float32", what, precision, "float32, as rollouts are")
+    joining, inputs = vector_layers(observation_spec, one_hot)
     # The head draws normal numbers of variance factor / fan_in; Glorot's is 2 / (in + out).
-    inputs = sum(spec.shape.num_elements() for spec in tf.nest.flatten(observation_spec))
     fan_in = [inputs, *fc_layer_params][-1]
     outputs = _num_actions(action_spec)
+    fits = outputs or action_spec.dtype == tf.float32
+    check(fits, "dtype of action_spec", action_spec.dtype.name, "float32 or an integer's")
     categorical = functools.partial(
         categorical_projection_network.CategoricalProjectionNetwork,
         logits_init_output_factor=2 * fan_in / (fan_in + outputs) if outputs else None,
@@ -228,27 +248,22 @@ def mlp_policy(observation_spec, action_spec, fc_layer_params=(100, 100), activa
         kernel_initializer=tf.keras.initializers.GlorotUniform(seed=0),
         discrete_projection_net=categorical,
         continuous_projection_net=normal,
-        **_joining(observation_spec),
+        **joining,
     )
     return NetworkPolicy(network, action_spec)
 
 
-def _joining(observation_spec):
-    """Options that make a TF-Agents network join a nest of observations to one vector."""
-    if not tf.nest.is_nested(observation_spec):
-        return {}
-    return {
-        "preprocessing_layers": nest.map(lambda _: tf.keras.layers.Flatten(), observation_spec),
-        "preprocessing_combiner": tf.keras.layers.Concatenate(axis=-1),
-    }
-
-
 def _num_actions(action_spec):
     """How many actions there are; None when actions are continuous."""
-    if not tensor_spec.is_discrete(action_spec):
+    if isinstance(action_spec, tf.TensorSpec) and action_spec.dtype.is_floating:
         return None
-    from_0 = action_spec.shape.rank == 0 and action_spec.minimum == 0
-    check(from_0, "action_spec", action_spec, "one integer from 0 on, or floats")
+    is_integer = isinstance(action_spec, tensor_spec.BoundedTensorSpec)
+    is_integer = is_integer and action_spec.dtype.is_integer and action_spec.shape.rank == 0
+    if not (is_integer and action_spec.minimum == 0):
+        raise ConfigError(
+            "expected action_spec to be a single BoundedTensorSpec, of one integer from 0 on, or "
+            f"floats; received action_spec={distributions.one_line(action_spec)}"
+        )
     return int(action_spec.maximum) + 1
 
 
