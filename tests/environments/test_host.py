@@ -347,7 +347,7 @@ def test_tasks_given_and_drawn(walk, walk_class):
     draw = lambda rng: {"gain": rng.uniform(), "table": rng.integers(0, 9, 3)}
     family = HostEnvironment(walk_class, draw, horizon=3, num_support=50)
     few, many = family.population(1, 2), family.population(1, 5)
-    assert few.support["gain"].shape == [50] and few.support["table"].dtype == tf.int32
+    assert few.support["gain"].shape == [50] and few.support["table"].dtype == tf.int64
     np.testing.assert_array_equal(few.query["table"], many.query["table"][:2])
     np.testing.assert_array_equal(few.support["gain"], many.support["gain"])
     assert (family.population(2).support["gain"] != few.support["gain"]).numpy().all()
