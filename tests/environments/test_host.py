@@ -1,7 +1,10 @@
 """Families of Python environments: the episodes they give, how they end, what they leave behind."""
 
+import gc
+import json
 import pathlib
 import re
+import sqlite3
 import textwrap
 import threading
 
@@ -13,8 +16,10 @@ from tf_agents.environments import suite_gym, tf_py_environment
 from tf_agents.environments import wrappers as tf_agents_wrappers
 
 import tfcaml
-from tfcaml import environments, learners, nest, policies, sampling, seeds
+from tests.environments.conftest import wait_for
+from tfcaml import checkpoints, environments, learners, nest, policies, sampling, seeds
 from tfcaml.environments import HostEnvironment, host, pool, python_environments
+from tfcaml.environments.base import overlap
 from tfcaml.environments.gym_adapter import GymnasiumPyEnvironment
 from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
 from tfcaml.errors import ConfigError, RunError
@@ -179,6 +184,92 @@ def test_families_of_python_environments_become_tf_agents_environments(walk, pla
         assert step.is_last() and row_steps[time + 1].is_last()[episode]
         discount = 1 - sampled.terminated[0, episode].max()
         assert step.discount == row_steps[time + 1].discount[episode] == discount
+
+
+class Bound(gymnasium.Env):
+    """Works in the thread that made it, and nowhere else."""
+
+    observation_space = gymnasium.spaces.Box(-9, 99, [1], np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    made = 0
+
+    def __init__(self):
+        type(self).made += 1
+        self.thread = threading.get_ident()
+        self.local = threading.local()
+        self.local.steps = 0
+        self.database = sqlite3.connect(":memory:")
+        self.database.execute("CREATE TABLE visits (step INTEGER)")
+
+    def set_task(self, task):
+        assert threading.get_ident() == self.thread
+        self.database.execute("DELETE FROM visits")
+        self.step_size = task["step_size"]
+
+    def reset(self, *, seed=None, options=None):
+        self.local.steps = 0
+        return self._observation(), {}
+
+    def step(self, action):
+        self.local.steps += self.step_size
+        return self._observation(), 1.0, False, False, {}
+
+    def _observation(self):
+        assert threading.get_ident() == self.thread
+        self.database.execute("INSERT INTO visits VALUES (?)", [self.local.steps])
+        (total,) = self.database.execute("SELECT SUM(step) FROM visits").fetchone()
+        return np.float32([total])
+
+    def close(self):
+        closed.append(threading.get_ident() == self.thread)
+        self.database.close()  # an error in another thread
+
+
+closed = []  # for each environment that was closed, whether in its own thread
+
+
+@pytest.mark.parametrize("step_timeout", [60.0, None])
+def test_environments_that_are_bound_to_a_thread(step_timeout):
+    """In a graph, whose calls come from any thread, for more steps than there are threads."""
+    tasks = {"step_size": [1, 2]}, {"step_size": [3]}
+    Bound.made = 0
+    family = HostEnvironment(Bound, tasks, horizon=20, step_timeout=step_timeout, max_retries=0)
+    task = family.population(0).support
+
+    @tf.function(autograph=False)
+    def play():
+        state, _ = family.reset(task, seeds.per_episode(seeds.from_int(0), 2, 3))
+        for _ in range(20):
+            state, observation, _, _ = family.step(task, state, tf.zeros([2, 3], tf.int64), None)
+        return observation
+
+    for _ in range(3):
+        np.testing.assert_array_equal(play()[..., 0], [[210] * 3, [420] * 3])
+    assert Bound.made == len(family._pool) == 6 and family.faults() == {}
+    closed.clear()
+    family.close()
+    assert closed == [True] * 6 and len(family._pool) == 0
+    np.testing.assert_array_equal(play()[0, :, 0], [210] * 3)  # of new environments
+    assert Bound.made == 12
+    family.close()
+
+
+def test_a_family_that_nothing_refers_to_closes_its_environments():
+    closed.clear()
+    family = HostEnvironment(Bound, ({"step_size": [1]}, {"step_size": [3]}), horizon=20)
+    family.reset(family.population(0).support, seeds.per_episode(seeds.from_int(0), 1, 4))
+    del family
+    gc.collect()
+    wait_for(lambda: closed == [True] * 4)
+
+
+def test_an_episode_of_a_family_that_was_closed_is_given_up(walk_class):
+    family = HostEnvironment(walk_class, TASKS, horizon=3)
+    task = family.population(0).query
+    state, _ = family.reset(task, seeds.per_episode(seeds.from_int(0), 2, 1))
+    family.close()
+    with pytest.raises(ConfigError, match="expected the state of an episode under way"):
+        family.step(task, state, tf.ones([2, 1], tf.int32), None)
 
 
 def test_the_pool_does_not_grow(walk_class, policy, task):
@@ -354,6 +445,222 @@ def test_tasks_given_and_drawn(walk, walk_class):
     same = HostEnvironment(walk_class, lambda rng: {"gain": 1.0}, horizon=3)
     with pytest.raises(ConfigError, match="query tasks that are support tasks too to be none"):
         same.population(0)
+
+
+TOLD = []  # what environments of the next tests were told
+
+
+class Told(gymnasium.Env):
+    """Writes down what it is told."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, [1], np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    set_task = lambda self, task: TOLD.append(task)
+    reset = lambda self, **_: (np.zeros(1, np.float32), {})
+
+
+def told(family, task):
+    """What environments receive of tasks, in a graph."""
+    seed = seeds.per_episode(seeds.from_int(0), len(task["id"]), 1)
+    TOLD.clear()
+    tf.function(lambda: family.reset(task, seed)[1], autograph=False)()
+    return list(TOLD)
+
+
+def assert_same(found, expected):
+    """Equal in values, types, shapes and dtypes."""
+    assert type(found) is type(expected), (found, expected)
+    if isinstance(expected, dict):
+        assert sorted(found) == sorted(expected)
+        for key in expected:
+            assert_same(found[key], expected[key])
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for pair in zip(found, expected):
+            assert_same(*pair)
+    elif isinstance(expected, np.ndarray):
+        assert found.dtype.kind == expected.dtype.kind and found.shape == expected.shape
+        assert found.tolist() == expected.tolist()
+    else:
+        assert found == expected
+
+
+ENTITIES = [
+    {
+        "id": number,
+        "name": name,
+        "mass": 0.1 * number,
+        "on": number % 2 == 0,
+        "raw": name.encode(),
+        "goal": (0.1, 1 / 3 + number),
+        "path": [[number, 2**40], [3, -4]],
+        "limits": {"low": np.float32(0.1), "high": np.array([0.1, number])},
+        "image": np.full([2, 2], number % 256, np.uint8),
+        "labels": np.array(["a", name]),
+    }
+    for number, name in ((3000000000, "ß"), (2**33 + 1, "b"), (1, "lang"), (2**63 - 1, ""))
+]
+
+
+@pytest.fixture(scope="module")
+def entities():
+    """A family of `ENTITIES`, as drawn one by one: two to learn from and two to adapt to."""
+    numbers = iter([0, *range(4), *range(4)])  # the first is an example
+    draw = lambda rng: ENTITIES[next(numbers)]
+    family = HostEnvironment(Told, draw, horizon=3, num_support=2)
+    return family, family.population(0, 2)
+
+
+def test_environments_are_told_exactly_the_tasks_that_were_drawn(entities):
+    family, population = entities
+    assert_same(told(family, population.support), ENTITIES[:2])
+    assert_same(told(family, population.query), ENTITIES[2:])
+    assert population.support["id"].dtype == tf.int64
+    assert population.support["limits"]["high"].dtype == tf.float64
+    assert population.support["limits"]["low"].dtype == tf.float32
+
+
+def test_environments_are_told_exactly_the_tasks_that_were_given():
+    column = lambda key: [entity[key] for entity in ENTITIES]
+    table = {key: column(key) for key in ENTITIES[0] if key != "limits"}
+    table["image"], table["labels"] = np.stack(table["image"]), np.stack(table["labels"])
+    table["limits"] = {
+        name: np.stack([limits[name] for limits in column("limits")]) for name in ("low", "high")
+    }
+    rows = lambda table, part: {
+        key: rows(x, part) if isinstance(x, dict) else x[part] for key, x in table.items()
+    }
+    tasks = rows(table, slice(0, 3)), rows(table, slice(3, 4))
+    family = HostEnvironment(Told, tasks, horizon=3)
+    population = family.population(0)
+    assert_same(told(family, population.support), ENTITIES[:3])
+    assert_same(told(family, population.query), ENTITIES[3:])
+
+
+def test_tasks_survive_all_that_is_done_to_populations(entities):
+    """Rows by index, joined, drawn, repeated, as NumPy, through JSON, and as learners keep them."""
+    family, population = entities
+    both = nest.concat(population.support, population.query)
+    assert_same(told(family, nest.take(both, [3, 1, 1])), [ENTITIES[i] for i in (3, 1, 1)])
+    sampled = told(family, population.sample(20, seeds.from_int(1)))
+    assert {entity["id"] for entity in sampled} == {3000000000, 2**33 + 1}
+    assert_same(told(family, nest.map(np.asarray, both)), ENTITIES)
+    kept = nest.map(tf.Variable, both)
+    assert_same(told(family, nest.map(tf.convert_to_tensor, kept)), ENTITIES)
+    # JSON has neither bytes nor dtypes.
+    plain = {key: x for key, x in both.items() if key not in ("raw", "labels", "name")}
+    text = json.dumps(nest.map(lambda x: x.numpy().tolist(), plain))
+    back = {**json.loads(text), "name": [entity["name"] for entity in ENTITIES]}
+    back |= {key: both[key] for key in ("raw", "labels")}
+    for found, expected in zip(told(family, back), ENTITIES, strict=True):
+        for key in ("id", "name", "mass", "on", "goal", "path"):
+            assert_same(found[key], expected[key])
+        np.testing.assert_array_equal(found["image"], expected["image"])
+        assert found["limits"]["low"] == np.float64(np.float32(0.1))
+
+
+def test_distinct_tasks_stay_distinct():
+    one, other = {"id": [1, 2**53]}, {"id": [2**32 + 1, 2**53 + 1]}
+    family = HostEnvironment(Told, (one, other), horizon=3)
+    population = family.population(0)
+    assert overlap(population.support, population.query) == 0
+    assert population.groups_of(population.support).tolist() == [0, 0]
+    with pytest.raises(ConfigError, match="query tasks that are support tasks too to be none"):
+        HostEnvironment(Told, (one, {"id": [2**53]}), horizon=3).population(0)
+    mixed = {"id": [2**53], "x": [0.5]}, {"id": [2**53 + 1], "x": [0.5]}
+    HostEnvironment(Told, mixed, horizon=3).population(0)
+    shared = HostEnvironment(Told, (one, {"id": [2**53]}), horizon=3)
+    shared.holds_out = False
+    assert nest.leading(shared.population(0).query) == 1
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ([None, None], r"task\['x'\] to be a number, string or array, .* received \[None, None\]$"),
+        ([[1, 2], [3]], r"alike in all tasks; received \[\[1, 2\], \[3\]\]$"),
+        ([2**64, 1], r"received \[18446744073709551616, 1\]$"),
+        ([2**63, 1], r"received \[9223372036854775808, 1\]$"),
+        ([2**53 + 1, 0.5], "exactly a float64 in all tasks, .*; received 9007199254740993$"),
+        ([1, "1"], "exactly a string in all tasks, as it is in others; received 1$"),
+        ([True, 2], "exactly a int64 in all tasks, as it is in others; received True$"),
+        (["a\0", "b"], r"exactly a string in all tasks, .* received 'a\\x00'$"),
+        ([print, print], r"a number, string or array, .* received \[<built-in"),
+        (
+            [{"a": 1}, {"b": 1}],
+            r"the names in task\['x'\] to be the same for all tasks, \['a'\]; rec",
+        ),
+        ([{"a": 1}, 2], r"expected task\['x'\] to be a dict of named .* received 2$"),
+        ([np.datetime64("2020-01-01")] * 2, "to be a number, string or array"),
+    ],
+)
+def test_tasks_that_would_not_arrive_as_given_are_refused(given, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        HostEnvironment(Told, ({"x": given[:1]}, {"x": given[1:]}), horizon=3)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        rows = iter([given[0], *given])
+        HostEnvironment(Told, lambda rng: {"x": next(rows)}, horizon=3, num_support=2).population(0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "tasks, message",
+    [
+        (3, r"expected tasks to be a function, or a pair of dicts \(support, query\); received"),
+        (([1], [2]), "expected tasks to be a dict of arrays or lists with one row per task; rec"),
+        (({"x": 1}, {"x": 2}), r"expected tasks\['x'\] to be a dict of arrays .* received 1$"),
+        (({"x": []}, {"x": [1]}), r"numbers of rows of tasks to be equal and > 0; rec.*'x': 0}$"),
+        (({"x": [1], "y": [1, 2]}, {"x": [1]}), "numbers of rows of tasks to be equal and > 0"),
+        (({"x": [1]}, {"y": [1]}), r"the names in task to be the same for all tasks, \['x'\]"),
+        (lambda rng: 3.0, "expected task to be a dict of named numbers, strings or arrays; rec"),
+        (lambda rng: {}, "expected task to be a dict of named numbers, strings or arrays; rec"),
+        (lambda rng: {1: 2}, "expected task to be a dict of named numbers, strings or arrays; r"),
+    ],
+)
+def test_tasks_of_no_known_form_are_refused(tasks, message):
+    with pytest.raises(ConfigError, match=message):
+        HostEnvironment(Told, tasks, horizon=3)
+
+
+def test_tasks_of_another_family_are_refused():
+    family = HostEnvironment(Told, ({"x": [0.5], "n": [1]}, {"x": [1.5], "n": [2]}), horizon=3)
+    seed = seeds.per_episode(seeds.from_int(0), 1, 1)
+    for task, message in (
+        ({"x": [0.5]}, r"the names in task to be \['n', 'x'\]; received \['x'\]$"),
+        (tf.zeros([1]), r"the names in task to be \['n', 'x'\]; received"),
+        (
+            {"x": [0.5], "n": [[1]]},
+            r"shape of task\['n'\] to be \(1,\), one row per task; received",
+        ),
+        ({"x": [0.5], "n": [1, 2]}, r"shape of task\['n'\] to be \(1,\), one row per task; rec"),
+        ({"x": ["a"], "n": [1]}, r"the dtype of task\['x'\] to be float64; received 'string'$"),
+        ({"x": [None], "n": [1]}, r"task\['x'\] to be a number, string or array"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            family.reset(task, seed)
+
+
+@pytest.mark.slow
+def test_tasks_come_back_from_the_checkpoint_of_a_learner(walk_class, tmp_path):
+    """CAML remembers the tasks that its policies were trained on."""
+    draw = lambda rng: {"id": 2**40 + int(rng.integers(2**20)), "name": "ß", "gain": rng.random()}
+    family = HostEnvironment(walk_class, draw, horizon=3, num_support=4)
+    population = family.population(0)
+    sizes = {"num_iterations": 1, "meta_batch_size": 2, "policies_per_clustering": 2}
+    sizes |= {"num_medoids": 2, "trial_episodes": 4, "inner_updates": 1, "episodes_per_update": 2}
+    config = learners.CAML.Config(**sizes)
+    saved, read = (learners.CAML(family, policy_for(family), config) for _ in range(2))
+    saved.train(nest.take(population.support, [0, 3]), seeds.from_int(0))
+    about = {"learner": "CAML"}
+    for learner in (saved, read):
+        variables = checkpoints.named({"meta": learner.meta})
+        files = checkpoints.Checkpoints(tmp_path, variables, about)
+        files.save(1) if learner is saved else files.restore()
+    task = nest.take(read.meta.read()["medoids"]["task"], [0])
+    (index,) = np.flatnonzero(population.support["id"] == task["id"])
+    nest.map(np.testing.assert_array_equal, task, nest.take(population.support, [index]))
+    assert index in (0, 3) and family.reset(task, seeds.per_episode(seeds.from_int(0), 1, 1))
 
 
 def test_what_can_not_be_a_family_is_refused(walk_class):

@@ -69,10 +69,11 @@ def to_tensors(rows, spec=None, name="task"):
       ConfigError: a value of another kind than the head of this module lists; tasks that differ in
         their names, shapes or kinds of values; or a value that the tensor can't hold exactly.
     """
-    keys = sorted(rows[0] if spec is None else spec, key=str)
     for row in rows:
         if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row) or not row:
             raise _error(name, "a dict of named numbers, strings or arrays", row)
+    keys = sorted(rows[0] if spec is None else spec)
+    for row in rows:
         if sorted(row) != keys:
             raise _error(f"the names in {name}", f"the same for all tasks, {keys}", sorted(row))
     tensors = {}
@@ -87,6 +88,9 @@ def to_tensors(rows, spec=None, name="task"):
 def _to_tensor(values, spec, name):
     """N values, one of each task, as a tensor [N, ...] that holds them exactly."""
     values = [x.numpy() if tf.is_tensor(x) else x for x in values]
+    # TensorFlow gives strings as arrays of objects.
+    is_objects = lambda x: isinstance(x, np.ndarray) and x.dtype == object
+    values = [x.tolist() if is_objects(x) else x for x in values]
     try:
         array = np.asarray(values)
         floats = (isinstance(x, float) for value in values for x in _scalars(value))
