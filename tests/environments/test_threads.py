@@ -75,9 +75,9 @@ def test_a_call_that_hangs_or_raises_costs_nothing_but_its_own_result():
         raise SystemExit(3)
 
     functions = [call(1), hang, call(3), fail, leave, call(6)]
-    found = call_in_turn(list(zip(threads, functions)), 0.3)
+    found = call_in_turn(list(zip(threads, functions)), 0.6)
     assert found[0] == 10 and found[2] == 30 and found[5] == 60
-    assert isinstance(found[1], TimeoutError) and str(found[1]) == "no answer within 0.3 s"
+    assert isinstance(found[1], TimeoutError) and str(found[1]) == "no answer within 0.6 s"
     assert isinstance(found[3], KeyError) and isinstance(found[4], SystemExit)
     logs = lambda: sorted(recorder.log for recorder in recorders)
     assert logs() == [[], [], [], [1], [3], [6]]
@@ -90,10 +90,10 @@ def test_a_call_that_hangs_or_raises_costs_nothing_but_its_own_result():
 
 def test_the_limit_is_for_each_call():
     _, make = made()
-    threads = [EnvironmentThread(make) for _ in range(3)]
+    threads = [EnvironmentThread(make) for _ in range(4)]
     never = threading.Event()
-    slow = lambda environment: never.wait(0.2)
-    assert call_in_turn([(thread, slow) for thread in threads], 0.5) == [False] * 3
+    slow = lambda environment: never.wait(0.4)
+    assert call_in_turn([(thread, slow) for thread in threads], 1.2) == [False] * 4
 
 
 def test_an_environment_that_can_not_be_made_is_tried_at_each_call():

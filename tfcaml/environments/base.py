@@ -15,7 +15,8 @@ class Population(NamedTuple):
     """The entities of one study: some to learn from, others, never seen in training, to adapt to.
 
     support: tasks, leading [S]
-    query:   tasks, leading [Q]; none of them is in `support`
+    query:   tasks, leading [Q]; none of them is in `support`, unless the family says
+      `holds_out = False`
     support_group: [S] integers, the latent group of each entity (for reports, never for learning)
     query_group:   [Q]
     draw: for families that never run out of entities, (num_tasks, seed [2]) -> new tasks to learn
