@@ -3,13 +3,32 @@ import pytest
 import tensorflow as tf
 
 from tfcaml import seeds
+from tfcaml.errors import ConfigError
 
 
 def test_equal_ints_give_equal_seeds_and_other_ints_others():
     assert seeds.from_int(3).numpy().tolist() == seeds.from_int(3).numpy().tolist()
     distinct = {tuple(seeds.from_int(i).numpy()) for i in range(100)}
     assert len(distinct) == 100
-    assert seeds.from_int(2**40 + 5).shape == [2]  # any int will do
+    assert seeds.from_int(0).numpy().tolist() == [0, 0x5EED]
+    large = [2**31, 2**32, 2**33, 2**40, 2**40 + 5, 2**62 - 1]
+    distinct |= {tuple(seeds.from_int(i).numpy()) for i in large}
+    assert len(distinct) == 100 + len(large)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.uint64, np.array, tf.constant])
+def test_integers_of_numpy_are_those_of_python(kind):
+    found = seeds.as_int(kind(7))
+    assert type(found) is int and found == 7
+    np.testing.assert_array_equal(seeds.from_int(kind(7)), seeds.from_int(7))
+
+
+@pytest.mark.parametrize("seed", [-1, np.int64(-3), 2**62, 1.0, np.float32(2), "7", None, [1, 2]])
+def test_other_seeds_are_refused(seed):
+    line = r"^expected seed to be an integer from 0 to 2\*\*62 - 1; received seed="
+    for function in (seeds.as_int, seeds.from_int):
+        with pytest.raises(ConfigError, match=line):
+            function(seed)
 
 
 def test_fold_is_a_function_of_all_its_data_and_their_order():

@@ -5,14 +5,47 @@ drawn, and the numbers of a task do not depend on which other tasks share its ba
 generator is not TensorFlow's: with and without `jit_compile` the same seed gives other numbers.)
 """
 
+import operator
+
 import tensorflow as tf
 
+from tfcaml.errors import ConfigError
+
 ACTIONS, STEPS, RESET = 1, 2, 3  # salts: what an episode's random numbers are for
+_BITS = 31  # of each half of a seed [2], so that neither half is negative
+
+
+def as_int(seed):
+    """The seed that a user gave, as a Python int.
+
+    Args:
+      seed: an integer from 0 to 2**62 - 1: a Python int, or an integer scalar of NumPy or of an
+        eager TensorFlow tensor.
+
+    Raises:
+      ConfigError: anything else, such as a negative number or a float.
+    """
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = None
+    if number is None or not 0 <= number < 2 ** (2 * _BITS):
+        raise ConfigError(f"expected seed to be an integer from 0 to 2**62 - 1; received {seed=!r}")
+    return number
 
 
 def from_int(seed):
-    """A Python int -> seed [2]."""
-    return tf.constant([seed & 0x7FFFFFFF, 0x5EED], tf.int32)
+    """The seed [2] of an integer that a user gave; no two integers have the same.
+
+    Args:
+      seed: see `as_int`.
+
+    Raises:
+      ConfigError: see `as_int`.
+    """
+    seed = as_int(seed)
+    low, high = seed & (2**_BITS - 1), seed >> _BITS
+    return tf.constant([low, 0x5EED ^ high], tf.int32)
 
 
 def fold(seed, *data):

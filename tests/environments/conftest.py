@@ -1,5 +1,7 @@
 """A small gymnasium environment to make families of."""
 
+import time
+
 import gymnasium
 import numpy as np
 import pytest
@@ -38,6 +40,14 @@ class Walk(gymnasium.Env):
 def limited_walk():
     """A Walk that gymnasium cuts short after five steps."""
     return gymnasium.wrappers.TimeLimit(Walk(), 5)
+
+
+def wait_for(condition):
+    """Waits until something that another thread does has happened, for at most half a minute."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 GAINS = {"gain": [0.3, -0.5, 0.05]}, {"gain": [0.4, -0.2]}

@@ -80,16 +80,57 @@ def test_steps(sound, field, change, message):
         environments.check(family)
 
 
-def test_a_wrong_first_observation(sound):
-    family = broken(sound, "reset", lambda start: (start[0], tf.cast(start[1], tf.float64)))
-    with pytest.raises(ConfigError, match=r"expected observation .* received .* float64"):
-        environments.check(family)
-
-
 def test_observations_out_of_bounds(sound):
     family = sound()
     family.observation_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -1, 1)
     with pytest.raises(ConfigError, match="observations within observation_spec's -1 to 1; rec"):
+        environments.check(family)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x: x + 5, r"within observation_spec's -3 to 3; received 5.* from reset$"),
+        (lambda x: x[..., 0], r"shape \[3, 2, 1\] and .*; received \[3, 2\] float32 from reset$"),
+        (lambda x: tf.cast(x, tf.float64), "and dtype float32; received .* float64 from reset$"),
+        (
+            lambda x: x * np.nan,
+            "observations to be finite; received nan or inf from reset$",
+        ),
+    ],
+)
+def test_first_observations(sound, change, message):
+    family = broken(sound, "reset", lambda start: (start[0], change(start[1])))
+    family.observation_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -3, 3)
+    with pytest.raises(ConfigError, match="^Broken: expected .*" + message):
+        environments.check(family)
+
+
+@pytest.mark.parametrize(
+    "first, message",
+    [
+        ([5.0, 0.0], "within observation_spec's -2 to 2; received 5.0 from reset$"),
+        ([np.nan, 0.0], "reset of the environment failed .* expected finite observations"),
+        ([0.0], r"reset of the environment failed .* shape \(2,\); received shape=\(1,\)$"),
+        (["a", "b"], "reset of the environment failed .* dtype float32; received <U1"),
+    ],
+)
+def test_first_observations_of_python_environments(walk_class, first, message):
+    class Wrong(walk_class):
+        def reset(self, **kwargs):
+            super().reset(**kwargs)
+            return np.array(first), {}
+
+    with pytest.raises(ConfigError, match=message):
+        environments.check(HostEnvironment(Wrong, GAINS, horizon=5))
+
+
+@pytest.mark.parametrize("kind", [dict, tuple])
+def test_nests_of_actions_are_refused(sound, kind):
+    family = sound()
+    one = family.action_spec
+    family.action_spec = {"a": one, "b": one} if kind is dict else (one, one)
+    with pytest.raises(ConfigError, match="expected action_spec to be one BoundedTensorSpec"):
         environments.check(family)
 
 
@@ -99,7 +140,7 @@ def test_observations_out_of_bounds(sound):
         ("task_spec", None, "expected task_spec to be set"),
         ("horizon", 2.5, "expected horizon to be an int >= 1; received horizon=2.5"),
         ("noise_size", -1, "expected noise_size to be an int >= 0"),
-        ("action_spec", tf.TensorSpec([1]), "expected action_spec to be a BoundedTensorSpec"),
+        ("action_spec", tf.TensorSpec([1]), "expected action_spec to be one BoundedTensorSpec"),
         ("task_spec", {"aim": tf.TensorSpec([])}, "population.support to have the structure"),
         ("task_spec", {"goal": tf.TensorSpec([2])}, r"query of shape \[3, 2\] .* received .*\[3\]"),
     ],
@@ -144,6 +185,37 @@ def test_every_finding_of_a_look_has_its_line(sound):
 def test_populations(sound, change, message):
     with pytest.raises(ConfigError, match=message):
         environments.check(broken(sound, "population", change))
+
+
+def test_query_tasks_may_be_support_tasks_where_the_family_says_so(sound):
+    class Shared(sound):
+        holds_out = False
+
+    same = lambda p: p._replace(query={"goal": p.support["goal"][2:]})
+    environments.check(broken(Shared, "population", same))
+    options = {"goals": "corners", "reward": "sparse", "observe_goal": True, "horizon": 5}
+    corners = environments.Navigation(environments.NavigationConfig(**options))
+    assert not corners.holds_out
+    environments.check(corners)
+    with pytest.raises(ConfigError, match=r"population\.query changes from call to call"):
+        change = lambda p: p._replace(query={"goal": p.query["goal"] + np.random.uniform()})
+        environments.check(broken(Shared, "population", change))
+
+
+def test_entities_are_compared_to_the_last_digit(walk_class):
+    """Numbers beyond the digits of floats, and strings."""
+    ids = iter(range(2**53, 2**53 + 10**6))
+
+    class Named(HostEnvironment):
+        def population(self, seed, num_query=None):
+            population = super().population(seed, num_query)
+            fresh = {**population.query, "id": tf.constant([next(ids)])}
+            return population._replace(query=fresh)
+
+    tasks = {"id": [1, 2], "gain": [0.3, 0.5]}, {"id": [3], "gain": [0.4]}
+    set_task = lambda environment, task: environment.set_task(task)
+    with pytest.raises(ConfigError, match=r"population\.query changes from call to call"):
+        environments.check(Named(walk_class, tasks, set_task, horizon=3))
 
 
 def test_episodes_that_hang_on_their_batch(sound):
@@ -233,7 +305,7 @@ def test_python_environments_that_break_down(walk_class):
 
 
 def test_few_tasks_and_episodes_are_enough(sound):
-    environments.check(sound(), num_tasks=1, num_episodes=1)
+    assert environments.check(sound(), num_tasks=1, num_episodes=1) is None
     family = sound()
     seed = seeds.per_episode(seeds.from_int(0), 1, 1)
     assert family.reset({"goal": tf.zeros([1])}, seed)[1].shape == [1, 1, 1]

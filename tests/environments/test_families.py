@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import nest, seeds
+from tfcaml import environments, nest, seeds
 from tfcaml.environments import ENVIRONMENTS
+from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
+from tfcaml.errors import ConfigError
 
 
 @pytest.fixture(params=sorted(ENVIRONMENTS))
@@ -64,6 +66,26 @@ def test_a_seed_decides_the_entities_of_every_object(make):
     for name in ("support", "query"):
         pairs = zip(tf.nest.flatten(getattr(first, name)), tf.nest.flatten(getattr(other, name)))
         assert any(np.any(np.asarray(a) != np.asarray(b)) for a, b in pairs)
+
+
+def test_seeds_are_integers_that_are_not_negative(make):
+    """Of Python or NumPy, as loops over `np.arange` give them."""
+    environment = make()
+    expected = environment.population(3, 2)
+    for seed in (np.int64(3), np.uint8(3), np.array(3)):
+        assert_equal(environment.population(seed, 2)[:4], expected[:4])
+    for seed in (-1, np.int64(-1), 1.5, None):
+        with pytest.raises(ConfigError, match=r"^expected seed to be an integer from 0 to 2\*\*62"):
+            environment.population(seed, 2)
+    task = nest.take(expected.query, [0])
+    for kind in (
+        FamilyPyEnvironment,
+        lambda *args, **kwargs: FamilyTFEnvironment(*args, 1, **kwargs),
+    ):
+        with pytest.raises(ConfigError, match="expected seed to be an integer from 0 to"):
+            kind(environment, task, seed=-1)
+    with pytest.raises(ConfigError, match="seed to be an integer from 0 to"):
+        environments.check(environment, seed=-1)
 
 
 def test_more_held_out_entities_begin_with_the_fewer(make):

@@ -1,15 +1,16 @@
 """Environments that raise, hang or give nonsense: mended without a trace, or named."""
 
+import signal
 import threading
-import time
 
 import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.environments.conftest import wait_for
 from tfcaml import environments, learners, nest, policies, sampling, seeds
-from tfcaml.environments import HostEnvironment, faults
+from tfcaml.environments import HostEnvironment
 from tfcaml.errors import ConfigError, RunError, from_python
 
 TASKS = {"gain": [0.3, -0.5]}, {"gain": [0.4]}
@@ -195,27 +196,111 @@ def test_limits_are_checked(walk_class):
             HostEnvironment(walk_class, TASKS, horizon=HORIZON, **options)
 
 
-def test_calls_in_time():
-    """One that hangs costs nothing but its own result, and touches nothing when it comes back."""
-    wake, touched = threading.Event(), []
+def test_what_signal_can_not_do_here_is_said_in_one_line(walk_class):
+    class Alarmed(walk_class):
+        def reset(self, **kwargs):
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            return super().reset(**kwargs)
 
-    def call(item):
-        if item == 2:
-            wake.wait(60)
-        if item == 4:
-            raise KeyError("four")
-        touched.append(item)
-        return 10 * item
+    def make():
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        return walk_class()
 
-    found = faults.in_time(call, [1, 2, 3, 4, 5], 0.2)
-    assert found[0] == 10 and found[2] == 30 and found[4] == 50
-    assert isinstance(found[1], TimeoutError) and isinstance(found[3], KeyError)
+    line = (
+        r"ValueError: signal only works in main thread .* \(every environment has a thread of its"
+    )
+    with pytest.raises(ConfigError, match=line):
+        HostEnvironment(make, TASKS, horizon=HORIZON)
+    with pytest.raises(RunError, match="^reset of the environment failed once.* " + line):
+        play(HostEnvironment(Alarmed, TASKS, horizon=HORIZON, max_retries=0))
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_an_environment_that_hung_is_left_behind_and_closed_when_it_wakes(walk_class, step):
+    """Nobody calls it again: the thread that was late closes it, and a new thread makes another."""
+    wake, log = threading.Event(), []
+
+    class Sleepy(walk_class):
+        number = 0
+
+        def __init__(self):
+            super().__init__()
+            Sleepy.number += 1
+            self.number, self.thread = Sleepy.number, threading.get_ident()
+
+        def _observation(self):
+            if self.number == 2 and self.steps == step:
+                wake.wait(60)
+            log.append((self.number, "call", threading.get_ident() == self.thread))
+            return super()._observation()
+
+        def reset(self, **kwargs):
+            self.steps = 0
+            return super().reset(**kwargs)
+
+        def step(self, action):
+            self.steps += 1
+            return super().step(action)
+
+        def close(self):
+            log.append((self.number, "close", threading.get_ident() == self.thread))
+
+    family = HostEnvironment(Sleepy, TASKS, horizon=HORIZON, step_timeout=TIMEOUT)
+    play(family, num_episodes=1)  # two environments, one of which is replaced
+    assert family.faults() == {"timeouts": 1, "retried_episodes": 1} and Sleepy.number == 3
+    before = [entry for entry in log if entry[0] == 2]
+    assert (2, "close", True) not in before
     wake.set()
-    time.sleep(0.2)
-    assert touched == [1, 3, 5, 2]
-    assert faults.in_time(call, [1, 2], None) == [10, 20]
-    slow = lambda item: time.sleep(0.15) or item
-    assert faults.in_time(slow, [1, 2, 3], 0.3) == [1, 2, 3]  # the limit is for each
+    family.close()
+    wait_for(lambda: (2, "close", True) in log)
+    assert [entry for entry in log if entry[0] == 2][len(before) :] == [
+        (2, "call", True),
+        (2, "close", True),
+    ]
+    assert {(1, "close", True), (3, "close", True)} < set(log)
+    assert all(in_own_thread for _, _, in_own_thread in log)
+
+
+def test_a_task_that_the_environment_changes_is_told_again_as_it_was(walk_class):
+    told = []
+
+    class Greedy(walk_class):
+        def set_task(self, task):
+            told.append(task["gains"].pop())
+            self.gain = told[-1]
+
+        def step(self, action):
+            if len(told) < 3:
+                raise RuntimeError("again")
+            return super().step(action)
+
+    tasks = {"gains": [[0.1, 0.3]]}, {"gains": [[0.4, 0.5]]}
+    family = HostEnvironment(Greedy, tasks, horizon=HORIZON)
+    task = family.population(0).support
+    state, _ = family.reset(task, seeds.per_episode(seeds.from_int(0), 1, 1))
+    family.step(task, state, tf.constant([[1]]), None)
+    assert told == [0.3] * 3
+
+
+@pytest.mark.parametrize(
+    "space, value, message",
+    [
+        (gymnasium.spaces.Discrete(4), 1.7, "an observation of dtype int64; received float64 1.7"),
+        (gymnasium.spaces.Discrete(4), None, "an observation of dtype int64; received object None"),
+        (gymnasium.spaces.Box(0, 255, [1], np.uint8), [300], r"uint8; received int64 \[300\]"),
+        (gymnasium.spaces.Box(-1, 1, [1]), ["a"], "dtype float32; received <U1"),
+        (gymnasium.spaces.Box(-1, 1, [1]), [1e39], "expected finite observations; received"),
+    ],
+)
+def test_observations_that_the_spec_can_not_hold_are_named(space, value, message):
+    class Wrong(gymnasium.Env):
+        observation_space, action_space = space, gymnasium.spaces.Discrete(2)
+        set_task = lambda self, task: None
+        reset = lambda self, **_: (value, {})
+
+    family = HostEnvironment(Wrong, TASKS, horizon=HORIZON, max_retries=0)
+    with pytest.raises(RunError, match=message):
+        family.reset(family.population(0).query, seeds.per_episode(seeds.from_int(0), 1, 1))
 
 
 def test_the_walk_of_these_tests_is_sound(make_family):

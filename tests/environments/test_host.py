@@ -1,7 +1,9 @@
 """Families of Python environments: the episodes they give, how they end, what they leave behind."""
 
+import gc
 import pathlib
 import re
+import sqlite3
 import textwrap
 import threading
 
@@ -13,6 +15,7 @@ from tf_agents.environments import suite_gym, tf_py_environment
 from tf_agents.environments import wrappers as tf_agents_wrappers
 
 import tfcaml
+from tests.environments.conftest import wait_for
 from tfcaml import environments, learners, nest, policies, sampling, seeds
 from tfcaml.environments import HostEnvironment, host, pool, python_environments
 from tfcaml.environments.gym_adapter import GymnasiumPyEnvironment
@@ -181,6 +184,92 @@ def test_families_of_python_environments_become_tf_agents_environments(walk, pla
         assert step.discount == row_steps[time + 1].discount[episode] == discount
 
 
+class Bound(gymnasium.Env):
+    """Works in the thread that made it, and nowhere else."""
+
+    observation_space = gymnasium.spaces.Box(-9, 99, [1], np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    made = 0
+
+    def __init__(self):
+        type(self).made += 1
+        self.thread = threading.get_ident()
+        self.local = threading.local()
+        self.local.steps = 0
+        self.database = sqlite3.connect(":memory:")
+        self.database.execute("CREATE TABLE visits (step INTEGER)")
+
+    def set_task(self, task):
+        assert threading.get_ident() == self.thread
+        self.database.execute("DELETE FROM visits")
+        self.step_size = task["step_size"]
+
+    def reset(self, *, seed=None, options=None):
+        self.local.steps = 0
+        return self._observation(), {}
+
+    def step(self, action):
+        self.local.steps += self.step_size
+        return self._observation(), 1.0, False, False, {}
+
+    def _observation(self):
+        assert threading.get_ident() == self.thread
+        self.database.execute("INSERT INTO visits VALUES (?)", [self.local.steps])
+        (total,) = self.database.execute("SELECT SUM(step) FROM visits").fetchone()
+        return np.float32([total])
+
+    def close(self):
+        closed.append(threading.get_ident() == self.thread)
+        self.database.close()  # an error in another thread
+
+
+closed = []  # for each environment that was closed, whether in its own thread
+
+
+@pytest.mark.parametrize("step_timeout", [60.0, None])
+def test_environments_that_are_bound_to_a_thread(step_timeout):
+    """In a graph, whose calls come from any thread, for more steps than there are threads."""
+    tasks = {"step_size": [1, 2]}, {"step_size": [3]}
+    Bound.made = 0
+    family = HostEnvironment(Bound, tasks, horizon=20, step_timeout=step_timeout, max_retries=0)
+    task = family.population(0).support
+
+    @tf.function(autograph=False)
+    def play():
+        state, _ = family.reset(task, seeds.per_episode(seeds.from_int(0), 2, 3))
+        for _ in range(20):
+            state, observation, _, _ = family.step(task, state, tf.zeros([2, 3], tf.int64), None)
+        return observation
+
+    for _ in range(3):
+        np.testing.assert_array_equal(play()[..., 0], [[210] * 3, [420] * 3])
+    assert Bound.made == len(family._pool) == 6 and family.faults() == {}
+    closed.clear()
+    family.close()
+    assert closed == [True] * 6 and len(family._pool) == 0
+    np.testing.assert_array_equal(play()[0, :, 0], [210] * 3)  # of new environments
+    assert Bound.made == 12
+    family.close()
+
+
+def test_a_family_that_nothing_refers_to_closes_its_environments():
+    closed.clear()
+    family = HostEnvironment(Bound, ({"step_size": [1]}, {"step_size": [3]}), horizon=20)
+    family.reset(family.population(0).support, seeds.per_episode(seeds.from_int(0), 1, 4))
+    del family
+    gc.collect()
+    wait_for(lambda: closed == [True] * 4)
+
+
+def test_an_episode_of_a_family_that_was_closed_is_given_up(walk_class):
+    family = HostEnvironment(walk_class, TASKS, horizon=3)
+    task = family.population(0).query
+    state, _ = family.reset(task, seeds.per_episode(seeds.from_int(0), 2, 1))
+    family.close()
+    with pytest.raises(ConfigError, match="expected the state of an episode under way"):
+        family.step(task, state, tf.ones([2, 1], tf.int32), None)
+
+
 def test_the_pool_does_not_grow(walk_class, policy, task):
     made = []
 
@@ -347,7 +436,7 @@ def test_tasks_given_and_drawn(walk, walk_class):
     draw = lambda rng: {"gain": rng.uniform(), "table": rng.integers(0, 9, 3)}
     family = HostEnvironment(walk_class, draw, horizon=3, num_support=50)
     few, many = family.population(1, 2), family.population(1, 5)
-    assert few.support["gain"].shape == [50] and few.support["table"].dtype == tf.int32
+    assert few.support["gain"].shape == [50] and few.support["table"].dtype == tf.int64
     np.testing.assert_array_equal(few.query["table"], many.query["table"][:2])
     np.testing.assert_array_equal(few.support["gain"], many.support["gain"])
     assert (family.population(2).support["gain"] != few.support["gain"]).numpy().all()

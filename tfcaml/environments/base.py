@@ -1,5 +1,7 @@
 """A family of Markov decision processes as pure functions, batched over tasks and episodes."""
 
+import itertools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,8 @@ class Population(NamedTuple):
     """The entities of one study: some to learn from, others, never seen in training, to adapt to.
 
     support: tasks, leading [S]
-    query:   tasks, leading [Q]; none of them is in `support`
+    query:   tasks, leading [Q]; none of them is in `support`, unless the family says
+      `holds_out = False`
     support_group: [S] integers, the latent group of each entity (for reports, never for learning)
     query_group:   [Q]
     draw: for families that never run out of entities, (num_tasks, seed [2]) -> new tasks to learn
@@ -35,31 +38,38 @@ class Population(NamedTuple):
         return nest.take(self.support, index)
 
     def groups_of(self, task):
-        """The latent group of each support entity in `task` [N], as [N] integers; for pictures."""
-        return np.asarray(self.support_group)[_equal(task, self.support).argmax(axis=1)]
+        """The latent group of each support entity in `task` [N], as [N] integers; for pictures.
+
+        A task that is no support entity is counted to the first one's group.
+        """
+        support = enumerate(task_rows(self.support))
+        first = {row: index for index, row in reversed(list(support))}
+        return np.asarray(self.support_group)[[first.get(row, 0) for row in task_rows(task)]]
 
 
 def overlap(support, query):
-    """How many query tasks, nest of [Q, ...], are among the support tasks, nest of [S, ...]."""
-    known = set(map(tuple, _rows(support).tolist()))
-    return sum(tuple(row) in known for row in _rows(query).tolist())
+    """How many query tasks, nest of [Q, ...], are among the support tasks, nest of [S, ...].
+
+    Tasks are the same if every number and string in them is, to the last digit.
+    """
+    known = set(task_rows(support))
+    return sum(row in known for row in task_rows(query))
+
+
+def task_rows(tasks):
+    """All that each task holds, as values to compare: nest of [N, ...] -> list of N tuples.
+
+    Leaves keep their own types, as integers above 2**53 have no exact float.
+    """
+    leaves = [np.asarray(x) for x in tf.nest.flatten(tasks)]
+    flat = [x.reshape([len(x), math.prod(x.shape[1:])]).tolist() for x in leaves]
+    return [tuple(itertools.chain(*row)) for row in zip(*flat)]
 
 
 def check_held_out(environment, population, what="held-out entities"):
     """Raises `ConfigError` if an entity of `population` is both learned from and held out."""
     shared = overlap(population.support, population.query) if environment.holds_out else 0
     check(not shared, f"{what} that are training entities too", shared, "none")
-
-
-def _equal(tasks, others):
-    """Which tasks [N] are which others [M], in all they hold: [N, M] bool."""
-    return (_rows(tasks)[:, None] == _rows(others)[None]).all(axis=-1)
-
-
-def _rows(tasks):
-    """All that each task holds, as an array [N, numbers]."""
-    rows = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(tasks)]
-    return np.concatenate(rows, axis=1)
 
 
 class Environment:
@@ -87,10 +97,14 @@ class Environment:
     holds_out = True
 
     def population(self, seed, num_query=3):
-        """The `Population` of a study with this seed (Python int) and `num_query` held-out tasks.
+        """The `Population` of a study with this seed and `num_query` held-out tasks.
+
+        Args:
+          seed: an integer from 0 to 2**62 - 1, of Python or NumPy; see `seeds.as_int`.
+          num_query: Q.
 
         Raises:
-          ConfigError: the sets can't be made disjoint, or `num_query` < 1.
+          ConfigError: the sets can't be made disjoint, `num_query` < 1, or a negative seed.
         """
         raise NotImplementedError
 

@@ -85,10 +85,11 @@ class CartPole(HostEnvironment):
 
     def _sample_task(self, rng):
         config = self.config
-        return {
-            name: rng.uniform(getattr(config, f"min_{name}"), getattr(config, f"max_{name}"))
-            for name in ("length", "pole_mass", "cart_mass", "force")
-        }
+        uniform = lambda name: rng.uniform(
+            getattr(config, f"min_{name}"), getattr(config, f"max_{name}")
+        )
+        names = ("length", "pole_mass", "cart_mass", "force")
+        return {name: np.float32(uniform(name)) for name in names}  # the precision of the others
 
     def _reversed(self, task):
         """1 where the running count of reversed entities goes up, else 0: [N]."""

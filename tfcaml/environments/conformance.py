@@ -7,7 +7,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import nest, seeds
-from tfcaml.environments.base import overlap
+from tfcaml.environments.base import overlap, task_rows
 from tfcaml.errors import ConfigError
 
 _NUM_SAMPLED = 5  # tasks drawn to look at
@@ -16,22 +16,30 @@ _NUM_SAMPLED = 5  # tasks drawn to look at
 def check(environment, num_tasks=3, num_episodes=2, seed=0):
     """Plays episodes of random actions and looks for what a learner would stumble over.
 
-    In this order, each look only where all before found nothing: the specs; the population (shapes,
-    the same entities for the same seed, held-out ones held out); `reset` and `step` in a graph;
-    values of whole episodes (shapes, dtypes, finite, observations within their bounds); whether
-    episodes come out the same when played again, in another order, and alone; whether tasks make a
-    difference.
+    It looks at the following in this order, and at each only where nothing was found before:
+
+    1. the specs: set, and one bounded action (a number or an array, not a dict or tuple of them);
+    2. the population: shapes, dtypes, the same entities for the same seed, and, unless the family
+       says `holds_out = False`, no query task among the support tasks;
+    3. `reset` and `step` in a graph;
+    4. every value of whole episodes, from the observation that `reset` gives on: shapes, dtypes, no
+       NaN or infinity, observations within their bounds;
+    5. whether episodes come out the same when played again, in another order, and alone;
+    6. whether tasks make a difference.
 
     Args:
       environment: an `Environment`.
       num_tasks: tasks to play; more take longer and see more.
       num_episodes: episodes of each.
-      seed: Python int, of the population, the actions and all else.
+      seed: an integer from 0 to 2**62 - 1, of the population, the actions and all else.
+
+    Returns:
+      None, where nothing was found.
 
     Raises:
       ConfigError: all that the first look with a finding found, one line each.
     """
-    case = None
+    case, seed = None, seeds.as_int(seed)
     for look in (_specs, _population, _graph, _values, _repetition, _difference):
         try:
             if look is _graph:
@@ -72,7 +80,7 @@ def _specs(environment, seed):
     ]
     spec = environment.action_spec
     if spec is not None and not isinstance(spec, tensor_spec.BoundedTensorSpec):
-        found.append(f"expected action_spec to be a BoundedTensorSpec; received {spec}")
+        found.append(f"expected action_spec to be one BoundedTensorSpec; received {spec}")
     for name, least in (("horizon", 1), ("noise_size", 0)):
         value = getattr(environment, name)
         if value is not None and not (isinstance(value, int) and value >= least):
@@ -93,17 +101,19 @@ def _population(environment, seed):
         size = _NUM_SAMPLED if name == "sample" else nest.leading(task)
         problems = _mismatches(f"population.{name}", environment.task_spec, task, [size])
         found += problems
-        if not problems and not _same(task, same):
+        if not problems and task_rows(task) != task_rows(same):
             found.append(f"population.{name} changes from call to call with the same seed")
     for name in ("support", "query"):
         group, size = getattr(first, f"{name}_group"), nest.leading(getattr(first, name))
         if np.shape(group) != (size,):
             found.append(f"expected {name}_group of shape {(size,)}; received {np.shape(group)}")
-    if not found and (shared := overlap(first.support, first.query)):
-        found.append(f"{shared} of the query tasks are support tasks too; expected none")
-    if not found and (shared := overlap(sampled[0], first.query)):
-        found.append(f"population.sample gave {shared} of the query tasks; expected none")
-    return found
+    if found or not environment.holds_out:
+        return found
+    if shared := overlap(first.support, first.query):
+        return [f"{shared} of the query tasks are support tasks too; expected none"]
+    if shared := overlap(sampled[0], first.query):
+        return [f"population.sample gave {shared} of the query tasks; expected none"]
+    return []
 
 
 def _graph(environment, case):
@@ -124,8 +134,8 @@ def _values(environment, case):
     """An episode"""
     found = []
 
-    def look(*step):
-        found.extend(_step_problems(environment, *step))
+    def look(when, *step):
+        found.extend(f"{line} from {when}" for line in _step_problems(environment, *step))
         return found
 
     _play(environment, case, look)
@@ -220,7 +230,7 @@ def _play(environment, case, look=lambda *step: None):
     shape = list(case.seed.shape[:2])
     state, observation = environment.reset(case.task, case.seed)
     zeros = tf.zeros(shape)
-    if look(shape, state, state, observation, zeros, zeros > 0):
+    if look("reset", shape, state, state, observation, zeros, zeros > 0):
         return None
     alive, rows = np.ones(shape, bool), []
     for time in range(environment.horizon):
@@ -228,7 +238,7 @@ def _play(environment, case, look=lambda *step: None):
         state, observation, reward, terminated = environment.step(
             case.task, before, case.action[:, :, time], case.noise[:, :, time]
         )
-        if look(shape, before, state, observation, reward, terminated):
+        if look(f"step {time + 1}", shape, before, state, observation, reward, terminated):
             return None
         truncated = np.broadcast_to(environment.truncated(state), shape)
         expand = lambda x: np.reshape(alive, shape + [1] * (x.shape.rank - 2))

@@ -5,14 +5,43 @@ it would have given, so that a passing fault changes no number.
 """
 
 import collections
-import math
+import copy
+import functools
 import textwrap
-import threading
 
 import numpy as np
 import tensorflow as tf
 
-from tfcaml.errors import RunError, check, check_positive
+from tfcaml.environments.threads import EnvironmentThread, call_in_turn
+from tfcaml.errors import ConfigError, RunError, check, check_positive
+
+_LARGEST_REWARD = float(np.finfo(np.float32).max)
+
+
+def first_environment(make):
+    """An environment to look at, in its thread, and what is to know of its kind.
+
+    Args:
+      make: function () -> environment, see `python_environments`.
+
+    Returns:
+      (`EnvironmentThread`, (observation_spec, action_spec, time_limit)).
+
+    Raises:
+      ConfigError: `make` uses Python's module `signal`, or gives what is no environment.
+    """
+    thread = EnvironmentThread(make)
+    look = lambda environment: (
+        environment.observation_spec,
+        environment.action_spec,
+        environment.time_limit,
+    )
+    (found,) = call_in_turn([(thread, look)], None)
+    if _needs_main_thread(found):
+        raise ConfigError(_in_one_line(found)) from found
+    if isinstance(found, BaseException):
+        raise found
+    return thread, found
 
 
 class Player:
@@ -34,7 +63,7 @@ class Player:
         self._make = make
         self._specs = tf.nest.flatten(observation_spec)
         self._max_retries = max_retries
-        self._step_timeout = step_timeout
+        self.step_timeout = step_timeout
         self.faults = collections.Counter()
 
     def outcomes(self, episodes):
@@ -47,128 +76,129 @@ class Player:
           List of (observation leaves, reward, terminated, cut).
 
         Raises:
-          RunError: a call that failed `max_retries` + 1 times.
+          RunError: a call that failed `max_retries` + 1 times, or too many threads.
         """
-        found = in_time(self._advance, episodes, self._step_timeout)
+        for episode in episodes:
+            episode.environment = episode.environment or self._thread()
+        calls = [(episode.environment, self._next_call(episode)) for episode in episodes]
+        found = call_in_turn(calls, self.step_timeout)
         return [self._accepted(*pair) for pair in zip(episodes, found)]
+
+    def _thread(self):
+        """A fresh environment in a thread of its own."""
+        try:
+            return EnvironmentThread(self._make)
+        except RuntimeError as error:
+            raise RunError(f"no thread for one more environment: {error}") from None
 
     def _accepted(self, episode, found):
         """The outcome in `found`, or that of playing the episode again if it is an exception."""
         retries = 0
-        while isinstance(found, Exception):
-            self.faults["timeouts" if isinstance(found, TimeoutError) else "errors"] += 1
+        while isinstance(found, BaseException):
+            late = isinstance(found, TimeoutError)
+            self.faults["timeouts" if late else "errors"] += 1
+            # Before a fresh one is made: there may be room for no more.
+            episode.environment.close(0 if late else self.step_timeout)
             if retries == self._max_retries:
                 raise self._failure(episode, found) from found
             retries += 1
             self.faults["retried_episodes"] += 1
-            limit = self._step_timeout and self._step_timeout * (len(episode.actions) + 2)
-            (found,) = in_time(self._replay, [episode], limit)
-        episode.environment, outcome = found
-        episode.observation = outcome[0]
-        return outcome
+            episode.environment = self._thread()
+            limit = self.step_timeout and self.step_timeout * (len(episode.actions) + 2)
+            (found,) = call_in_turn([(episode.environment, self._replay(episode))], limit)
+        episode.observation = found[0]
+        return found
 
-    # Neither changes the episode: a thread that was left behind may come back to it.
+    # What the two functions below return runs in the environment's thread. It is given no episode,
+    # as a thread that was left behind may still run when the episode has gone on without it.
 
-    def _advance(self, episode):
-        """The episode's last call: (environment, outcome)."""
-        environment = episode.environment or self._make()
-        return environment, self._call(environment, episode, [None, *episode.actions[-1:]][-1])
+    def _next_call(self, episode):
+        """A function that makes the episode's last call: environment -> outcome."""
+        action = episode.actions[-1] if episode.actions else None
+        return functools.partial(
+            _call, specs=self._specs, task=episode.task, seed=episode.seed, action=action
+        )
 
     def _replay(self, episode):
-        """All calls of the episode on a fresh environment: (environment, the last outcome)."""
-        environment = self._make()
+        """A function that makes all calls of the episode: environment -> the last outcome."""
+        call = functools.partial(_call, specs=self._specs, task=episode.task, seed=episode.seed)
         *before, last = [None, *episode.actions]
-        for action in before:
-            observation = self._call(environment, episode, action)[0]
-        if before and not all(map(np.array_equal, observation, episode.observation)):
-            raise ValueError("played again with the same seed it gave other observations")
-        return environment, self._call(environment, episode, last)
+        known = episode.observation
 
-    def _call(self, environment, episode, action):
-        """`reset` where there is no action, else `step`; what it gives is checked."""
-        if action is None:
-            environment.set_task(episode.task)
-            observation, reward, ends = environment.reset(episode.seed), 0.0, (False, False)
-        else:
-            observation, reward, *ends = environment.step(action)
-        leaves = [observation] if len(self._specs) == 1 else tf.nest.flatten(observation)
-        leaves = [np.asarray(leaf) for leaf in leaves]
-        for leaf, spec in zip(leaves, self._specs, strict=True):
-            if leaf.shape != spec.shape:
-                rule = f"an observation of shape {tuple(spec.shape)}; received shape={leaf.shape}"
-                raise ValueError(f"expected {rule}")
-            if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
-                raise ValueError(f"expected finite observations; received observation={leaf}")
-        if not math.isfinite(reward):
-            raise ValueError(f"expected a finite reward; received reward={reward}")
-        return leaves, reward, *ends
+        def replay(environment):
+            for action in before:
+                observation = call(environment, action=action)[0]
+            if before and not all(map(np.array_equal, observation, known)):
+                raise ValueError("played again with the same seed it gave other observations")
+            return call(environment, action=last)
+
+        return replay
 
     def _failure(self, episode, error):
         """`RunError` that names what it takes to see the failure again."""
-        show = lambda x: np.array2string(np.asarray(x), precision=4, threshold=8)
-        values = ", ".join(f"{name}={show(x)}" for name, x in episode.task.items())
+        values = ", ".join(f"{name}={_shown(x)}" for name, x in episode.task.items())
         task = textwrap.shorten(values, 200, placeholder=" ...")
         call = f"step {len(episode.actions)}" if episode.actions else "reset"
         times = f"{self._max_retries + 1} times" if self._max_retries else "once"
-        what = " ".join(f"{type(error).__name__}: {error}".split())
         return RunError(
-            f"{call} of the environment failed {times} for task {task}, seed={episode.seed}: {what}"
+            f"{call} of the environment failed {times} for task {task}, seed={episode.seed}: "
+            + _in_one_line(error)
         )
 
 
-def in_time(function, items, seconds):
-    """`function(item)` for each item, with a limit on how long one may take.
-
-    A thread can't be stopped: the one that runs over is left behind, and does nothing more if it
-    ever comes back. Code that holds Python's interpreter lock while it hangs is beyond help.
-
-    Args:
-      function: item -> result.
-      items: list.
-      seconds: limit for each item; None: no limit, and no thread.
-
-    Returns:
-      List of results; an exception in place of one that raised, a `TimeoutError` in place of one
-      that took too long.
-    """
-    if seconds is None:
-        return [_outcome(function, item) for item in items]
-    outcomes = []
-    while len(outcomes) < len(items):
-        worker = _Worker(function, items[len(outcomes) :])
-        worker.start()
-        outcomes += worker.wait(seconds)
-        if len(outcomes) < len(items):
-            outcomes.append(TimeoutError(f"no answer within {seconds:g} s"))
-    return outcomes
+def _in_one_line(error):
+    """What an exception of an environment says, in one line."""
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    if _needs_main_thread(error):
+        line += " (every environment has a thread of its own, where signal can't be used)"
+    return line
 
 
-class _Worker(threading.Thread):
-    def __init__(self, function, items):
-        super().__init__(daemon=True)  # one that hangs must not keep the process alive
-        self._function = function
-        self._items = items
-        self._outcomes = []
-        self._given_up = False
-
-    def run(self):
-        for item in self._items:
-            if self._given_up:
-                return
-            self._outcomes.append(_outcome(self._function, item))
-
-    def wait(self, seconds):
-        """The outcomes when all are there, or those there are when none came for so long."""
-        before = -1
-        while self.is_alive() and len(self._outcomes) > before:
-            before = len(self._outcomes)
-            self.join(seconds)
-        self._given_up = True
-        return list(self._outcomes)
+def _needs_main_thread(error):
+    return isinstance(error, ValueError) and "signal only works in main thread" in str(error)
 
 
-def _outcome(function, item):
-    try:
-        return function(item)
-    except Exception as error:
-        return error
+def _call(environment, specs, task, seed, action):
+    """`reset` where there is no action, else `step`; what it gives is checked."""
+    if action is None:
+        environment.set_task(copy.deepcopy(task))  # the environment may change its own
+        observation, reward, ends = environment.reset(seed), 0.0, (False, False)
+    else:
+        observation, reward, *ends = environment.step(action)
+    leaves = [observation] if len(specs) == 1 else tf.nest.flatten(observation)
+    leaves = [_leaf(leaf, spec) for leaf, spec in zip(leaves, specs, strict=True)]
+    if not abs(reward) <= _LARGEST_REWARD:  # NaN neither
+        raise ValueError(f"expected a finite reward; received reward={reward}")
+    return leaves, reward, *ends
+
+
+def _leaf(value, spec):
+    """One array of an observation as the spec has it."""
+    leaf, dtype = np.asarray(value), spec.dtype.as_numpy_dtype
+    if leaf.shape != spec.shape:
+        rule = f"an observation of shape {tuple(spec.shape)}; received shape={leaf.shape}"
+        raise ValueError(f"expected {rule}")
+    if leaf.dtype != dtype:
+        given, leaf = leaf, _cast(leaf, dtype)
+        if leaf is None:
+            rule = f"an observation of dtype {spec.dtype.name}; received {given.dtype} {given}"
+            raise ValueError(f"expected {rule}")
+    if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+        raise ValueError(f"expected finite observations; received observation={leaf}")
+    return leaf
+
+
+def _cast(array, dtype):
+    """`array` with another dtype; None where that would change more than the digits of floats."""
+    if not np.can_cast(array.dtype, dtype, "same_kind") and array.dtype.kind not in "biu":
+        return None
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+        cast = array.astype(dtype)
+    return cast if cast.dtype.kind == "f" or (cast == array).all() else None
+
+
+def _shown(value):
+    """A task's value, short but for single numbers, which are shown in full."""
+    if np.ndim(value) == 0:
+        return str(value)
+    return np.array2string(np.asarray(value), precision=4, threshold=8)

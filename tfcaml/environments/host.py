@@ -33,12 +33,12 @@ can't compile it. A family of your own, from nothing:
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import nest
-from tfcaml.environments import python_environments
+from tfcaml import nest, seeds
+from tfcaml.environments import python_environments, python_tasks
 from tfcaml.environments.base import Environment, Population, overlap
-from tfcaml.environments.faults import Player
+from tfcaml.environments.faults import Player, first_environment
 from tfcaml.environments.pool import Pool
-from tfcaml.errors import RunError, check
+from tfcaml.errors import ConfigError, RunError, check
 
 
 class HostEnvironment(Environment):
@@ -50,6 +50,10 @@ class HostEnvironment(Environment):
     to the bounds of `action_spec`; one that is not a number ends the episode with a reward of NaN,
     which makes learners skip the update.
 
+    Every environment has a thread of its own, in which it is made, told its task, reset, stepped
+    and closed. So whatever works in a single thread only (SQLite, OpenGL, `threading.local`) works
+    here. Python's module `signal` does not, as it works in the main thread only.
+
     An environment that raises, does not answer, or gives a wrong shape or what is not finite, is
     replaced by a fresh one, on which the episode is played again: same task, seed and actions, so
     that a passing fault changes no number.
@@ -57,17 +61,21 @@ class HostEnvironment(Environment):
     Args:
       make: function () -> environment: an unbatched TF-Agents `PyEnvironment`, a `TFEnvironment` of
         batch size 1 or a `gymnasium.Env`, all alike.
-      tasks: function (rng: `np.random.Generator`) -> task, a dict of numbers or arrays; or the
-        entities themselves, (support, query), dicts of arrays with leading [S] and [Q].
-      set_task: function (environment, task) -> None, with the task as a dict of NumPy values; None:
-        the environment's method `set_task(task)`. A reset comes after it.
+      tasks: function (rng: `np.random.Generator`) -> task, a dict; or the entities themselves,
+        (support, query), dicts of arrays or lists with leading [S] and [Q]. A task's values are
+        numbers, bools, strings, arrays, or lists, tuples or dicts of these. They have the same
+        names, shapes and kinds in all tasks.
+      set_task: function (environment, task) -> None; None: the environment's method
+        `set_task(task)`. A reset comes after it. The task is equal to what `tasks` gave, with the
+        same types: integers of up to 64 bits, floats and strings keep every digit.
       horizon: steps after which an episode is cut short; None: the environment's own limit.
       num_support: S, entities to learn from where `tasks` is a function.
       max_retries: how often an episode may be played again before the run ends with a `RunError`.
       step_timeout: seconds that one call of `reset` or `step` may take; None: for ever.
 
     Raises:
-      ConfigError: an environment of another kind, no way to set the task, or no horizon.
+      ConfigError: an environment of another kind or with more than one action, no way to set the
+        task, no horizon, or tasks of another kind.
     """
 
     supports_xla = False
@@ -84,37 +92,56 @@ class HostEnvironment(Environment):
         step_timeout=60.0,
     ):
         check(num_support >= 1, "num_support", num_support, ">= 1")
-        self._tasks = tasks
         self._num_support = num_support
+        self._draw = tasks if callable(tasks) else None
         adapted = lambda: python_environments.adapt(make(), set_task)
-        first = adapted()
+        first, (self.observation_spec, self.action_spec, time_limit) = first_environment(adapted)
         self._pool = Pool(first)
-        self.observation_spec, self.action_spec = first.observation_spec, first.action_spec
         self._player = Player(adapted, self.observation_spec, max_retries, step_timeout)
-        known = horizon is not None or first.time_limit is not None
+        if not isinstance(self.action_spec, tf.TypeSpec):
+            raise ConfigError(
+                "expected make() to give an environment whose action is a number or an array; "
+                f"received a {type(self.action_spec).__name__} of actions"
+            )
+        known = horizon is not None or time_limit is not None
         check(known, "horizon", horizon, "a number of steps, as the environment states no limit")
-        self.horizon = first.time_limit if horizon is None else horizon
+        self.horizon = time_limit if horizon is None else horizon
         check(self.horizon >= 1, "horizon", horizon, ">= 1")
-        example = self._draw(1, [0]) if callable(tasks) else _tensors(tasks[0])
-        self.task_spec = nest.map(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), example)
+        if self._draw:
+            self._example = self._draw(_rng(0, 0))
+            self.task_spec = python_tasks.specs(python_tasks.to_tensors([self._example]))
+        else:
+            pair = isinstance(tasks, (list, tuple)) and len(tasks) == 2
+            check(pair, "tasks", tasks, "a function, or a pair of dicts (support, query)")
+            support, query = map(python_tasks.to_rows, tasks)
+            together = python_tasks.to_tensors(support + query)
+            size = len(support)
+            self._given = [nest.map(lambda x: x[:size], together)]
+            self._given += [nest.map(lambda x: x[size:], together)]
+            self._example, self.task_spec = support[0], python_tasks.specs(together)
 
     def population(self, seed, num_query=None):
         """Entities to learn from and, apart, `num_query` to adapt to (3, or all that were given).
 
         Entity i of either set is the same however many there are.
+
+        Raises:
+          ConfigError: a negative seed; more held-out tasks than were given, or fewer than 1; a task
+            in both sets (unless `holds_out` is False); or drawn tasks that are not alike.
         """
-        if callable(self._tasks):
+        seed = seeds.as_int(seed)
+        if self._draw:
             num_query = 3 if num_query is None else num_query
             check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
-            support = self._draw(self._num_support, [seed, 1])
-            query = self._draw(num_query, [seed, 2])
+            support = self._drawn(self._num_support, seed, 1)
+            query = self._drawn(num_query, seed, 2)
         else:
-            support, query = map(_tensors, self._tasks)
+            support, query = self._given
             known = nest.leading(query)
             num_query = known if num_query is None else num_query
             check(1 <= num_query <= known, "num_query", num_query, f"1 to {known}, the tasks given")
             query = nest.take(query, range(num_query))
-        shared = overlap(support, query)
+        shared = overlap(support, query) if self.holds_out else 0
         check(not shared, "query tasks that are support tasks too", shared, "none")
         group = lambda task: np.zeros(nest.leading(task), np.int64)
         return Population(support, query, group(support), group(query))
@@ -123,7 +150,7 @@ class HostEnvironment(Environment):
         """Starts episodes; see `Environment.reset`. The state names the episodes of the pool."""
         shape = seed.shape[:2]
         dtypes = [tf.int64, *[spec.dtype for spec in tf.nest.flatten(self.observation_spec)]]
-        inputs = [seed, *tf.nest.flatten(task)]
+        inputs = [seed, *python_tasks.leaves(task, self.task_spec, shape[0])]
         number, *observation = tf.numpy_function(self._reset_rows, inputs, dtypes)
         number.set_shape(shape)
         state = {"episode": number, "ended": tf.zeros(shape, bool), "cut": tf.zeros(shape, bool)}
@@ -148,18 +175,24 @@ class HostEnvironment(Environment):
     def faults(self):
         return dict(self._player.faults)
 
+    def close(self):
+        """Closes all environments, each in its own thread, and gives up episodes under way.
+
+        The family can still be used: it makes new environments then. Without this call they are
+        closed some time after nothing refers to the family any more.
+        """
+        self._pool.close(self._player.step_timeout)
+
     def _observation(self, leaves, shape):
         """Leaves [N, E, ...] of unknown shape as the nest of `observation_spec`."""
         for leaf, spec in zip(leaves, tf.nest.flatten(self.observation_spec)):
             leaf.set_shape([*shape, *spec.shape])
         return tf.nest.pack_sequence_as(self.observation_spec, leaves)
 
-    def _draw(self, num, key):
+    def _drawn(self, num, *key):
         """`num` tasks, each from a generator of its own."""
-        rngs = [np.random.default_rng([*key, 0x7A5C, i]) for i in range(num)]
-        rows = [self._tasks(rng) for rng in rngs]
-        check(isinstance(rows[0], dict), "a task", rows[0], "a dict of numbers or arrays")
-        return _tensors({name: [row[name] for row in rows] for name in rows[0]})
+        rows = [self._draw(_rng(*key, i)) for i in range(num)]
+        return python_tasks.to_tensors(rows, self.task_spec)
 
     # What runs in Python.
 
@@ -169,7 +202,8 @@ class HostEnvironment(Environment):
         number, episodes = self._pool.start(shape)
         for n, e in np.ndindex(shape):
             own_task = tf.nest.pack_sequence_as(self.task_spec, [leaf[n] for leaf in task])
-            episodes[n, e].task, episodes[n, e].seed = own_task, _episode_seed(seed[n, e])
+            episodes[n, e].task = python_tasks.to_python(own_task, self._example)
+            episodes[n, e].seed = _episode_seed(seed[n, e])
         observation = self._empty(shape)
         outcomes = self._played(number, list(episodes.ravel()))
         for row, (first, *_) in zip(np.ndindex(shape), outcomes):
@@ -221,11 +255,10 @@ def _write(arrays, row, leaves):
         array[row] = leaf
 
 
-def _tensors(task):
-    """A dict of arrays or lists as one of float32 and int32 tensors."""
-    arrays = {name: np.asarray(values) for name, values in task.items()}
-    dtypes = {"f": tf.float32, "i": tf.int32}
-    return {name: tf.constant(x, dtypes.get(x.dtype.kind)) for name, x in arrays.items()}
+def _rng(*key):
+    """The generator of one drawn task."""
+    *key, index = key
+    return np.random.default_rng([*key, 0x7A5C, index])
 
 
 def _episode_seed(seed):

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
+from tfcaml import seeds
 from tfcaml.environments.base import Environment, Population
 from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.types import next_observation
@@ -113,7 +114,7 @@ class Maze(Environment):
         size = num_query + self.config.num_support
         allowed = f"at most {len(cells)}, the cells other than the start"
         check(size <= len(cells), "num_support + num_query", size, allowed)
-        chosen = np.random.default_rng([seed, 0x3A2E]).permutation(cells)[:size]
+        chosen = np.random.default_rng([seeds.as_int(seed), 0x3A2E]).permutation(cells)[:size]
         query, support = np.split(chosen, [num_query])
         return Population(
             self.task(support), self.task(query), self._quarter(support), self._quarter(query)

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
+from tfcaml import seeds
 from tfcaml.environments.base import Environment, Population
 from tfcaml.errors import check, check_one_of, check_positive
 
@@ -80,7 +81,7 @@ class Navigation(Environment):
         """
         num_query = self.config.num_query if num_query is None else num_query
         check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
-        rng = np.random.default_rng([seed, 0x60A1])
+        rng = np.random.default_rng([seeds.as_int(seed), 0x60A1])
         query = self._goals(tf.constant(rng.integers(0, _GRID, [num_query, 2]) * 2 + 1))
         examples = self._goals(tf.constant(rng.integers(0, _GRID, [num_query, 2]) * 2))
         group = np.zeros(num_query, np.int64)

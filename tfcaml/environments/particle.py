@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
+from tfcaml import seeds
 from tfcaml.environments.base import Environment, Population
 from tfcaml.errors import ConfigError, check, check_one_of, check_positive
 
@@ -76,7 +77,7 @@ class Particle(Environment):
         Raises:
           ConfigError: an empty query set, or entities that are in both sets (variance 0).
         """
-        config = self.config
+        config, seed = self.config, seeds.as_int(seed)
         check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
         rng = np.random.default_rng([seed, 0xE17])
         permutations = _permutations(config, rng)

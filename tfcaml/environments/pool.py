@@ -14,7 +14,7 @@ _LEAST_KEPT = 256  # episodes under way before any is taken for given up
 class Episode:
     """An episode under way, with all that it takes to play it again.
 
-    environment: what is stepped; None until it is made
+    environment: the `EnvironmentThread` that is stepped; None until there is one
     task: the task it was told
     seed: Python int, what it was reset with
     actions: those taken, in order
@@ -30,11 +30,12 @@ class Episode:
 
 
 class Pool:
-    """Lends environments by the numbers of their episodes, from any thread; makes none itself.
+    """Lends `EnvironmentThread`s by the numbers of their episodes; makes none itself.
 
-    No number is used twice, so that rollouts that run side by side never share an environment. Of
-    more episodes than four times the largest batch those that were not stepped for longest are
-    taken for given up (a caller may drop a state without a word), and their environments used anew.
+    May be called from any thread. No number is used twice, so that rollouts that run side by side
+    never share an environment. Of more episodes than four times the largest batch those that were
+    not stepped for longest are taken for given up (a caller may drop a state without a word), and
+    their environments used anew.
 
     Args:
       environment: the first one.
@@ -90,10 +91,21 @@ class Pool:
                 self._take_back(self._under_way.pop(number))
 
     def drop(self, numbers):
-        """Forgets episodes and their environments, after a failure."""
+        """Forgets episodes after a failure, and has their environments closed."""
         with self._lock:
-            for number in numbers:
-                self._under_way.pop(number, None)
+            dropped = [self._under_way.pop(number, None) for number in numbers]
+        for episode in dropped:
+            if episode is not None and episode.environment is not None:
+                episode.environment.close(0)
+
+    def close(self, seconds):
+        """Closes all environments and waits for each, at most so many seconds (None: for ever)."""
+        with self._lock:
+            episodes = [episode.environment for episode in self._under_way.values()]
+            environments = [*self._idle, *filter(None, episodes)]
+            self._idle, self._under_way = [], collections.OrderedDict()
+        for environment in environments:
+            environment.close(seconds)
 
     def _take_back(self, episode):
         if episode.environment is not None:

@@ -5,6 +5,7 @@ Each class below has
   set_task(task): the task of the next episodes, a nest of NumPy values
   reset(seed) -> observation
   step(action) -> (observation, reward, terminated, truncated)
+  close()
   observation_spec, action_spec: `TensorSpec`s; floats are float32
   time_limit: steps after which it cuts episodes short by itself, or None
 """
@@ -83,6 +84,9 @@ class GymnasiumEpisodes:
         observation = self._from_space(observation)
         return observation, reward, terminated, truncated and not terminated
 
+    def close(self):
+        self._environment.close()
+
 
 class PyEpisodes:
     """TF-Agents' PyEnvironment, without batch axis."""
@@ -109,6 +113,9 @@ class PyEpisodes:
         last = bool(step.is_last())
         terminated = last and step.discount == 0 and not self._was_cut_short()
         return step.observation, step.reward, terminated, last and not terminated
+
+    def close(self):
+        self._environment.close()
 
     def _was_cut_short(self):
         """gym's time limit ends episodes with discount 0, and says so beside them only."""
@@ -146,6 +153,10 @@ class TFEpisodes:
         terminated = last and float(step.discount[0]) == 0
         reward = float(step.reward[0])
         return _row(step.observation), reward, terminated, last and not terminated
+
+    def close(self):
+        if hasattr(self._environment, "close"):
+            self._environment.close()
 
 
 def _row(observation):

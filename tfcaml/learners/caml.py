@@ -301,7 +301,7 @@ class CAML(MetaLearner):
         if meta["clusterings"] > 0:
             clusters = int(meta["num_clusters"])
             saved = nest.concat(nest.map(lambda x: x[:clusters], meta["medoids"]), saved)
-        matrix = self._distances(saved, int(seed[0]))
+        matrix = self._distances(saved, int(seed[0]) % 2**31)
         clustering = self._clustering(matrix, int(seed[1]) % 2**31)
         clusters = len(clustering.medoids)
         rows = np.arange(config.num_medoids) % clusters
