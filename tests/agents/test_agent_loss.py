@@ -260,7 +260,9 @@ def loss_by_hand(kind, params, acted, trajectory, n, bootstrap):
     if kind == "ppo_clip":
         clipped = np.clip(ratio, 0.8, 1.2)
         assert (clipped != ratio)[valid].any() and (clipped == ratio)[valid].any()
-        return loss - mean(np.minimum(ratio * advantage, clipped * advantage)) - 0.01 * mean(entropy)
+        return (
+            loss - mean(np.minimum(ratio * advantage, clipped * advantage)) - 0.01 * mean(entropy)
+        )
     divergence = (np.exp(log_old) * (log_old - log_pi)).sum(-1)  # times 1.0, the initial factor
     return loss - mean(ratio * advantage) + mean(divergence)
 
