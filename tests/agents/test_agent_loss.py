@@ -334,7 +334,7 @@ def test_bootstrap_adds_the_value_of_the_state_an_episode_was_cut_in(make_loss, 
 
 
 def test_bootstrap_needs_a_value_network(make_agent, particle):
-    with pytest.raises(ConfigError, match="bootstrap to be False .* value network; received"):
+    with pytest.raises(ConfigError, match=r"bootstrap to be False .* value network; received"):
         agents.agent_loss(make_agent("reinforce", particle), bootstrap=True)
 
 

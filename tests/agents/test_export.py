@@ -244,7 +244,7 @@ def test_shots_that_teach_nothing_are_refused(particle, policy, slide, trained, 
         learners.MAML(particle, policy, maml.MAMLConfig(inner_estimator="dice")),
     ]
     for learner in one_is_few:
-        with pytest.raises(ConfigError, match="shots to be more: .* are 0 .* received shots=1"):
+        with pytest.raises(ConfigError, match=r"shots to be more: .* are 0 .* received shots=1"):
             export(learner, tmp_path / "model", shots=1)
     assert not (tmp_path / "model").exists()
     assert export(trained["maml"], tmp_path / "model", shots=1)["shots"] == 1  # linear features

@@ -20,7 +20,6 @@ ICML 2018). Take it where the limit is not part of the task.
 """
 
 import numpy as np
-
 import tensorflow as tf
 from tf_agents.agents.ppo import ppo_agent
 from tf_agents.agents.reinforce import reinforce_agent

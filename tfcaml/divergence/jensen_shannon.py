@@ -18,6 +18,7 @@ import tensorflow as tf
 FORMS = ("jensen_shannon", "normalized_jensen_shannon", "hellinger")
 _LOG_ZERO = -1e30  # finite, and still the logarithm of 0
 _SMALL = 0.5  # |x| below which g is computed by its series
+_LEAST_NORM = 1e-100  # of densities that are not 0 everywhere
 _HALF_BITS = 26  # half of the bits of a float64: products of such integers are exact
 
 
@@ -66,7 +67,10 @@ def pointwise(log_p, log_q):
 
 
 def finite(log_density):
-    """Logarithms [...] -> [...]: -inf becomes a number that still is the logarithm of 0, so that differences are numbers."""
+    """Logarithms [...] -> [...]: -inf becomes a number, still the logarithm of 0.
+
+    So differences are numbers too.
+    """
     return tf.maximum(log_density, _LOG_ZERO)
 
 
@@ -171,7 +175,7 @@ def hellinger_matrix(log_density):
     root = tf.exp(0.5 * tf.cast(finite(log_density), tf.float64))
     # In this unit the squared norm of a row, and so each product of rows, is at most 2^52.
     norm = tf.sqrt(tf.reduce_max(tf.reduce_sum(root**2, axis=1)))
-    unit = tf.maximum(norm, np.finfo(np.float64).tiny) / 2**_HALF_BITS
+    unit = tf.maximum(norm, _LEAST_NORM) / 2**_HALF_BITS
     root /= unit
     high = tf.round(root)
     squares = _expanded(tf.matmul(high, high, transpose_b=True))
