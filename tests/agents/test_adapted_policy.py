@@ -13,6 +13,7 @@ from tf_agents.utils import common
 from tfcaml import nest, seeds
 from tfcaml.agents import AdaptedPolicy
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
+from tfcaml.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,18 @@ def test_actions_follow_from_seeds_and_not_from_the_rest_of_the_batch(gaussian, 
         whole = gaussian.action(time_step, state, seed)
         part = gaussian.action(fewer, rows_of(state, [0, 1]), seed)
         np.testing.assert_allclose(part.action, whole.action[:2], rtol=1e-6)
+
+
+def test_seeds_are_integers_of_any_kind_but_not_negative(gaussian, different):
+    params, _ = different
+    expected = gaussian.state_of(params, seed=5)["seed"]
+    for seed in (np.int64(5), np.uint8(5), seeds.from_int(5), seeds.from_int(5).numpy()):
+        np.testing.assert_array_equal(gaussian.state_of(params, seed)["seed"], expected)
+    for seed in (-1, np.int64(-1), 0.5, [1.0, 2.0], [1, 2, 3]):
+        with pytest.raises(
+            ConfigError, match=r"seed to be an integer >= 0, or two int32; received"
+        ):
+            gaussian.state_of(params, seed)
 
 
 def test_actions_are_drawn_from_the_distribution(gaussian, gaussian_policy):

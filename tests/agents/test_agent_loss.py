@@ -171,17 +171,182 @@ def test_padding_changes_nothing(kind, losses, batches):
     np.testing.assert_allclose(*value, rtol=1e-4, atol=1e-5)
 
 
-def test_normalisation_sees_living_steps_only(losses, batches):
-    loss, (params, experience) = losses["reinforce"], batches["reinforce"]
-    mask = np.ones(experience.trajectory.mask.shape, np.float32)
-    mask[:, :, 4:] = 0
-    trajectory = experience.trajectory._replace(
-        mask=tf.constant(mask), reward=experience.trajectory.reward * mask
+# Three episodes of each of two tasks: how long they are, of four steps, and how they end. The
+# others are cut: one at the last step, two before it. An odd number of steps is padded.
+LENGTH = np.array([[4, 2, 3], [1, 4, 2]])
+TERMINATED = np.array([[0, 1, 0], [1, 1, 0]])
+
+
+def forward(weights, observation):
+    """A layer of tanh and a linear one, in NumPy."""
+    kernel, bias, out_kernel, out_bias = (np.asarray(w, np.float64) for w in weights)
+    return np.tanh(observation @ kernel + bias) @ out_kernel + out_bias
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def by_hand(params, trajectory):
+    """`Trajectory` of the hand-made batch, played by `params`, with rubbish where it is padded."""
+    rng = np.random.default_rng(0)
+    observation = rng.normal(size=(2, 3, 4, 2))
+    mask = np.arange(4) < LENGTH[..., None]
+    action = rng.integers(0, 4, (2, 3, 4))
+    log_pi = np.stack(
+        [log_softmax(forward([w[n] for w in params[:4]], observation[n])) for n in range(2)]
     )
-    value = loss.experience(params, trajectory).advantage.numpy()
-    living = value[:, :, :4]
-    np.testing.assert_allclose(value.mean((1, 2)), living.mean((1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(value.std((1, 2)), living.std((1, 2)), rtol=1e-5)
+    log_prob = np.take_along_axis(log_pi, action[..., None], -1)[..., 0]
+    is_last = np.arange(4) == LENGTH[..., None] - 1
+    number = lambda x: tf.constant(x, tf.float32)
+    return trajectory._replace(
+        observation=number(np.where(mask[..., None], observation, 7)),
+        action=tf.constant(action, trajectory.action.dtype),
+        reward=number(rng.normal(size=(2, 3, 4)) * mask),
+        mask=number(mask),
+        log_prob=number(np.where(mask, log_prob, -3)),
+        terminated=number(is_last * TERMINATED[..., None]),
+        final_observation=number(rng.normal(size=(2, 3, 2))),
+    )
+
+
+def returns_by_hand(trajectory, n, discount, bootstrap, value, final_value):
+    """Returns and generalised advantages (lambda = 0.95) of a task, step by step: [E, T]."""
+    reward = np.float64(trajectory.reward[n])
+    result, advantage = np.zeros_like(reward), np.zeros_like(reward)
+    for episode, length in enumerate(LENGTH[n]):
+        goes_on = bootstrap and not TERMINATED[n, episode]
+        after = ahead = final_value[episode] if goes_on else 0.0
+        sum_of_errors = 0.0
+        for t in reversed(range(length)):
+            after = reward[episode, t] + discount * after
+            error = reward[episode, t] + discount * ahead - value[episode, t]
+            sum_of_errors = error + discount * 0.95 * sum_of_errors
+            ahead = value[episode, t]
+            result[episode, t], advantage[episode, t] = after, sum_of_errors
+    return result, advantage
+
+
+def loss_by_hand(kind, params, acted, trajectory, n, bootstrap):
+    """The loss of task n, from the papers' formulas; params and acted: the weights, [2, ...]."""
+    valid = np.arange(4) < LENGTH[n][:, None]
+    mean = lambda x: x[valid].sum() / valid.sum()
+    task = lambda weights: [w[n] for w in weights]
+    observation, action = np.float64(trajectory.observation[n]), trajectory.action[n].numpy()
+    log_pi = log_softmax(forward(task(params[:4]), observation))
+    log_old = log_softmax(forward(task(acted[:4]), observation))
+    of_action = lambda x: np.take_along_axis(x, action[..., None], -1)[..., 0]
+    entropy = -(np.exp(log_pi) * log_pi).sum(-1)
+    values = lambda weights, x: forward(task(weights[4:]), x)[..., 0]
+    value = old = final = np.zeros([3, 4])
+    if len(params) == 8:
+        value, old = values(params, observation), values(acted, observation)
+        final = values(acted, np.float64(trajectory.final_observation[n]))
+    discount = 0.9 if "reinforce" in kind else 0.99
+    target, generalized = returns_by_hand(trajectory, n, discount, bootstrap, old, final)
+    if "reinforce" in kind:
+        advantage = target - value
+        scale = np.sqrt(mean((advantage - mean(advantage)) ** 2)) + 1.1920929e-7
+        advantage = (advantage - mean(advantage)) / scale
+        loss = -(of_action(log_pi) * advantage)[valid].sum() / 3 - 0.05 * mean(entropy)
+        return loss + (len(params) == 8) * 0.2 * ((target - value) ** 2)[valid].sum() / 3
+    if kind == "ppo_kl":  # this agent's values learn from the returns of TD(lambda)
+        target = generalized + old
+    advantage = generalized
+    variance = mean((advantage - mean(advantage)) ** 2)
+    advantage = (advantage - mean(advantage)) / np.sqrt(variance + 1e-8)
+    ratio = np.exp(of_action(log_pi) - of_action(log_old))
+    loss = 0.01 * mean((target - value) ** 2)
+    if kind == "ppo_clip":
+        clipped = np.clip(ratio, 0.8, 1.2)
+        assert (clipped != ratio)[valid].any() and (clipped == ratio)[valid].any()
+        return (
+            loss - mean(np.minimum(ratio * advantage, clipped * advantage)) - 0.01 * mean(entropy)
+        )
+    divergence = (np.exp(log_old) * (log_old - log_pi)).sum(-1)  # times 1.0, the initial factor
+    return loss - mean(ratio * advantage) + mean(divergence)
+
+
+@pytest.fixture(scope="module")
+def make_loss(make_agent, particle):
+    """(kind, bootstrap) -> loss of an agent with an entropy term where it has none."""
+
+    def make(kind, bootstrap):
+        options = {"entropy_regularization": 0.05} if "reinforce" in kind else {}
+        return agents.agent_loss(make_agent(kind, particle, **options), bootstrap)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "kind, bootstrap", [*((kind, False) for kind in KINDS), *((kind, True) for kind in KINDS[1:])]
+)
+def test_it_is_the_formula_on_a_hand_made_batch(kind, bootstrap, make_loss, batches):
+    loss, rng = make_loss(kind, bootstrap), np.random.default_rng(3)
+    shapes = [w.shape for w in loss.policy.init(0)]
+    acted = [tf.constant(rng.normal(size=(2, *s)), tf.float32) for s in shapes]
+    params = [w + tf.constant(0.1 * rng.normal(size=w.shape), tf.float32) for w in acted]
+    trajectory = by_hand(acted, batches["reinforce"][1].trajectory)
+
+    @tf.function(autograph=False)
+    def found(acted, params):
+        return loss(params, loss.experience(acted, trajectory))
+
+    expected = [loss_by_hand(kind, params, acted, trajectory, n, bootstrap) for n in range(2)]
+    np.testing.assert_allclose(found(acted, params), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_one_padded_step_changes_no_moment(losses, batches):
+    """Returns 1 and 2 are normalised to -1 and 1."""
+    loss, (params, experience) = losses["reinforce"], batches["reinforce"]
+    first = nest.map(lambda x: x[:1, :1, :3], experience.trajectory._replace(final_observation=()))
+    trajectory = first._replace(
+        action=tf.constant([[[0, 1, 2]]], first.action.dtype),
+        reward=tf.constant([[[1 - 0.9 * 2, 2.0, 0.0]]]),
+        mask=tf.constant([[[1.0, 1.0, 0.0]]]),
+        terminated=tf.constant([[[0.0, 1.0, 0.0]]]),
+        final_observation=experience.trajectory.final_observation[:1, :1],
+    )
+    params = [tf.zeros_like(w[:1]) for w in params]
+    params[3] += tf.math.log([2.0, 1.0, 1.0, 1.0])  # the first action is twice as probable
+    value = loss(params, loss.experience(params, trajectory))
+    np.testing.assert_allclose(value, [np.log(2)], rtol=1e-5)
+
+
+def test_bootstrap_adds_the_value_of_the_state_an_episode_was_cut_in(make_loss, batches):
+    """Rewards of 1 and a value of 2 everywhere; the second of three episodes terminates."""
+    trajectory = by_hand(batches["ppo_clip"][0], batches["ppo_clip"][1].trajectory)
+    trajectory = trajectory._replace(reward=trajectory.mask)
+    for kind, discount in (("ppo_clip", 0.99), ("reinforce_value", 0.9)):
+        returns = {}
+        for bootstrap in (False, True):
+            loss = make_loss(kind, bootstrap)
+            params = [tf.zeros([2, *w.shape]) for w in loss.policy.init(0)]
+            params[-1] += 2.0
+            found = loss.experience(params, trajectory)
+            returns[bootstrap] = found.extra["return"] if kind == "ppo_clip" else found.advantage
+            returns[bootstrap] = returns[bootstrap][0].numpy() * trajectory.mask[0].numpy()
+        d = discount
+        cut_early, ended = [1 + d + d**2, 1 + d, 1, 0], [1 + d, 1, 0, 0]
+        np.testing.assert_allclose(returns[False][1:], [ended, cut_early], rtol=1e-6)
+        more = 2 * np.array([[d**4, d**3, d**2, d], [0, 0, 0, 0], [d**3, d**2, d, 0]])
+        np.testing.assert_allclose(returns[True] - returns[False], more, rtol=1e-5)
+
+
+def test_bootstrap_needs_a_value_network(make_agent, particle):
+    with pytest.raises(ConfigError, match=r"bootstrap to be False .* value network; received"):
+        agents.agent_loss(make_agent("reinforce", particle), bootstrap=True)
+
+
+def test_an_agent_that_adds_up_its_loss_itself_is_refused(make_agent, particle):
+    class Own(reinforce_agent.ReinforceAgent):
+        def total_loss(self, *args, **kwargs):
+            return None
+
+    agent = make_agent("reinforce", particle)
+    specs = agent.time_step_spec, agent.action_spec
+    with pytest.raises(ConfigError, match="ReinforceAgent's own; received total_loss='Own"):
+        agents.agent_loss(Own(*specs, agent._actor_network, None))
 
 
 def test_round_trip_of_trajectories(random_trajectory):

@@ -234,3 +234,17 @@ def test_bad_arguments_leave_the_directory_alone(trained, tmp_path):
     with pytest.raises(ConfigError, match="shots to be >= 1; received shots=0"):
         export(trained["maml"], tmp_path / "model", shots=0)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_shots_that_teach_nothing_are_refused(particle, policy, slide, trained, tmp_path):
+    """Of one episode, less the mean over episodes, nothing is left."""
+    one_is_few = [
+        trained["caml"],
+        learners.Reptile(slide, trained["meta_sgd"].policy),
+        learners.MAML(particle, policy, maml.MAMLConfig(inner_estimator="dice")),
+    ]
+    for learner in one_is_few:
+        with pytest.raises(ConfigError, match=r"shots to be more: .* are 0 .* received shots=1"):
+            export(learner, tmp_path / "model", shots=1)
+    assert not (tmp_path / "model").exists()
+    assert export(trained["maml"], tmp_path / "model", shots=1)["shots"] == 1  # linear features

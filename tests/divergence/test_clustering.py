@@ -139,3 +139,14 @@ def test_agreement_of_groups_that_distances_do_not_show():
     points = np.tile(np.arange(4) * 10.0, 3) + np.repeat([0, 0.1, 0.2], 4)
     found = agreement(np.abs(points[:, None] - points), np.repeat([0, 1, 2], 4))
     assert found.ari < 0.2 and found.nearest_neighbour == 0 and found.silhouette < 0
+
+
+def test_seeds_are_integers_of_any_kind_but_not_negative():
+    distances = 1 - np.eye(5)
+    first = k_medoids(distances, 2, seed=3)
+    np.testing.assert_array_equal(k_medoids(distances, 2, seed=np.int8(3)).labels, first.labels)
+    for seed in (-1, np.int64(-1), 0.5):
+        with pytest.raises(ConfigError, match=r"seed to be an integer >= 0; received seed="):
+            k_medoids(distances, 2, seed=seed)
+    with pytest.raises(ConfigError, match="received seed=-2"):
+        agreement(distances, [0, 0, 1, 1, 1], seed=-2)

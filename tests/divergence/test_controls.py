@@ -21,3 +21,8 @@ def test_random_distances(seed):
     assert (np.diag(matrix) == 0).all() and (matrix >= 0).all()
     np.testing.assert_array_equal(matrix, random_distances(6, seed))
     assert np.abs(matrix - random_distances(6, seed + 1)).max() > 0.1
+
+
+def test_close_rows_far_from_the_origin():
+    rows = np.array([[1e4, 1e4], [1e4, 1e4 + 1e-6]])
+    np.testing.assert_allclose(euclidean(rows)[0, 1], np.diff(rows[:, 1])[0], rtol=1e-12)

@@ -204,3 +204,18 @@ def test_integer_points_become_floats():
 def test_errors(points, bandwidth, message):
     with pytest.raises(ConfigError, match=message):
         KernelDensity(points, bandwidth)
+
+
+def test_two_points_by_hand():
+    """Kernels at 0 and 1 of standard deviation 1/2, of which the second weighs nothing at first."""
+    kernel = lambda z: np.exp(-0.5 * (z / 0.5) ** 2) / (0.5 * np.sqrt(2 * np.pi))
+    points, x = np.array([[0.0], [1.0]]), np.array([[0.25], [2.0]])
+    both = np.log((kernel(x[:, 0]) + kernel(x[:, 0] - 1)) / 2)
+    np.testing.assert_allclose(KernelDensity(points, 0.5).log_prob(x), both, rtol=1e-12)
+    first = KernelDensity(points, 0.5, np.array([1.0, 0.0])).log_prob(x)
+    np.testing.assert_allclose(first, np.log(kernel(x[:, 0])), rtol=1e-12)
+
+
+def test_a_density_needs_a_point():
+    with pytest.raises(ConfigError, match="mask to keep at least one point of each density"):
+        KernelDensity(np.zeros([2, 3, 1]), 0.5, np.array([[1, 1, 1], [0, 0, 0]]))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tfcaml.divergence import t_sne
+from tfcaml.errors import ConfigError
 
 
 def groups():
@@ -31,3 +32,9 @@ def test_same_seed_same_map():
 def test_few_rows(n):
     places = t_sne(1 - np.eye(n))
     assert places.shape == (n, 2) and np.isfinite(places).all()
+
+
+def test_a_bad_seed():
+    for seed in (-1, 2**32, 0.5):
+        with pytest.raises(ConfigError, match=r"seed to be an integer from 0 .* received seed="):
+            t_sne(np.zeros([5, 5]), seed=seed)

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tfcaml.divergence import hellinger, jensen_shannon
+from tfcaml.divergence import hellinger, jensen_shannon, root_jensen_shannon
 from tfcaml.divergence.jensen_shannon import (
     hellinger_matrix,
     jensen_shannon_matrix,
@@ -174,3 +174,78 @@ def test_hellinger_bounds_jensen_shannon():
     squared = hellinger_matrix(tf.constant(log)).numpy()
     assert (js <= 2 * math.log(2) * squared + 1e-9).all()
     assert (js >= 0.5 * squared - 1e-9).all()
+
+
+EXACT = np.longdouble
+
+
+def exact_jensen_shannon(log_p, log_q):
+    """p log(p / m) + q log(q / m), m = (p + q) / 2, in 80 bits: [..., X] -> [...].
+
+    Where p and q are close p / m = 1 + (p - q) / (p + q), and p - q decides how precise it is.
+    """
+    p, q = np.exp(EXACT(log_p)), np.exp(EXACT(log_q))
+    middle, share = (p + q) / 2, (p - q) / (p + q)
+    log_ratio = lambda x, s: np.where(np.abs(s) < 0.5, np.log1p(s), np.log(x / middle))
+    with np.errstate(divide="ignore"):
+        terms = p * log_ratio(p, share) + q * log_ratio(q, -share)
+    return np.float64(terms.sum(axis=-1))
+
+
+def exact_hellinger(log_p, log_q):
+    """(sqrt p - sqrt q)^2, likewise."""
+    roots = (np.exp(EXACT(x) / 2) for x in (log_p, log_q))
+    return np.float64(np.square(np.subtract(*roots)).sum(axis=-1))
+
+
+def normalized(log_density):
+    log_density = EXACT(log_density)
+    return log_density - np.log(np.exp(log_density).sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gap", [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10])
+def test_small_differences_keep_their_digits(gap, dtype):
+    """Two groups of close densities that are far from each other: every pair of both."""
+    rng = np.random.default_rng(0)
+    log = rng.normal(size=[1, 60]) - 6 + gap * rng.normal(size=[6, 60])
+    log[3:] += 5 * rng.normal(size=60)
+    log = log.astype(dtype)
+    i, j = np.triu_indices(6, 1)
+    check = lambda found, expected: np.testing.assert_allclose(found, expected, rtol=1e-5)
+    divergence, squared = exact_jensen_shannon(log[i], log[j]), exact_hellinger(log[i], log[j])
+    check(jensen_shannon_matrix(tf.constant(log)).numpy()[i, j], divergence)
+    check(hellinger_matrix(tf.constant(log)).numpy()[i, j], squared)
+    check(jensen_shannon(log[i], log[j], normalized=False), divergence)
+    check(hellinger(log[i], log[j], normalized=False), squared)
+    p, q = normalized(log)[i], normalized(log)[j]
+    check(jensen_shannon(log[i], log[j]), exact_jensen_shannon(p, q) / 2)
+    check(hellinger(log[i], log[j]), exact_hellinger(p, q) / 2)
+    check(root_jensen_shannon(log[i], log[j]), np.sqrt(exact_jensen_shannon(p, q) / 2))
+
+
+def test_single_precision_suffices_for_terms_of_exact_differences():
+    """Logarithms in float64 whose difference float32 would not show."""
+    log = np.array([[-9.0, -8.0], [-9.0 + 1e-8, -8.0 - 1e-8]])
+    found = jensen_shannon_matrix(tf.constant(log), dtype=tf.float32)
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found[0, 1], exact_jensen_shannon(*log), rtol=1e-5)
+
+
+def test_densities_that_are_zero_everywhere_are_alike():
+    nothing = tf.fill([2, 3], -np.inf)
+    np.testing.assert_array_equal(hellinger_matrix(nothing), np.zeros([2, 2]))
+    np.testing.assert_array_equal(jensen_shannon_matrix(nothing), np.zeros([2, 2]))
+
+
+def test_two_small_distributions_by_hand():
+    """p = (1/2, 1/2), q = (1/4, 3/4): m = (3/8, 5/8)."""
+    log_p, log_q = np.log([0.5, 0.5]), np.log([0.25, 0.75])
+    from_p = 0.5 * math.log(4 / 3) + 0.5 * math.log(4 / 5)
+    from_q = 0.25 * math.log(2 / 3) + 0.75 * math.log(6 / 5)
+    assert float(jensen_shannon(log_p, log_q)) == pytest.approx((from_p + from_q) / 2, rel=1e-12)
+    assert float(jensen_shannon(log_p, log_q, False)) == pytest.approx(from_p + from_q, rel=1e-12)
+    root = math.sqrt((from_p + from_q) / 2)
+    assert float(root_jensen_shannon(log_p, log_q)) == pytest.approx(root, rel=1e-12)
+    overlap = math.sqrt(1 / 8) + math.sqrt(3 / 8)
+    assert float(hellinger(log_p, log_q)) == pytest.approx(1 - overlap, rel=1e-12)

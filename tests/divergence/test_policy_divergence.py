@@ -4,11 +4,20 @@ import math
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 
 from tfcaml import nest, sampling, seeds
-from tfcaml.divergence import policy_divergence
+from tfcaml.divergence import (
+    KernelDensity,
+    hellinger,
+    jensen_shannon,
+    policy_divergence,
+    root_jensen_shannon,
+    symmetric_kl,
+)
+from tfcaml.divergence.jensen_shannon import FORMS
 from tfcaml.divergence.policy_divergence import (
     OCCUPANCIES,
     WEIGHTS,
@@ -330,3 +339,62 @@ def test_weights_that_are_no_numbers_are_an_error(policy, rollouts, value):
     broken = [tf.tensor_scatter_nd_update(params[-1], [[2, 0]], [value]), *params[:-1]]
     with pytest.raises(ConfigError, match="not finite: check params"):
         policy_divergence_matrix(policy, (*params[:-1], broken[0]), trajectories, **SMALL)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_nothing_on_the_way_is_infinite(policy, random_trajectory, form):
+    """TensorFlow's check of every operation has nothing to say, also where steps are padded."""
+    params = nest.stack([policy.init(seed) for seed in range(3)])
+    trajectories = random_trajectory(seed=5, shape=(3, 2, 6))
+    assert 0 < tf.reduce_mean(trajectories.mask) < 1
+    matrix = lambda: policy_divergence_matrix(policy, params, trajectories, form=form, **SMALL)
+    expected = matrix()
+    policy_divergence._compiled.cache_clear()
+    tf.debugging.enable_check_numerics()
+    try:
+        found = matrix()
+    finally:
+        tf.debugging.disable_check_numerics()
+        policy_divergence._compiled.cache_clear()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_probability_zero_is_not_infinite_either():
+    tf.debugging.enable_check_numerics()
+    try:
+        log_p, log_q = tf.constant([[0.0, -np.inf], [0.0, 1.0]])
+        for function in (jensen_shannon, hellinger, root_jensen_shannon, symmetric_kl):
+            assert np.isfinite(function(log_p, log_q))
+        mask = np.array([1.0, 0.0, 1.0])
+        density = KernelDensity(np.zeros([3, 2]), 0.5, mask)
+        assert np.isfinite(density.log_prob(density.sample(5, seed=[1, 2]))).all()
+    finally:
+        tf.debugging.disable_check_numerics()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_policies_that_hardly_differ(form):
+    """Log-occupancies in float32 that differ by a hundred-thousandth."""
+    rng = np.random.default_rng(6)
+    occupancy = rng.normal(size=[1, 50, 3]) - 7 + 1e-5 * rng.normal(size=[4, 50, 3])
+    weight = rng.normal(size=[50, 3]) - 2
+    places = policy_divergence.Occupancy(
+        tf.constant(occupancy, tf.float32), tf.constant(weight, tf.float32)
+    )
+    log = [np.float64(x) for x in places]
+    log = (log[0] + log[1]).reshape(4, -1)
+    if form == "normalized_jensen_shannon":
+        log -= scipy.special.logsumexp(log, axis=1, keepdims=True)
+    # Up to terms of the third order both are sums of p (log q - log p)^2 / 4.
+    apart = 0.25 * (np.exp((log[:, None] + log[None]) / 2) * (log[:, None] - log[None]) ** 2)
+    expected = apart.sum(-1) * (0.5 if form == "normalized_jensen_shannon" else 1)
+    found = policy_divergence.pairwise(places, form)
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_policy_needs_a_valid_step(policy, rollouts):
+    params, _, trajectories = rollouts
+    mask = trajectories.mask * tf.constant([1.0, 1.0, 0.0, 1.0, 1.0])[:, None, None]
+    with pytest.raises(ConfigError, match=r"valid steps to be >= 1 of every policy.*0\.0"):
+        policy_divergence_matrix(policy, params, trajectories._replace(mask=mask))

@@ -4,11 +4,14 @@ The weights are data that travel in `policy_state`, a set per row of the batch, 
 captured by a compiled driver: whoever calls with other weights gets other actions.
 """
 
+import numbers
+
 import tensorflow as tf
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import policy_step
 
 from tfcaml import nest, seeds
+from tfcaml.errors import check
 from tfcaml.policies import distributions
 
 
@@ -55,8 +58,12 @@ class AdaptedPolicy(tf_policy.TFPolicy):
 
         Args:
           params: weights, each [B, ...], such as `Fast.params`.
-          seed: Python int or [2]; with equal weights, equal seeds give equal actions, so each
-            collection of data needs another one, or the state that the last one returned.
+          seed: an integer >= 0, Python's or NumPy's, or [2]; with equal weights, equal seeds give
+            equal actions, so each collection of data needs another one, or the state that the last
+            one returned.
+
+        Raises:
+          ConfigError: a seed that is neither.
         """
         start = seeds.fold(_as_seed(seed), 0)  # the number folded in is counted on
         return {"params": params, "seed": nest.repeat(start, _num_rows(params))}
@@ -119,4 +126,11 @@ def _num_rows(params):
 
 
 def _as_seed(seed):
-    return seeds.from_int(seed) if isinstance(seed, int) else tf.convert_to_tensor(seed)
+    """[2], of an integer or of such a pair."""
+    rule = "an integer >= 0, or two int32"
+    if isinstance(seed, numbers.Integral):
+        check(seed >= 0, "seed", int(seed), rule)
+        return seeds.from_int(int(seed))
+    pair = tf.convert_to_tensor(seed)
+    check(pair.dtype.is_integer and pair.shape == [2], "seed", seed, rule)
+    return tf.cast(pair, tf.int32)

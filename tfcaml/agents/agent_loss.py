@@ -10,8 +10,16 @@ derivative of an inner step is exact.
 **The value network adapts with the actor.** Parameters are the weights of both, since the agent's
 loss trains both; a value function that is right for one entity is wrong for the next. Returns and
 advantages are worked out once, from the weights that acted, as the agent's `train` has it.
+
+**Episodes cut by a time limit** count as ended: like the agents' own `train`, the losses add no
+value of the state that was reached, so that by default the loss is the agent's. With
+`bootstrap=True` a loss that has a value network adds it: the reward of the last step before the cut
+becomes r + gamma V(final observation), V by the weights that acted, so that returns and advantages
+are those of an episode that goes on (F. Pardo et al., "Time limits in reinforcement learning",
+ICML 2018). Take it where the limit is not part of the task.
 """
 
+import numpy as np
 import tensorflow as tf
 from tf_agents.agents.ppo import ppo_agent
 from tf_agents.agents.reinforce import reinforce_agent
@@ -24,6 +32,8 @@ from tfcaml.functional import Functional
 from tfcaml.policies import NetworkPolicy, distributions
 from tfcaml.types import Experience
 
+_TINY = 1e-30  # a variance whose root has a derivative
+
 
 class AgentLoss:
     """Base: (params, experience) -> loss [N] by the agent's own code.
@@ -32,6 +42,8 @@ class AgentLoss:
 
     Args:
       agent: an initialised or fresh agent. Its variables are neither read nor changed.
+      bootstrap: add the value of the state reached to the return of an episode that was cut before
+        it terminated; False, as in TF-Agents, unless given.
 
     Attributes:
       policy: `NetworkPolicy` of the agent's actor network. Its parameters are the weights of the
@@ -41,15 +53,18 @@ class AgentLoss:
 
     Raises:
       ConfigError: an agent without such a loss, or with options that act on the agent's own
-        variables: normalisers and regularisers.
+        variables: normalisers and regularisers; or `bootstrap` without a value network.
     """
 
     Agent = None
 
-    def __init__(self, agent):
+    def __init__(self, agent, bootstrap=False):
         _check_agent(agent, self.Agent)
         self.agent = agent
         actor, value = _networks(agent)
+        rule = "False for an agent without a value network"
+        check(value is not None or not bootstrap, "bootstrap", bootstrap, rule)
+        self.bootstrap = bootstrap
         self.policy = NetworkPolicy(actor, agent.action_spec)
         self.outer_optimizers = ("adam", "ppo", "trpo")
         if value is not None:
@@ -91,46 +106,69 @@ class AgentLoss:
 
 
 class ReinforceLoss(AgentLoss):
-    """`ReinforceAgent.total_loss`: minus the sum over steps of log pi G, mean over episodes.
+    """`ReinforceAgent.total_loss`: minus the sum over steps of log pi A, mean over episodes.
 
-    Differences from the agent, as a batch here is padded, which the agent does not know: its
-    normalisation of returns has the moments of the task's living steps, and its entropy term is
-    smaller by the share of padded ones.
+    A is the return G, or G minus the value network's prediction, normalised if the agent does so.
+    With a value network its squared error (V - G)^2 is added, summed over steps, mean over
+    episodes. As in the agent, the prediction in A is not held fixed: the derivative with respect to
+    the value network's weights is that of both terms.
+
+    Difference from the agent, as a batch here is padded, which the agent does not know: the moments
+    that normalise A (in 64 bits) and the mean entropy are over valid steps only. `Experience`'s
+    `advantage` holds G.
     """
 
     Agent = reinforce_agent.ReinforceAgent
 
+    def __init__(self, agent, bootstrap=False):
+        super().__init__(agent, bootstrap)
+        own = type(agent).total_loss is reinforce_agent.ReinforceAgent.total_loss
+        # `task_loss` adds up the agent's terms in its place.
+        check(own, "total_loss", type(agent).__name__ + ".total_loss", "ReinforceAgent's own")
+
     def experience(self, params, trajectory):
-        target = returns.reward_to_go(trajectory.reward, self.agent._gamma)
-        advantage = self._advantage(params, trajectory, target)
-        # The agent works out advantages anew from targets, those of padded steps too.
-        target += _neutral_padding(advantage, trajectory.mask) - advantage
+        reward, discount = trajectory.reward, self.agent._gamma
+        if self.bootstrap:
+            reward = reward + discount * self._value_at_cut(params, trajectory)
+        target = returns.reward_to_go(reward, discount)
         experience = Experience(trajectory, target, self._acted(params, trajectory))
         return nest.stop_gradient(experience)  # data, like the actions
 
     def task_loss(self, data, experience):
-        return self.agent.total_loss(data, experience.advantage, weights=None, training=True).loss
+        agent, mask, target = self.agent, experience.trajectory.mask, experience.advantage
+        num_episodes = tf.reduce_sum(tf.cast(data.is_last(), tf.float32))
+        state = agent.collect_policy.get_initial_state(mask.shape[0])
+        distribution = agent.collect_policy.distribution(_time_steps(data), state).action
+        value, loss = None, 0.0
+        if agent._value_network is not None:
+            value, _ = agent._value_network(data.observation, data.step_type, training=True)
+            loss += agent.value_estimation_loss(value, target, num_episodes, mask)
+        advantage = agent._advantage_fn(target, value)
+        if agent._normalize_returns:
+            epsilon = np.finfo(np.float32).eps  # the agent's
+            scale = lambda variance: tf.sqrt(tf.maximum(variance, _TINY)) + epsilon
+            advantage = _normalized(advantage, mask, scale)
+        loss += agent.policy_gradient_loss(
+            distribution, data.action, data.is_boundary(), advantage, num_episodes, mask
+        )
+        return loss + agent.entropy_regularization_loss(distribution, mask / tf.reduce_mean(mask))
 
-    def _advantage(self, params, trajectory, target):
-        """The agent's advantages before it normalises them, [N, E, T]."""
-        if self.agent._value_network is None:
-            return self.agent._advantage_fn(target, None)
-
+    def _value_at_cut(self, params, trajectory):
         def one_task(inputs):
-            task_params, data, task_target = inputs
-            value, _ = self.policy.functional.run(
-                task_params, self.agent._value_network, data.observation, data.step_type
-            )
-            return self.agent._advantage_fn(task_target, value)
+            task_params, *inputs = inputs
+            value, _ = self.policy.functional.run(task_params, self.agent._value_network, *inputs)
+            return value
 
-        return tf.vectorized_map(one_task, (tuple(params), to_tf_agents(trajectory), target))
+        steps = (_with_final(trajectory), _with_final_type(to_tf_agents(trajectory).step_type))
+        value = tf.vectorized_map(one_task, (tuple(params), *steps))
+        return _at_cut(value, trajectory)
 
 
 class PPOLoss(AgentLoss):
     """`get_loss` of `PPOClipAgent` and `PPOKLPenaltyAgent`: policy, value, entropy, KL.
 
     The factor of an adaptive KL penalty stays at its initial value. Difference from the agent:
-    means are over living steps only.
+    means, and the moments that normalise advantages, are over valid steps only.
     """
 
     Agent = ppo_agent.PPOAgent
@@ -138,15 +176,20 @@ class PPOLoss(AgentLoss):
     def experience(self, params, trajectory):
         data = to_tf_agents(trajectory)
         value, acted = self._ask_networks(params, trajectory, data)  # value: [N, E, T + 1]
+        reward = data.reward
+        if self.bootstrap:
+            reward = reward + self.agent._discount_factor * _at_cut(value, trajectory)
         rows = lambda x: tf.reshape(x, [-1, *x.shape[2:]])  # [N, E, ...] -> [N * E, ...]
-        following = ts.TimeStep(data.next_step_type, data.reward, data.discount, ())
+        following = ts.TimeStep(data.next_step_type, reward, data.discount, ())
         with tf.summary.record_if(False):
             targets = self.agent.compute_return_and_advantage(
                 nest.map(rows, following), rows(value)
             )
         target, advantage = nest.map(lambda x: tf.reshape(x, trajectory.reward.shape), targets)
-        mean, variance = _moments(advantage, trajectory.mask)
-        advantage = (advantage - mean) / tf.sqrt(variance + 1e-8) * trajectory.mask
+        scale = lambda variance: tf.sqrt(variance + 1e-8)  # the agent's
+        advantage = tf.vectorized_map(
+            lambda x: _normalized(*x, scale), (advantage, trajectory.mask)
+        )
         extra = {"return": target, "value": value[..., :-1], "dist_params": acted}
         experience = Experience(trajectory, advantage, self._acted(params, trajectory), extra)
         return nest.stop_gradient(experience)  # data, like the actions
@@ -160,7 +203,7 @@ class PPOLoss(AgentLoss):
             extra["return"],
             experience.advantage,
             extra["dist_params"],
-            # The agent takes means over all steps: this makes them means over living ones.
+            # The agent takes means over all steps: this makes them means over valid ones.
             weights=mask / tf.reduce_mean(mask),
             train_step=self.agent.train_step_counter,
             debug_summaries=False,
@@ -173,12 +216,7 @@ class PPOLoss(AgentLoss):
         num_episodes, num_steps = trajectory.reward.shape[1:]
         policy = self.agent.collect_policy
 
-        def ask(data, final_observation):
-            steps = nest.map(
-                lambda x, final: tf.concat([x, final[:, None]], axis=1),
-                data.observation,
-                final_observation,
-            )
+        def ask(data, steps):
             step_type = tf.fill([num_episodes, num_steps + 1], tf.constant(ts.StepType.MID))
             state = policy.get_initial_value_state(num_episodes)
             value, _ = policy.apply_value_network(steps, step_type, state)
@@ -189,7 +227,7 @@ class PPOLoss(AgentLoss):
             task_params, *inputs = inputs
             return self.policy.functional.run(task_params, ask, *inputs)
 
-        return tf.vectorized_map(one_task, (tuple(params), data, trajectory.final_observation))
+        return tf.vectorized_map(one_task, (tuple(params), data, _with_final(trajectory)))
 
 
 class _ActorAndValue(tf.Module):
@@ -214,15 +252,47 @@ def _time_steps(data):
     return ts.TimeStep(data.step_type, data.reward, data.discount, data.observation)
 
 
-def agent_loss(agent):
-    """The `AgentLoss` of an agent, by its class.
+def _with_final(trajectory):
+    """Observations with the final one behind an episode's last valid step: nest [N, E, T + 1, ...].
+
+    The final observation stands at all later steps too.
+    """
+
+    def one(observation, final):
+        final = final[:, :, None]
+        steps = tf.concat([observation, final], axis=2)
+        valid = tf.pad(trajectory.mask, [[0, 0], [0, 0], [0, 1]]) > 0
+        valid = tf.reshape(valid, [*valid.shape, *[1] * (steps.shape.rank - 3)])
+        return tf.where(valid, steps, final)
+
+    return nest.map(one, trajectory.observation, trajectory.final_observation)
+
+
+def _with_final_type(step_type):
+    """Step types [N, E, T] with one more, of the final observation: [N, E, T + 1]."""
+    started = tf.fill([*step_type.shape[:-1], step_type.shape[-1]], tf.constant(ts.StepType.MID))
+    return tf.concat([step_type[..., :1], started], axis=-1)
+
+
+def _at_cut(value, trajectory):
+    """What the state is worth in which an episode was cut: [N, E, T + 1] -> [N, E, T].
+
+    The value after the last valid step of an episode that did not terminate; 0 at other steps.
+    """
+    mask = trajectory.mask
+    is_last = mask - tf.pad(mask[..., 1:], [[0, 0], [0, 0], [0, 1]])
+    return is_last * (1 - trajectory.terminated) * value[..., 1:]
+
+
+def agent_loss(agent, bootstrap=False):
+    """The `AgentLoss` of an agent, by its class; arguments as there.
 
     Raises:
-      ConfigError: there is none; the message says which agents have one.
+      ConfigError: there is none; the message says which agents have one. And as `AgentLoss`.
     """
     for cls in (ReinforceLoss, PPOLoss):
         if isinstance(agent, cls.Agent):
-            return cls(agent)
+            return cls(agent, bootstrap)
     raise ConfigError(_no_loss(agent))
 
 
@@ -257,20 +327,19 @@ def _no_loss(agent):
     )
 
 
-def _moments(value, mask):
-    """Mean and variance over a task's living steps: [N, E, T] -> [N, 1, 1] each."""
-    steps = tf.reduce_sum(mask, axis=[1, 2], keepdims=True)
-    mean = tf.reduce_sum(value * mask, axis=[1, 2], keepdims=True) / steps
-    squared = (value - mean) ** 2 * mask
-    return mean, tf.reduce_sum(squared, axis=[1, 2], keepdims=True) / steps
+def _normalized(value, mask, scale):
+    """A task's numbers brought to mean 0 and unit scale over its valid steps, in 64 bits.
 
+    Args:
+      value: [E, T].
+      mask: [E, T].
+      scale: variance -> what to divide by.
 
-def _neutral_padding(value, mask):
-    """Gives padded steps values that leave a task's mean and variance as they are: [N, E, T].
-
-    In turn one standard deviation above and below the mean of the living steps.
+    Returns:
+      [E, T], 0 on padded steps.
     """
-    mean, variance = _moments(value, mask)
-    padded = tf.reshape(1 - mask, [mask.shape[0], -1])
-    turn = tf.reshape(1 - 2 * (tf.cumsum(padded, axis=-1) % 2), mask.shape)
-    return tf.where(mask > 0, value, mean + turn * tf.sqrt(variance))
+    exact, valid = tf.cast(value, tf.float64), tf.cast(mask, tf.float64)
+    steps = tf.reduce_sum(valid)
+    deviation = (exact - tf.reduce_sum(exact * valid) / steps) * valid
+    variance = tf.reduce_sum(deviation**2) / steps
+    return tf.cast(deviation / scale(variance), value.dtype)

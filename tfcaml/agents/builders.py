@@ -32,8 +32,11 @@ def reinforce(environment, actor_network, fc_layer_params, discount=0.99):
     return ReinforceLoss(agent)
 
 
-def ppo_clip(environment, actor_network, fc_layer_params, discount=0.99):
-    """The loss of a `PPOClipAgent` with a value network of its own; arguments as above."""
+def ppo_clip(environment, actor_network, fc_layer_params, discount=0.99, bootstrap=False):
+    """The loss of a `PPOClipAgent` with a value network of its own.
+
+    Arguments as above, and `bootstrap`: see `AgentLoss`.
+    """
     values = value_network.ValueNetwork(
         environment.observation_spec,
         fc_layer_params=tuple(fc_layer_params),
@@ -50,7 +53,7 @@ def ppo_clip(environment, actor_network, fc_layer_params, discount=0.99):
         normalize_observations=False,  # their statistics are not part of the weights
         normalize_rewards=False,
     )
-    return PPOLoss(agent)
+    return PPOLoss(agent, bootstrap)
 
 
 # name in a config -> (environment, actor network, fc_layer_params, discount) -> AgentLoss

@@ -23,6 +23,7 @@ from tfcaml.policies import distributions
 from tfcaml.types import Fast, Trajectory
 
 SEED = tf.TensorSpec([2], tf.int32)
+_ROUNDING = 1e-4  # the error of sums of numbers of size 1 in 32 bits is less
 
 
 def export(learner, directory, environment=None, shots=None):
@@ -58,11 +59,14 @@ def export(learner, directory, environment=None, shots=None):
       the card, a dict.
 
     Raises:
-      ConfigError: a directory that is not empty, or `shots` < 1.
+      ConfigError: a directory that is not empty, `shots` < 1, or `shots` episodes from which the
+        learner learns nothing, as where the mean over a single one is subtracted from it.
     """
     environment = environment or learner.environment
     shots = learner.test_episodes if shots is None else shots
     check(shots >= 1, "shots", shots, ">= 1")
+    rule = "more: of so few episodes all advantages are 0 by this learner's rule"
+    check(_teaches(learner, environment, shots), "shots", shots, rule)
     directory = pathlib.Path(directory)
     unused = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
     check(unused, "directory", str(directory), "new or empty")
@@ -77,6 +81,22 @@ def export(learner, directory, environment=None, shots=None):
     tf.saved_model.save(module, str(directory))
     (directory / "card.json").write_text(card)
     return json.loads(card)
+
+
+def _teaches(learner, environment, shots):
+    """Whether episodes of random rewards have an advantage beyond rounding error."""
+    blank = nest.map(
+        lambda spec: tf.zeros([1, *spec.shape[1:]], spec.dtype),
+        _trajectory_spec(learner.policy, environment, shots),
+    )
+    trajectory = Trajectory(**blank)
+    reward = np.random.default_rng(0).normal(size=trajectory.reward.shape)
+    trajectory = trajectory._replace(
+        reward=tf.constant(reward, tf.float32), mask=tf.ones_like(trajectory.mask)
+    )
+    fast = learner.start(learner.meta.read(), 1)
+    advantage = learner.experience(fast.params, trajectory).advantage
+    return bool(tf.reduce_max(tf.abs(advantage)) > _ROUNDING)
 
 
 def _functions(learner, environment, shots):

@@ -20,7 +20,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfcaml import seeds
-from tfcaml.divergence.jensen_shannon import jensen_shannon
+from tfcaml.divergence.jensen_shannon import finite, jensen_shannon
 from tfcaml.errors import check_one_of
 
 tfd = tfp.distributions
@@ -42,7 +42,7 @@ def root_jensen_shannon(log_p, log_q):
     """
     log_p, log_q = tf.convert_to_tensor(log_p), tf.convert_to_tensor(log_q)
     # In float64: a rounding of 1e-7 in J would be one of 3e-4 in its root.
-    divergence = jensen_shannon(tf.cast(log_p, tf.float64), tf.cast(log_q, tf.float64))
+    divergence = jensen_shannon(*(tf.cast(finite(x), tf.float64) for x in (log_p, log_q)))
     return tf.cast(tf.sqrt(divergence), log_p.dtype)
 
 
@@ -55,8 +55,7 @@ def symmetric_kl(log_p, log_q):
     Returns:
       [...], very large where one of the two leaves out an action of the other.
     """
-    log_p = tf.maximum(tf.nn.log_softmax(log_p), -1e30)
-    log_q = tf.maximum(tf.nn.log_softmax(log_q), -1e30)
+    log_p, log_q = (tf.nn.log_softmax(finite(tf.convert_to_tensor(x))) for x in (log_p, log_q))
     return 0.5 * tf.reduce_sum((tf.exp(log_p) - tf.exp(log_q)) * (log_p - log_q), axis=-1)
 
 

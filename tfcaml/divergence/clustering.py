@@ -1,11 +1,12 @@
 """K-medoids on a distance matrix, by PAM."""
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
 from sklearn import metrics
 
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, check
 
 _RESTARTS = 20
 
@@ -29,13 +30,14 @@ def k_medoids(distances, k, seed=0):
     Args:
       distances: [n, n], symmetric, finite and >= 0.
       k: number of clusters, 1 <= k <= n.
-      seed: Python int, for the random starts.
+      seed: an integer >= 0, Python's or NumPy's, for the random starts.
 
     Returns:
       `Clustering`.
 
     Raises:
-      ConfigError: a matrix that is not square, symmetric, finite and >= 0, or k out of range.
+      ConfigError: a matrix that is not square, symmetric, finite and >= 0, k out of range, or a
+        seed that is not an integer >= 0.
     """
     distances = np.asarray(distances, np.float64)
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
@@ -47,7 +49,9 @@ def k_medoids(distances, k, seed=0):
     n = len(distances)
     if not 1 <= k <= n:
         raise ConfigError(f"expected k to be 1 to {n}, the number of rows; received k={k}")
-    rng = np.random.default_rng([seed, 0x3ED])
+    fits = isinstance(seed, numbers.Integral) and seed >= 0
+    check(fits, "seed", seed, "an integer >= 0")
+    rng = np.random.default_rng([int(seed), 0x3ED])
     starts = [_build(distances, k)]
     starts += [rng.permutation(n)[:k] for _ in range(_RESTARTS)]
     results = [_swap(distances, start) for start in starts]

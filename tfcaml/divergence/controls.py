@@ -1,6 +1,7 @@
 """Distances that know nothing of behaviour: what a divergence has to beat."""
 
 import numpy as np
+import scipy.spatial.distance
 import tensorflow as tf
 
 
@@ -8,10 +9,8 @@ def euclidean(rows):
     """Euclidean distances between the rows of a nest of [N, ...] (weights, tasks): [N, N]."""
     flat = [np.reshape(x, [x.shape[0], -1]) for x in tf.nest.flatten(rows)]
     flat = np.concatenate(flat, axis=1).astype(np.float64)
-    squared = np.sum(flat**2, axis=1)
-    distances = np.sqrt(np.maximum(squared[:, None] + squared - 2 * flat @ flat.T, 0))
-    np.fill_diagonal(distances, 0)
-    return distances
+    # Differences, not the expanded square: that cancels where rows are close.
+    return scipy.spatial.distance.squareform(scipy.spatial.distance.pdist(flat))
 
 
 def random_distances(size, seed):

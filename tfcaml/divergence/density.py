@@ -15,6 +15,7 @@ from tfcaml.errors import ConfigError
 tfd = tfp.distributions
 
 BANDWIDTH_RULES = ("scott", "pooled")
+_LOG_ZERO = -1e30  # of points that are left out
 _RIDGE = 1e-3  # standard deviation added to data-driven kernels, against points on a line
 
 
@@ -26,10 +27,11 @@ class KernelDensity(tfd.Distribution):
       bandwidth: the kernel's standard deviation (a number); its covariance ([d, d], or
         [N, d, d]); "scott" (Scott 1992: the points' covariance times n^(-2/(d+4)), one per
         density) or "pooled" (the same from the points of all densities together, with the mean n).
-      mask: [n] or [N, n]; points with mask 0 are left out.
+      mask: [n] or [N, n], >= 0; points with mask 0 are left out.
 
     Raises:
-      ConfigError: points that are not finite or of another rank, or an unusable bandwidth.
+      ConfigError: points that are not finite or of another rank, a mask that leaves out all points
+        of a density, or an unusable bandwidth.
     """
 
     def __init__(self, points, bandwidth=0.5, mask=None, name="KernelDensity"):
@@ -49,6 +51,8 @@ class KernelDensity(tfd.Distribution):
             mask = tf.ones(points.shape[:-1], points.dtype)
         mask = tf.cast(mask, points.dtype)
         self._mask = mask[None] if self._single else mask
+        if tf.executing_eagerly() and not (self._mask.numpy().max(axis=1) > 0).all():
+            raise ConfigError("expected mask to keep at least one point of each density")
         self.covariance = kernel_covariance(self._points, bandwidth, self._mask)
         self._scale = tf.linalg.cholesky(self.covariance)
         super().__init__(
@@ -101,7 +105,7 @@ class KernelDensity(tfd.Distribution):
         squared = tf.add_n(
             [(x[:, :, None, i] - points[:, None, :, i]) ** 2 for i in range(dimension)]
         )
-        log_weight = tf.math.log(self._mask) - tf.math.log(
+        log_weight = log_mask(self._mask) - tf.math.log(
             tf.reduce_sum(self._mask, axis=1, keepdims=True)
         )
         log_sum = tf.reduce_logsumexp(log_weight[:, None] - 0.5 * squared, axis=-1)
@@ -112,11 +116,16 @@ class KernelDensity(tfd.Distribution):
     def _sample_n(self, n, seed=None):
         seed_point, seed_noise = tfp.random.split_seed(seed)
         size, _count, dimension = self._points.shape
-        index = tf.random.stateless_categorical(tf.math.log(self._mask), n, seed_point)
+        index = tf.random.stateless_categorical(log_mask(self._mask), n, seed_point)
         chosen = tf.gather(self._points, index, batch_dims=1)  # [N, n, d]
         noise = tf.random.stateless_normal([size, n, dimension], seed_noise, dtype=self.dtype)
         sample = chosen + tf.linalg.matmul(noise, self._scale, transpose_b=True)
         return sample[0] if self._single else tf.transpose(sample, [1, 0, 2])
+
+
+def log_mask(mask):
+    """Logarithms of a mask, very low but finite where it is 0: [...] -> [...]."""
+    return tf.where(mask > 0, tf.math.log(tf.where(mask > 0, mask, 1)), _LOG_ZERO)
 
 
 def kernel_covariance(points, bandwidth, mask):

@@ -1,8 +1,12 @@
 """Maps of policies in the plane."""
 
+import numbers
+
 import numpy as np
 import threadpoolctl
 from sklearn import manifold
+
+from tfcaml.errors import check
 
 
 def t_sne(distances, seed=0, perplexity=None):
@@ -10,12 +14,17 @@ def t_sne(distances, seed=0, perplexity=None):
 
     Args:
       distances: [n, n].
-      seed: Python int.
+      seed: an integer from 0 to 2**32 - 1, Python's or NumPy's.
       perplexity: neighbours that count; a third of n, at most 15, unless given.
 
     Returns:
       [n, 2].
+
+    Raises:
+      ConfigError: another seed.
     """
+    fits = isinstance(seed, numbers.Integral) and 0 <= seed < 2**32
+    check(fits, "seed", seed, "an integer from 0 to 2**32 - 1")
     distances = np.asarray(distances, np.float64)
     n = len(distances)
     if n < 4:
@@ -24,7 +33,7 @@ def t_sne(distances, seed=0, perplexity=None):
         metric="precomputed",
         init="random",
         perplexity=perplexity or min(15.0, (n - 1) / 3),
-        random_state=seed,
+        random_state=int(seed),
     )
     # One thread: so small a problem waits for its threads, for seconds when cores are busy, and
     # sums in another order each time.

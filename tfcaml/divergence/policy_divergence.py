@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest, seeds
-from tfcaml.divergence.density import KernelDensity, kernel_covariance
+from tfcaml.divergence.density import KernelDensity, kernel_covariance, log_mask
 from tfcaml.divergence.jensen_shannon import FORMS, hellinger_matrix, jensen_shannon_matrix
 from tfcaml.errors import ConfigError, NotFiniteError, check, check_one_of
 
@@ -70,7 +70,7 @@ def policy_divergence_matrix(
       bandwidth: of the kernels, in units of the observations (see `KernelDensity`).
       weight: of the sampled states: "inverse_density", "uniform" or "density" (the paper's).
       form: "jensen_shannon" (Eq. 2), "normalized_jensen_shannon" (the textbook form of occupancies
-        normalised over the sample, at most ln 2) or "hellinger" (squared; one matrix product).
+        normalised over the sample, at most ln 2) or "hellinger" (squared; by matrix products).
       num_states: M, states drawn from the mixture.
       seed: Python int, for the states.
       occupancy: "state_action" (rho), "state" (q alone) or "action" (pi alone), as controls.
@@ -81,7 +81,8 @@ def policy_divergence_matrix(
       [N, N] tensor: symmetric, >= 0, 0 on the diagonal.
 
     Raises:
-      ConfigError: an unknown name, a number out of range, or values that are not finite.
+      ConfigError: an unknown name, a number out of range, a policy without a valid step, or values
+        that are not finite.
     """
     check_one_of("form", form, FORMS)
     check_one_of("weight", weight, WEIGHTS)
@@ -93,6 +94,8 @@ def policy_divergence_matrix(
             f"expected as many policies as trajectories; received {nest.leading(params)} and "
             f"{trajectories.mask.shape[0]}"
         )
+    num_steps = tf.reduce_sum(trajectories.mask, axis=[1, 2]).numpy()
+    check((num_steps > 0).all(), "valid steps", num_steps.tolist(), ">= 1 of every policy")
     if not isinstance(bandwidth, str):
         bandwidth = tuple(np.ravel(bandwidth).tolist())  # hashable, for the cache
     compiled = _compiled(
@@ -222,7 +225,7 @@ def _sample_mixture(points, mask, covariance, num_states, seed):
     size, _, dimension = points.shape
     which = tf.random.stateless_uniform([num_states], seeds.fold(seed, 0), 0, size, tf.int32)
     index = tf.random.stateless_categorical(
-        tf.gather(tf.math.log(mask), which), 1, seeds.fold(seed, 1)
+        tf.gather(log_mask(mask), which), 1, seeds.fold(seed, 1)
     )
     chosen = tf.gather(tf.gather(points, which), index, batch_dims=1)[:, 0]
     scale = tf.linalg.cholesky(tf.gather(covariance, which))
@@ -270,22 +273,26 @@ def _action_log_probs(policy, params, observations, seed):
 
 
 def pairwise(places, form):
-    """[N, N] divergences of an `Occupancy` in one of `FORMS`."""
-    weighted = places.log_occupancy + places.log_weight
+    """[N, N] divergences of an `Occupancy` in one of `FORMS`, of its dtype."""
+    dtype = places.log_occupancy.dtype
+    # In float64, so that no sum of logarithms hides a small difference of policies.
+    log_occupancy, log_weight = (tf.cast(x, tf.float64) for x in places)
+    weighted = log_occupancy + log_weight
     weighted = tf.reshape(weighted, [weighted.shape[0], -1])
     if form == "hellinger":
-        return hellinger_matrix(weighted)
+        return tf.cast(hellinger_matrix(weighted), dtype)
     if form == "normalized_jensen_shannon":
         weighted -= tf.reduce_logsumexp(weighted, axis=1, keepdims=True)
-        return 0.5 * _jensen_shannon_matrix(weighted)
-    return _jensen_shannon_matrix(weighted)
+        return 0.5 * _jensen_shannon_matrix(weighted, dtype)
+    return _jensen_shannon_matrix(weighted, dtype)
 
 
-def _jensen_shannon_matrix(log_density):
+def _jensen_shannon_matrix(log_density, dtype):
+    matrix = functools.partial(jensen_shannon_matrix, dtype=dtype)
     # XLA fuses the terms of a pair: a third of the time, where that is worth compiling for.
     if log_density.shape[0] < _LARGE or not _XLA_IS_FASTER:
-        return jensen_shannon_matrix(log_density)
-    return tf.function(jensen_shannon_matrix, autograph=False, jit_compile=True)(log_density)
+        return matrix(log_density)
+    return tf.function(matrix, autograph=False, jit_compile=True)(log_density)
 
 
 def _in_chunks(function, size, elements_per_row):
