@@ -91,7 +91,7 @@ def up_to(most, summary, *episodes):
     if np.isnan([far.lower, far.upper]).any():
         near = near._replace(lower=np.nan, upper=np.nan)
     censored = {
-        name: "<" if end < known else ">" if end > known else "unknown,"
+        name: "<" if end < known else ">" if end > known else "?"
         for name, known, end in zip(near._fields, near, far)
         if end != known and not np.isnan(known)
     }
@@ -123,8 +123,8 @@ def _text(results):
         "goals found at all. Returns are of the policy itself: the share of its episodes that "
         "arrive. Ratio and gain: to the same policy alone, paired over seeds (seeds won). Goals "
         "that are not found count as more episodes than were played: < and > mark what that "
-        "decides. Intervals of shares next to 0 or 1 are too narrow (at 0.995, with 20 seeds of 20 "
-        "goals, they cover about 0.86)."
+        "decides, ? what it leaves open. Intervals of shares next to 0 or 1 are too narrow (at "
+        "0.995, with 20 seeds of 20 goals, they cover about 0.86)."
     ]
     for layout, found in results["layouts"].items():
         updates = len(found["arms"][ALONE]["returns"]) - 1

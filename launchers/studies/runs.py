@@ -126,7 +126,7 @@ def interval(row, digits=1):
 
     Args:
       row: dict(value, lower, upper); and `censored`, a dict of those of them that are only known to
-        be less ("<") or more (">") than the number that stands there.
+        be less ("<") or more (">") than the number that stands there, or not even that ("?").
       digits: after the point.
     """
     signs = {name: f"{sign} " for name, sign in row.get("censored", {}).items()}

@@ -32,6 +32,9 @@ def test_goals_that_are_not_found_leave_their_bounds_open():
     found = up_to(200, statistics.median_ratio, guided, alone)
     assert found["censored"] == {"lower": "<"}
     assert [found[key] for key in ("value", "lower", "upper")] == [0.1, 0.03, 0.1]
+    never = np.full([20, 6], 201)
+    found = up_to(200, statistics.median_ratio, never, never)
+    assert found["censored"] == {"value": "?", "lower": "<", "upper": ">"}
     found = up_to(200, statistics.median, alone[:2])
     assert found == {"value": 60, "lower": None, "upper": None}
 
