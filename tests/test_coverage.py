@@ -120,6 +120,10 @@ def test_what_is_said_where_means_and_medians_cover_less():
     skewed = ("lognormal", "lognormal", 1.0, 20)
     held, _ = _coverage(statistics.mean, np.mean, skewed, 5, times=2000)
     assert 0.85 <= held <= 0.92
+    held, _ = _coverage(_median, np.median, skewed, 5, times=1000)
+    assert 0.89 <= held <= 0.93
+    held, _ = _coverage(_iqm, _interquartile_mean, skewed, 5, times=600)
+    assert 0.88 <= held <= 0.93
     apart = ("normal", "clusters", 0.0, 3)
     held, _ = _coverage(_median, np.median, apart, 3)
     assert 0.79 <= held <= 0.9
