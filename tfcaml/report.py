@@ -11,8 +11,8 @@ from tfcaml import statistics
 COVERAGE = (
     "Intervals: simulated with 3 to 20 seeds they cover 92 to 98 %. Where the effects of seeds are",
     "strongly skewed or a few seeds are far from the rest, those of means cover 85 to 92 %, and",
-    "those of medians and IQMs 90 to 92 % with up to five seeds; with three or four seeds and tasks",
-    "in two clusters far apart, those of medians cover 82 to 90 %.",
+    "those of medians and IQMs 90 to 92 % with up to five seeds; with three or four seeds and",
+    "tasks in two clusters far apart, those of medians cover 82 to 90 %.",
 )
 
 
