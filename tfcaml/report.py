@@ -8,6 +8,13 @@ import numpy as np
 
 from tfcaml import statistics
 
+COVERAGE = (
+    "Intervals: simulated with 3 to 20 seeds they cover 92 to 98 %. Where the effects of seeds are",
+    "strongly skewed or a few seeds are far from the rest, those of means cover 85 to 92 %, and",
+    "those of medians and IQMs 90 to 92 % with up to five seeds; with three or four seeds and",
+    "tasks in two clusters far apart, those of medians cover 82 to 90 %.",
+)
+
 
 def summarize(results, main):
     """All numbers of an evaluation.
@@ -20,8 +27,8 @@ def summarize(results, main):
     Returns:
       JSON-serialisable dict: per method the returns per seed, update and task, their summary per
       update (mean, median, interquartile mean, each with its 95 % interval) and each task's mean
-      and interval over episodes; and the paired differences main - other, at the same update and
-      at equal episodes (the episodes spent on choosing are worth updates to the others).
+      with an interval over episodes, which is of this learner on this entity; and the paired
+      differences main - other, see `compare`.
     """
     methods = {}
     for name, runs in results.items():
@@ -40,13 +47,20 @@ def summarize(results, main):
 def compare(methods, main):
     """Paired differences main - other, at the same update and at equal episodes.
 
+    After k updates a method has played trial_episodes + k episodes_per_update episodes with the
+    entity. At equal episodes `main` is compared with the other's first update at which that one has
+    played at least as many, so that where no update of the other has exactly as many, the other has
+    played more.
+
     Args:
       methods: dict name -> dict with returns [S, U + 1, Q], trial_episodes, episodes_per_update.
       main: one of them.
 
     Returns:
-      dict "main - other" -> dict(same_update, equal_episodes) of rows by update of `main`; there
-      are no equal episodes where `main` spends no more on trials than the other.
+      dict "main - other" -> dict(same_update, equal_episodes) of rows by update of `main`, see
+      `paired_row`. A row at equal episodes also has `episodes` and `other_episodes`, which the two
+      have played, and `other_update`; it is None where the other was not measured for so long.
+      There are no equal episodes where both play as many up to every update.
     """
     return {
         f"{main} - {other}": _compare(methods[main], row)
@@ -86,18 +100,56 @@ def to_text(summary):
         for name, values in methods.items():
             lines += [_row(name, [_interval(row[statistic], digits) for row in values["summary"]])]
         lines += [""]
-    for name, rows in summary["paired"].items():
+    if any(row["mean"]["lower"] is not None for row in next(iter(methods.values()))["summary"]):
+        lines += [*COVERAGE, ""]
+    tables = [rows for kinds in summary["paired"].values() for rows in kinds.values()]
+    marks = iter(surviving([row for rows in tables for row in rows]))
+    for name, kinds in summary["paired"].items():
         lines += [f"{name}, paired over seeds [95 % interval] (seeds won)"]
-        for kind, label in (("same_update", "same update"), ("equal_episodes", "equal episodes")):
-            if kind not in rows:
-                continue
+        for kind, rows in kinds.items():
             cells = [
-                f"{_interval(row, digits)} ({row['seeds_won']}/{row['num_seeds']})" if row else "-"
-                for row in rows[kind]
+                _interval(row, digits) + f" ({row['seeds_won']}/{row['num_seeds']})" + mark
+                if row
+                else "-"
+                for row, mark in zip(rows, marks)
             ]
-            lines += [_row("  " + label, cells, 29)]
+            lines += [_row("  " + kind.replace("_", " "), cells, 29)]
+            if kind == "equal_episodes":
+                cells = [
+                    f"{row['episodes']} / {row['other_episodes']}" if row else "" for row in rows
+                ]
+                lines += [_row("    episodes", cells, 29)]
         lines += [""]
-    return "\n".join(lines)
+    note = many_comparisons([row for rows in tables for row in rows])
+    return "\n".join([*lines, *([note, ""] if note else [])])
+
+
+def _episodes_played(row):
+    return f"{row['episodes']} / {row['other_episodes']}" if row else ""
+
+
+def surviving(rows):
+    """Which differences of a table remain after Holm's correction, as marks.
+
+    Args:
+      rows: of `paired_row`, or None; all that the table has.
+
+    Returns:
+      list of "*" where the difference is not 0, with 95 % confidence in all marks at once, or "".
+    """
+    p_values = [np.nan if row is None or row["p_value"] is None else row["p_value"] for row in rows]
+    return ["*" if p < 0.05 else "" for p in statistics.holm(p_values)]
+
+
+def many_comparisons(rows):
+    """What a table of `rows` should say below it; "" if it has at most one interval."""
+    number = sum(row is not None and row["p_value"] is not None for row in rows)
+    if number < 2:
+        return ""
+    return (
+        f"Each interval holds for itself: of these {number}, {number / 20:.1f} are expected to "
+        f"miss their difference. * differs from 0 after Holm's correction for {number} comparisons."
+    )
 
 
 def summary(values):
@@ -119,23 +171,38 @@ def _tasks(run):
 
 def _compare(row, other):
     values, others = np.array(row["returns"]), np.array(other["returns"])
-    updates = values.shape[1]
-    more = row["trial_episodes"] - other["trial_episodes"]
-    ahead = math.ceil(max(more, 0) / row["episodes_per_update"])
-    pair = lambda u, v: _paired(statistics.paired(values[:, u], others[:, v]))
-    found = {"same_update": [pair(u, u) for u in range(updates)]}
-    if ahead:
-        found["equal_episodes"] = [
-            pair(u, u + ahead) if u + ahead < updates else None for u in range(updates)
-        ]
-    return found
+    pair = lambda u, v: paired_row(statistics.paired(values[:, u], others[:, v]))
+    same, equal = [], []
+    for update in range(values.shape[1]):
+        same.append(pair(update, update))
+        episodes = _episodes(row, update)
+        missing = episodes - _episodes(other, 0)
+        other_update = math.ceil(max(missing, 0) / other["episodes_per_update"])
+        played = {
+            "episodes": episodes,
+            "other_episodes": _episodes(other, other_update),
+            "other_update": other_update,
+        }
+        measured = other_update < others.shape[1]
+        equal.append(pair(update, other_update) | played if measured else None)
+    counts = ("trial_episodes", "episodes_per_update")
+    if all(row[name] == other[name] for name in counts):
+        return {"same_update": same}
+    return {"same_update": same, "equal_episodes": equal}
 
 
-def _paired(result):
+def _episodes(row, update):
+    """That a method has played with an entity when it has made some updates."""
+    return row["trial_episodes"] + update * row["episodes_per_update"]
+
+
+def paired_row(result):
+    """`statistics.Paired` as a JSON value: value, lower, upper, seeds_won, num_seeds, p_value."""
     return {
         **_json(result.difference),
         "seeds_won": result.seeds_won,
         "num_seeds": result.num_seeds,
+        "p_value": None if math.isnan(result.p_value) else round(result.p_value, 6),
     }
 
 

@@ -142,12 +142,17 @@ def _text(title, part, num_seeds):
         f"| variant | {heading} | lead, k = 0 | k = 1 | k = 5 |",
         "|---" * 7 + "|",
     ]
+    leads = {
+        name: [rows["same_update"][k] for k in _SHOWN] for name, rows in part["paired"].items()
+    }
+    every = [row for rows in leads.values() for row in rows]
+    marks = iter(report.surviving(every))
     for name, rows in part["methods"].items():
         cells = [f"{rows[str(k)]['value']:.0f}" for k in _SHOWN]
-        pair = part["paired"].get(f"{_BASE} - {name}")
-        leads = [_lead(pair["same_update"][k]) for k in _SHOWN] if pair else [""] * len(_SHOWN)
-        lines.append(f"| {name} | {' | '.join(cells + leads)} |")
-    return "\n".join(lines) + "\n"
+        lead = leads.get(f"{_BASE} - {name}")
+        cells += [_lead(row) + next(marks) for row in lead] if lead else [""] * len(_SHOWN)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", report.many_comparisons(every)]) + "\n"
 
 
 def _lead(row):

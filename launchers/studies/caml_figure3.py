@@ -87,6 +87,6 @@ def _text(split, found, num_seeds):
         lines.append("")
     lines += ["Differences, paired over seeds [95 % interval] (seeds won).", ""]
     lines += paired_rows(found["paired"], digits=0)
-    lines += ["", "The same at equal episodes: CAML after k updates, the others after k + 1.", ""]
+    lines += ["", "The same at equal episodes, with k of the first of the two.", ""]
     lines += paired_rows(found["paired"], "equal_episodes", digits=0)
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ import tensorflow as tf
 from configs import cartpole_entities
 from launchers import personalise
 from launchers.studies.runs import interval, paired_rows, run_config, shrink
-from tfcaml import agents, figures, nest, statistics
+from tfcaml import agents, figures, nest, report, statistics
 from tfcaml.environments import cart_pole
 
 _HELD_OUT = "each held-out entity (a negative force is a reversed one)"
@@ -40,14 +40,8 @@ def run(study_seeds, out_dir, quick=False):
 
 def _gains(returns):
     """What adaptation brought, paired over seeds: returns [S, U + 1, Q] -> rows by update."""
-    rows = []
-    for update in range(returns.shape[1]):
-        result = statistics.paired(returns[:, update], returns[:, 0])
-        difference = {
-            key: None if np.isnan(x) else x for key, x in result.difference._asdict().items()
-        }
-        rows.append({**difference, "seeds_won": result.seeds_won, "num_seeds": result.num_seeds})
-    return {"same_update": rows}
+    gains = (statistics.paired(after, returns[:, 0]) for after in np.moveaxis(returns, 1, 0))
+    return {"same_update": [report.paired_row(gain) for gain in gains]}
 
 
 def _personalised(experiment, seed, directory):

@@ -9,7 +9,7 @@ import numpy as np
 
 from configs import glucose_cohort
 from launchers.studies.runs import interval, shrink
-from tfcaml import figures, seeds, statistics
+from tfcaml import figures, report, seeds, statistics
 from tfcaml.environments import glucose
 from tfcaml.environments.glucose import controllers
 from tfcaml.environments.glucose.patients import COHORTS, names_of
@@ -33,6 +33,7 @@ _COLUMNS = {  # of a table: measure -> (title, factor, digits)
     "low_risk": ("LBGI", 1, 2),
     "high_risk": ("HBGI", 1, 2),
 }
+_PAIRED = ("time_in_range", "time_below_54")  # measures whose differences are taken
 _ADAPTATION, _MEASURED = 0x61, 0x62  # seeds of the days learned from, and of those measured
 
 
@@ -52,6 +53,7 @@ def run(study_seeds, out_dir, quick=False):
     readings = {name: _learned(experiment, name) for name in learned}
     readings |= {name: _controlled(experiment, act) for name, act in CONTROLLERS.items()}
     found = {name: glucose.measures(days) for name, days in readings.items()}
+    patients = _patients(experiment, found)
     results = {
         "seeds": list(study_seeds),
         "config": "glucose_cohort",
@@ -60,7 +62,8 @@ def run(study_seeds, out_dir, quick=False):
         "methods": {name: _summary(found[name]) for name in found},
         "cohorts": _cohorts(experiment, found),
         "paired": {f"caml - {name}": _paired(found, name) for name in found if name != "caml"},
-        "patients": _patients(experiment, found),
+        "patients": patients,
+        "paired_patients": paired_patients(patients),
         "training_days": {
             name: experiment.environment_steps(name) // experiment.environment.horizon
             for name in learned
@@ -115,11 +118,47 @@ def _summary(found):
 def _paired(found, other):
     """CAML less another, paired over seeds."""
     rows = {}
-    for name in ("time_in_range", "time_below_54"):
+    for name in _PAIRED:
         result = statistics.paired(found["caml"][name].mean(-1), found[other][name].mean(-1))
-        won = {"seeds_won": result.seeds_won, "num_seeds": result.num_seeds}
-        rows[name] = _row(result.difference) | won
+        rows[name] = report.paired_row(result)
     return rows
+
+
+def paired_patients(rows):
+    """CAML less every other method over patients, who count once each however often held out.
+
+    Args:
+      rows: list of dict(seed, patient, methods), methods: dict name -> [time in range, time below
+        54 mg/dL], as fractions; as many rows of each seed.
+
+    Returns:
+      dict "caml - other" -> dict measure -> dict(value, lower, upper, patients_won, num_patients,
+      p_value), in fractions, see `statistics.paired_entities`.
+    """
+    by_seed = {}
+    for row in rows:
+        by_seed.setdefault(row["seed"], []).append(row)
+    names = [[row["patient"] for row in held_out] for held_out in by_seed.values()]
+    values = {
+        method: np.array([[row["methods"][method] for row in rows] for rows in by_seed.values()])
+        for method in rows[0]["methods"]
+    }
+    return {
+        f"caml - {other}": {
+            measure: _patients_row(
+                statistics.paired_entities(values["caml"][..., i], values[other][..., i], names)
+            )
+            for i, measure in enumerate(_PAIRED)
+        }
+        for other in values
+        if other != "caml"
+    }
+
+
+def _patients_row(result):
+    p_value = None if np.isnan(result.p_value) else round(result.p_value, 6)
+    counts = {"patients_won": result.entities_won, "num_patients": result.num_entities}
+    return _row(result.difference) | counts | {"p_value": p_value}
 
 
 def _row(value):
@@ -159,7 +198,8 @@ def _cohorts(experiment, found):
 def _text(results):
     lines = [
         f"{glucose.Glucose.notice} Held-out patients after {results['adaptation_days']} days of "
-        f"adaptation [95 % interval over {len(results['seeds'])} seeds]; the controllers know the "
+        f"adaptation [95 % interval over {len(results['seeds'])} seeds, which are splits of one "
+        "cohort]; the controllers know the "
         "patient's own basal rate, carbohydrate ratio and correction factor, `matched` was trained "
         "on the patient.",
         "",
@@ -173,17 +213,43 @@ def _text(results):
         ]
         days = results["training_days"].get(method)
         lines.append(f"| {method} | {' | '.join(cells)} | {f'{days:,} days' if days else '-'} |")
-    lines += ["", "Differences in points of %, paired over seeds (seeds won).", ""]
-    lines += ["| | 70-180 | < 54 |", "|---|---|---|"]
-    for pair, row in results["paired"].items():
-        inside, below = row["time_in_range"], row["time_below_54"]
-        won = f"({inside['seeds_won']}/{inside['num_seeds']})"
-        cells = f"{interval(_scaled(inside, 100))} {won} | {interval(_scaled(below, 100), 2)}"
-        lines.append(f"| {pair} | {cells} |")
+    lines += [
+        "",
+        "Differences in points of %, paired over seeds (seeds won). Seeds are splits of one cohort "
+        "of 30 patients, many of whom are held out by several seeds: these intervals are of other "
+        "splits and learners on these patients.",
+        "",
+    ]
+    lines += _difference_rows(results["paired"], "seeds")
+    patients = next(iter(results["paired_patients"].values()))["time_in_range"]["num_patients"]
+    lines += [
+        "",
+        f"The same over the {patients} distinct patients who were held out, each by the mean over "
+        "the seeds that held the patient out (patients with more time there under CAML): these "
+        "intervals are of other patients and other learners.",
+        "",
+    ]
+    lines += _difference_rows(results["paired_patients"], "patients")
     lines += ["", "By cohort: time in range, % / time below 54, % / LBGI / HBGI.", ""]
     lines += _cohort_rows(results)
     lines += ["", *_patient_rows(results)]
     return "\n".join(lines) + "\n"
+
+
+def _difference_rows(paired, units):
+    """Table of differences by pair. units: "seeds" or "patients", which are counted."""
+    every = [row[measure] for row in paired.values() for measure in _PAIRED]
+    marks = iter(report.surviving(every))
+    lines = ["| | 70-180 | < 54 |", "|---|---|---|"]
+    for pair, row in paired.items():
+        cells = [
+            f"{interval(_scaled(row[measure], 100), digits)} "
+            f"({row[measure][f'{units}_won']}/{row[measure][f'num_{units}']}){next(marks)}"
+            for measure, digits in zip(_PAIRED, (1, 2))
+        ]
+        lines.append(f"| {pair} | {' | '.join(cells)} |")
+    note = report.many_comparisons(every)
+    return [*lines, "", note] if note else lines
 
 
 def _cohort_rows(results):
@@ -201,26 +267,42 @@ def _cohort_rows(results):
 def _patient_rows(results):
     """Every patient, with a mark where a learned policy is less safe than basal-bolus."""
     methods = list(results["methods"])
-    less_safe = dict.fromkeys(results["training_days"], 0)
+    learned = list(results["training_days"])
     rows = []
     for row in results["patients"]:
         cells = []
         for method in methods:
             inside, below = row["methods"][method]
-            worse = method in less_safe and below > row["methods"]["basal-bolus"][1]
-            if worse:
-                less_safe[method] += 1
+            worse = method in learned and below > row["methods"]["basal-bolus"][1]
             cells.append(f"{100 * inside:.0f} / {100 * below:.1f}{' (!)' if worse else ''}")
         rows.append(f"| {row['seed']} | {row['patient']} | {' | '.join(cells)} |")
-    counts = ", ".join(f"{method} on {count}" for method, count in less_safe.items())
+    counts = ", ".join(
+        f"{method} on {less_safe(results['patients'], method)}" for method in learned
+    )
+    distinct = len({row["patient"] for row in results["patients"]})
     return [
         f"Every held-out patient: time in range, % / time below 54, %. (!): less safe than "
-        f"basal-bolus, below 54 mg/dL for longer. Of {len(rows)} patients less safe: {counts}.",
+        f"basal-bolus, below 54 mg/dL for longer. Of {distinct} distinct patients, by their means "
+        f"over seeds, less safe: {counts}.",
         "",
         "| seed | patient | " + " | ".join(methods) + " |",
         "|---" * (len(methods) + 2) + "|",
         *rows,
     ]
+
+
+def less_safe(rows, method, than="basal-bolus"):
+    """On how many patients a method is below 54 mg/dL for longer than another, by means over seeds.
+
+    Args:
+      rows: as of `paired_patients`.
+      method, than: names of methods.
+    """
+    more = {}
+    for row in rows:
+        below, other = row["methods"][method][1], row["methods"][than][1]
+        more.setdefault(row["patient"], []).append(below - other)
+    return sum(np.mean(differences) > 0 for differences in more.values())
 
 
 def _scaled(row, factor):

@@ -32,6 +32,7 @@ ARMS = {  # name -> (method of the config, changes)
     "relabelling": ("relabelling", {}),
     "cloning": ("cloning", {}),
 }
+WITHOUT_EXPERTS = (ALONE, OWN)  # of the arms
 _EXPERTS, _SHUFFLED, _MEASURED = 0xE1, 0xE2, 0xE3  # of seeds
 
 
@@ -82,6 +83,19 @@ class Bench:
     def num_episodes(self):
         """Episodes that an arm plays on a new goal."""
         return self.updates * self.learners[GUIDED].test_episodes
+
+    @property
+    def training_episodes(self):
+        """Episodes on the training goals before new ones come: of all arms, and of the experts.
+
+        The experts' are those by which they learned, and those by which they are compared.
+        """
+        shared, experts = self.learners[GUIDED], self.experts
+        kept = EXPERT_EPISODES * self.maze.config.num_support
+        return {
+            "meta": shared.config.num_iterations * shared.episodes_per_iteration,
+            "experts": self.expert_updates * experts.episodes_per_iteration + kept,
+        }
 
     def measure(self, seed):
         """All that one seed has to say, as a JSON value."""

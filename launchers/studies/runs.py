@@ -2,6 +2,7 @@
 
 import json
 
+from tfcaml import report
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
 from tfcaml.experiment_config import completed
@@ -83,24 +84,53 @@ def shrink(content, baselines=()):
 
 
 def paired_rows(paired, kind="same_update", digits=1):
-    """Table rows of `tfcaml.report.compare`'s paired differences, of the pairs that have `kind`."""
+    """Table of `tfcaml.report.compare`'s paired differences, and what is to be said below it.
+
+    Args:
+      paired: dict name -> dict kind -> rows; pairs without `kind` are left out.
+      kind: "same_update" or "equal_episodes"; of these the episodes of both are printed.
+      digits: after the point.
+
+    Returns:
+      lines of Markdown.
+    """
     paired = {name: rows[kind] for name, rows in paired.items() if kind in rows}
     updates = range(len(next(iter(paired.values())))) if paired else ()
+    every = [row for rows in paired.values() for row in rows]
+    marks = iter(report.surviving(every))
     lines = [
         "| | " + " | ".join(f"k = {k}" for k in updates) + " |",
         "|---" * (len(updates) + 1) + "|",
     ]
     for name, rows in paired.items():
-        cells = [
-            f"{interval(row, digits)} ({row['seeds_won']}/{row['num_seeds']})" if row else ""
-            for row in rows
-        ]
+        cells = [_paired_cell(row, digits) + mark for row, mark in zip(rows, marks)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+    notes = [report.many_comparisons(every)]
+    if any(row and "episodes" in row for row in every):
+        notes.append(
+            "After the semicolon: episodes played with the entity by the first / by the other, at "
+            "its first update with at least as many."
+        )
+    return [*lines, *(line for note in notes if note for line in ("", note))]
+
+
+def _paired_cell(row, digits):
+    if row is None:
+        return ""
+    episodes = f"; {row['episodes']} / {row['other_episodes']}" if "episodes" in row else ""
+    return f"{interval(row, digits)} ({row['seeds_won']}/{row['num_seeds']}{episodes})"
 
 
 def interval(row, digits=1):
-    """A value with its interval, as text. row: dict(value, lower, upper)."""
+    """A value with its interval, as text.
+
+    Args:
+      row: dict(value, lower, upper); and `censored`, a dict of those of them that are only known to
+        be less ("<") or more (">") than the number that stands there, or not even that ("?").
+      digits: after the point.
+    """
+    signs = {name: f"{sign} " for name, sign in row.get("censored", {}).items()}
+    number = lambda name: f"{signs.get(name, '')}{row[name]:.{digits}f}"
     if row["lower"] is None:
-        return f"{row['value']:.{digits}f}"
-    return f"{row['value']:.{digits}f} [{row['lower']:.{digits}f}, {row['upper']:.{digits}f}]"
+        return number("value")
+    return f"{number('value')} [{number('lower')}, {number('upper')}]"
