@@ -25,6 +25,7 @@ import tensorflow as tf
 import tfcaml
 from tfcaml.errors import ConfigError, check, writing
 from tfcaml.run_directory import first_difference
+from tfcaml.settings import as_json
 
 _log = logging.getLogger(__name__)
 _INDEX, _DATA, _MANIFEST = "variables.index", "variables.data-00000-of-00001", "manifest.json"
@@ -50,7 +51,7 @@ class Checkpoints:
         self._variables = dict(variables)
         kinds = {name: _kind(variable) for name, variable in self._variables.items()}
         major = tfcaml.__version__.split(".")[0]
-        self._about = json.loads(json.dumps({"major version": major, **about, "variables": kinds}))
+        self._about = as_json({"major version": major, **about, "variables": kinds})
 
     def save(self, step):
         """Writes the checkpoint of a step, then removes all but the newest `keep`.

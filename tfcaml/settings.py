@@ -6,6 +6,7 @@ dataclass that it fills before anything is made of it.
 
 import dataclasses
 import itertools
+import json
 import math
 
 import tensorflow as tf
@@ -21,6 +22,15 @@ MOST_NUMBERS = 10**9  # that the tasks of a batch hold: weights and episodes; 4 
 _LARGEST = 2.0**127  # of the numbers that float32 has
 
 
+def as_json(value):
+    """A value as it comes back from a JSON file: tuples are lists.
+
+    JSON has neither infinity nor NaN, and most programs refuse a file with these words: null stands
+    for them. `filled` takes null for infinity in the fields that may be infinite.
+    """
+    return json.loads(json.dumps(value), parse_constant=lambda _: None)
+
+
 def filled(where, config_class, options):
     """A dataclass of a config's options.
 
@@ -28,7 +38,7 @@ def filled(where, config_class, options):
       where: what they are of, for messages.
       config_class: a dataclass. Fields of type int, float, bool, str, dict and tuple are checked;
         those whose metadata has "infinite" may be infinite.
-      options: dict.
+      options: dict. None stands for infinity in a field that may be infinite, see `as_json`.
 
     Raises:
       ConfigError: an unknown or missing field, one of another type, not a number or too large; or
@@ -43,12 +53,22 @@ def filled(where, config_class, options):
         if names:
             allowed = ", ".join(fields)
             raise ConfigError(f"{where}: {problem} field {names[0]!r}; allowed are {allowed}")
+    for name, value in options.items():
+        if value is None and fields[name].metadata.get("infinite", False):
+            options = options | {name: math.inf}
     try:
         for name, value in options.items():
             _check_type(fields[name], value)
         return config_class(**options)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def check_switch(name, value):
+    """Raises `ConfigError` unless a switch is on, off or automatic: True, False or None itself."""
+    # 1 == True, and a NumPy array is equal to nothing: only identity tells.
+    fits = any(value is allowed for allowed in (True, False, None))
+    check(fits, name, value, "True, False or None")
 
 
 def check_sizes(method, config, environment, layers, measured):

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.agents import trials
 from tfcaml.agents.adapted_policy import act, act_distribution
 from tfcaml.errors import check
@@ -67,7 +67,7 @@ def export(learner, directory, environment=None, shots=None):
     unused = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
     check(unused, "directory", str(directory), "new or empty")
     functions = _functions(learner, environment, shots)
-    card = json.dumps(_card(learner, environment, shots, functions), indent=1) + "\n"
+    card = settings.as_json(_card(learner, environment, shots, functions))
     module = tf.Module()
     for name, function in functions.items():
         setattr(module, name, function)
@@ -75,8 +75,8 @@ def export(learner, directory, environment=None, shots=None):
     traced = [function.get_concrete_function() for function in functions.values()]
     module.kept = [variable for function in traced for variable in function.graph.variables]
     tf.saved_model.save(module, str(directory))
-    (directory / "card.json").write_text(card)
-    return json.loads(card)
+    (directory / "card.json").write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")
+    return card
 
 
 def _functions(learner, environment, shots):
