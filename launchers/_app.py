@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import runpy
+import shlex
 import sys
 
 import tensorflow as tf
@@ -41,7 +42,7 @@ def print_paths(directory, paths, notice):
     print(f"results      {directory.evaluation / 'evaluation.json'}")
     for path in paths:
         print(f"figure       {path}")
-    print(f"TensorBoard  tensorboard --logdir {directory.root}")
+    print(f"TensorBoard  tensorboard --logdir {shlex.quote(str(directory.root))}")
     if notice:
         print(notice)
 

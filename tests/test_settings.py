@@ -56,6 +56,29 @@ def test_other_types_and_absurd_numbers_are_refused(field, value, allowed):
         filled(**{field: value})
 
 
+def test_null_is_infinity_where_that_is_allowed():
+    """JSON has no word for infinity."""
+    assert settings.as_json({"bound": float("inf"), "layers": (1,)}) == {
+        "bound": None,
+        "layers": [1],
+    }
+    assert filled(**settings.as_json({"bound": float("inf")})).bound == float("inf")
+    with pytest.raises(
+        ConfigError, match="expected rate to be a finite number; received rate=None"
+    ):
+        filled(rate=None)
+
+
+def test_a_switch_is_one_of_three():
+    for value in (True, False, None):
+        settings.check_switch("it", value)
+    for value in (1, 0, "x", [], float("nan")):
+        with pytest.raises(
+            ConfigError, match="expected it to be True, False or None; received it="
+        ):
+            settings.check_switch("it", value)
+
+
 def test_unknown_and_missing_fields_are_named():
     with pytest.raises(ConfigError, match="here: unknown field 'rat'; allowed are count, rate"):
         filled(rat=1)

@@ -235,7 +235,7 @@ def _learners(config, plugins):
         main = main.partition(":")[2]
         check(_NAME.fullmatch(main), "the name of the learner's class", main, rule)
     else:
-        check_one_of(f"learner {main} name", main, tuple(LEARNERS))
+        _check_registered(f"learner {main}", main, LEARNERS)
     sections = {main: config["learner"], **config["baselines"]}
     for method in config["baselines"]:
         named = isinstance(method, str) and _NAME.fullmatch(method)
@@ -319,6 +319,11 @@ def _named(where, section, registry, base, plugins):
     return name, found, settings.filled(where, config_class, options)
 
 
+def _check_registered(where, name, registry):
+    rule = f"one of {', '.join(registry)}; or MODULE:CLASS of a class of your own"
+    check(name in tuple(registry), f"{where} name", name, rule)
+
+
 def _found(where, name, registry, base, plugins):
     """(class, dataclass of its options) that a name in a config stands for.
 
@@ -335,8 +340,7 @@ def _found(where, name, registry, base, plugins):
     """
     module = module_of(name)
     if module is None:
-        rule = f"one of {', '.join(registry)}; or MODULE:CLASS of a class of your own"
-        check(name in tuple(registry), f"{where} name", name, rule)
+        _check_registered(where, name, registry)
         entry = registry[name]
         return entry if isinstance(entry, tuple) else (entry, entry.Config)
     if module not in plugins:

@@ -18,7 +18,7 @@ import tempfile
 import weakref
 
 from tfcaml import settings
-from tfcaml.errors import ConfigError, check
+from tfcaml.errors import ConfigError, check, check_utf8
 
 _log = logging.getLogger(__name__)
 _PACKAGES = ("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy")
@@ -149,8 +149,10 @@ def first_difference(old, new, name=""):
 def check_writable(root, name="root_dir"):
     """Raises `ConfigError` unless `root`, or the folder it would be made in, can be written.
 
+    A path that is not UTF-8 can't, as TensorFlow writes a part of what is written there.
     `name`: the flag that gave it.
     """
+    check_utf8(name, root)
     root = pathlib.Path(root)
     existing = root
     while not existing.exists() and existing != existing.parent:

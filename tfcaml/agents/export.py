@@ -17,7 +17,7 @@ import tfcaml
 from tfcaml import nest, settings
 from tfcaml.agents import trials
 from tfcaml.agents.adapted_policy import act, act_distribution
-from tfcaml.errors import check
+from tfcaml.errors import check, check_utf8
 from tfcaml.learners import CAML
 from tfcaml.policies import distributions
 from tfcaml.types import Fast, Trajectory
@@ -58,12 +58,16 @@ def export(learner, directory, environment=None, shots=None):
       the card, a dict.
 
     Raises:
-      ConfigError: a directory that is not empty, or `shots` < 1.
+      ConfigError: a directory that is not empty, or whose path has a character with which
+        TensorFlow could not load the model; or `shots` < 1.
     """
     environment = environment or learner.environment
     shots = learner.test_episodes if shots is None else shots
     check(shots >= 1, "shots", shots, ">= 1")
     directory = pathlib.Path(directory)
+    rule = "a path without [ and \\, which TensorFlow takes for a pattern when it loads a model"
+    check(not set(str(directory)) & set("[\\"), "directory", str(directory), rule)
+    check_utf8("directory", directory)
     unused = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
     check(unused, "directory", str(directory), "new or empty")
     functions = _functions(learner, environment, shots)
