@@ -18,7 +18,7 @@ MOST = 10**6  # of any whole number but those of iterations and intervals
 MOST_ITERATIONS = 10**9
 MOST_SEEDS = 1000
 MOST_LAYERS = 100
-MOST_NUMBERS = 10**9  # that the tasks of a batch hold: weights and episodes; 4 GB
+MOST_NUMBERS = 10**9  # that the tasks of a batch hold, see `check_sizes`; 4 GB
 _LARGEST = 2.0**127  # of the numbers that float32 has
 
 
@@ -74,6 +74,11 @@ def check_switch(name, value):
 def check_sizes(method, config, environment, layers, measured):
     """What a learner holds of all tasks at once is at most `MOST_NUMBERS` numbers.
 
+    Counted are the episodes, the outputs of all layers at their steps, the weights with the two
+    slots of Adam, and how often they are there: a gradient needs all of them twice, a gradient of a
+    gradient four times. By the resident memory of whole iterations on a CPU, the numbers held are
+    0.9 to 1.2 times the count for a batch that is large enough to tell.
+
     Args:
       method: its name, for messages.
       config: its config dataclass.
@@ -88,24 +93,34 @@ def check_sizes(method, config, environment, layers, measured):
     action = environment.action_spec
     observed, acted = width(environment.observation_spec), width(action)
     units = [observed, *layers, int(action.maximum) + 1 if action.dtype.is_integer else acted]
-    weights = sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
-    episode = environment.horizon * (observed + acted + 6)
+    weights = 3 * sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
+    played = environment.horizon * (observed + acted + 6)  # numbers of an episode
+    learned = played + environment.horizon * sum(units[1:])  # those that its gradient needs
     episodes = max(value for name, value in vars(config).items() if "episodes" in name)
-    most = max(episodes, measured["episodes"])
+    # An outer optimiser differentiates through the inner steps, so that all their batches stay.
+    batches, times = (config.inner_updates + 1, 4) if hasattr(config, "outer_optimizer") else (1, 2)
+    tasks, most = measured["num_tasks"], max(episodes, measured["episodes"])
+    policies = getattr(config, "policies_per_clustering", 0)
+    places = getattr(config, "num_states", 0) * units[-1]  # each policy's density at all of them
     kept = getattr(config, "saved_episodes", 0)
-    for name, tasks, number in (
-        ("meta_batch_size", config.meta_batch_size, episodes),
-        ("policies_per_clustering", getattr(config, "policies_per_clustering", 0), kept),
-        ("buffer_capacity", getattr(config, "buffer_capacity", 0), kept),
-        ("evaluation.num_tasks", measured["num_tasks"], most),
+    tried = getattr(config, "trial_episodes", 0) * tasks
+    for name, rows, number, numbers in (
+        (
+            *("meta_batch_size", config.meta_batch_size, batches * episodes),
+            times * (batches * episodes * learned + weights),
+        ),
+        ("policies_per_clustering", policies, kept, kept * played + weights + places + policies),
+        ("buffer_capacity", getattr(config, "buffer_capacity", 0), kept, kept * played + weights),
+        ("evaluation.num_tasks", tasks, most, 2 * (most * learned + weights)),
+        ("num_medoids", getattr(config, "num_medoids", 0), tried, tried * played + tasks * weights),
     ):
-        size = tasks * (number * episode + 3 * weights)  # weights with two slots of Adam
+        size = rows * numbers
         rule = (
             f"so small that {method} holds at most {MOST_NUMBERS:.0e} numbers at once, not "
-            f"{size:.1e}, with {number} episodes of {environment.horizon} steps and {weights:.1e} "
-            "weights for each"
+            f"{size:.1e}, with {number} episodes of {environment.horizon} steps and "
+            f"{weights // 3:.1e} weights for each"
         )
-        check(size <= MOST_NUMBERS, name, tasks, rule)
+        check(size <= MOST_NUMBERS, name, rows, rule)
 
 
 def _check_type(field, value):
