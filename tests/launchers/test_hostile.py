@@ -109,6 +109,7 @@ def test_strings_that_look_like_code_or_paths_are_strings(serve, hostile):
     assert not marker.exists()
 
 
+@pytest.mark.slow
 def test_modules_that_a_run_names_are_not_imported(serve, tiny_run, hostile, fingerprint):
     """The module named here prints when it is imported."""
     root, _ = hostile
