@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import runpy
+import shlex
 import sys
 
 import tensorflow as tf
@@ -29,12 +30,19 @@ def run(main):
     app.run(lambda argv: _main(main, argv), flags_parser=_parse)
 
 
+def define_plugin():
+    """The flag that names modules with learners and environments of the user's own."""
+    return flags.DEFINE_multi_string(
+        "plugin", [], "Module of a learner or environment of your own in the run; it is imported."
+    )
+
+
 def print_paths(directory, paths, notice):
     """Where the results are, and what everybody has to be told of them (see `Environment`)."""
     print(f"results      {directory.evaluation / 'evaluation.json'}")
     for path in paths:
         print(f"figure       {path}")
-    print(f"TensorBoard  tensorboard --logdir {directory.root}")
+    print(f"TensorBoard  tensorboard --logdir {shlex.quote(str(directory.root))}")
     if notice:
         print(notice)
 

@@ -7,9 +7,10 @@ from absl import flags
 
 from launchers import _app
 from tfcaml import agents, run_directory
-from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.experiment import Experiment
 
-_ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of a run that launchers.train made.")
+_ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of a run, also of one of a study.")
+_PLUGIN = _app.define_plugin()
 _METHOD = flags.DEFINE_string("method", None, "Which of the run's methods; its main one if unset.")
 _SEED = flags.DEFINE_integer("seed", None, "Which of the run's seeds; its first if unset.")
 _OUT = flags.DEFINE_string("out", None, "Directory of the export, new or empty.")
@@ -18,11 +19,9 @@ flags.mark_flags_as_required(["root_dir", "out"])
 
 
 def main(_):
-    saved = run_directory.read_config(_ROOT_DIR.value)
-    config = ExperimentConfig.from_run(saved)
+    experiment = Experiment.open(_ROOT_DIR.value, plugins=_PLUGIN.value, read_only=True)
     run_directory.check_writable(_OUT.value, "out")
-    directory = run_directory.RunDirectory(_ROOT_DIR.value, saved, read_only=True)
-    experiment = Experiment(config, directory)
+    config = experiment.config
     method = next(iter(config.learners)) if _METHOD.value is None else _METHOD.value
     seed = config.seeds[0] if _SEED.value is None else _SEED.value
     card = agents.export(experiment.trained(method, seed), _OUT.value, shots=_SHOTS.value)

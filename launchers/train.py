@@ -7,7 +7,6 @@ Running the same command again goes on where it stopped. Exit codes: 0 finished,
 updates failed too often.
 """
 
-import dataclasses
 import signal
 
 from absl import flags
@@ -15,10 +14,7 @@ from ml_collections import config_flags
 
 from launchers import _app
 from tfcaml import report
-from tfcaml.errors import check
-from tfcaml.experiment import Experiment, ExperimentConfig
-from tfcaml.experiment_config import completed
-from tfcaml.run_directory import RunDirectory
+from tfcaml.experiment import Experiment
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment, a file of configs/; fields by --config.FIELD=VALUE."
@@ -42,24 +38,13 @@ flags.mark_flags_as_required(["config", "root_dir"])
 
 
 def main(_):
-    stop = _StopSignal()
-    content = _CONFIG.value.to_dict()
-    jit_compile = _JIT_COMPILE.value
-    config = ExperimentConfig.from_dict(content, _SEED.value, jit_compile)
-    check(_KEEP.value >= 1, "keep", _KEEP.value, ">= 1")
-    check(_MAX_BAD_UPDATES.value >= 0, "max_bad_updates", _MAX_BAD_UPDATES.value, ">= 0")
-    if _SAVE_INTERVAL.value is not None:
-        check(_SAVE_INTERVAL.value >= 1, "save_interval", _SAVE_INTERVAL.value, ">= 1")
-        config = dataclasses.replace(config, save_interval=_SAVE_INTERVAL.value)
-    directory = RunDirectory(
+    experiment = Experiment.create(
         _ROOT_DIR.value,
-        {"config": content, "seed": _SEED.value, "jit_compile": jit_compile},
-        completed,
-    )
-    experiment = Experiment(
-        config,
-        directory,
-        stop,
+        _CONFIG.value.to_dict(),
+        _SEED.value,
+        _JIT_COMPILE.value,
+        should_stop=_StopSignal(),
+        save_interval=_SAVE_INTERVAL.value,
         keep=_KEEP.value,
         allow_fresh_start=_ALLOW_FRESH_START.value,
         max_bad_updates=_MAX_BAD_UPDATES.value,
@@ -69,7 +54,7 @@ def main(_):
         return _app.STOPPED
     summary, paths = experiment.evaluate()
     print(report.to_text(summary))
-    _app.print_paths(directory, paths, experiment.environment.notice)
+    _app.print_paths(experiment.directory, paths, experiment.environment.notice)
     return 0
 
 

@@ -22,6 +22,8 @@ hypothesis.settings.register_profile(
     "deterministic", derandomize=True, deadline=None, max_examples=50, database=None
 )
 hypothesis.settings.load_profile("deterministic")
+# Compiling a learner with XLA takes seconds: "automatic" means no here, and tests of XLA say so.
+tfcaml.learners.MetaLearner.xla_pays = classmethod(lambda cls: False)
 tf.get_logger().setLevel("ERROR")  # eager `vectorized_map` warns that it traces anew
 
 
@@ -53,6 +55,12 @@ class Slide(tfcaml.environments.Environment):
         position = state + 0.1 * action + 0.01 * (noise - 0.5)
         distance = tf.abs(position[..., 0] - task["goal"][:, None])
         return position, position, -distance, distance < 0.0
+
+
+@pytest.fixture
+def xla_pays(monkeypatch):
+    """Learners whose `jit_compile` is automatic are compiled where they can be."""
+    monkeypatch.setattr(tfcaml.learners.MetaLearner, "xla_pays", classmethod(lambda cls: True))
 
 
 @pytest.fixture(scope="session")

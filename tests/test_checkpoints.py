@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 import os
+import pathlib
+import tempfile
 
 import numpy as np
 import pytest
@@ -64,6 +66,43 @@ def test_values_come_back_and_nothing_else_is_left(saved):
 def test_nothing_to_restore_is_step_0(tmp_path):
     assert restored(tmp_path / "missing") == (0, [0.0, 0.5, 0.0])
     assert not (tmp_path / "missing").exists()
+
+
+ODD = ["a[1]", "[ab]", "a*b", "a?b", "a\\b", "a]b", "{a}", "a b", "ü☃"]
+ODD += ["a\nb", "\t", "'\"", "-a", "%s"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_path_is_no_pattern(name, tmp_path, caplog):
+    """TensorFlow looks for "a1" where it is told "a[1]"; relative paths work as absolute ones."""
+    (tmp_path / "a1").mkdir()
+    for step in (3, 7):
+        manager(tmp_path / name, float(step)).save(step)
+    relative = os.path.relpath(tmp_path / name)
+    for directory in (tmp_path / name, relative):
+        assert restored(directory) == (7, [7.0, 7.5, 7.0])
+    assert not caplog.records
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(caplog):
+    """Nothing is known of it then, so that no older one is taken and no fresh start is made."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:  # pytest's are closed to others
+        for step in (3, 7):
+            manager(pathlib.Path(folder), float(step)).save(step)
+        manifest = pathlib.Path(folder, "iteration-7", FILES[0])
+        os.chmod(folder, 0o755)
+        os.chmod(manifest, 0)
+        try:
+            if user == 0:  # whom no mode keeps out
+                os.seteuid(65534)
+            with pytest.raises(ConfigError, match=r"json can't be read: Permission denied"):
+                restored(folder, allow_fresh_start=True)
+        finally:
+            os.seteuid(user)
+        assert not caplog.records
+        os.chmod(manifest, 0o644)
+        assert restored(folder)[0] == 7
 
 
 def test_manifest_says_what_is_held(saved):

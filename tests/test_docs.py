@@ -9,6 +9,7 @@ import pytest
 from configs import caml_figure3
 from launchers.studies import STUDIES
 from launchers.studies.hindsight_bench import Bench
+from tfcaml import settings
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 RESULTS = sorted(DOCS.glob("*/results.json"))
@@ -16,7 +17,7 @@ RESULTS = sorted(DOCS.glob("*/results.json"))
 
 def plain(content):
     """A config as JSON has it."""
-    return json.loads(json.dumps(content))
+    return settings.as_json(content)
 
 
 def parts_with_config(node):
@@ -26,6 +27,16 @@ def parts_with_config(node):
             yield node
         for value in node.values():
             yield from parts_with_config(value)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.parent.name)
+def test_results_are_json_that_any_program_reads(path):
+    """No Infinity, no NaN: JSON has neither."""
+
+    def refuse(word):
+        raise ValueError(word)
+
+    json.loads(path.read_text(), parse_constant=refuse)
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.parent.name)
@@ -49,8 +60,8 @@ def test_results_are_of_the_shipped_configs(path):
 @pytest.mark.slow
 def test_hindsight_results_are_of_todays_settings():
     results = json.loads((DOCS / "hindsight_maze" / "results.json").read_text())
-    for layout, settings in results["settings"].items():
-        assert settings == plain(Bench(layout).settings)
+    for layout, those in results["settings"].items():
+        assert those == plain(Bench(layout).settings)
 
 
 def test_baselines_have_the_settings_that_tuning_found():

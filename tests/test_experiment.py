@@ -12,11 +12,12 @@ from tensorboard.backend.event_processing import event_accumulator
 
 import configs
 from configs import caml_particles, maml_sinusoid
-from tfcaml import tensorboard
+from tfcaml import nest, tensorboard
 from tfcaml.errors import ConfigError
 from tfcaml.experiment import Experiment, ExperimentConfig
 from tfcaml.experiment_config import completed
 from tfcaml.run_directory import RunDirectory
+from tfcaml.types import Trajectory
 
 
 def small_config():
@@ -254,6 +255,30 @@ def test_pages_of_tensorboard_are_there_once(finished):
     assert [e.step for e in curve.Tensors("adaptation/return_value")] == [0, 1, 2]
 
 
+# Public methods of an experiment that only tell something, with arguments.
+TOLD = {
+    "environment_steps": ["reptile"],
+    "evaluate": [],
+    "population": [1],
+    "training_seconds": ["caml"],
+}
+
+
+@pytest.mark.slow
+def test_what_only_tells_something_changes_no_learner(finished):
+    experiment = _experiment(finished[0])
+    public = {name for name in vars(Experiment) if not name.startswith("_")}
+    assert public - set(TOLD) == {"create", "open", "train", "trained"}  # each is one or the other
+    learners = [experiment.trained(method, 0) for method in ("caml", "reptile")]
+    read = lambda: [x.numpy() for learner in learners for x in learner.variables]
+    before = read()
+    assert [int(learner.iteration) for learner in learners] == [5, 5]
+    for name, arguments in TOLD.items():
+        getattr(experiment, name)(*arguments)
+        for old, new in zip(before, read(), strict=True):
+            np.testing.assert_array_equal(old, new, name)
+
+
 @pytest.mark.slow
 def test_training_time_is_kept_with_the_checkpoint(finished):
     root, _, _ = finished
@@ -349,3 +374,58 @@ def test_learners_of_a_run_take_the_loss_of_the_agent_it_names(tmp_path):
     assert learner.loss is experiment.loss and learner.policy is experiment.loss.policy
     with pytest.raises(ConfigError, match="agent to be one of none, ppo_clip, reinforce"):
         ExperimentConfig.from_dict(content | {"agent": "dqn"})
+
+
+@pytest.mark.parametrize("agent", ["reinforce", "ppo_clip"])
+def test_the_agents_discount_is_the_methods(agent, tmp_path):
+    """Each method's own; those that have the same share an agent."""
+    content = small_config() | {"agent": agent}
+    for name, discount in (("random", 0.5), ("reptile", 0.25)):
+        content["baselines"][name]["discount"] = discount
+    content["learner"]["discount"] = 0.5
+    experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
+    made = {name: experiment._made(name) for name in ("caml", "random", "reptile")}
+    assert made["caml"].loss is made["random"].loss is experiment.loss
+    shape = [1, 1, 3]
+    ones, zeros = tf.ones(shape), tf.zeros(shape)
+    observation = tf.zeros([*shape, 2])
+    episode = Trajectory(
+        observation, tf.zeros(shape, tf.int32), ones, ones, zeros, zeros, observation[:, :, 0]
+    )
+    for name, discount in (("caml", 0.5), ("reptile", 0.25)):
+        params = nest.repeat(made[name].policy.init(0), 1)
+        if agent == "reinforce":  # its weight is the return itself
+            found = made[name].experience(params, episode).advantage
+            np.testing.assert_allclose(found[0, 0], [1 + discount + discount**2, 1 + discount, 1])
+        assert getattr(made[name].loss.agent, GAMMA[agent]) == discount
+
+
+GAMMA = {"reinforce": "_gamma", "ppo_clip": "_discount_factor"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("baseline", "none"),
+        ("gae_lambda", 0.5),
+        ("normalize_advantage", False),
+        ("return_type", "whole_return"),
+        ("inner_estimator", "dice"),
+        ("clip_ratio", 0.1),
+    ],
+)
+def test_settings_that_an_agents_loss_replaces_are_refused(field, value):
+    content = small_config()
+    maml = {"name": "maml", "outer_optimizer": "ppo", "inner_updates": 1, field: value}
+    content["baselines"] = {"mine": maml}
+    ExperimentConfig.from_dict(content)
+    with pytest.raises(ConfigError, match=f"{field} of mine to be .*, its default: the loss of ag"):
+        ExperimentConfig.from_dict(content | {"agent": "reinforce"})
+
+
+def test_what_a_learner_refuses_leaves_no_directory(tmp_path):
+    content = small_config() | {"agent": "ppo_clip"}
+    content["baselines"] = {"maml": {"name": "maml"}}  # with TRPO, which has no say on values
+    with pytest.raises(ConfigError, match="outer_optimizer to be one of adam, ppo"):
+        Experiment.create(tmp_path / "run", content)
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """Any content of a config is an experiment, or refused in one line."""
 
 import copy
+import sys
 
 import hypothesis
 import pytest
@@ -10,7 +11,7 @@ from configs import base, caml_particles, maml_navigation
 from tfcaml import environments, learners
 from tfcaml.environments import ENVIRONMENTS, Particle
 from tfcaml.errors import ConfigError
-from tfcaml.experiment_config import ExperimentConfig
+from tfcaml.experiment_config import ExperimentConfig, completed
 
 CONTENT = caml_particles.get_config().to_dict()
 VALUES = [-1, 0, 1, 3, 2.5, float("nan"), float("inf"), -1e308, 10**9, 10**12, 10**300, 2**31]
@@ -127,6 +128,84 @@ def test_runs_are_checked_with_what_else_is_measured():
         ExperimentConfig.from_run({"config": CONTENT})
     with pytest.raises(ConfigError, match="num_tasks to be a whole number of at most"):
         ExperimentConfig.from_run(run, num_tasks=10**9)
+
+
+OWN = "tests.launchers.own"
+
+
+def _own(learner=f"{OWN}:Halved", **changes):
+    content = copy.deepcopy(CONTENT)
+    content["environment"]["name"] = f"{OWN}:Plane"
+    content["learner"] = {"name": learner, "num_iterations": 2, **changes}
+    content["baselines"] = {"mine": {"name": f"{OWN}:Halved"}, "reptile": {"name": "reptile"}}
+    return content
+
+
+def test_classes_of_the_users_own_are_named_by_module():
+    config = ExperimentConfig.from_dict(_own(share=0.25))
+    assert config.family.__name__ == "Plane" and config.environment_name == f"{OWN}:Plane"
+    assert list(config.learners) == ["Halved", "mine", "reptile"]
+    learner, options = config.learners["Halved"]
+    assert learner.__name__ == "Halved" and (options.share, options.num_iterations) == (0.25, 2)
+    assert config.learners["mine"][0] is learner
+    with pytest.raises(ConfigError, match=r"unknown field 'shares'; allowed are .*share"):
+        ExperimentConfig.from_dict(_own(shares=0.25))
+
+
+def test_a_run_directory_imports_nothing_that_the_user_did_not_name():
+    run = {"config": _own(), "seed": 0, "jit_compile": None}
+    assert ExperimentConfig.from_run(run, [OWN]).learners["Halved"]
+    for plugins in ((), ["tests"], [f"{OWN}.more"]):
+        with pytest.raises(ConfigError, match=rf"would run its code; .*--plugin={OWN}$"):
+            ExperimentConfig.from_run(run, plugins)
+    sys.modules.pop("this", None)  # a module that can be seen to be imported
+    for section in ("environment", "learner"):
+        run["config"] = _own()
+        run["config"][section]["name"] = "this:s"
+        assert completed(run, [OWN])["config"][section] == run["config"][section]
+        with pytest.raises(ConfigError, match="importing this would run its code"):
+            ExperimentConfig.from_run(run, [OWN])
+    assert "this" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "nope",
+            r"learner nope name to be one of caml, .*; or MODULE:CLASS of a class of your o",
+        ),
+        (f"{OWN}.Halved", "MODULE:CLASS"),
+        (f"{OWN}:Halved()", "MODULE:CLASS"),
+        (f"../{OWN}:Halved", "MODULE:CLASS"),
+        (
+            "no.such_module:Halved",
+            r"such_module can't be imported: ModuleNotFoundError: No",
+        ),
+        (f"{OWN}:Nope", "a subclass of MetaLearner; received learner .*=None"),
+        (f"{OWN}:Plane", "a subclass of MetaLearner; received"),
+        (f"{OWN}:dataclasses", "a subclass of MetaLearner; received"),
+        (f"{OWN}:NoDefault", "size in Config of .* to be a field with a default"),
+    ],
+)
+def test_wrong_names_of_classes_are_one_line(name, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        ExperimentConfig.from_dict(_own(name))
+    assert "\n" not in str(error.value)
+
+
+def test_families_need_options():
+    content = _own()
+    content["environment"] = {"name": f"{OWN}:NoConfig"}
+    with pytest.raises(ConfigError, match=r"Config of .*NoConfig to be a dataclass of its options"):
+        ExperimentConfig.from_dict(content)
+
+
+@pytest.mark.parametrize("value", ["x", 1, 0, [], "None"])
+def test_compilation_is_on_off_or_automatic(value):
+    assert ExperimentConfig.from_dict(CONTENT).jit_compile is None
+    with pytest.raises(ConfigError, match="jit_compile to be True, False or None; received"):
+        ExperimentConfig.from_dict(CONTENT, jit_compile=value)
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENTS))

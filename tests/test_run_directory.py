@@ -1,4 +1,5 @@
 import gc
+import json
 import os
 import signal
 import time
@@ -39,6 +40,35 @@ def test_foreign_and_unwritable_directories_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="root_dir to be writable"):
         RunDirectory(tmp_path / "file" / "run", CONFIG)
+
+
+def test_paths_that_are_not_utf8_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"root_dir to be UTF-8; received root_dir='.*a\\udcff'$"):
+        RunDirectory(tmp_path / "a\udcff", CONFIG)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_that_json_lacks_are_null(tmp_path):
+    value = {"a": [1.5, float("inf")], "b": {"c": -float("inf"), "d": float("nan")}, "e": (1, None)}
+
+    def refuse(word):
+        raise ValueError(word)
+
+    run_directory.write_json(tmp_path / "a.json", value)
+    found = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
+    assert found == {"a": [1.5, None], "b": {"c": None, "d": None}, "e": [1, None]}
+    assert run_directory.read_json(tmp_path / "a.json") == found
+    (tmp_path / "a.json").write_text(json.dumps(value))  # with the words Infinity and NaN
+    assert run_directory.read_json(tmp_path / "a.json") == found
+
+
+def test_a_run_with_an_infinite_setting_is_opened_again(tmp_path):
+    infinite = CONFIG | {"bound": float("inf")}
+    for _ in range(2):
+        RunDirectory(tmp_path, infinite)
+    assert run_directory.read_config(tmp_path)["bound"] is None
+    with pytest.raises(ConfigError, match=r"bound is None there and 2\.0 here"):
+        RunDirectory(tmp_path, CONFIG | {"bound": 2.0})
 
 
 def test_damaged_config_is_named(tmp_path):

@@ -11,6 +11,8 @@ complete, unless the disk damaged it later, which the checksums tell. Nothing th
 is taken as a path.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -19,12 +21,14 @@ import pathlib
 import re
 import shutil
 import stat
+import tempfile
 
 import tensorflow as tf
 
 import tfcaml
 from tfcaml.errors import ConfigError, check, writing
 from tfcaml.run_directory import first_difference
+from tfcaml.settings import as_json
 
 _log = logging.getLogger(__name__)
 _INDEX, _DATA, _MANIFEST = "variables.index", "variables.data-00000-of-00001", "manifest.json"
@@ -50,7 +54,7 @@ class Checkpoints:
         self._variables = dict(variables)
         kinds = {name: _kind(variable) for name, variable in self._variables.items()}
         major = tfcaml.__version__.split(".")[0]
-        self._about = json.loads(json.dumps({"major version": major, **about, "variables": kinds}))
+        self._about = as_json({"major version": major, **about, "variables": kinds})
 
     def save(self, step):
         """Writes the checkpoint of a step, then removes all but the newest `keep`.
@@ -91,7 +95,8 @@ class Checkpoints:
 
         Raises:
           ConfigError: all checkpoints are damaged; or the newest whole one is about something else,
-            or of other variables: the first difference, with both values.
+            or of other variables: the first difference, with both values; or one can't be read
+            for a reason that says nothing of it, such as missing permission.
         """
         found = _found(self.directory)
         for step, path in found:
@@ -152,15 +157,21 @@ class Checkpoints:
         for name in (_INDEX, _DATA):
             _check_file(path / name, files, size + _SLACK)
         try:
-            reader = tf.train.load_checkpoint(str(path / "variables"))
-            shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-            for name, variable in self._variables.items():
-                key, like = _key(name), (variable.dtype, variable.shape.as_list())
-                if (dtypes.get(key), shapes.get(key)) != like:
-                    raise _Damaged(f"{path / _INDEX} has not the {name} of its manifest")
-            return {name: reader.get_tensor(_key(name)) for name in self._variables}
+            with _plain_path(path) as plain:
+                return self._values(path, tf.train.load_checkpoint(str(plain / "variables")))
+        except tf.errors.NotFoundError as error:  # though the files are there, as has been checked
+            raise ConfigError(f"{path} can't be read: {str(error).splitlines()[0]}") from None
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise _Damaged(f"{path / _DATA}: {str(error).splitlines()[0]}") from None
+
+    def _values(self, path, reader):
+        """name -> array of all variables, from TensorFlow's reader of the checkpoint `path`."""
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        for name, variable in self._variables.items():
+            key, like = _key(name), (variable.dtype, variable.shape.as_list())
+            if (dtypes.get(key), shapes.get(key)) != like:
+                raise _Damaged(f"{path / _INDEX} has not the {name} of its manifest")
+        return {name: reader.get_tensor(_key(name)) for name in self._variables}
 
 
 def named(items):
@@ -190,6 +201,21 @@ class _Damaged(Exception):
     """Names the file of a checkpoint that is not what was written, and says what is wrong."""
 
 
+@contextlib.contextmanager
+def _plain_path(path):
+    """A path of the directory `path` that TensorFlow's reader does not take for a pattern.
+
+    It looks for a checkpoint by its path as a glob, in which "[1]" stands for "1".
+    """
+    if not set(str(path)) & set("[]*?\\"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = pathlib.Path(folder, "checkpoint")
+        link.symlink_to(path.absolute(), target_is_directory=True)
+        yield link
+
+
 def _found(directory):
     """[(step, path)] of the directory's checkpoints, whole or not, newest first."""
     paths = directory.iterdir() if directory.is_dir() else ()
@@ -208,7 +234,7 @@ def _read_manifest(path, step):
         digest = manifest.pop("sha256")
         whole = digest == _digest(manifest) and manifest["step"] == step
     except OSError as error:
-        raise _Damaged(f"{file}: {error.strerror}") from None
+        raise _unreadable(file, error) from None
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise _Damaged(f"{file} is not a manifest") from None
     if not whole:
@@ -224,7 +250,7 @@ def _check_file(file, files, most):
     try:
         same = _fingerprint(file) == expected
     except OSError as error:
-        raise _Damaged(f"{file}: {error.strerror}") from None
+        raise _unreadable(file, error) from None
     if not same:
         raise _Damaged(f"{file} has another SHA-256 than was written")
 
@@ -234,10 +260,21 @@ def _check_regular(file, most):
     try:
         status = file.lstat()
     except OSError as error:
-        raise _Damaged(f"{file}: {error.strerror}") from None
+        raise _unreadable(file, error) from None
     if not stat.S_ISREG(status.st_mode) or status.st_size > most:
         raise _Damaged(f"{file} is not a regular file of at most {most} bytes")
     return status.st_size
+
+
+def _unreadable(file, error):
+    """What an `OSError` on opening a file of a checkpoint is to be raised as.
+
+    A file that is gone, or that the disk can't give, is damage, and the checkpoint before may be
+    taken. Anything else, such as missing permission, says nothing of the file.
+    """
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EIO):
+        return _Damaged(f"{file}: {error.strerror}")
+    return ConfigError(f"{file} can't be read: {error.strerror}")
 
 
 def _fingerprint(file):

@@ -43,6 +43,14 @@ def check(condition, name, value, allowed):
         raise ConfigError(f"expected {name} to be {allowed}; received {name}={value!r}")
 
 
+def check_utf8(name, path):
+    """Raises `ConfigError` unless a path is text that UTF-8 has: TensorFlow takes no other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"expected {name} to be UTF-8; received {name}={str(path)!r}") from None
+
+
 def check_positive(**named):
     """Every named number is > 0."""
     for name, value in named.items():

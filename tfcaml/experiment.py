@@ -3,9 +3,16 @@
 The same command on the same directory goes on where it stopped: every (method, seed) has its own
 checkpoints, all random numbers follow from the seed and the iteration, and the evaluation at the
 end depends on nothing but the trained parameters.
+
+    experiment = Experiment.create("runs/mine", config, seed=0)  # begins a run, or goes on with it
+    experiment.train()
+    summary, figures = experiment.evaluate()
+    learner = Experiment.open("runs/mine").trained("caml", 0)  # of any run, also that of a study
 """
 
+import contextlib
 import dataclasses
+import functools
 import logging
 import time
 
@@ -20,7 +27,6 @@ from tfcaml import (
     run_directory,
     training,
 )
-from tfcaml.environments import ENVIRONMENTS
 from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
 from tfcaml.evaluation_figures import (
     pictures_of_days,
@@ -28,7 +34,7 @@ from tfcaml.evaluation_figures import (
     pictures_of_paths,
     write_evaluation,
 )
-from tfcaml.experiment_config import NO_AGENT, ExperimentConfig
+from tfcaml.experiment_config import NO_AGENT, ExperimentConfig, completed, plugins_of
 from tfcaml.policies import mlp_policy
 from tfcaml.progress import Progress
 from tfcaml.training_log import TrainingLog
@@ -41,15 +47,26 @@ _log = logging.getLogger(__name__)
 class Experiment:
     """Trains and evaluates all methods of a config in a run directory.
 
+    `create` and `open` make one. Learners are compiled once and shared by all seeds: a learner that
+    `trained` returns is reset by the next call of `trained` for its method, and of `train`; nothing
+    else here changes it.
+
     Args:
       config: `ExperimentConfig`.
       directory: `RunDirectory`.
       should_stop: called after each iteration; training stops at a checkpoint when it says so.
+      save_interval: iterations between checkpoints, >= 1; the config's unless given.
       keep: checkpoints that are kept of each method and seed, >= 1.
       allow_fresh_start: where all checkpoints are damaged, train from the beginning.
       max_bad_updates: of each method and seed that may be skipped because they are not finite.
 
+    Attributes:
+      environment: the `Environment`.
+      policy: the `Policy` of the main method; its weights are the learners'.
+      loss: the `AgentLoss` of the main method, None unless the config names an agent.
+
     Raises:
+      ConfigError: an option that is not allowed.
       RunError: more than that were, or an environment failed.
       WriteError: by what writes, when the disk is full or can't be written.
     """
@@ -60,10 +77,13 @@ class Experiment:
         directory,
         should_stop=lambda: False,
         *,
+        save_interval=None,
         keep=2,
         allow_fresh_start=False,
         max_bad_updates=10,
     ):
+        self.save_interval = config.save_interval if save_interval is None else save_interval
+        check(self.save_interval >= 1, "save_interval", self.save_interval, ">= 1")
         check(keep >= 1, "keep", keep, ">= 1")
         check(max_bad_updates >= 0, "max_bad_updates", max_bad_updates, ">= 0")
         self.config = config
@@ -72,19 +92,59 @@ class Experiment:
         self.keep = keep
         self.allow_fresh_start = allow_fresh_start
         self.max_bad_updates = max_bad_updates
-        family, _ = ENVIRONMENTS[config.environment_name]
-        self.environment = family(config.environment)
-        self.policy = mlp_policy(
+        self.environment = config.family(config.environment)
+        self._own_policy = mlp_policy(
             self.environment.observation_spec, self.environment.action_spec, **config.policy
         )
-        self.loss = None
-        if config.agent != NO_AGENT:
-            make = agents.AGENTS[config.agent]
-            layers = config.policy["fc_layer_params"]
-            self.loss = make(self.environment, self.policy.network, layers)
-            self.policy = self.loss.policy
+        self._losses = {}  # discount -> the `AgentLoss`, where the config names an agent
+        _, main = next(iter(config.learners.values()))
+        self.policy, self.loss = self._policy_and_loss(main.discount)
         self._learners = {}
         self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
+
+    @classmethod
+    def create(cls, root, content, seed=0, jit_compile=None, **options):
+        """The experiment of a config in a run directory: a new one, or one to go on with.
+
+        Args:
+          root: path of the run directory; made if missing.
+          content: the config, a nested dict, see `configs.base`. The modules of classes of the
+            user's own that it names are imported.
+          seed: Python int, the first seed.
+          jit_compile: whether iterations are compiled with XLA, see `MetaLearner`.
+          **options: of `Experiment`.
+
+        Raises:
+          ConfigError: a bad config or option; or a directory that is something else than a run of
+            this config, with these seeds. Nothing in it is changed then.
+        """
+        config = ExperimentConfig.from_dict(content, seed, jit_compile)
+        experiment = cls(config, None, **options)
+        for method in config.learners:
+            experiment._made(method)  # what they refuse leaves no directory behind
+        run = {"config": content, "seed": seed, "jit_compile": jit_compile}
+        fill = functools.partial(completed, plugins=plugins_of(content))
+        experiment.directory = run_directory.RunDirectory(root, run, fill)
+        return experiment
+
+    @classmethod
+    def open(cls, root, *, plugins=(), read_only=False, **measured):
+        """The experiment of a run directory that there is, to evaluate it or to take learners from.
+
+        Args:
+          root: path of the run directory, whoever made it.
+          plugins: names of modules that may be imported, see `ExperimentConfig.from_run`.
+          read_only: nothing will be written, so that the directory may be in use.
+          **measured: num_tasks, num_updates and episodes of an evaluation; the run's own unless
+            given.
+
+        Raises:
+          ConfigError: there is no run, or not one that this version can read; or it names a class
+            of a module that is not one of `plugins`.
+        """
+        run = run_directory.read_config(root)
+        config = ExperimentConfig.from_run(run, plugins, **measured)
+        return cls(config, run_directory.RunDirectory(root, run, read_only=read_only))
 
     def population(self, seed, num_tasks=None):
         """Entities of one seed."""
@@ -95,7 +155,7 @@ class Experiment:
         """Trains every method with every seed to the end. Returns whether it got there."""
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
         # Episodes are what takes the time.
-        weights = [self._learner(*job).episodes_per_iteration for job in jobs]
+        weights = [self._made(method).episodes_per_iteration for method, _ in jobs]
         lengths = [self.config.learners[method][1].num_iterations for method, _ in jobs]
         saved = [self._saved_iteration(*job) for job in jobs]
         with Progress(np.dot(weights, lengths), np.dot(weights, saved), stream) as progress:
@@ -112,12 +172,18 @@ class Experiment:
     def evaluate(self, num_tasks=None, num_updates=None, episodes=None):
         """Evaluates the trained learners on held-out entities; writes eval/ and figures/.
 
+        The learners are afterwards as they were before.
+
         Returns:
           (summary, see `report.summarize`; paths of the figures).
 
         Raises:
           ConfigError: a learner that has not been trained to the end.
         """
+        with self._unchanged():
+            return self._evaluate(num_tasks, num_updates, episodes)
+
+    def _evaluate(self, num_tasks, num_updates, episodes):
         config = self.config
         num_updates = config.num_updates if num_updates is None else num_updates
         results, examples = {}, {}
@@ -175,31 +241,64 @@ class Experiment:
 
     def environment_steps(self, method):
         """Environment steps that training this method takes, per seed, at most."""
-        learner = self._learner(method, self.config.seeds[0])
+        learner = self._made(method)
         episodes = learner.config.num_iterations * learner.episodes_per_iteration
         return episodes * self.environment.horizon
 
     def training_seconds(self, method):
         """Wall time that training this method took, mean over seeds."""
         seconds = []
-        for seed in self.config.seeds:
-            self._restored(method, seed)
-            seconds.append(float(self._seconds))
+        with self._unchanged():
+            for seed in self.config.seeds:
+                self._restored(method, seed)
+                seconds.append(float(self._seconds))
         return float(np.mean(seconds))
 
-    def _learner(self, method, seed):
-        """The method's learner, as new for `seed`; compiled once for all seeds."""
+    @contextlib.contextmanager
+    def _unchanged(self):
+        """Learners are afterwards as before: what only tells something must not change them."""
+        learners = self._learners.values()
+        before = [(x, x.numpy()) for learner in learners for x in learner.variables]
+        seconds = float(self._seconds)
+        try:
+            yield
+        finally:
+            for variable, value in before:
+                variable.assign(value)
+            self._seconds.assign(seconds)
+
+    def _policy_and_loss(self, discount):
+        """(policy, loss) of learners with this discount; the loss is None unless it's an agent's.
+
+        An agent knows one discount, so that methods with different ones get agents of their own.
+        """
+        if self.config.agent == NO_AGENT:
+            return self._own_policy, None
+        if discount not in self._losses:
+            make = agents.AGENTS[self.config.agent]
+            layers = self.config.policy["fc_layer_params"]
+            network = self._own_policy.network
+            self._losses[discount] = make(self.environment, network, layers, discount)
+        return self._losses[discount].policy, self._losses[discount]
+
+    def _made(self, method):
+        """The method's learner, whatever it has learned; compiled once for all seeds."""
         if method not in self._learners:
             learner_class, learner_config = self.config.learners[method]
+            policy, loss = self._policy_and_loss(learner_config.discount)
             self._learners[method] = learner_class(
                 self.environment,
-                self.policy,
+                policy,
                 learner_config,
-                seed=seed,
+                seed=self.config.seeds[0],
                 jit_compile=self.config.jit_compile,
-                loss=self.loss,
+                loss=loss,
             )
-        learner = self._learners[method]
+        return self._learners[method]
+
+    def _learner(self, method, seed):
+        """The method's learner, as new for `seed`."""
+        learner = self._made(method)
         learner.reset(seed)
         self._seconds.assign(0)
         return learner
@@ -272,7 +371,7 @@ class Experiment:
                     learner.episodes_per_iteration,
                 )
                 stop, last = self.should_stop(), iteration + 1 == length
-                if stop or last or (iteration + 1) % self.config.save_interval == 0:
+                if stop or last or (iteration + 1) % self.save_interval == 0:
                     log.flush()
                     saved.save(iteration + 1)
                 if stop:

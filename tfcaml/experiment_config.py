@@ -1,15 +1,23 @@
-"""What an experiment is of: a config file's content, checked before any work."""
+"""What an experiment is of: a config file's content, checked before any work.
+
+A learner or an environment is named in a config by its name in `learners.LEARNERS` and
+`environments.ENVIRONMENTS`, or, if it is a class of the user's own, as MODULE:CLASS, such as
+"my_package.my_learner:MyLearner". Such a name imports the module, which runs its code. A config
+that the user wrote may do that; the config.json of a run directory, which may be anyone's, only
+with the modules that the user names in addition (`plugins`).
+"""
 
 import dataclasses
+import importlib
 import re
 from typing import Any
 
 from tfcaml import agents, nest, settings
 from tfcaml.divergence_monitor import DivergenceMonitorConfig, check_can_be_followed
-from tfcaml.environments import ENVIRONMENTS
+from tfcaml.environments import ENVIRONMENTS, Environment
 from tfcaml.environments.base import check_held_out
-from tfcaml.errors import check, check_one_of
-from tfcaml.learners import LEARNERS
+from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml.learners import LEARNERS, LearnerConfig, MetaLearner
 from tfcaml.policies import ACTIVATIONS
 
 NO_AGENT = "none"  # of a config: learners keep their own losses
@@ -24,6 +32,12 @@ _DEFAULTS = {  # of fields that configs of earlier versions lack
     },
 }
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # of a method: it names a directory
+_PLUGIN = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*):([A-Za-z_]\w*)", re.ASCII)  # MODULE:CLASS
+# What the loss of an agent has in place of a learner's: its own returns, advantages and ratios.
+_OF_OWN_LOSSES = (
+    *("return_type", "baseline", "gae_lambda", "normalize_advantage"),
+    *("inner_estimator", "clip_ratio"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +83,13 @@ class _Evaluation:
     episodes: int
 
 
-def completed(run):
+def completed(run, plugins=()):
     """What a run is of, with the fields that were added to configs after it began.
 
     Args:
       run: dict with "config", as `run_directory.read_config` returns it.
+      plugins: modules that may be imported, see `ExperimentConfig.from_run`. Sections that name
+        classes of other modules stay as they are.
 
     Returns:
       A dict like it, the added fields at their defaults.
@@ -83,17 +99,38 @@ def completed(run):
     config = {**_DEFAULTS, **run["config"]}
     if isinstance(config["divergence"], dict):
         config["divergence"] = {**_DEFAULTS["divergence"], **config["divergence"]}
-    sections = [(config, "environment", ENVIRONMENTS), (config, "learner", LEARNERS)]
     if isinstance(config.get("baselines"), dict):
         config["baselines"] = dict(config["baselines"])
-        sections += [(config["baselines"], name, LEARNERS) for name in config["baselines"]]
-    for parent, key, registry in sections:
+    for parent, key, registry, base in _sections(config):
         section = parent.get(key)
-        if isinstance(section, dict) and section.get("name") in tuple(registry):
-            entry = registry[section["name"]]
-            known = entry[1] if isinstance(entry, tuple) else entry.Config
-            parent[key] = {**dataclasses.asdict(known()), **section}
+        name = section.get("name") if isinstance(section, dict) else None
+        if name in tuple(registry) or module_of(name) in (plugins or ()):
+            _, options = _found(key, name, registry, base, plugins)
+            parent[key] = {**dataclasses.asdict(options()), **section}
     return {**run, "config": config}
+
+
+def plugins_of(config):
+    """The modules that a config names classes of: tuple of their names."""
+    config = config if isinstance(config, dict) else {}
+    sections = [parent.get(key) for parent, key, _, _ in _sections(config)]
+    names = [section.get("name") for section in sections if isinstance(section, dict)]
+    return tuple({module_of(name): None for name in names if module_of(name)})
+
+
+def module_of(name):
+    """The module of a name MODULE:CLASS; None of anything else."""
+    match = _PLUGIN.fullmatch(name) if isinstance(name, str) else None
+    return match and match[1]
+
+
+def _sections(config):
+    """(parent, key, registry, base class) of each section of a config that names a class."""
+    yield config, "environment", ENVIRONMENTS, Environment
+    yield config, "learner", LEARNERS, MetaLearner
+    baselines = config.get("baselines")
+    for name in baselines if isinstance(baselines, dict) else ():
+        yield baselines, name, LEARNERS, MetaLearner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +138,8 @@ class ExperimentConfig:
     """A config file's content, checked."""
 
     environment: Any  # the family's options dataclass
-    environment_name: str
+    environment_name: str  # as the config has it
+    family: Any  # the class of that name
     policy: dict  # arguments of `mlp_policy`
     agent: str  # whose loss is learned by: a name in `agents.AGENTS`, or the learners' own
     learners: dict  # method name -> (class, config dataclass); the first is the main one
@@ -112,81 +150,113 @@ class ExperimentConfig:
     save_interval: int  # iterations between checkpoints
     log_interval: int  # iterations between events for TensorBoard
     divergence: Any  # `DivergenceMonitorConfig` of adapted policies over training, or None
-    jit_compile: bool  # compile iterations with XLA
+    jit_compile: Any  # whether iterations are compiled with XLA: True, False, or None (automatic)
 
     @classmethod
-    def from_run(cls, run, **measured):
+    def from_run(cls, run, plugins=(), **measured):
         """Of a run directory's config.json, which anyone may have written.
 
         Args:
           run: dict, see `run_directory.read_config`.
+          plugins: names of the modules that may be imported for it. Importing a module runs it, so
+            these come from the user and never from the run directory.
           **measured: fields of its "evaluation" in place of those it was begun with.
 
         Raises:
-          ConfigError: as `from_dict`.
+          ConfigError: as `from_dict`; or the run names a class of another module than `plugins`.
         """
         settings.filled("config.json", _Run, run)
-        config = completed(run)["config"]
+        config = completed(run, plugins)["config"]
         if measured and isinstance(config.get("evaluation"), dict):
             config["evaluation"] = {**config["evaluation"], **measured}
-        return cls.from_dict(config, run["seed"], run["jit_compile"])
+        return cls.from_dict(config, run["seed"], run["jit_compile"], plugins)
 
     @classmethod
-    def from_dict(cls, config, seed=0, jit_compile=False):
+    def from_dict(cls, config, seed=0, jit_compile=None, plugins=None):
         """Checks a config (nested dict, see `configs.base`).
+
+        Args:
+          config: nested dict.
+          seed: Python int, the first seed.
+          jit_compile: whether iterations are compiled with XLA, see `MetaLearner`.
+          plugins: names of the modules that may be imported for learners and environments that are
+            named MODULE:CLASS; None: those that the config names, since it is the caller's own.
 
         Raises:
           ConfigError: naming the first bad field, its value and what is allowed.
         """
-        config = completed({"config": config})["config"]
+        plugins = plugins_of(config) if plugins is None else plugins
+        config = completed({"config": config}, plugins)["config"]
         settings.filled("config", _Content, config)
-        name, options = _named("environment", config["environment"], ENVIRONMENTS)
-        learners = _learners(config)
+        name, family, options = _named(
+            "environment", config["environment"], ENVIRONMENTS, Environment, plugins
+        )
+        learners = _learners(config, plugins)
         _check_numbers(config, seed)
-        rule = "True, False or None"
-        check(jit_compile in (True, False, None), "jit_compile", jit_compile, rule)
+        settings.check_switch("jit_compile", jit_compile)
         _check_policy(config["policy"])
         check_one_of("agent", config["agent"], (NO_AGENT, *agents.AGENTS))
         measured = config["evaluation"]
         # Entities that can't be made, and what no memory holds, are found before any work.
-        family = ENVIRONMENTS[name][0](options)
+        environment = family(options)
         for method, (_, each) in learners.items():
+            if config["agent"] != NO_AGENT:
+                _check_loss_is_the_agents(method, each, config["agent"])
             layers = config["policy"]["fc_layer_params"]
-            settings.check_sizes(method, each, family, layers, measured)
+            settings.check_sizes(method, each, environment, layers, measured)
         seeds = tuple(range(seed, seed + config["num_seeds"]))
-        populations = [_population(name, family, each, measured["num_tasks"]) for each in seeds]
-        classes = {method: LEARNERS[each] for method, (each, _) in learners.items()}
+        populations = [
+            _population(name, environment, each, measured["num_tasks"]) for each in seeds
+        ]
+        classes = [learner_class for learner_class, _ in learners.values()]
         return cls(
             environment=options,
             environment_name=name,
+            family=family,
             policy=dict(config["policy"]),
             agent=config["agent"],
-            learners={method: (classes[method], c) for method, (_, c) in learners.items()},
+            learners=learners,
             seeds=seeds,
             num_tasks=measured["num_tasks"],
             num_updates=measured["num_updates"],
             episodes=measured["episodes"],
             save_interval=config["save_interval"],
             log_interval=config["log_interval"],
-            divergence=_followed(config, classes.values(), populations[0].support),
+            divergence=_followed(config, classes, populations[0].support),
             jit_compile=jit_compile,
         )
 
 
-def _learners(config):
-    """method -> (name of the learner, its config dataclass); the first is the main one."""
+def _learners(config, plugins):
+    """method -> (class, its config dataclass); the first is the main one."""
     main = config["learner"].get("name")
-    check_one_of(f"learner {main} name", main, tuple(LEARNERS))
-    sections = {main: config["learner"], **config["baselines"]}
     rule = "of letters, digits, '_', '-' and '.' only, 1 to 100 of them"
+    if module_of(main):
+        main = main.partition(":")[2]
+        check(_NAME.fullmatch(main), "the name of the learner's class", main, rule)
+    else:
+        _check_registered(f"learner {main}", main, LEARNERS)
+    sections = {main: config["learner"], **config["baselines"]}
     for method in config["baselines"]:
         named = isinstance(method, str) and _NAME.fullmatch(method)
         check(named, "the name of a baseline", method, rule)
         check(method != main, "the name of a baseline", method, "another than the learner's")
     return {
-        method: _named(f"learner {method}", section, LEARNERS)
+        method: _named(f"learner {method}", section, LEARNERS, MetaLearner, plugins)[1:]
         for method, section in sections.items()
     }
+
+
+def _check_loss_is_the_agents(method, config, agent):
+    """Settings of the losses that an agent's loss stands in for are as they were: they do nothing.
+
+    The discount is not among them: it becomes the agent's own.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in _OF_OWN_LOSSES:
+            rule = f"{field.default!r}, its default: the loss of agent={agent!r} has its own"
+            check(value == field.default, f"{field.name} of {method}", value, rule)
 
 
 def _population(name, family, seed, num_tasks):
@@ -240,12 +310,58 @@ def _followed(config, learner_classes, support):
     return found
 
 
-def _named(where, section, registry):
-    """{"name": ..., options} -> (name, the options as the dataclass of that name)."""
+def _named(where, section, registry, base, plugins):
+    """{"name": ..., options} -> (name, its class, the options as the dataclass of that class)."""
     check(isinstance(section, dict), where, section, "a dict of fields")
     options = dict(section)
     name = options.pop("name", None)
-    check_one_of(f"{where} name", name, tuple(registry))
-    entry = registry[name]
-    config_class = entry[1] if isinstance(entry, tuple) else entry.Config
-    return name, settings.filled(where, config_class, options)
+    found, config_class = _found(where, name, registry, base, plugins)
+    return name, found, settings.filled(where, config_class, options)
+
+
+def _check_registered(where, name, registry):
+    rule = f"one of {', '.join(registry)}; or MODULE:CLASS of a class of your own"
+    check(name in tuple(registry), f"{where} name", name, rule)
+
+
+def _found(where, name, registry, base, plugins):
+    """(class, dataclass of its options) that a name in a config stands for.
+
+    Args:
+      where: what has the name, for messages.
+      name: of `registry`, or MODULE:CLASS.
+      registry: dict name -> (class, options), or name -> class with the options `Config`.
+      base: what a class of the user's own is a subclass of; its `Config` is the dataclass of its
+        options, all with defaults.
+      plugins: names of the modules that may be imported.
+
+    Raises:
+      ConfigError: no such name, module or class; or a module that is not of `plugins`.
+    """
+    module = module_of(name)
+    if module is None:
+        _check_registered(where, name, registry)
+        entry = registry[name]
+        return entry if isinstance(entry, tuple) else (entry, entry.Config)
+    if module not in plugins:
+        raise ConfigError(
+            f"{where} is {name}, and importing {module} would run its code; if you trust it, "
+            f"name it yourself with --plugin={module}"
+        )
+    try:
+        found = getattr(importlib.import_module(module), name.partition(":")[2], None)
+    except Exception as error:  # whatever the module does
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{where} is {name}, but {module} can't be imported: {what}") from None
+    rule = f"a subclass of {base.__name__}"
+    check(isinstance(found, type) and issubclass(found, base), f"{where} {name}", found, rule)
+    options = getattr(found, "Config", None)
+    kind = LearnerConfig if base is MetaLearner else object
+    fits = isinstance(options, type) and issubclass(options, kind)
+    fits = fits and dataclasses.is_dataclass(options)
+    rule = f"a dataclass of its options{'' if kind is object else ', a subclass of LearnerConfig'}"
+    check(fits, f"Config of {name}", options, rule)
+    for field in dataclasses.fields(options):
+        known = any(x is not dataclasses.MISSING for x in (field.default, field.default_factory))
+        check(known, f"{field.name} in Config of {name}", "(no default)", "a field with a default")
+    return found, options

@@ -17,7 +17,8 @@ import stat
 import tempfile
 import weakref
 
-from tfcaml.errors import ConfigError, check
+from tfcaml import settings
+from tfcaml.errors import ConfigError, check, check_utf8
 
 _log = logging.getLogger(__name__)
 _PACKAGES = ("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy")
@@ -48,7 +49,7 @@ class RunDirectory:
         self.root = pathlib.Path(root)
         self.evaluation = self.root / "eval"
         self.figures = self.root / "figures"
-        config = json.loads(json.dumps(config))
+        config = settings.as_json(config)
         if not read_only:
             check_writable(self.root)
             self.root.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,7 @@ class RunDirectory:
         _check_kinds(self.root)
         if read_only or path.exists():
             found = read_config(self.root)
-            _check_same(self.root, json.loads(json.dumps(completed(found))), config)
+            _check_same(self.root, settings.as_json(completed(found)), config)
             _warn_of_added(self.root, found, config)
         else:
             _check_unused(self.root)
@@ -86,7 +87,7 @@ def read_config(root):
 
 
 def read_json(path):
-    """The dict that a JSON file holds.
+    """The dict that a JSON file holds, with None for words that JSON lacks, such as Infinity.
 
     Raises:
       OSError: it can't be read.
@@ -97,7 +98,7 @@ def read_json(path):
     fits = stat.S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES
     check(fits, "path", str(path), f"a file of at most {_MOST_BYTES} bytes")
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes(), parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged: {error}") from None
     if not isinstance(value, dict) or _depth(value) > _MOST_DEPTH:
@@ -118,9 +119,10 @@ def _depth(value):
 def write_json(path, value):
     """Writes JSON so that the file is either the old or the new one, never a part.
 
-    Its directory is made if missing.
+    Its directory is made if missing. Numbers that are not finite are written as null, since JSON
+    has no word for them, see `settings.as_json`.
     """
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    write_text(path, json.dumps(settings.as_json(value), indent=1, allow_nan=False) + "\n")
 
 
 def write_text(path, text):
@@ -147,8 +149,10 @@ def first_difference(old, new, name=""):
 def check_writable(root, name="root_dir"):
     """Raises `ConfigError` unless `root`, or the folder it would be made in, can be written.
 
+    A path that is not UTF-8 can't, as TensorFlow writes a part of what is written there.
     `name`: the flag that gave it.
     """
+    check_utf8(name, root)
     root = pathlib.Path(root)
     existing = root
     while not existing.exists() and existing != existing.parent:

@@ -6,6 +6,7 @@ dataclass that it fills before anything is made of it.
 
 import dataclasses
 import itertools
+import json
 import math
 
 import tensorflow as tf
@@ -17,8 +18,17 @@ MOST = 10**6  # of any whole number but those of iterations and intervals
 MOST_ITERATIONS = 10**9
 MOST_SEEDS = 1000
 MOST_LAYERS = 100
-MOST_NUMBERS = 10**9  # that the tasks of a batch hold: weights and episodes; 4 GB
+MOST_NUMBERS = 10**9  # that the tasks of a batch hold, see `check_sizes`; 4 GB
 _LARGEST = 2.0**127  # of the numbers that float32 has
+
+
+def as_json(value):
+    """A value as it comes back from a JSON file: tuples are lists.
+
+    JSON has neither infinity nor NaN, and most programs refuse a file with these words: null stands
+    for them. `filled` takes null for infinity in the fields that may be infinite.
+    """
+    return json.loads(json.dumps(value), parse_constant=lambda _: None)
 
 
 def filled(where, config_class, options):
@@ -28,7 +38,7 @@ def filled(where, config_class, options):
       where: what they are of, for messages.
       config_class: a dataclass. Fields of type int, float, bool, str, dict and tuple are checked;
         those whose metadata has "infinite" may be infinite.
-      options: dict.
+      options: dict. None stands for infinity in a field that may be infinite, see `as_json`.
 
     Raises:
       ConfigError: an unknown or missing field, one of another type, not a number or too large; or
@@ -43,6 +53,9 @@ def filled(where, config_class, options):
         if names:
             allowed = ", ".join(fields)
             raise ConfigError(f"{where}: {problem} field {names[0]!r}; allowed are {allowed}")
+    for name, value in options.items():
+        if value is None and fields[name].metadata.get("infinite", False):
+            options = options | {name: math.inf}
     try:
         for name, value in options.items():
             _check_type(fields[name], value)
@@ -51,8 +64,20 @@ def filled(where, config_class, options):
         raise ConfigError(f"{where}: {error}") from None
 
 
+def check_switch(name, value):
+    """Raises `ConfigError` unless a switch is on, off or automatic: True, False or None itself."""
+    # 1 == True, and a NumPy array is equal to nothing: only identity tells.
+    fits = any(value is allowed for allowed in (True, False, None))
+    check(fits, name, value, "True, False or None")
+
+
 def check_sizes(method, config, environment, layers, measured):
     """What a learner holds of all tasks at once is at most `MOST_NUMBERS` numbers.
+
+    Counted are the episodes, the outputs of all layers at their steps, the weights with the two
+    slots of Adam, and how often they are there: a gradient needs all of them twice, a gradient of a
+    gradient four times. By the resident memory of whole iterations on a CPU, the numbers held are
+    0.9 to 1.2 times the count for a batch that is large enough to tell.
 
     Args:
       method: its name, for messages.
@@ -68,24 +93,34 @@ def check_sizes(method, config, environment, layers, measured):
     action = environment.action_spec
     observed, acted = width(environment.observation_spec), width(action)
     units = [observed, *layers, int(action.maximum) + 1 if action.dtype.is_integer else acted]
-    weights = sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
-    episode = environment.horizon * (observed + acted + 6)
+    weights = 3 * sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
+    played = environment.horizon * (observed + acted + 6)  # numbers of an episode
+    learned = played + environment.horizon * sum(units[1:])  # those that its gradient needs
     episodes = max(value for name, value in vars(config).items() if "episodes" in name)
-    most = max(episodes, measured["episodes"])
+    # An outer optimiser differentiates through the inner steps, so that all their batches stay.
+    batches, times = (config.inner_updates + 1, 4) if hasattr(config, "outer_optimizer") else (1, 2)
+    tasks, most = measured["num_tasks"], max(episodes, measured["episodes"])
+    policies = getattr(config, "policies_per_clustering", 0)
+    places = getattr(config, "num_states", 0) * units[-1]  # each policy's density at all of them
     kept = getattr(config, "saved_episodes", 0)
-    for name, tasks, number in (
-        ("meta_batch_size", config.meta_batch_size, episodes),
-        ("policies_per_clustering", getattr(config, "policies_per_clustering", 0), kept),
-        ("buffer_capacity", getattr(config, "buffer_capacity", 0), kept),
-        ("evaluation.num_tasks", measured["num_tasks"], most),
+    tried = getattr(config, "trial_episodes", 0) * tasks
+    for name, rows, number, numbers in (
+        (
+            *("meta_batch_size", config.meta_batch_size, batches * episodes),
+            times * (batches * episodes * learned + weights),
+        ),
+        ("policies_per_clustering", policies, kept, kept * played + weights + places + policies),
+        ("buffer_capacity", getattr(config, "buffer_capacity", 0), kept, kept * played + weights),
+        ("evaluation.num_tasks", tasks, most, 2 * (most * learned + weights)),
+        ("num_medoids", getattr(config, "num_medoids", 0), tried, tried * played + tasks * weights),
     ):
-        size = tasks * (number * episode + 3 * weights)  # weights with two slots of Adam
+        size = rows * numbers
         rule = (
             f"so small that {method} holds at most {MOST_NUMBERS:.0e} numbers at once, not "
-            f"{size:.1e}, with {number} episodes of {environment.horizon} steps and {weights:.1e} "
-            "weights for each"
+            f"{size:.1e}, with {number} episodes of {environment.horizon} steps and "
+            f"{weights // 3:.1e} weights for each"
         )
-        check(size <= MOST_NUMBERS, name, tasks, rule)
+        check(size <= MOST_NUMBERS, name, rows, rule)
 
 
 def _check_type(field, value):

@@ -13,9 +13,7 @@ from tfcaml import figures, report, seeds, statistics
 from tfcaml.environments import glucose
 from tfcaml.environments.glucose import controllers
 from tfcaml.environments.glucose.patients import COHORTS, names_of
-from tfcaml.experiment import Experiment, ExperimentConfig
-from tfcaml.experiment_config import completed
-from tfcaml.run_directory import RunDirectory
+from tfcaml.experiment import Experiment
 
 ADAPTATION_DAYS = 10
 CONTROLLERS = {
@@ -45,11 +43,10 @@ def run(study_seeds, out_dir, quick=False):
         content["environment"] |= {"interval": 720, "sensor_interval": 180}
     content["num_seeds"] = len(study_seeds)
     jit_compile = False if quick else None
-    config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile)
-    directory = RunDirectory(out_dir / "runs" / "glucose_cohort", {"config": content}, completed)
-    experiment = Experiment(config, directory)
+    root = out_dir / "runs" / "glucose_cohort"
+    experiment = Experiment.create(root, content, study_seeds[0], jit_compile)
     experiment.train()
-    learned = tuple(config.learners)
+    learned = tuple(experiment.config.learners)
     readings = {name: _learned(experiment, name) for name in learned}
     readings |= {name: _controlled(experiment, act) for name, act in CONTROLLERS.items()}
     found = {name: glucose.measures(days) for name, days in readings.items()}

@@ -4,9 +4,9 @@ import json
 
 from tfcaml import report
 from tfcaml.errors import ConfigError
-from tfcaml.experiment import Experiment, ExperimentConfig
-from tfcaml.experiment_config import completed
-from tfcaml.run_directory import RunDirectory, first_difference, read_json, write_json
+from tfcaml.experiment import Experiment
+from tfcaml.run_directory import first_difference, read_json, write_json
+from tfcaml.settings import as_json
 
 
 def run_config(content, study_seeds, root, jit_compile=None):
@@ -22,14 +22,15 @@ def run_config(content, study_seeds, root, jit_compile=None):
       (`Experiment`, summary of its evaluation, see `tfcaml.report.summarize`).
     """
     content = content | {"num_seeds": len(study_seeds)}
-    config = ExperimentConfig.from_dict(content, study_seeds[0], jit_compile=jit_compile)
-    experiment = Experiment(config, RunDirectory(root, {"config": content}, completed))
+    experiment = Experiment.create(root, content, study_seeds[0], jit_compile)
     experiment.train()
     return experiment, experiment.evaluate()[0]
 
 
 def kept(path, settings, compute):
     """`compute()`, a JSON value, or what an earlier run of the study kept of it in a file.
+
+    Both are as JSON has them: lists for tuples, None for numbers that are not finite.
 
     Args:
       path: of the JSON file.
@@ -39,7 +40,7 @@ def kept(path, settings, compute):
     Raises:
       ConfigError: the file was made with other settings.
     """
-    settings = json.loads(json.dumps(settings))
+    settings = as_json(settings)
     if path.exists():
         found = read_json(path)
         difference = first_difference(found.get("settings"), settings)
@@ -52,7 +53,7 @@ def kept(path, settings, compute):
         if "value" not in found:
             raise ConfigError(f"{path} is damaged: it has no value")
         return found["value"]
-    value = compute()
+    value = as_json(compute())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"settings": settings, "value": value})
     return value

@@ -382,7 +382,7 @@ def test_an_environment_that_gives_other_observations_is_named(walk_class):
         family.reset(family.population(0).support, seed)
 
 
-def test_xla_is_refused_and_not_taken_by_itself(walk, policy):
+def test_xla_is_refused_and_not_taken_by_itself(walk, policy, xla_pays):
     with pytest.raises(ConfigError, match="jit_compile to be False: HostEnvironment runs in Py"):
         learners.Reptile(walk, policy, jit_compile=True)
     assert learners.Reptile(walk, policy, jit_compile=None).jit_compile is False

@@ -109,6 +109,29 @@ def test_strings_that_look_like_code_or_paths_are_strings(serve, hostile):
     assert not marker.exists()
 
 
+@pytest.mark.slow
+def test_modules_that_a_run_names_are_not_imported(serve, tiny_run, hostile, fingerprint):
+    """The module named here prints when it is imported."""
+    root, _ = hostile
+    content = json.loads((root / "config.json").read_text())
+    for section in ("learner", "environment"):
+        changed = json.loads(json.dumps(content))
+        changed["config"][section]["name"] = "this:s"
+        (root / "config.json").write_text(json.dumps(changed))
+        before = fingerprint(root.parent)
+        for launcher, *more in (
+            ("evaluate",),
+            ("evaluate", "--plugin=json"),
+            ("export", f"--out={root.parent / 'model'}"),
+            ("train", f"--config={tiny_run.parent / 'tiny.py'}"),
+        ):
+            code, lines = serve(launcher, f"--root_dir={root}", *more)
+            assert code == 2 and len(lines) == 1, lines
+            expected = "holds a run of another" if launcher == "train" else "with --plugin=this"
+            assert expected in lines[0], lines
+        assert fingerprint(root.parent) == before
+
+
 def test_names_of_methods_do_not_lead_out(serve, hostile, fingerprint, tmp_path):
     root, _ = hostile
     content = json.loads((root / "config.json").read_text())

@@ -125,6 +125,57 @@ def test_a_run_that_fails_has_an_exit_code_of_its_own(tmp_path, run_all):
     assert not any("Traceback" in line for line in lines)
 
 
+_OWN = """
+from configs import base
+from tfcaml import environments
+from tests.launchers import own
+
+
+def get_config():
+    config = own.Halved.Config(num_iterations=1, inner_updates=1, episodes_per_update=1)
+    return base.experiment(
+        base.section("tests.launchers.own:Plane", environments.ParticleConfig(horizon=3)),
+        base.section("tests.launchers.own:Halved", config),
+        policy=dict(fc_layer_params=(4,), activation="tanh"),
+        evaluation=dict(num_tasks=1, num_updates=1, episodes=1),
+    )
+"""
+
+
+@pytest.mark.slow
+def test_classes_and_directories_with_names_of_ones_own(serve, tmp_path, fingerprint):
+    """A path that is a pattern; a learner and a family that no registry has: train to export."""
+    (tmp_path / "own.py").write_text(_OWN)
+    root = tmp_path / "a [1]*?\\b" / "ü\n☃'"
+    train = (f"--config={tmp_path / 'own.py'}", f"--root_dir={root}", "--nojit_compile")
+    assert serve("train", *train, plan=True)[0] == 3
+    for _ in range(2):  # the second goes on with what the first has left
+        code, lines = serve("train", *train)
+        assert code == 0, lines
+    (tmp_path / "a1").mkdir()
+    saved = json.loads((root / "config.json").read_text())["config"]
+    assert saved["learner"]["name"] == "tests.launchers.own:Halved"
+    plugin = "--plugin=tests.launchers.own"
+    first = (root / "eval" / "evaluation.json").read_bytes()
+    code, lines = serve("evaluate", f"--root_dir={root}", plugin)
+    assert code == 0, lines
+    assert (root / "eval" / "evaluation.json").read_bytes() == first
+    code, lines = serve("export", f"--root_dir={root}", f"--out={tmp_path / 'ü ☃'}", plugin)
+    assert code == 0, lines
+    assert json.loads((tmp_path / "ü ☃" / "card.json").read_text())["learner"] == "Halved"
+    before = fingerprint(tmp_path)
+    out = [f"--root_dir={root}", f"--out={tmp_path / 'a[1]'}"]
+    for name, arguments, message in (
+        ("evaluate", [f"--root_dir={root}"], "name it yourself with --plugin=tests.launchers.own"),
+        ("export", out, "name it yourself with --plugin=tests.launchers.own"),
+        ("export", [*out, plugin], "directory to be a path without [ and"),
+        ("train", [train[0], f"--root_dir={tmp_path}/a\udcff"], "root_dir to be UTF-8"),
+    ):
+        code, lines = serve(name, *arguments)
+        assert code == 2 and len(lines) == 1 and message in lines[0], lines
+    assert fingerprint(tmp_path) == before
+
+
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
     """A run whose main method, the untrained policy, is finished, and whose other is not begun."""

@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.agents import trials
 from tfcaml.agents.adapted_policy import act, act_distribution
-from tfcaml.errors import check
+from tfcaml.errors import check, check_utf8
 from tfcaml.learners import CAML
 from tfcaml.policies import distributions
 from tfcaml.types import Fast, Trajectory
@@ -59,7 +59,8 @@ def export(learner, directory, environment=None, shots=None):
       the card, a dict.
 
     Raises:
-      ConfigError: a directory that is not empty, `shots` < 1, or `shots` episodes from which the
+      ConfigError: a directory that is not empty, or whose path has a character with which
+        TensorFlow could not load the model; `shots` < 1, or `shots` episodes from which the
         learner learns nothing, as where the mean over a single one is subtracted from it.
     """
     environment = environment or learner.environment
@@ -68,10 +69,13 @@ def export(learner, directory, environment=None, shots=None):
     rule = "more: of so few episodes all advantages are 0 by this learner's rule"
     check(_teaches(learner, environment, shots), "shots", shots, rule)
     directory = pathlib.Path(directory)
+    rule = "a path without [ and \\, which TensorFlow takes for a pattern when it loads a model"
+    check(not set(str(directory)) & set("[\\"), "directory", str(directory), rule)
+    check_utf8("directory", directory)
     unused = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
     check(unused, "directory", str(directory), "new or empty")
     functions = _functions(learner, environment, shots)
-    card = json.dumps(_card(learner, environment, shots, functions), indent=1) + "\n"
+    card = settings.as_json(_card(learner, environment, shots, functions))
     module = tf.Module()
     for name, function in functions.items():
         setattr(module, name, function)
@@ -79,8 +83,8 @@ def export(learner, directory, environment=None, shots=None):
     traced = [function.get_concrete_function() for function in functions.values()]
     module.kept = [variable for function in traced for variable in function.graph.variables]
     tf.saved_model.save(module, str(directory))
-    (directory / "card.json").write_text(card)
-    return json.loads(card)
+    (directory / "card.json").write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")
+    return card
 
 
 def _teaches(learner, environment, shots):

@@ -15,7 +15,7 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds
+from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds, settings
 from tfcaml.errors import NotFiniteError, check, check_one_of, check_positive, from_python
 from tfcaml.learners.variables import Variables
 from tfcaml.types import Experience, Fast, episode_return
@@ -85,19 +85,20 @@ class MetaLearner(tf.Module):
       policy: a `Policy`.
       config: the learner's config dataclass; `Config()`, its defaults, unless given.
       seed: Python int; decides the initial parameters.
-      jit_compile: compile iterations with XLA; None: where `xla_pays` and the environment and the
-        policy allow it.
+      jit_compile: whether iterations are compiled with XLA: True, False, or None (automatic), which
+        compiles them where `xla_pays` and the environment and the policy allow it.
       loss: a loss that comes with its own returns and advantages, such as that of a TF-Agents
         agent (`tfcaml.agents.AgentLoss`), in place of the config's estimator, baseline, discount.
 
     Raises:
       ConfigError: `jit_compile` is True and the environment or the policy does not support XLA, or
-        `policy` is not that of `loss`, or the config's baseline does not suit the observations.
+        it is something else than True, False and None; `policy` is not that of `loss`; or the
+        config's baseline does not suit the observations.
     """
 
     Config = LearnerConfig
 
-    def __init__(self, environment, policy, config=None, seed=0, jit_compile=False, loss=None):
+    def __init__(self, environment, policy, config=None, seed=0, jit_compile=None, loss=None):
         super().__init__()
         check(loss is None or policy is loss.policy, "policy", policy, "loss.policy")
         config = config or self.Config()
@@ -105,6 +106,7 @@ class MetaLearner(tf.Module):
         self.policy = policy
         self.loss = loss
         self.config = config
+        settings.check_switch("jit_compile", jit_compile)
         if jit_compile is None:
             possible = environment.supports_xla and policy.supports_xla
             jit_compile = self.xla_pays() and possible
