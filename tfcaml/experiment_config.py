@@ -1,6 +1,7 @@
 """What an experiment is of: a config file's content, checked before any work."""
 
 import dataclasses
+import inspect
 import re
 from typing import Any
 
@@ -8,9 +9,9 @@ from tfcaml import agents, nest, settings
 from tfcaml.divergence_monitor import DivergenceMonitorConfig, check_can_be_followed
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.environments.base import check_held_out
-from tfcaml.errors import check, check_one_of
+from tfcaml.errors import check, check_acts, check_one_of, within
 from tfcaml.learners import LEARNERS
-from tfcaml.policies import ACTIVATIONS
+from tfcaml.policies import ACTIVATIONS, mlp_policy
 
 NO_AGENT = "none"  # of a config: learners keep their own losses
 _DEFAULTS = {  # of fields that configs of earlier versions lack
@@ -23,6 +24,8 @@ _DEFAULTS = {  # of fields that configs of earlier versions lack
         if field.name != "interval"
     },
 }
+# Of `mlp_policy`: what a policy without hidden layers, which has none, is written with.
+_ACTIVATION = inspect.signature(mlp_policy).parameters["activation"].default
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # of a method: it names a directory
 
 
@@ -126,14 +129,18 @@ class ExperimentConfig:
           ConfigError: as `from_dict`.
         """
         settings.filled("config.json", _Run, run)
-        config = completed(run)["config"]
-        if measured and isinstance(config.get("evaluation"), dict):
-            config["evaluation"] = {**config["evaluation"], **measured}
-        return cls.from_dict(config, run["seed"], run["jit_compile"])
+        return cls.from_dict(run["config"], run["seed"], run["jit_compile"], measured)
 
     @classmethod
-    def from_dict(cls, config, seed=0, jit_compile=False):
+    def from_dict(cls, config, seed=0, jit_compile=False, measured=None):
         """Checks a config (nested dict, see `configs.base`).
+
+        Args:
+          config: dict.
+          seed: Python int, the first one.
+          jit_compile: as of `MetaLearner`.
+          measured: dict of fields of "evaluation" in place of those of the config. A setting that
+            cannot act is refused by the config as it was written.
 
         Raises:
           ConfigError: naming the first bad field, its value and what is allowed.
@@ -147,6 +154,9 @@ class ExperimentConfig:
         check(jit_compile in (True, False, None), "jit_compile", jit_compile, rule)
         _check_policy(config["policy"])
         check_one_of("agent", config["agent"], (NO_AGENT, *agents.AGENTS))
+        _check_steps(config, learners)
+        config["evaluation"] = {**config["evaluation"], **(measured or {})}
+        _check_numbers(config, seed)
         measured = config["evaluation"]
         # Entities that can't be made, and what no memory holds, are found before any work.
         family = ENVIRONMENTS[name][0](options)
@@ -225,12 +235,29 @@ def _check_policy(policy):
     positive = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in layers)
     rule = f"0 to {most} positive integers"
     check(len(layers) <= most and positive, "policy.fc_layer_params", layers, rule)
+    activation, default = policy["activation"], _ACTIVATION
+    rule = f"left at {default!r}, as it acts only with hidden layers in policy.fc_layer_params"
+    check(len(layers) or activation == default, "policy.activation", activation, rule)
+
+
+def _check_steps(config, learners):
+    """Refuses settings of methods for adaptation steps that the experiment does not take."""
+    steps = config["evaluation"]["num_updates"]
+    followed = config["divergence"].get("num_updates", 0)
+    if config["divergence_interval"] and isinstance(followed, int):
+        steps = max(steps, followed)
+    for method, (_, each) in learners.items():
+        with within(f"learner {method}"):
+            each.check_steps(steps)
 
 
 def _followed(config, learner_classes, support):
     """How adapted policies are followed, None where they are not; checked before any work."""
     options = {**config["divergence"], "interval": config["divergence_interval"] or 1}
     found = settings.filled("divergence", DivergenceMonitorConfig, options)
+    with within("divergence"):
+        followed = config["divergence_interval"] > 0
+        check_acts(found, _DEFAULTS["divergence"], followed, "with divergence_interval > 0")
     if config["divergence_interval"] == 0:
         return None
     for each in learner_classes:

@@ -16,7 +16,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds
-from tfcaml.errors import NotFiniteError, check, check_one_of, check_positive, from_python
+from tfcaml.errors import (
+    NotFiniteError,
+    check,
+    check_acts,
+    check_one_of,
+    check_positive,
+    from_python,
+)
 from tfcaml.learners.variables import Variables
 from tfcaml.types import Experience, Fast, episode_return
 
@@ -58,6 +65,17 @@ class LearnerConfig:
         check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
         check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
         check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
+
+    def check_steps(self, num_updates):
+        """Refuses settings that cannot act when new tasks are adapted to in `num_updates` steps.
+
+        Raises:
+          ConfigError: one of them that is not at its default.
+        """
+        fields = ("test_episodes_per_update",)
+        check_acts(
+            self, fields, num_updates > 0, "where new tasks are adapted to (num_updates > 0)"
+        )
 
 
 class MetaLearner(tf.Module):

@@ -26,7 +26,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import divergence, guided_exploration, losses, nest, seeds, task_similarity
-from tfcaml.errors import check, check_one_of
+from tfcaml.errors import check, check_acts, check_one_of
 from tfcaml.hindsight_buffer import HindsightBuffer, HindsightBufferConfig, hindsight
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.learners.variables import Variables
@@ -79,6 +79,27 @@ class HindsightMAMLConfig(MAMLConfig):
         check(0 <= share <= 1, "min_effective_share", share, "in [0, 1]")
         known = self.inner_estimator == "log_likelihood"
         check(known, "inner_estimator", self.inner_estimator, "log_likelihood")
+        where = f"up to episodes_per_update={self.episodes_per_update}, which is all there are"
+        fits = self.saved_episodes <= self.episodes_per_update
+        check_acts(self, ("saved_episodes",), fits, where)
+        check_acts(self, self.of_guidance(), self.guidance > 0, "with guidance > 0")
+        fields = ("importance_clip", "min_effective_share")
+        weighted = self.importance_weights != "none"
+        check_acts(self, fields, weighted, "with importance_weights other than none")
+
+    def check_steps(self, num_updates):
+        super().check_steps(num_updates)
+        fields = ("guidance", *self.of_guidance())
+        check_acts(
+            self, fields, num_updates > 0, "where new tasks are adapted to (num_updates > 0)"
+        )
+
+    def of_guidance(self):
+        """Names of the fields that say how others guide."""
+        weights = ("importance_weights", "importance_clip", "min_effective_share")
+        # Regression has no default of `min_similarity`: something has to be given.
+        given = self.similarity_objective == "regression"
+        return ("guided_updates", "num_similar", *weights, *(() if given else ("min_similarity",)))
 
     def similarity(self):
         """`TaskSimilarityConfig` of these settings."""
