@@ -73,9 +73,7 @@ class LearnerConfig:
           ConfigError: one of them that is not at its default.
         """
         fields = ("test_episodes_per_update",)
-        check_acts(
-            self, fields, num_updates > 0, "where new tasks are adapted to (num_updates > 0)"
-        )
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
 
 class MetaLearner(tf.Module):

@@ -130,9 +130,7 @@ class NoInnerStepsConfig(GradientConfig):
     def check_steps(self, num_updates):
         super().check_steps(num_updates)
         fields = ("inner_learning_rate", "inner_estimator", "inner_updates")
-        check_acts(
-            self, fields, num_updates > 0, "where new tasks are adapted to (num_updates > 0)"
-        )
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
 
 class GradientLearner(MetaLearner):

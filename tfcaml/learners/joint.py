@@ -78,9 +78,7 @@ class RandomInitializationConfig(LearnerConfig):
     def check_steps(self, num_updates):
         super().check_steps(num_updates)
         fields = [field.name for field in dataclasses.fields(self)]
-        check_acts(
-            self, fields, num_updates > 0, "where new tasks are adapted to (num_updates > 0)"
-        )
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
 
 class RandomInitialization(MetaLearner):
