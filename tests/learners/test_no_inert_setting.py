@@ -43,7 +43,7 @@ TINY_OF = {
     },
     "joint": {**TINY, "meta_batch_size": 1},
     "joint_mixed": {**TINY, "meta_batch_size": 1},
-    "random": {"episodes_per_update": 3, "inner_learning_rate": 0.1},
+    "random": {"test_episodes_per_update": 3, "inner_learning_rate": 0.1},
     "maml_regression": REGRESSION,
     "pretrained_regression": REGRESSION,
 }
@@ -63,6 +63,13 @@ class Refused(NamedTuple):
     company: dict = {}
 
 
+class Tied(NamedTuple):
+    """`value` of a field does not go with the `NUM_TASKS` tasks, and training refuses it."""
+
+    value: Any
+    company: dict = {}
+
+
 class SameNumbers(NamedTuple):
     """The two values of a field are two ways to the same numbers."""
 
@@ -73,10 +80,12 @@ class SameNumbers(NamedTuple):
 
 PPO = {"outer_optimizer": "ppo"}
 TRPO = {"outer_optimizer": "trpo", "outer_learning_rate": 1e-3, "outer_steps": 5}
-# With a long inner step the first trials of the line search are refused.
-SEARCHED = {**TRPO, "max_kl": 0.5}
+# Far steps along noise: of three iterations' line searches one at least refuses its first trial.
+SEARCHED = {**TRPO, "max_kl": 1.0, "baseline": "none", "num_iterations": 3}
+# Where the products are far from singular, so that rounding does not grow.
+WELL_CONDITIONED = {**TRPO, "cg_iterations": 2, "damping": 0.1}
 FIELDS = {
-    "num_iterations": Acts(4),
+    "num_iterations": Acts(3),
     "meta_batch_size": Acts(4),
     "inner_updates": Acts(3),
     "episodes_per_update": Acts(2),
@@ -107,7 +116,9 @@ FIELDS = {
     "cg_iterations": Acts(1, TRPO),
     "backtrack_ratio": Acts(0.3, SEARCHED),
     "max_backtracks": Acts(1, SEARCHED),
-    "hessian_products": SameNumbers("hessian", TRPO, "exact products by another way, in more time"),
+    "hessian_products": SameNumbers(
+        "hessian", WELL_CONDITIONED, "exact products by another way, in more time"
+    ),
     "fisher_subsample": Acts(1, TRPO),
     "exploration_weight": Acts(0.0),
     "kl_penalty": Acts(5.0),
@@ -137,7 +148,7 @@ FIELDS = {
     "choice": Acts("oracle"),
     "trial_episodes": Acts(6),
     "fresh_arm": Acts(False),
-    "min_transfer": Acts(100.0),
+    "min_transfer": Acts(100.0, {"inner_learning_rate": 0.5}),
     "keep_optimizer_state": Acts(False),
     "metric": Acts("state"),
     "bandwidth": Acts("1.0"),
@@ -149,6 +160,7 @@ FIELDS = {
 }
 ONLY_SGD = {"inner_optimizer": Refused("adam")}
 NO_INNER_STEPS = {**ONLY_SGD, "first_order": Refused(True)}
+ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
     **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
     "fomaml": {**ONLY_SGD, "first_order": Acts(False)},
@@ -180,10 +192,14 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     },
     "reptile": {"later_step_scale": Acts(0.25, {"inner_optimizer": "sgd"})},
     "random": {
+        "episodes_per_update": Acts(2, {"test_episodes_per_update": 0}),
         "num_iterations": Refused(1),
         "meta_batch_size": Refused(2),
         "inner_updates": Refused(2),
     },
+    "matched": ONE_EACH,
+    "unmatched": ONE_EACH,
+    "caml": {"saved_episodes": Acts(2)},
     "joint": {"meta_batch_size": Refused(2)},
     "joint_mixed": {"meta_batch_size": Refused(2)},
 }
@@ -220,13 +236,13 @@ def place(kind):
     elif kind == "regression":
         family = environments.Sinusoid()
     elif kind == "relabelling":
-        family = environments.Maze(environments.MazeConfig(horizon=3))
+        family = environments.Maze(environments.MazeConfig(layout="four_rooms", horizon=3))
     else:
         family = environments.Particle(environments.ParticleConfig(horizon=3, step_size=0.5))
     population = family.population(0, NUM_TASKS)
-    if kind == "relabelling":  # goals next to the start, which some of the episodes reach
-        near = family.task([1, 2, 1, 2])
-        population = population._replace(support=near, query=nest.map(lambda x: x[:2], near))
+    if kind == "relabelling":  # goals around the start, which some of the episodes reach
+        support, query = family.task([1, 10, 11]), family.task([2, 20])
+        population = population._replace(support=support, query=query)
     return family, PlainPolicy(family.observation_spec, family.action_spec), population
 
 
@@ -282,7 +298,8 @@ def _evaluated(name, settings, unchecked):
     found = tfcaml.evaluate(
         learner, place(kind_of(name))[2].query, num_updates=NUM_UPDATES, num_episodes=2, seed=0
     )
-    return [found.returns, found.trials]
+    # How probable the last actions were tells of weights what the actions do not.
+    return [found.returns, found.trials, found.trajectories[-1].log_prob]
 
 
 def differ(left, right):
@@ -342,6 +359,12 @@ def test_every_field_changes_a_number(name, field):
     assert changes_a_number(name, settings_of(name, **company), {field: value})
 
 
+@pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Tied)])
+def test_what_does_not_go_with_the_tasks_is_refused(name, field):
+    with pytest.raises(ConfigError, match=f"expected {field} to be {NUM_TASKS}, the number of"):
+        changes_a_number(name, settings_of(name), {field: entry(name, field).value})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), SameNumbers)])
 def test_other_ways_to_the_same_numbers(name, field):
@@ -378,7 +401,7 @@ IN_COMPANY = [
     ("pretrained_regression", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("promp", {"outer_optimizer": "adam", "outer_steps": 5}, "kl_penalty", 5.0),
     ("promp", {"outer_steps": 1}, "kl_penalty", 5.0),
-    ("random", {"test_episodes_per_update": 2}, "episodes_per_update", 4),
+    ("random", {"test_episodes_per_update": 3}, "episodes_per_update", 4),
     *(
         ("hindsight_maml", NO_GUIDANCE, field, FIELDS[field].value)
         for field in ("guided_updates", "num_similar", "min_similarity", "importance_weights")
@@ -456,6 +479,6 @@ def test_shorter_steps_are_refused_where_no_further_step_is_taken(name):
     config = LEARNERS[name].Config(inner_updates=2, later_step_scale=0.25)
     config.check_steps(3)
     with pytest.raises(
-        ConfigError, match="later_step_scale .* only in steps beyond inner_updates=2"
+        ConfigError, match=r"later_step_scale .* only in steps beyond inner_updates=2"
     ):
         config.check_steps(2)
