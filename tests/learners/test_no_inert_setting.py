@@ -8,12 +8,11 @@ import dataclasses
 import functools
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfcaml
-from tests.plain_policy import PlainPolicy
+from tests.eager import PlainPolicy, differ, eagerly
 from tfcaml import environments, nest, sampling, seeds
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS
@@ -160,6 +159,10 @@ FIELDS = {
 }
 ONLY_SGD = {"inner_optimizer": Refused("adam")}
 NO_INNER_STEPS = {**ONLY_SGD, "first_order": Refused(True)}
+SEARCHED_OF_THREE = {  # tasks
+    "backtrack_ratio": Acts(0.3, {**TRPO, "max_kl": 0.5}),
+    "max_backtracks": Acts(1, {**TRPO, "max_kl": 0.5}),
+}
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
     **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
@@ -171,16 +174,17 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "pretrained": NO_INNER_STEPS,
     "oracle": NO_INNER_STEPS,
     "natural_policy_gradient": {**NO_INNER_STEPS, "fisher_subsample": Refused(1)},
-    "hindsight_maml": {**ONLY_SGD, "inner_estimator": Refused("dice")},
+    "hindsight_maml": {**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
     "hindsight_relabelling": {
         **ONLY_SGD,
         "inner_estimator": Refused("dice"),
-        "guidance": Acts(0.0),
+        "guidance": Acts(0.0, {"similarity_objective": "regression", "min_similarity": -10.0}),
     },
     "hindsight_cloning": {
         **ONLY_SGD,
         "inner_estimator": Refused("dice"),
         "guidance": Refused(0.9),
+        **SEARCHED_OF_THREE,
         "guided_updates": Refused(1),
         "importance_weights": Refused("per_decision"),
         "importance_clip": Refused(1.0),
@@ -220,11 +224,9 @@ CASES = [(name, field) for name in LEARNERS for field in fields(name)]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    """Tracing is what would take the time."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+def run_eagerly():
+    with eagerly():
+        yield
 
 
 @functools.cache
@@ -300,25 +302,6 @@ def _evaluated(name, settings, unchecked):
     )
     # How probable the last actions were tells of weights what the actions do not.
     return [found.returns, found.trials, found.trajectories[-1].log_prob]
-
-
-def differ(left, right):
-    """Whether a number in two nests differs by more than rounding; shapes do not count."""
-    left, right = (dict(_leaves(x)) for x in (left, right))
-    pairs = [(left[key], right[key]) for key in left.keys() & right.keys()]
-    pairs = [(a, b) for a, b in pairs if a.shape == b.shape]
-    assert pairs
-    return any(not np.allclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True) for a, b in pairs)
-
-
-def _leaves(tree):
-    """(path, array) of all that a nest of dicts and sequences holds."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    for key, value in items:
-        if isinstance(value, dict | list | tuple):
-            yield from (((key, *path), leaf) for path, leaf in _leaves(value))
-        else:
-            yield (key,), np.asarray(value, np.float64)
 
 
 def changes_a_number(name, settings, changes, unchecked=None):

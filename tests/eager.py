@@ -1,8 +1,8 @@
-"""A policy of plain products of matrices, for tests that run eagerly.
+"""For tests that compare numbers of many settings, and run eagerly as tracing takes longer."""
 
-`NetworkPolicy` maps a network over tasks, which outside of a graph is traced anew at every call.
-"""
+import contextlib
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -13,8 +13,43 @@ from tfcaml.policies.distributions import sample_continuous, sample_discrete
 _UNITS = 4
 
 
+@contextlib.contextmanager
+def eagerly():
+    """Runs every `tf.function` as Python, for a `with` block."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def differ(left, right):
+    """Whether two nests of dicts and sequences differ in a number, by more than rounding.
+
+    What only one of them has, or what is of another shape in the other, does not count.
+    """
+    left, right = dict(_leaves(left)), dict(_leaves(right))
+    pairs = [(left[path], right[path]) for path in left.keys() & right.keys()]
+    pairs = [(a, b) for a, b in pairs if a.shape == b.shape]
+    assert pairs
+    return any(not np.allclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True) for a, b in pairs)
+
+
+def _leaves(tree):
+    """(path, array) of all that a nest holds."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if isinstance(value, dict | list | tuple):
+            yield from (((key, *path), leaf) for path, leaf in _leaves(value))
+        else:
+            yield (key,), np.asarray(value, np.float64)
+
+
 class PlainPolicy(Policy):
-    """One hidden layer of tanh units; logits of discrete actions, or means and one deviation."""
+    """One hidden layer of tanh units; logits of discrete actions, or means and one deviation.
+
+    Of plain products of matrices: `NetworkPolicy` maps a network over tasks, which outside of a
+    graph is traced anew at every call.
+    """
 
     def __init__(self, observation_spec, action_spec):
         self.action_spec = action_spec
