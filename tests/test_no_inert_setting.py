@@ -325,7 +325,9 @@ def test_every_field_of_the_buffer_changes_a_number(random_trajectory):
         for returns in ([1.0, 4.0, 2.0], [3.0, 5.0, 6.0]):
             offered = entries._replace(mean_return=tf.constant(returns))
             state = buffer.add(state, nest.map(lambda x: x[:allowed], offered))
-        return [np.sum(buffer.held(state)), buffer.threshold(state)]
+        held = buffer.held(state)
+        kept = np.sort(state["entries"].mean_return.numpy()[held])
+        return [held.numpy().sum(), kept.sum(), buffer.threshold(state)]
 
     for field, value in BUFFER.items():
         assert differ(filled(), filled(**{field: value})), field
