@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import tfcaml
 from tests.eager import PlainPolicy, differ, eagerly
-from tfcaml import environments, nest, sampling, seeds
+from tfcaml import environments, learners, nest, sampling, seeds
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS
 
@@ -37,7 +37,7 @@ TINY_OF = {
     "hindsight_relabelling": HINDSIGHT,
     "hindsight_cloning": {**HINDSIGHT, "cloning_steps": 2},
     "caml": {
-        **{**TINY, "num_iterations": 4, "policies_per_clustering": 4, "num_medoids": 2},
+        **{**TINY, "num_iterations": 3, "policies_per_clustering": 4, "num_medoids": 2},
         **{"trial_episodes": 4, "num_states": 10, "inner_learning_rate": 0.1},
     },
     "joint": {**TINY, "meta_batch_size": 1},
@@ -203,7 +203,7 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     },
     "matched": ONE_EACH,
     "unmatched": ONE_EACH,
-    "caml": {"saved_episodes": Acts(2)},
+    "caml": {"num_iterations": Acts(2), "saved_episodes": Acts(2)},
     "joint": {"meta_batch_size": Refused(2)},
     "joint_mixed": {"meta_batch_size": Refused(2)},
 }
@@ -216,11 +216,25 @@ def entry(name, field):
     return found
 
 
+def names_of(config_class):
+    return [field.name for field in dataclasses.fields(config_class)]
+
+
 def fields(name):
-    return [field.name for field in dataclasses.fields(LEARNERS[name].Config)]
+    return names_of(LEARNERS[name].Config)
 
 
 CASES = [(name, field) for name in LEARNERS for field in fields(name)]
+# They train like hindsight MAML, so that what acts in training is tried there.
+TRAINED_ALIKE = ("hindsight_relabelling", "hindsight_cloning")
+IN_ADAPTATION = ("test_episodes_per_update", "inner_learning_rate", "later_step_scale", "discount")
+TRIED = [
+    (name, field)
+    for name, field in CASES
+    if name not in TRAINED_ALIKE
+    or field in IN_ADAPTATION
+    or field not in names_of(learners.GradientConfig)
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -330,13 +344,21 @@ def test_every_field_has_an_entry(name):
         assert other != settings_of(name).get(field, getattr(LEARNERS[name].Config, field)), field
 
 
+@pytest.mark.parametrize("name", TRAINED_ALIKE)
+def test_they_train_alike(name):
+    """Nothing that training calls is theirs."""
+    own = set(vars(LEARNERS[name]))
+    assert not own & {"collect", "update", "objective", "adapt", "surrogate", "look_back"}
+    assert LEARNERS[name]._train_iteration is learners.HindsightMAML._train_iteration
+
+
 @pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Refused)])
 def test_what_a_learner_has_no_use_for_is_refused(name, field):
     refused(name, settings_of(name, **{field: entry(name, field).value}), field)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Acts)])
+@pytest.mark.parametrize("name, field", [x for x in TRIED if isinstance(entry(*x), Acts)])
 def test_every_field_changes_a_number(name, field):
     value, company = entry(name, field)
     assert changes_a_number(name, settings_of(name, **company), {field: value})
@@ -349,7 +371,7 @@ def test_what_does_not_go_with_the_tasks_is_refused(name, field):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), SameNumbers)])
+@pytest.mark.parametrize("name, field", [x for x in TRIED if isinstance(entry(*x), SameNumbers)])
 def test_other_ways_to_the_same_numbers(name, field):
     value, company, why = entry(name, field)
     assert why and not changes_a_number(name, settings_of(name, **company), {field: value})
@@ -359,6 +381,7 @@ def test_other_ways_to_the_same_numbers(name, field):
 ADAM = {"outer_optimizer": "adam"}
 ONE_STEP = {**PPO, "outer_steps": 1}
 NO_GUIDANCE = {"guidance": 0.0, "min_similarity": 0.5}
+ONCE = {"num_states": 300, "num_iterations": 2}  # one clustering
 IN_COMPANY = [
     *(
         ("maml", company, field, FIELDS[field].value)
@@ -399,11 +422,11 @@ IN_COMPANY = [
     ("caml", {"inner_optimizer": "sgd"}, "keep_optimizer_state", False),
     ("caml", {"num_medoids": 1}, "assignment", "random"),
     ("caml", {"num_medoids": 1}, "choice", "round_robin_mean"),
-    ("caml", {"metric": "parameters", "num_states": 300}, "bandwidth", "1.0"),
-    ("caml", {"metric": "random", "num_states": 300}, "weight", "uniform"),
-    ("caml", {"metric": "task", "num_states": 300}, "form", "hellinger"),
-    ("caml", {"metric": "parameters", "num_states": 300}, "num_states", 20),
-    ("caml", {"metric": "task", "num_states": 300}, "time_indexed", True),
+    ("caml", {"metric": "parameters", **ONCE}, "bandwidth", "1.0"),
+    ("caml", {"metric": "random", **ONCE}, "weight", "uniform"),
+    ("caml", {"metric": "task", **ONCE}, "form", "hellinger"),
+    ("caml", {"metric": "parameters", **ONCE}, "num_states", 20),
+    ("caml", {"metric": "task", **ONCE}, "time_indexed", True),
 ]
 REFUSED = [(*x[:1], {}, x[1], entry(*x).value) for x in CASES if isinstance(entry(*x), Refused)]
 
