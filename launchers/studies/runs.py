@@ -77,7 +77,7 @@ def shrink(content, baselines=()):
             test_episodes_per_update=0,  # as many
         )
         if "num_medoids" in section:
-            section.update(num_medoids=2, policies_per_clustering=2)
+            section.update(num_medoids=2, policies_per_clustering=2, adaptive_k=False)
         if "fisher_subsample" in section:
             section["fisher_subsample"] = 0
 
