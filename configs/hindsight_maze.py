@@ -23,21 +23,21 @@ HINDSIGHT = {
     "return_floor": 0.0,  # whoever arrived at all
     "similarity_objective": "regression",
     "min_similarity": -1.0,  # the nearest, however far
-    "importance_clip": 1.0,
 }
+CLIPPED = {"importance_clip": 1.0}
 
 
 def get_config(layout="maze"):
-    maze = environments.MazeConfig(layout=layout, num_support=50, num_query=20)
+    maze = environments.MazeConfig(layout=layout, num_support=50)
     method = lambda name, **changes: base.section(
         name, learners.LEARNERS[name].Config(**{**SHARED, **changes})
     )
     return base.experiment(
         environment=base.section("maze", maze),
         policy={"fc_layer_params": (), "activation": "tanh"},
-        learner=method("hindsight_maml", **HINDSIGHT),
+        learner=method("hindsight_maml", **HINDSIGHT, **CLIPPED),
         baselines={
-            "relabelling": method("hindsight_relabelling", **HINDSIGHT),
+            "relabelling": method("hindsight_relabelling", **HINDSIGHT, **CLIPPED),
             "cloning": method("hindsight_cloning", **HINDSIGHT, cloning_learning_rate=10.0),
             "maml": method("maml"),
             "random": method("maml", num_iterations=0),

@@ -1,6 +1,7 @@
 """The errors a user is meant to read: one line each."""
 
 import contextlib
+import dataclasses
 import errno
 import os
 import re
@@ -60,6 +61,35 @@ def check_positive(**named):
 def check_one_of(name, value, allowed):
     """`value` is one of the names in `allowed`."""
     check(value in allowed, name, value, "one of " + ", ".join(map(str, allowed)))
+
+
+def check_acts(config, names, acts, where):
+    """Refuses settings that cannot act in the company of the others, unless left at their defaults.
+
+    Args:
+      config: an instance of a dataclass.
+      names: of its fields; each has a default.
+      acts: whether they can act.
+      where: where they can, as the end of a sentence: "with outer_optimizer=ppo".
+
+    Raises:
+      ConfigError: one that cannot act and is not at its default.
+    """
+    if acts:
+        return
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for name in names:
+        value, default = getattr(config, name), defaults[name]
+        check(value == default, name, value, f"left at {default!r}, as it acts only {where}")
+
+
+@contextlib.contextmanager
+def within(where):
+    """Says of a `ConfigError` where it is from: "WHERE: its message". For a `with` block."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 @contextlib.contextmanager

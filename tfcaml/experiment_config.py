@@ -9,6 +9,7 @@ with the modules that the user names in addition (`plugins`).
 
 import dataclasses
 import importlib
+import inspect
 import re
 from typing import Any
 
@@ -16,9 +17,9 @@ from tfcaml import agents, nest, settings
 from tfcaml.divergence_monitor import DivergenceMonitorConfig, check_can_be_followed
 from tfcaml.environments import ENVIRONMENTS, Environment
 from tfcaml.environments.base import check_held_out
-from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml.errors import ConfigError, check, check_acts, check_one_of, within
 from tfcaml.learners import LEARNERS, LearnerConfig, MetaLearner
-from tfcaml.policies import ACTIVATIONS
+from tfcaml.policies import ACTIVATIONS, mlp_policy
 
 NO_AGENT = "none"  # of a config: learners keep their own losses
 _DEFAULTS = {  # of fields that configs of earlier versions lack
@@ -31,6 +32,8 @@ _DEFAULTS = {  # of fields that configs of earlier versions lack
         if field.name != "interval"
     },
 }
+# Of `mlp_policy`: what a policy without hidden layers, which has none, is written with.
+_ACTIVATION = inspect.signature(mlp_policy).parameters["activation"].default
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # of a method: it names a directory
 _PLUGIN = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*):([A-Za-z_]\w*)", re.ASCII)  # MODULE:CLASS
 # What the loss of an agent has in place of a learner's: its own returns, advantages and ratios.
@@ -167,12 +170,10 @@ class ExperimentConfig:
         """
         settings.filled("config.json", _Run, run)
         config = completed(run, plugins)["config"]
-        if measured and isinstance(config.get("evaluation"), dict):
-            config["evaluation"] = {**config["evaluation"], **measured}
-        return cls.from_dict(config, run["seed"], run["jit_compile"], plugins)
+        return cls.from_dict(config, run["seed"], run["jit_compile"], plugins, measured)
 
     @classmethod
-    def from_dict(cls, config, seed=0, jit_compile=None, plugins=None):
+    def from_dict(cls, config, seed=0, jit_compile=None, plugins=None, measured=None):
         """Checks a config (nested dict, see `configs.base`).
 
         Args:
@@ -181,6 +182,8 @@ class ExperimentConfig:
           jit_compile: whether iterations are compiled with XLA, see `MetaLearner`.
           plugins: names of the modules that may be imported for learners and environments that are
             named MODULE:CLASS; None: those that the config names, since it is the caller's own.
+          measured: dict of fields of "evaluation" in place of those of the config. A setting that
+            cannot act is refused by the config as it was written.
 
         Raises:
           ConfigError: naming the first bad field, its value and what is allowed.
@@ -196,6 +199,9 @@ class ExperimentConfig:
         settings.check_switch("jit_compile", jit_compile)
         _check_policy(config["policy"])
         check_one_of("agent", config["agent"], (NO_AGENT, *agents.AGENTS))
+        _check_steps(config, learners)
+        config["evaluation"] = {**config["evaluation"], **(measured or {})}
+        _check_numbers(config, seed)
         measured = config["evaluation"]
         # Entities that can't be made, and what no memory holds, are found before any work.
         environment = family(options)
@@ -295,12 +301,29 @@ def _check_policy(policy):
     positive = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in layers)
     rule = f"0 to {most} positive integers"
     check(len(layers) <= most and positive, "policy.fc_layer_params", layers, rule)
+    activation, default = policy["activation"], _ACTIVATION
+    rule = f"left at {default!r}, as it acts only with hidden layers in policy.fc_layer_params"
+    check(len(layers) or activation == default, "policy.activation", activation, rule)
+
+
+def _check_steps(config, learners):
+    """Refuses settings of methods for adaptation steps that the experiment does not take."""
+    steps = config["evaluation"]["num_updates"]
+    followed = config["divergence"].get("num_updates", 0)
+    if config["divergence_interval"] and isinstance(followed, int):
+        steps = max(steps, followed)
+    for method, (_, each) in learners.items():
+        with within(f"learner {method}"):
+            each.check_steps(steps)
 
 
 def _followed(config, learner_classes, support):
     """How adapted policies are followed, None where they are not; checked before any work."""
     options = {**config["divergence"], "interval": config["divergence_interval"] or 1}
     found = settings.filled("divergence", DivergenceMonitorConfig, options)
+    with within("divergence"):
+        followed = config["divergence_interval"] > 0
+        check_acts(found, _DEFAULTS["divergence"], followed, "with divergence_interval > 0")
     if config["divergence_interval"] == 0:
         return None
     for each in learner_classes:

@@ -22,11 +22,12 @@ EXPERTS = {
 }
 EXPERT_EPISODES = 4  # of each expert, to compare and to keep some of
 ALONE, GUIDED, OWN, RANDOM = "alone", "guided", "guided, own hindsight", "guided, random similarity"
+_UNWEIGHTED = {"importance_clip": learners.HindsightMAML.Config.importance_clip}
 ARMS = {  # name -> (method of the config, changes)
-    ALONE: ("hindsight_maml", {"guidance": 0.0}),
+    ALONE: ("hindsight_maml", {"guidance": 0.0, **_UNWEIGHTED}),
     GUIDED: ("hindsight_maml", {}),
     "guided, per-decision weights": ("hindsight_maml", {"importance_weights": "per_decision"}),
-    "guided, no weights": ("hindsight_maml", {"importance_weights": "none"}),
+    "guided, no weights": ("hindsight_maml", {"importance_weights": "none", **_UNWEIGHTED}),
     RANDOM: ("hindsight_maml", {}),
     OWN: ("hindsight_maml", {}),
     "relabelling": ("relabelling", {}),
@@ -46,10 +47,11 @@ class Bench:
         layers = content["policy"]["fc_layer_params"]
         sizes = content["evaluation"]
         self.updates, self.test_episodes = sizes["num_updates"], sizes["episodes"]
+        self.num_goals = 3 if quick else sizes["num_tasks"]
         self.expert_updates, self.similarity_steps = EXPERT_UPDATES, SIMILARITY_STEPS
         horizon = EXPERT_HORIZON
         if quick:
-            options |= {"horizon": 15, "num_support": 6, "num_query": 3}
+            options |= {"horizon": 15, "num_support": 6}
             sections = {name: section | _QUICK for name, section in sections.items()}
             self.updates, self.expert_updates, horizon = 2, 1, 30
             self.similarity_steps = dict.fromkeys(SIMILARITY_STEPS, 2)
@@ -75,6 +77,7 @@ class Bench:
             "expert_updates": self.expert_updates,
             "expert_episodes": EXPERT_EPISODES,
             "similarity_steps": self.similarity_steps,
+            "goals": self.num_goals,
             "updates": self.updates,
             "test_episodes": self.test_episodes,
         }
@@ -99,7 +102,7 @@ class Bench:
 
     def measure(self, seed):
         """All that one seed has to say, as a JSON value."""
-        population = self.maze.population(seed)
+        population = self.maze.population(seed, self.num_goals)
         states, expert_return = self._prepared(population, seed)
         arms = {}
         for name, learner in self.learners.items():

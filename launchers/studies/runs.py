@@ -76,10 +76,10 @@ def shrink(content, baselines=()):
             num_iterations=min(section["num_iterations"], 1),
             meta_batch_size=min(section["meta_batch_size"], 2),
             episodes_per_update=2,
-            test_episodes_per_update=2,
+            test_episodes_per_update=0,  # as many
         )
         if "num_medoids" in section:
-            section.update(num_medoids=2, policies_per_clustering=2)
+            section.update(num_medoids=2, policies_per_clustering=2, adaptive_k=False)
         if "fisher_subsample" in section:
             section["fisher_subsample"] = 0
 

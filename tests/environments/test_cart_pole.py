@@ -134,7 +134,6 @@ def test_training_and_evaluation_are_decided_by_the_seed(family, policy, name):
         ({"min_force": 20.0}, "min_force to be > 0 and below max_force = 15.0"),
         ({"min_length": 0.0}, "min_length to be > 0"),
         ({"reversed_fraction": 1.5}, r"reversed_fraction to be in \[0, 1\]"),
-        ({"num_query": 0}, "num_query to be >= 1"),
     ],
 )
 def test_bad_options_are_refused(options, message):

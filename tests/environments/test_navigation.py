@@ -137,7 +137,6 @@ def test_corners():
         {"goals": "corners"},
         {"action_range": 0.0},
         {"termination_box": -1.0},
-        {"num_query": 0},
         {"horizon": 0},
     ],
 )

@@ -39,6 +39,6 @@ def test_a_step_pays_minus_the_squared_error():
 
 
 def test_bad_options_are_refused():
-    for options in ({"min_amplitude": 6.0}, {"max_phase": 0.0}, {"max_x": 0.0}, {"num_query": 0}):
+    for options in ({"min_amplitude": 6.0}, {"max_phase": 0.0}, {"max_x": 0.0}):
         with pytest.raises(ConfigError, match=next(iter(options))):
             SinusoidConfig(**options)

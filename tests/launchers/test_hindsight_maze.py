@@ -51,7 +51,7 @@ def test_random_similarity_swaps_the_tasks_of_what_is_held():
 
 @pytest.fixture(scope="module")
 def similarity():
-    maze = environments.Maze(environments.MazeConfig(num_support=50, num_query=20))
+    maze = environments.Maze(environments.MazeConfig(num_support=50))
     return MazeSimilarity(maze, policy=None, play=None)
 
 

@@ -386,7 +386,7 @@ def test_paper_config_trains(particle, policy, population):
         ({"trial_episodes": 0, "fresh_arm": False}, "trial_episodes=0"),
         ({"min_transfer": -0.1}, "min_transfer=-0.1"),
         ({"metric": "state_visits"}, "metric='state_visits'"),
-        ({"adaptive_k": True, "num_medoids": 1}, "num_medoids to be >= 2"),
+        ({"adaptive_k": True, "num_medoids": 1}, "num_medoids to be >= 3"),
         ({"saved_episodes": 0}, "saved_episodes=0"),
         ({"num_states": 0}, "num_states=0"),
         ({"assignment": "best"}, "best_trial, random; received assignment='best'"),

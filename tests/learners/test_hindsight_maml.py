@@ -168,7 +168,7 @@ def test_small_samples_fall_back_to_own_episodes(
 
 def test_experts_are_looked_back_on(particle, policy, population, sample, constant_action):
     """Policies that were trained elsewhere, with more episodes than the learner's own."""
-    config = dataclasses.replace(CONFIG, episodes_per_update=2, saved_episodes=3)
+    config = dataclasses.replace(CONFIG, episodes_per_update=2, saved_episodes=4)
     learner = HindsightMAML(particle, policy, config)
     params, task = constant_action([0, 3, 1, 2]), nest.take(population.support, [0, 5, 10, 15])
     trajectory = sample(params, task, 4, seeds.from_int(0))

@@ -61,18 +61,17 @@ def test_one_entity_at_a_time():
 
 
 def test_random_initialization_is_that_of_the_seed(particle, policy, population):
-    learner = RandomInitialization(particle, policy, RandomInitializationConfig(**TINY), seed=4)
+    learner = RandomInitialization(
+        particle, policy, RandomInitializationConfig(episodes_per_update=3), seed=4
+    )
     assert tfcaml.train(learner, population) == []
     fast, trials = learner.try_out(learner.meta.read(), population.query, None)
     assert trials == {}
     for rows, params in zip(fast.params, policy.init(4)):
         for row in rows:
             np.testing.assert_array_equal(row, params)
-    with pytest.raises(NotImplementedError):
-        tfcaml.train(
-            RandomInitialization(particle, policy, RandomInitializationConfig(num_iterations=1)),
-            population,
-        )
+    with pytest.raises(ConfigError, match="num_iterations to be left at 0, as it acts only in tr"):
+        RandomInitializationConfig(num_iterations=1)
 
 
 @pytest.mark.slow

@@ -34,7 +34,6 @@ class CartPoleConfig:
     reversed_fraction: float = 0.5  # of entities, in either set, which are pushed the other way
     horizon: int = 200  # steps
     num_support: int = 24  # entities to learn from
-    num_query: int = 6  # held-out entities
 
     def __post_init__(self):
         for name in ("length", "pole_mass", "cart_mass", "force"):
@@ -42,7 +41,7 @@ class CartPoleConfig:
             check(0 < low < high, f"min_{name}", low, f"> 0 and below max_{name} = {high}")
         fraction = self.reversed_fraction
         check(0 <= fraction <= 1, "reversed_fraction", fraction, "in [0, 1]")
-        for name in ("horizon", "num_support", "num_query"):
+        for name in ("horizon", "num_support"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
 
 
@@ -63,13 +62,12 @@ class CartPole(HostEnvironment):
         num_support, horizon = self.config.num_support, self.config.horizon
         super().__init__(make, self._sample_task, set_entity, horizon, num_support)
 
-    def population(self, seed, num_query=None):
+    def population(self, seed, num_query=6):
         """`config.num_support` entities to learn from and `num_query` others to adapt to.
 
         Numbers are uniform, except force, whose sign is spread evenly over either set. The group of
         an entity is 1 if its force is reversed, else 0.
         """
-        num_query = self.config.num_query if num_query is None else num_query
         population = super().population(seed, num_query)
         support_group, query_group = map(self._reversed, (population.support, population.query))
         turn = lambda task, group: {

@@ -62,14 +62,12 @@ class MazeConfig:
 
     layout: str = "maze"  # maze or four_rooms
     num_support: int = 20  # goals to learn from
-    num_query: int = 10  # held-out goals
     horizon: int = 50  # steps
 
     def __post_init__(self):
         check_one_of("layout", self.layout, LAYOUTS)
         check(self.horizon >= 1, "horizon", self.horizon, ">= 1")
         check(self.num_support >= 1, "num_support", self.num_support, ">= 1")
-        check(self.num_query >= 1, "num_query", self.num_query, ">= 1 (the query set is empty)")
 
 
 class Maze(Environment):
@@ -100,7 +98,7 @@ class Maze(Environment):
         self.observation_spec = tensor_spec.BoundedTensorSpec([size], tf.float32, 0, 1)
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
-    def population(self, seed, num_query=None):
+    def population(self, seed, num_query=10):
         """Goals drawn without replacement from all cells but the start, held-out ones first.
 
         Groups are the quarters of the grid, in four_rooms the rooms.
@@ -108,7 +106,6 @@ class Maze(Environment):
         Raises:
           ConfigError: more goals than cells, or `num_query` < 1.
         """
-        num_query = self.config.num_query if num_query is None else num_query
         check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
         cells = np.delete(np.arange(len(self.cells)), self.start)
         size = num_query + self.config.num_support

@@ -19,7 +19,7 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import seeds
 from tfcaml.environments.base import Environment, Population
-from tfcaml.errors import check, check_one_of, check_positive
+from tfcaml.errors import check, check_acts, check_one_of, check_positive
 
 REWARDS = ("distance", "squared_distance", "sparse")
 GOALS = ("square", "semicircle", "corners")
@@ -39,7 +39,6 @@ class NavigationConfig:
     termination_box: float = 0.01  # an episode ends this near the goal on both axes; 0: never
     observe_goal: bool = False  # put the goal into the observation: the oracle's view
     horizon: int = 100  # steps (MAML: 100; PEARL: 20)
-    num_query: int = 40  # held-out goals (MAML: 40)
 
     def __post_init__(self):
         check_one_of("reward", self.reward, REWARDS)
@@ -51,9 +50,9 @@ class NavigationConfig:
             horizon=self.horizon,
         )
         check(self.termination_box >= 0, "termination_box", self.termination_box, ">= 0")
-        check(self.num_query >= 1, "num_query", self.num_query, ">= 1 (the query set is empty)")
         both = self.goals == "corners" and self.reward != "sparse"
         check(not both, "goals", self.goals, "square or semicircle unless the reward is sparse")
+        check_acts(self, ("sparse_radius",), self.reward == "sparse", "with reward=sparse")
 
 
 class Navigation(Environment):
@@ -73,13 +72,14 @@ class Navigation(Environment):
         bound = self.config.action_range
         self.action_spec = tensor_spec.BoundedTensorSpec([2], tf.float32, -bound, bound, "action")
 
-    def population(self, seed, num_query=None):
+    def population(self, seed, num_query=40):
         """Fresh goals at every draw to learn from, and `num_query` fixed ones to adapt to.
+
+        The default is MAML's 40.
 
         Goals to learn from lie on the even points of a fine grid and query goals on the odd ones,
         so that none is in both sets; of the four corners, which are all there are, each is.
         """
-        num_query = self.config.num_query if num_query is None else num_query
         check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
         rng = np.random.default_rng([seeds.as_int(seed), 0x60A1])
         query = self._goals(tf.constant(rng.integers(0, _GRID, [num_query, 2]) * 2 + 1))

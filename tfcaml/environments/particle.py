@@ -15,7 +15,7 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import seeds
 from tfcaml.environments.base import Environment, Population
-from tfcaml.errors import ConfigError, check, check_one_of, check_positive
+from tfcaml.errors import ConfigError, check, check_acts, check_one_of, check_positive
 
 CARDINAL = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)  # left, right, down, up
 GOAL = (1.0, 1.0)
@@ -54,6 +54,8 @@ class ParticleConfig:
             allowed = f"1 to num_groups - 1 = {self.num_groups - 1}"
             held_out = self.num_held_out_groups
             check(1 <= held_out < self.num_groups, "num_held_out_groups", held_out, allowed)
+        splits = self.query_split == "groups"
+        check_acts(self, ("num_held_out_groups",), splits, "with query_split=groups")
 
 
 class Particle(Environment):

@@ -25,14 +25,12 @@ class SinusoidConfig:
     max_amplitude: float = 5.0
     max_phase: float = math.pi  # radians, from 0 on
     max_x: float = 5.0  # inputs are uniform in +-this
-    num_query: int = 600  # held-out curves
 
     def __post_init__(self):
         order = 0 < self.min_amplitude < self.max_amplitude
         check(order, "min_amplitude", self.min_amplitude, "> 0 and below max_amplitude")
         check(self.max_phase > 0, "max_phase", self.max_phase, "> 0")
         check(self.max_x > 0, "max_x", self.max_x, "> 0")
-        check(self.num_query >= 1, "num_query", self.num_query, ">= 1 (the query set is empty)")
 
 
 class Sinusoid(Environment):
@@ -48,12 +46,11 @@ class Sinusoid(Environment):
         bound = self.config.max_amplitude
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -bound, bound, "action")
 
-    def population(self, seed, num_query=None):
+    def population(self, seed, num_query=600):
         """Fresh curves at every draw to learn from, and `num_query` fixed ones to adapt to.
 
         Both are drawn from continuous distributions, by unrelated seeds.
         """
-        num_query = self.config.num_query if num_query is None else num_query
         check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
         key = seeds.fold(seeds.from_int(seed), 0x51E)
         query = self._draw(num_query, seeds.fold(key, 0))

@@ -16,7 +16,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds, settings
-from tfcaml.errors import NotFiniteError, check, check_one_of, check_positive, from_python
+from tfcaml.errors import (
+    NotFiniteError,
+    check,
+    check_acts,
+    check_one_of,
+    check_positive,
+    from_python,
+)
 from tfcaml.learners.variables import Variables
 from tfcaml.types import Experience, Fast, episode_return
 
@@ -75,6 +82,15 @@ class LearnerConfig:
     def inner(self):
         """The `Optimizer` of the inner loop that these settings name."""
         return optimizers.by_name(self.inner_optimizer, self.inner_learning_rate)
+
+    def check_steps(self, num_updates):
+        """Refuses settings that cannot act when new tasks are adapted to in `num_updates` steps.
+
+        Raises:
+          ConfigError: one of them that is not at its default.
+        """
+        fields = ("test_episodes_per_update",)
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
 
 class MetaLearner(tf.Module):

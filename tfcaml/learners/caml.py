@@ -31,7 +31,7 @@ from tfcaml import bandit, divergence, nest, seeds
 from tfcaml.divergence.density import BANDWIDTH_RULES
 from tfcaml.divergence.jensen_shannon import FORMS
 from tfcaml.divergence.policy_divergence import OCCUPANCIES, WEIGHTS
-from tfcaml.errors import RunError, check, check_one_of
+from tfcaml.errors import RunError, check, check_acts, check_one_of
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import Fast, Trajectory, episode_return
 
@@ -39,6 +39,7 @@ ASSIGNMENTS = ("best_trial", "random")
 # Divergences of an occupancy; and controls: distances of weights, at random, and of the tasks
 # themselves, which no learner knows.
 METRICS = (*OCCUPANCIES, "parameters", "random", "task")
+_OF_OCCUPANCIES = ("bandwidth", "weight", "form", "num_states", "time_indexed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +77,8 @@ class CAMLConfig(LearnerConfig):
         least = 2 if self.fresh_arm else 1
         check(self.trial_episodes >= least, "trial_episodes", self.trial_episodes, f">= {least}")
         check(self.min_transfer >= 0, "min_transfer", self.min_transfer, ">= 0")
-        least = 2 if self.adaptive_k else 1
-        check(self.num_medoids >= least, "num_medoids", self.num_medoids, f">= {least}")
+        least, rule = (3, ">= 3, to choose from 2 on") if self.adaptive_k else (1, ">= 1")
+        check(self.num_medoids >= least, "num_medoids", self.num_medoids, rule)
         self.kernel_bandwidth()
         n, total = self.policies_per_clustering, self.num_iterations * self.meta_batch_size
         check(
@@ -98,6 +99,13 @@ class CAMLConfig(LearnerConfig):
             n,
             f"a multiple of meta_batch_size={self.meta_batch_size}",
         )
+        several = self.num_medoids > 1
+        check_acts(self, ("assignment", "choice"), several, "with num_medoids > 1")
+        check_acts(self, ("min_transfer",), self.fresh_arm, "with fresh_arm=True")
+        has_state = self.inner_optimizer == "adam"
+        check_acts(self, ("keep_optimizer_state",), has_state, "with inner_optimizer=adam")
+        where = "with metric=" + " or ".join(OCCUPANCIES)
+        check_acts(self, _OF_OCCUPANCIES, self.metric in OCCUPANCIES, where)
 
     def kernel_bandwidth(self):
         """`bandwidth` as a number or a rule's name."""

@@ -9,13 +9,17 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import baselines, inner, losses, nest, outer, seeds
-from tfcaml.errors import check, check_one_of, check_positive
+from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.variables import Variables
 from tfcaml.policies import distributions
 from tfcaml.types import Experience, Fast, MetaBatch, Surrogate, episode_return
 
 OUTER_OPTIMIZERS = ("adam", "ppo", "trpo")
+_OF_TRPO = (
+    *("max_kl", "damping", "cg_iterations", "backtrack_ratio", "max_backtracks"),
+    *("hessian_products", "fisher_subsample"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +71,32 @@ class GradientConfig(LearnerConfig):
         allowed = f"0 (all tasks) to meta_batch_size = {self.meta_batch_size}"
         fits = 0 <= self.fisher_subsample <= self.meta_batch_size
         check(fits, "fisher_subsample", self.fisher_subsample, allowed)
+        name, steps = self.outer_optimizer, self.outer_steps
+        check_acts(self, _OF_TRPO, name == "trpo", "with outer_optimizer=trpo")
+        check_acts(self, ("backtrack_ratio",), self.max_backtracks > 1, "with max_backtracks > 1")
+        adam = "with outer_optimizer=adam or ppo"
+        check_acts(self, ("outer_learning_rate",), name != "trpo", adam)
+        check_acts(self, ("outer_steps",), name == "ppo", "with outer_optimizer=ppo")
+        # In the first step on a batch nothing has moved yet, and the ratio is 1.
+        moves = name == "ppo" and steps > 1
+        check_acts(self, ("clip_ratio",), moves, "with outer_optimizer=ppo and outer_steps > 1")
+        self._check_estimator(not self.first_order or name == "trpo" or moves)
+
+    def check_steps(self, num_updates):
+        super().check_steps(num_updates)
+        where = f"in steps beyond inner_updates={self.inner_updates}, not in {num_updates} steps"
+        check_acts(self, ("later_step_scale",), num_updates > self.inner_updates, where)
+
+    def _check_estimator(self, matters):
+        """Refuses an estimator that differs from the default in its second derivative alone.
+
+        Args:
+          matters: whether more is used than the inner loss's gradient at the weights that acted.
+        """
+        default = type(self).inner_estimator
+        rule = f"{default} or dice where no inner step is differentiated: the others are alike then"
+        fits = matters or self.inner_estimator in (default, "dice")
+        check(fits, "inner_estimator", self.inner_estimator, rule)
 
     def outer(self):
         """The `OuterOptimizer` these settings name."""
@@ -83,6 +113,24 @@ class GradientConfig(LearnerConfig):
             self.hessian_products,
             self.fisher_subsample or None,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class NoInnerStepsConfig(GradientConfig):
+    """Settings of learners of the family that train without inner steps and adapt to new tasks."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_acts(self, ("first_order",), False, "where training takes inner steps, unlike here")
+        self._check_estimator(False)
+        # How many steps on a new task take the whole rate.
+        fields, scaled = ("inner_updates",), self.later_step_scale != 1
+        check_acts(self, fields, scaled, "on new tasks, up to where later_step_scale != 1 begins")
+
+    def check_steps(self, num_updates):
+        super().check_steps(num_updates)
+        fields = ("inner_learning_rate", "inner_estimator", "inner_updates")
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
 
 class GradientLearner(MetaLearner):

@@ -13,9 +13,23 @@ import tensorflow as tf
 
 from tfcaml import inner, losses, nest, optimizers
 from tfcaml.environments import Environment
-from tfcaml.errors import check, check_positive
+from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.hindsight_maml import HindsightMAML, HindsightMAMLConfig
 from tfcaml.types import Fast
+
+
+@dataclasses.dataclass(frozen=True)
+class HindsightRelabellingConfig(HindsightMAMLConfig):
+    """Settings of relabelling: stored episodes are added in the first `guided_updates` updates.
+
+    All of them are, so that `guidance` is no share here: 0 is for none.
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        default = type(self).guidance
+        rule = f"0 (no stored episodes) or {default} (all of them), as it is no share here"
+        check(self.guidance in (0, default), "guidance", self.guidance, rule)
 
 
 class HindsightRelabelling(HindsightMAML):
@@ -24,6 +38,8 @@ class HindsightRelabelling(HindsightMAML):
     Raises:
       ConfigError: a family without `relabel`.
     """
+
+    Config = HindsightRelabellingConfig
 
     def __init__(self, environment, *args, **kwargs):
         super().__init__(environment, *args, **kwargs)
@@ -54,6 +70,12 @@ class HindsightCloningConfig(HindsightMAMLConfig):
         super().__post_init__()
         check(self.cloning_steps >= 1, "cloning_steps", self.cloning_steps, ">= 1")
         check_positive(cloning_learning_rate=self.cloning_learning_rate)
+        fields = ("guidance", "guided_updates", "importance_weights", "importance_clip")
+        where = "where others play in a new task, and after cloning the policy plays alone"
+        check_acts(self, (*fields, "min_effective_share"), False, where)
+
+    def of_guidance(self):
+        return ()  # whom to clone is asked before the first update
 
 
 class HindsightCloning(HindsightMAML):

@@ -26,7 +26,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import divergence, guided_exploration, losses, nest, seeds, task_similarity
-from tfcaml.errors import check, check_one_of
+from tfcaml.errors import check, check_acts, check_one_of
 from tfcaml.hindsight_buffer import HindsightBuffer, HindsightBufferConfig, hindsight
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.learners.variables import Variables
@@ -42,7 +42,7 @@ class HindsightMAMLConfig(MAMLConfig):
     similarity_learning_rate: float = 1e-3
     similarity_objective: str = "classification"  # or regression
     nearest: float = 0.3  # share of pairs that count as similar in training
-    saved_episodes: int = 4  # of a policy, to compare and to keep; at most all there are
+    saved_episodes: int = 4  # of a policy, to compare and to keep; all where fewer are played
     buffer_capacity: int = 100  # policies; at least meta_batch_size
     best: float = 0.25  # share of returns that are good enough for the buffer
     return_window: int = 200  # returns of late that the share is of
@@ -79,6 +79,26 @@ class HindsightMAMLConfig(MAMLConfig):
         check(0 <= share <= 1, "min_effective_share", share, "in [0, 1]")
         known = self.inner_estimator == "log_likelihood"
         check(known, "inner_estimator", self.inner_estimator, "log_likelihood")
+        most, default = self.episodes_per_update, type(self).saved_episodes
+        rule = f"at most episodes_per_update={most}, the episodes there are"
+        fits = self.saved_episodes <= most or self.saved_episodes == default
+        check(fits, "saved_episodes", self.saved_episodes, rule)
+        check_acts(self, self.of_guidance(), self.guidance > 0, "with guidance > 0")
+        fields = ("importance_clip", "min_effective_share")
+        weighted = self.importance_weights != "none"
+        check_acts(self, fields, weighted, "with importance_weights other than none")
+
+    def check_steps(self, num_updates):
+        super().check_steps(num_updates)
+        fields = ("guidance", *self.of_guidance())
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
+
+    def of_guidance(self):
+        """Names of the fields that say how others guide."""
+        weights = ("importance_weights", "importance_clip", "min_effective_share")
+        # Regression has no default of `min_similarity`: something has to be given.
+        given = self.similarity_objective == "regression"
+        return ("guided_updates", "num_similar", *weights, *(() if given else ("min_similarity",)))
 
     def similarity(self):
         """`TaskSimilarityConfig` of these settings."""

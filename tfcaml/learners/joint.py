@@ -10,7 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.errors import check
+from tfcaml.errors import check, check_acts
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import Fast
 
@@ -67,6 +67,18 @@ class RandomInitializationConfig(LearnerConfig):
     """Settings of the untrained policy: only those of its adaptation count."""
 
     num_iterations: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        fields = ("num_iterations", "meta_batch_size", "inner_updates")
+        check_acts(self, fields, False, "in training, and this policy stays as it is")
+        where = "with test_episodes_per_update=0, which stands for it"
+        check_acts(self, ("episodes_per_update",), self.test_episodes_per_update == 0, where)
+
+    def check_steps(self, num_updates):
+        super().check_steps(num_updates)
+        fields = [field.name for field in dataclasses.fields(self)]
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
 
 class RandomInitialization(MetaLearner):

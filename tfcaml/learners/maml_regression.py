@@ -9,12 +9,12 @@ Differences from the paper: the network's initial weights are Glorot-uniform.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import tensorflow as tf
 
-from tfcaml import seeds
-from tfcaml.errors import check_one_of
-from tfcaml.learners.gradient_based import GradientConfig
+from tfcaml import optimizers, outer, seeds
+from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.maml import MAML
 from tfcaml.learners.pretrained import Pretrained
 from tfcaml.types import Experience, Surrogate, Trajectory, episode_return
@@ -23,26 +23,74 @@ _SHOTS = 0x5407  # seed of the examples a new task is learned from
 
 
 @dataclasses.dataclass(frozen=True)
-class MAMLRegressionConfig(GradientConfig):
-    """Settings of the sinusoid study; the network has two hidden layers of 40 ReLU units."""
+class MAMLRegressionConfig:
+    """Settings of the sinusoid study; the network has two hidden layers of 40 ReLU units.
+
+    Regression has no returns, no baseline and no trust region, so that it is not a
+    `GradientConfig`: it has the fields of one that act here, and fixes those that the family reads.
+    """
 
     num_iterations: int = 70_000  # paper's code: 70 000
     meta_batch_size: int = 25  # curves per iteration (code: 25)
+    inner_updates: int = 1  # K, inner steps (paper: 1)
     episodes_per_update: int = 10  # examples per step, and as many in the query (paper: 10)
+    test_episodes_per_update: int = 0  # the same on new curves; 0: episodes_per_update
     inner_learning_rate: float = 0.01  # paper: 0.01 (its code's default: 0.001)
-    later_step_scale: float = 1.0  # all steps alike
-    outer_optimizer: str = "adam"
-    outer_learning_rate: float = 1e-3  # code: 1e-3
+    later_step_scale: float = 1.0  # of it in steps beyond the K trained; 1: all steps alike
+    first_order: bool = False  # treat inner gradients as constants
+    outer_learning_rate: float = 1e-3  # of Adam (code: 1e-3)
+
+    inner_optimizer: ClassVar[str] = "sgd"
+    outer_optimizer: ClassVar[str] = "adam"
+    baseline: ClassVar[str] = "none"
+
+    def __post_init__(self):
+        for name in ("num_iterations", "test_episodes_per_update"):
+            check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
+        for name in ("meta_batch_size", "inner_updates", "episodes_per_update"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
+        check_positive(
+            inner_learning_rate=self.inner_learning_rate,
+            later_step_scale=self.later_step_scale,
+            outer_learning_rate=self.outer_learning_rate,
+        )
+
+    def check_steps(self, num_updates):
+        """As `LearnerConfig.check_steps`."""
+        check_acts(
+            self, ("test_episodes_per_update",), num_updates > 0, "where new curves are adapted to"
+        )
+        where = f"in steps beyond inner_updates={self.inner_updates}, not in {num_updates} steps"
+        check_acts(self, ("later_step_scale",), num_updates > self.inner_updates, where)
+
+    def inner(self):
+        """The `Optimizer` of the inner loop."""
+        return optimizers.sgd(self.inner_learning_rate)
+
+    def outer(self):
+        """The `OuterOptimizer`."""
+        return outer.adam(self.outer_learning_rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedRegressionConfig(MAMLRegressionConfig):
+    """Settings of pretraining on all curves at once, without inner steps."""
 
     def __post_init__(self):
         super().__post_init__()
-        check_one_of("outer_optimizer", self.outer_optimizer, ("adam",))
+        check_acts(self, ("first_order",), False, "where training takes inner steps, unlike here")
+        # How many steps on a new curve take the whole rate.
+        fields, scaled = ("inner_updates",), self.later_step_scale != 1
+        check_acts(self, fields, scaled, "on new curves, up to where later_step_scale != 1 begins")
+
+    def check_steps(self, num_updates):
+        super().check_steps(num_updates)
+        fields = ("inner_learning_rate", "inner_updates")
+        check_acts(self, fields, num_updates > 0, "where new curves are adapted to")
 
 
 class Regression:
     """What replaces rollouts and policy losses in a learner of the family."""
-
-    Config = MAMLRegressionConfig
 
     def sample(self, params, task, num_episodes, seed):
         """Examples as one-step episodes, the target in place of the action: `Trajectory`."""
@@ -81,6 +129,10 @@ class Regression:
 class MAMLRegression(Regression, MAML):
     """meta = {"params": theta}."""
 
+    Config = MAMLRegressionConfig
+
 
 class PretrainedRegression(Regression, Pretrained):
     """One regression function for all curves, fine-tuned at test time."""
+
+    Config = PretrainedRegressionConfig

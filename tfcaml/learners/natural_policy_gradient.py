@@ -12,12 +12,12 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check
-from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
+from tfcaml.learners.gradient_based import GradientLearner, NoInnerStepsConfig
 from tfcaml.types import Fast, MetaBatch
 
 
 @dataclasses.dataclass(frozen=True)
-class NaturalPolicyGradientConfig(GradientConfig):
+class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     """Settings of the independent policies; `meta_batch_size` is their number."""
 
     def __post_init__(self):

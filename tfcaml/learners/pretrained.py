@@ -13,13 +13,13 @@ import dataclasses
 
 from tfcaml import nest
 from tfcaml.errors import check
-from tfcaml.learners.gradient_based import GradientConfig
+from tfcaml.learners.gradient_based import NoInnerStepsConfig
 from tfcaml.learners.maml import MAML
 from tfcaml.types import MetaBatch
 
 
 @dataclasses.dataclass(frozen=True)
-class PretrainedConfig(GradientConfig):
+class PretrainedConfig(NoInnerStepsConfig):
     """Settings of pretraining; those of the inner loop matter at test time only."""
 
 

@@ -16,7 +16,7 @@ takes the mean penalty over the policies of all inner steps, which is the same f
 import dataclasses
 
 from tfcaml import losses
-from tfcaml.errors import check
+from tfcaml.errors import check, check_acts
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.policies import distributions
 
@@ -33,6 +33,11 @@ class ProMPConfig(MAMLConfig):
     def __post_init__(self):
         super().__post_init__()
         check(self.kl_penalty >= 0, "kl_penalty", self.kl_penalty, ">= 0")
+        # Where the policy has not moved yet the divergence is at its minimum, of gradient 0.
+        moves = self.outer_optimizer == "trpo" or self.outer_steps > 1
+        moves &= self.outer_optimizer != "adam"
+        where = "with outer_optimizer=trpo, or ppo of outer_steps > 1"
+        check_acts(self, ("kl_penalty",), moves, where)
 
 
 class ProMP(MAML):

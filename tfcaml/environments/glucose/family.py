@@ -22,7 +22,7 @@ from tfcaml.environments.glucose import (
     sensor,
     simulation,
 )
-from tfcaml.errors import check, check_one_of
+from tfcaml.errors import check, check_acts, check_one_of
 
 DAY = 1440  # min
 LOWEST, HIGHEST = 10.0, 600.0  # mg/dL; beyond them the day ends
@@ -52,7 +52,6 @@ class GlucoseConfig:
     dose_unit: str = "population"  # doses are multiples of an average patient's, or the patient's
     reward: str = "risk"  # or time_in_range
     split: str = "mixed"  # held-out patients: of all cohorts, or one whole cohort by its name
-    num_query: int = 9  # held-out patients
     variants: int = 1  # entities per patient to learn from; all but the first are perturbed
     perturbation: float = 0.2  # spread of perturbed patients, see `patients.perturbed`
 
@@ -72,6 +71,7 @@ class GlucoseConfig:
         check_one_of("reward", self.reward, _REWARDS)
         check_one_of("split", self.split, ("mixed", *patients.COHORTS))
         check(self.perturbation >= 0, "perturbation", self.perturbation, ">= 0")
+        check_acts(self, ("perturbation",), self.variants > 1, "with variants > 1")
 
 
 class Glucose(Environment):
@@ -116,8 +116,8 @@ class Glucose(Environment):
                 [1], tf.float32, -bound, bound, "action"
             )
 
-    def population(self, seed, num_query=None):
-        """Patients to learn from and `num_query` held-out ones (unless given, the config's).
+    def population(self, seed, num_query=9):
+        """Patients to learn from and `num_query` held-out ones.
 
         With `split="mixed"` cohorts take turns in being held out, and all others are learned from;
         with a cohort's name its patients are held out and the other cohorts learned from. Held-out
@@ -126,7 +126,6 @@ class Glucose(Environment):
         Raises:
           ConfigError: more held-out patients than there are.
         """
-        num_query = self.config.num_query if num_query is None else num_query
         return populations.population(self.config, seed, num_query)
 
     def tasks(self, patient_names):

@@ -1,0 +1,85 @@
+"""For tests that compare numbers of many settings, and run eagerly as tracing takes longer."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfcaml import seeds
+from tfcaml.policies import Policy
+from tfcaml.policies.distributions import sample_continuous, sample_discrete
+
+_UNITS = 4
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Runs every `tf.function` as Python, for a `with` block."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def differ(left, right):
+    """Whether two nests of dicts and sequences differ in a number, by more than rounding.
+
+    What only one of them has, or what is of another shape in the other, does not count.
+    """
+    left, right = dict(_leaves(left)), dict(_leaves(right))
+    pairs = [(left[path], right[path]) for path in left.keys() & right.keys()]
+    pairs = [(a, b) for a, b in pairs if a.shape == b.shape]
+    assert pairs
+    return any(not np.allclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True) for a, b in pairs)
+
+
+def _leaves(tree):
+    """(path, array) of all that a nest holds."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if isinstance(value, dict | list | tuple):
+            yield from (((key, *path), leaf) for path, leaf in _leaves(value))
+        else:
+            yield (key,), np.asarray(value, np.float64)
+
+
+class PlainPolicy(Policy):
+    """One hidden layer of tanh units; logits of discrete actions, or means and one deviation.
+
+    Of plain products of matrices: `NetworkPolicy` maps a network over tasks, which outside of a
+    graph is traced anew at every call.
+    """
+
+    def __init__(self, observation_spec, action_spec):
+        self.action_spec = action_spec
+        self.num_actions = int(action_spec.maximum) + 1 if action_spec.dtype.is_integer else None
+        outputs = self.num_actions or action_spec.shape[0]
+        self._shapes = [(observation_spec.shape[0], _UNITS), (_UNITS,), (_UNITS, outputs)]
+        self._shapes.append((outputs,))
+
+    def init(self, seed):
+        key = seeds.from_int(seed)
+        draw = lambda i, shape: tf.random.stateless_normal(shape, seeds.fold(key, i), 0, 0.5)
+        weights = [draw(i, shape) for i, shape in enumerate(self._shapes)]
+        deviation = () if self.num_actions else (tf.zeros(self._shapes[-1]),)
+        return (*weights, *deviation)
+
+    def __call__(self, params, observation):
+        first, bias, second, output, *log_deviation = params
+        hidden = tf.tanh(tf.matmul(observation, first) + bias[:, None])
+        found = tf.matmul(hidden, second) + output[:, None]
+        if self.num_actions:
+            return tfp.distributions.Categorical(logits=found)
+        deviation = tf.broadcast_to(tf.exp(log_deviation[0])[:, None], found.shape)
+        return tfp.distributions.MultivariateNormalDiag(found, deviation)
+
+    def noise(self, seed, num_steps):
+        if self.num_actions:
+            return seeds.uniform(seed, [num_steps, 1])
+        return seeds.normal(seed, [num_steps, *self.action_spec.shape])
+
+    def sample(self, distribution, noise):
+        if self.num_actions:
+            return sample_discrete(distribution, noise, self.action_spec.dtype)
+        return sample_continuous(distribution, noise)
