@@ -2,11 +2,11 @@
 
 Sampled entities: 100 for CAML, Reptile and joint pretraining, five updates each. MAML and FOMAML
 get twice the episodes: 100 iterations of five entities, ten episodes before and ten after the inner
-step. Settings of Reptile, MAML and FOMAML: the best of a grid on other seeds
-(`launchers.reproduce --study=caml_tuning`).
+step. Settings of Reptile, MAML and FOMAML: the best of a grid on 25 other seeds
+(`launchers.reproduce --study=caml_tuning --seeds=20`).
 """
 
-from configs import base
+from configs import base, caml_particles
 from tfcaml import environments, learners
 from tfcaml.learners import caml
 
@@ -17,6 +17,9 @@ _MAML = {
     "episodes_per_update": 10,
     "baseline": "time_step_mean",
     "later_step_scale": 1.0,
+    "inner_learning_rate": 1.0,
+    "outer_optimizer": "adam",
+    "outer_learning_rate": 3e-4,
 }
 
 
@@ -26,15 +29,9 @@ def get_config(query_split="variants"):
         learner=base.section("caml", learners.CAML.Config()),
         baselines={
             "caml_paper": base.section("caml", caml.paper_config()),
-            "reptile": base.section("reptile", learners.Reptile.Config(outer_step_size=0.05)),
-            "maml": base.section(
-                "maml",
-                learners.MAML.Config(**_MAML, outer_optimizer="trpo", inner_learning_rate=1.0),
-            ),
-            "fomaml": base.section(
-                "fomaml",
-                learners.FOMAML.Config(**_MAML, outer_optimizer="trpo", inner_learning_rate=0.3),
-            ),
+            "reptile": base.section("reptile", learners.Reptile.Config(**caml_particles.REPTILE)),
+            "maml": base.section("maml", learners.MAML.Config(**_MAML)),
+            "fomaml": base.section("fomaml", learners.FOMAML.Config(**_MAML)),
             "joint": base.section("joint", learners.Joint.Config()),
             "joint_mixed": base.section("joint_mixed", learners.JointMixed.Config()),
             "unmatched": base.section(

@@ -7,6 +7,9 @@ All methods see the same number of sampled entities (100) and of updates on each
 from configs import base
 from tfcaml import environments, learners
 
+# The best of a grid on other seeds, see `launchers/studies/caml_tuning.py`.
+REPTILE = {"outer_step_size": 0.05, "adam_beta_1": 0.9}
+
 
 def get_config():
     return base.experiment(
@@ -15,7 +18,7 @@ def get_config():
         baselines={
             "random": base.section("random", learners.RandomInitialization.Config()),
             "joint": base.section("joint", learners.Joint.Config()),
-            "reptile": base.section("reptile", learners.Reptile.Config()),
+            "reptile": base.section("reptile", learners.Reptile.Config(**REPTILE)),
         },
         num_seeds=10,
     )

@@ -26,7 +26,7 @@ def get_config():
         **{**_SHARED, "episodes_per_update": 20}, num_iterations=300, inner_learning_rate=0.005
     )
     reptile = learners.Reptile.Config(
-        **_SHARED, num_iterations=150, meta_batch_size=5, outer_step_size=0.5
+        **_SHARED, num_iterations=150, meta_batch_size=5, outer_step_size=0.5, adam_beta_1=0.9
     )
     maml = learners.MAML.Config(
         **_SHARED,

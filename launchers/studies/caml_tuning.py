@@ -43,14 +43,13 @@ def run(study_seeds, out_dir, quick=False):
     screening = SCREENING_SEEDS[:1] if quick else SCREENING_SEEDS
     final = [FIRST_SEED + seed for seed in study_seeds]
     grid = {"reptile": GRID["reptile"][:2], "maml": GRID["maml"][:1]} if quick else GRID
-    found = {"seeds": {"screening": list(screening), "final": final}, "config": "caml_figure3"}
+    found = {"seeds": final, "screening_seeds": list(screening), "config": "caml_figure3"}
     found |= {"best": {}, "screening": {}, "final": {}}
     shown = {}
     finalists = sum(min(len(rows), NUM_FINALISTS) for rows in grid.values())
     with Progress(sum(map(len, grid.values())) + finalists) as progress:
         for method, settings in grid.items():
-            stages = (("screening", screening), ("final", final))
-            for stage, seeds in stages:
+            for stage, seeds in (("screening", screening), ("final", final)):
                 rows = []
                 for setting in settings:
                     returns = measure(method, setting, stage, seeds, out_dir, quick)
@@ -112,8 +111,11 @@ def _words(setting):
 def _text(found):
     heading = " | ".join(f"k = {k}" for k in range(NUM_UPDATES + 1))
     lines = []
-    for stage, title in (("final", "The best settings"), ("screening", "All settings")):
-        seeds = found["seeds"][stage]
+    stages = (
+        ("final", "The best settings", found["seeds"]),
+        ("screening", "All settings", found["screening_seeds"]),
+    )
+    for stage, title, seeds in stages:
         lines += [
             f"## {title}, seeds {seeds[0]} to {seeds[-1]}",
             "",
