@@ -75,8 +75,10 @@ def measure(method, setting, stage, seeds, out_dir, quick=False):
 
 
 def _config(name, setting, quick):
-    section = caml_figure3.get_config().baselines[name].to_dict() | setting
+    section = caml_figure3.get_config().baselines[name].to_dict()
     section.pop("name")
+    tuned = {field for each in GRID[name] for field in each}  # at their defaults unless set
+    section = {field: value for field, value in section.items() if field not in tuned} | setting
     if quick:
         section |= {"num_iterations": 1, "episodes_per_update": 2}
     return learners.LEARNERS[name].Config(**section)
