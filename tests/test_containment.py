@@ -62,6 +62,10 @@ class PoisonedMAML(learners.MAML):
         return Surrogate(loss, distributions.rebuild(distribution, tensors))
 
 
+# A singular metric is to be divided by, and the line search is to be short.
+_TRPO = {"trpo": {"damping": 0.0, "max_backtracks": 3}, "adam": {}, "ppo": {}}
+
+
 def small(learner_class, environment, jit_compile=False, **settings):
     config = learner_class.Config(
         **{"meta_batch_size": 2, "inner_updates": 1, "episodes_per_update": 3, **settings}
@@ -109,9 +113,7 @@ def by_outer_optimizer():
 
     def make(name):
         if name not in made:
-            made[name] = small(
-                PoisonedMAML, Poisoned(), outer_optimizer=name, damping=0.0, max_backtracks=3
-            )
+            made[name] = small(PoisonedMAML, Poisoned(), outer_optimizer=name, **_TRPO[name])
         made[name].reset(0)
         return made[name]
 

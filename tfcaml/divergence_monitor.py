@@ -128,13 +128,13 @@ class DivergenceMonitor:
             number of policies; see also `policy_divergence_matrix`.
         """
         _check_memory(policy)
-        states, medoids = (int(x) for x in seeds.fold(self._key(step), 0))
+        states, medoids = (int(x) % 2**31 for x in seeds.fold(self._key(step), 0))
         matrix = divergence.policy_divergence_matrix(
             policy, params, trajectories, bandwidth=self.config.bandwidth, seed=states
         ).numpy()
         groups = _telling(groups, len(matrix))
         clustering = divergence.k_medoids(matrix, self.config.num_clusters, medoids % 2**31)
-        metrics = _metrics(matrix, clustering, groups, medoids % 2**31)
+        metrics = _metrics(matrix, clustering, groups, medoids)
         for name, value in metrics.items():
             self.history.setdefault(name, {})[step] = value
         pictures = {**draw(matrix, clustering, groups), "curves": self.figure()}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfcaml import environments
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS, MAML, Reptile
 
@@ -33,3 +34,40 @@ def test_compilation_is_automatic_unless_it_is_said(particle, policy, xla_pays):
     for value in ("x", "False", 1, 0, (), np.True_):
         with pytest.raises(ConfigError, match="jit_compile to be True, False or None; received"):
             Reptile(particle, policy, jit_compile=value)
+
+
+@pytest.mark.parametrize(
+    "name, settings, message",
+    [
+        ("reptile", {"episodes_per_update": 1}, ">= 2 with baseline=time_step_mean"),
+        ("reptile", {"test_episodes_per_update": 1}, "test_episodes_per_update=1"),
+        (
+            "caml",
+            {"episodes_per_update": 1, "baseline": "batch_mean", "return_type": "whole_return"},
+            "batch_mean of whole_return",
+        ),
+        (
+            "maml",
+            {"episodes_per_update": 1, "return_type": "whole_return"},
+            "linear_feature of whole_return",
+        ),
+        ("maml", {"episodes_per_update": 1, "inner_estimator": "dice"}, "inner_estimator=dice"),
+    ],
+)
+def test_single_episodes_that_teach_nothing_are_refused(name, settings, message, particle, policy):
+    config = LEARNERS[name].Config(**settings)
+    with pytest.raises(ConfigError, match=message):
+        LEARNERS[name](particle, policy, config)
+
+
+@pytest.mark.parametrize("baseline", ["none", "batch_mean", "linear_feature"])
+def test_single_episodes_that_teach_something_are_not(baseline, particle, policy):
+    Reptile(particle, policy, Reptile.Config(episodes_per_update=1, baseline=baseline))
+
+
+def test_a_baseline_has_to_suit_the_observations(policy):
+    class Images(environments.Particle):
+        observation_spec = property(lambda self: tf.TensorSpec([20, 20, 3]), lambda self, _: None)
+
+    with pytest.raises(ConfigError, match="observations of 1200 numbers"):
+        MAML(Images(), policy)

@@ -165,7 +165,8 @@ def _call(environment, specs, task, seed, action):
         observation, reward, ends = environment.reset(seed), 0.0, (False, False)
     else:
         observation, reward, *ends = environment.step(action)
-    leaves = [observation] if len(specs) == 1 else tf.nest.flatten(observation)
+    named = isinstance(observation, (dict, tuple))
+    leaves = tf.nest.flatten(observation) if named else [observation]
     leaves = [_leaf(leaf, spec) for leaf, spec in zip(leaves, specs, strict=True)]
     if not abs(reward) <= _LARGEST_REWARD:  # NaN neither
         raise ValueError(f"expected a finite reward; received reward={reward}")

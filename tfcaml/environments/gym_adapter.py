@@ -179,7 +179,8 @@ def from_space(space, observation):
     if isinstance(space, spaces.Tuple):
         return tuple(map(from_space, space.spaces, observation))
     if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
-        return np.asarray(observation) - space.start
+        # Without a start it stays what it is, whatever it is, for the checks to see.
+        return np.asarray(observation) - space.start if np.any(space.start) else observation
     return observation
 
 

@@ -65,11 +65,14 @@ class LearnerConfig:
         check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
         check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
         check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
-        for name in ("episodes_per_update", "test_episodes_per_update"):
-            self._check_episodes(name)
 
-    def _check_episodes(self, name):
-        """Refuses a single episode where its advantages would all be 0."""
+    def check_advantages(self):
+        """Refuses a single episode per update where its advantages would all be 0.
+
+        Raises:
+          ConfigError: `episodes_per_update` or `test_episodes_per_update` is 1, and the baseline is
+            a mean over episodes, or fits the one number that is the whole return.
+        """
         if self.baseline == "time_step_mean":
             why = "the mean over episodes at each time step"
         elif self.baseline != "none" and self.return_type == "whole_return":
@@ -77,7 +80,8 @@ class LearnerConfig:
         else:
             return
         rule = f">= 2 with baseline={self.baseline}: of one episode {why} leaves advantages of 0"
-        check(getattr(self, name) != 1, name, getattr(self, name), rule)
+        for name in ("episodes_per_update", "test_episodes_per_update"):
+            check(getattr(self, name) != 1, name, getattr(self, name), rule)
 
     def inner(self):
         """The `Optimizer` of the inner loop that these settings name."""
@@ -132,6 +136,7 @@ class MetaLearner(tf.Module):
         check(policy.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
         self.jit_compile = jit_compile
         if loss is None:
+            config.check_advantages()
             baselines.check_baseline(config.baseline, environment.observation_spec)
         self.inner_optimizer = config.inner()
         self.meta = Variables(self.init(seed), name="meta")

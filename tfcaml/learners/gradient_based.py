@@ -98,6 +98,13 @@ class GradientConfig(LearnerConfig):
         fits = matters or self.inner_estimator in (default, "dice")
         check(fits, "inner_estimator", self.inner_estimator, rule)
 
+    def check_advantages(self):
+        super().check_advantages()
+        rule = ">= 2 with inner_estimator=dice, whose rewards are less their mean over episodes"
+        for name in ("episodes_per_update", "test_episodes_per_update"):
+            alone = self.inner_estimator == "dice" and getattr(self, name) == 1
+            check(not alone, name, getattr(self, name), rule)
+
     def outer(self):
         """The `OuterOptimizer` these settings name."""
         if self.outer_optimizer == "adam":

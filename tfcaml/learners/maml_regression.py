@@ -63,6 +63,9 @@ class MAMLRegressionConfig:
         where = f"in steps beyond inner_updates={self.inner_updates}, not in {num_updates} steps"
         check_acts(self, ("later_step_scale",), num_updates > self.inner_updates, where)
 
+    def check_advantages(self):
+        """Refuses nothing: there are no advantages."""
+
     def inner(self):
         """The `Optimizer` of the inner loop."""
         return optimizers.sgd(self.inner_learning_rate)
