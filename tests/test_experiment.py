@@ -94,7 +94,7 @@ def test_events_are_written_every_log_interval_and_at_the_end(finished, tmp_path
     experiment = _experiment(tmp_path, log_interval=2)
     experiment.train()
     run = lambda root: tensorboard.read_scalars(root / "train" / "reptile" / "seed_1", "train/")
-    sparse, full = run(tmp_path)["return_after"], run(finished[0])["return_after"]
+    sparse, full = run(tmp_path)["return_before"], run(finished[0])["return_before"]
     assert list(sparse) == [1, 3, 4]
     assert sparse == {step: full[step] for step in sparse}
 
@@ -183,13 +183,13 @@ def test_runs_that_broke_off_end_as_whole_ones_with_every_event_once(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             _experiment(broken, breaks_off(number), **changes).train()
     folder = broken / "train" / "reptile" / "seed_0"
-    assert max(tensorboard.read_scalars(folder)["train/return_after"]) == 3
+    assert max(tensorboard.read_scalars(folder)["train/return_last_update"]) == 3
     assert _experiment(broken, **changes).train()
     for method in ("caml", "reptile"):
         folders = [root / "train" / method / "seed_0" for root in (whole, broken)]
         left, right = map(_all_events, folders)
         assert left == right
-        assert [step for step, _ in right["train/return_after"]] == list(range(5))
+        assert [step for step, _ in right["train/return_last_update"]] == list(range(5))
         assert {"divergence/matrix", "_hparams_/session_start_info"} <= set(right)
         values = []
         for root in (whole, broken):
@@ -421,6 +421,12 @@ def test_settings_that_an_agents_loss_replaces_are_refused(field, value):
     ExperimentConfig.from_dict(content)
     with pytest.raises(ConfigError, match=f"{field} of mine to be .*, its default: the loss of ag"):
         ExperimentConfig.from_dict(content | {"agent": "reinforce"})
+
+
+def test_regression_has_no_agent():
+    content = maml_sinusoid.get_config().to_dict() | {"agent": "reinforce"}
+    with pytest.raises(ConfigError, match="agent to be 'none' with maml_regression"):
+        ExperimentConfig.from_dict(content)
 
 
 def test_what_a_learner_refuses_leaves_no_directory(tmp_path):

@@ -338,7 +338,7 @@ def test_every_field_of_the_buffer_changes_a_number(random_trajectory):
 # name -> {option: another value, or why it has none to act on}
 AGENTS = {
     "reinforce": {"fc_layer_params": "it has no value network", "discount": 0.5},
-    "ppo_clip": {"fc_layer_params": (3,), "discount": 0.5},
+    "ppo_clip": {"fc_layer_params": (3,), "discount": 0.5, "bootstrap": True},
 }
 
 

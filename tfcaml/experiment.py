@@ -98,7 +98,7 @@ class Experiment:
         )
         self._losses = {}  # discount -> the `AgentLoss`, where the config names an agent
         _, main = next(iter(config.learners.values()))
-        self.policy, self.loss = self._policy_and_loss(main.discount)
+        self.policy, self.loss = self._policy_and_loss(main)
         self._learners = {}
         self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
 
@@ -267,13 +267,14 @@ class Experiment:
                 variable.assign(value)
             self._seconds.assign(seconds)
 
-    def _policy_and_loss(self, discount):
-        """(policy, loss) of learners with this discount; the loss is None unless it's an agent's.
+    def _policy_and_loss(self, learner_config):
+        """(policy, loss) of a learner; the loss is None unless it is an agent's.
 
         An agent knows one discount, so that methods with different ones get agents of their own.
         """
         if self.config.agent == NO_AGENT:
             return self._own_policy, None
+        discount = learner_config.discount
         if discount not in self._losses:
             make = agents.AGENTS[self.config.agent]
             layers = self.config.policy["fc_layer_params"]
@@ -285,7 +286,7 @@ class Experiment:
         """The method's learner, whatever it has learned; compiled once for all seeds."""
         if method not in self._learners:
             learner_class, learner_config = self.config.learners[method]
-            policy, loss = self._policy_and_loss(learner_config.discount)
+            policy, loss = self._policy_and_loss(learner_config)
             self._learners[method] = learner_class(
                 self.environment,
                 policy,

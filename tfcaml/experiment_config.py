@@ -258,6 +258,8 @@ def _check_loss_is_the_agents(method, config, agent):
 
     The discount is not among them: it becomes the agent's own.
     """
+    rule = f"{NO_AGENT!r} with {method}, which learns from no rewards"
+    check(hasattr(config, "discount"), "agent", agent, rule)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name in _OF_OWN_LOSSES:

@@ -28,8 +28,15 @@ def sgd(learning_rate, later_step_scale=1.0):
       later_step_scale: of the learning rate, from the second step on.
 
     Returns:
-      `Optimizer`, whose slots are the steps taken so far: [N] or, with `num_tasks=None`, a scalar.
+      `Optimizer`. Its slots are `()` if all steps are alike, else the steps taken so far: [N], or a
+      scalar with `num_tasks=None`.
     """
+    if later_step_scale == 1:
+
+        def move_alike(params, gradients, slots):
+            return nest.map(lambda p, g: p - learning_rate * g, params, gradients), slots
+
+        return Optimizer(lambda params, num_tasks=None: (), move_alike)
 
     def init(params, num_tasks=None):
         return tf.zeros([] if num_tasks is None else [num_tasks])

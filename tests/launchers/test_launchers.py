@@ -132,7 +132,7 @@ from tests.launchers import own
 
 
 def get_config():
-    config = own.Halved.Config(num_iterations=1, inner_updates=1, episodes_per_update=1)
+    config = own.Halved.Config(num_iterations=1, inner_updates=1, episodes_per_update=2)
     return base.experiment(
         base.section("tests.launchers.own:Plane", environments.ParticleConfig(horizon=3)),
         base.section("tests.launchers.own:Halved", config),

@@ -277,8 +277,9 @@ def test_a_choice_does_not_depend_on_other_tasks(particle, policy, population, c
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", ["parameters", "task", "random", "action"])
 def test_metrics(particle, policy, population, metric):
-    config = CAMLConfig(**{**TINY, "num_iterations": 2, "metric": metric})
-    learner = CAML(particle, policy, config)
+    num_states = 20 if metric == "action" else 300  # of occupancies alone
+    settings = {"num_iterations": 2, "metric": metric, "num_states": num_states}
+    learner = CAML(particle, policy, CAMLConfig(**{**TINY, **settings}))
     tfcaml.train(learner, population)
     pool, matrix = learner.meta.read()["pool"], learner.last_clustering.matrix
     expected = {
