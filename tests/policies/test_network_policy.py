@@ -163,7 +163,6 @@ def test_activations(activation):
 @pytest.mark.parametrize("precision", ["float64", "mixed_float16"])
 def test_a_keras_of_another_precision_is_refused_in_one_line(precision):
     action = tensor_spec.BoundedTensorSpec([2], tf.float32, -1, 1)
-    before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(precision)
     try:
         with pytest.raises(ConfigError, match=f"float32, as rollouts are; .*'{precision}'"):
@@ -172,7 +171,7 @@ def test_a_keras_of_another_precision_is_refused_in_one_line(precision):
         with pytest.raises(ConfigError, match=r"\(see tf.keras.mixed|as actions are; received"):
             NetworkPolicy.from_keras(model, OBSERVATION, action)
     finally:
-        tf.keras.mixed_precision.set_global_policy(before)
+        tf.keras.mixed_precision.set_global_policy(None)  # floatx decides again
 
 
 def test_episodes_are_played_in_float32():
