@@ -19,18 +19,25 @@ ADAPTATION = {
 SHARED = {**TRAINING, **ADAPTATION}
 
 
-def _reptile():
-    return learners.Reptile.Config(
-        num_iterations=SHARED["num_iterations"],
-        meta_batch_size=20,
-        inner_updates=3,
-        episodes_per_update=20,
-        test_episodes_per_update=SHARED["test_episodes_per_update"],
-        inner_optimizer="sgd",
-        inner_learning_rate=SHARED["inner_learning_rate"],
-        baseline="linear_feature",
-        outer_step_size=0.5,
-    )
+def pretrained(**changes):
+    """Twice the episodes of MAML's phases, as it has one: equal environment steps."""
+    settings = {**SHARED, "episodes_per_update": 40, **changes}
+    return base.section("pretrained", learners.Pretrained.Config(**settings))
+
+
+def reptile(**changes):
+    """Adapts by the same rule as the others: a whole step, then halves."""
+    settings = {
+        "num_iterations": SHARED["num_iterations"],
+        "meta_batch_size": 20,
+        "episodes_per_update": 20,
+        "test_episodes_per_update": SHARED["test_episodes_per_update"],
+        "inner_optimizer": "sgd",
+        "inner_learning_rate": SHARED["inner_learning_rate"],
+        "later_step_scale": 0.5,
+        "baseline": "linear_feature",
+    }
+    return base.section("reptile", learners.Reptile.Config(**{**settings, **changes}))
 
 
 def get_config(observe_goal=False):
@@ -44,15 +51,12 @@ def get_config(observe_goal=False):
         main = method("maml")
         baselines = {
             "random": method("maml", num_iterations=0),
-            # Of 0.5, 0.2, 0.1, 0.05 and 0.02 the best on seeds 100 and 101: the longer it trains,
-            # the smaller its standard deviation and the longer a step of a given rate.
-            "pretrained": method("pretrained", inner_learning_rate=0.1),
+            "pretrained": pretrained(inner_learning_rate=0.1),  # maml_navigation_tuning.py
             "fomaml": method("fomaml"),
             "meta_sgd": method("meta_sgd"),
             "e_maml": method("e_maml"),
             "promp": method("promp", meta_batch_size=20, fisher_subsample=0),
-            # Adapts by the same rule; of six settings the best on seed 100.
-            "reptile": base.section("reptile", _reptile()),
+            "reptile": reptile(inner_updates=3, outer_step_size=0.5),  # and there
         }
     return base.experiment(
         environment=base.section("navigation", navigation),

@@ -62,7 +62,7 @@ def _main(main, argv):
 
 
 def _parse(argv):
-    path = _config_path(argv)
+    path, _ = _config_path(argv)
     if path is not None and not os.path.isfile(path):
         _fail(f"expected --config to be a file of configs/; received --config={path!r}")
     try:
@@ -79,11 +79,11 @@ def _unknown_field(argv):
 
     Also of a config file that has no config.
     """
-    path = _config_path(argv)
+    path, argument = _config_path(argv)
     if path is None:
         return None
     try:
-        config = runpy.run_path(path)["get_config"]()
+        config = runpy.run_path(path)["get_config"](*argument)
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         return (
@@ -108,8 +108,13 @@ def _unknown_field(argv):
 
 
 def _config_path(argv):
+    """The file of --config=FILE or --config=FILE:ARGUMENT, and () or (ARGUMENT,)."""
     matches = [re.match(r"--?config=(.+)", argument) for argument in argv]
-    return next((match[1] for match in matches if match), None)
+    given = next((match[1] for match in matches if match), None)
+    if given is None:
+        return None, ()
+    path, colon, argument = given.partition(":")
+    return path, (argument,) if colon else ()
 
 
 def _fail(message, code=BAD_INPUT):
