@@ -4,7 +4,7 @@ import dataclasses
 
 import ml_collections
 
-from tfcaml.experiment import NO_AGENT
+from tfcaml.experiments.experiment import NO_AGENT
 
 
 def section(name, config):
@@ -13,7 +13,7 @@ def section(name, config):
 
 
 def experiment(environment, learner, baselines=None, **settings):
-    """An experiment; see `tfcaml.experiment.ExperimentConfig` for what the settings mean."""
+    """An experiment; see `tfcaml.experiments.ExperimentConfig` for what the settings mean."""
     return ml_collections.ConfigDict(
         {
             "environment": environment,

@@ -8,7 +8,7 @@ step. Settings of Reptile, MAML and FOMAML: the best of a grid on 25 other seeds
 
 from configs import base, caml_particles
 from tfcaml import environments, learners
-from tfcaml.learners import caml
+from tfcaml.learners.caml import learner as caml
 
 _TASKS = 6
 _MAML = {

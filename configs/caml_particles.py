@@ -7,7 +7,7 @@ All methods see the same number of sampled entities (100) and of updates on each
 from configs import base
 from tfcaml import environments, learners
 
-# The best of a grid on other seeds, see `launchers/studies/caml_tuning.py`.
+# The best of a grid on other seeds, see `launchers/studies/caml/tuning.py`.
 REPTILE = {"outer_step_size": 0.05, "adam_beta_1": 0.9}
 
 

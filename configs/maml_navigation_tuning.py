@@ -9,7 +9,7 @@ import itertools
 from configs import maml_navigation
 
 METHODS = {
-    # The longer a policy trains, the smaller its standard deviation and the longer a step of a rate.
+    # The longer it trains, the smaller its standard deviation and the longer a step of a rate.
     "pretrained": {
         f"rate_{rate}".replace(".", "_"): maml_navigation.pretrained(inner_learning_rate=rate)
         for rate in (0.02, 0.05, 0.1, 0.2, 0.5)

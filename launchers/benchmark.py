@@ -15,9 +15,9 @@ import platform
 from absl import flags
 
 from launchers import _app
-from launchers.workloads import WORKLOADS
-from tfcaml import run_directory
+from launchers.benchmarks import BENCHMARKS
 from tfcaml.errors import ConfigError, check_one_of
+from tfcaml.experiments import run_directory
 
 _WORKLOAD = flags.DEFINE_string("workload", None, "What to measure.")
 _OUT = flags.DEFINE_string("out", None, "JSON file of the figures.")
@@ -29,7 +29,7 @@ _PACKAGES = ("tensorflow", "tf-agents", "tensorflow-probability", "numpy", "scip
 
 
 def main(_):
-    check_one_of("workload", _WORKLOAD.value, tuple(WORKLOADS))
+    check_one_of("workload", _WORKLOAD.value, tuple(BENCHMARKS))
     out = pathlib.Path(_OUT.value)
     if out.is_dir():
         raise ConfigError(f"expected --out to be a file; received the directory {str(out)!r}")
@@ -47,7 +47,7 @@ def main(_):
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
-        **WORKLOADS[_WORKLOAD.value](_REPEATS.value, _QUICK.value),
+        **BENCHMARKS[_WORKLOAD.value](_REPEATS.value, _QUICK.value),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     run_directory.write_json(out, result)

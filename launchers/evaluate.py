@@ -6,8 +6,8 @@ python -m launchers.evaluate --root_dir=runs/particles --num_tasks=12
 from absl import flags
 
 from launchers import _app
-from tfcaml import report
-from tfcaml.experiment import Experiment
+from tfcaml.experiments.experiment import Experiment
+from tfcaml.reporting import report
 
 _ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of a run, also of one of a study.")
 _PLUGIN = _app.define_plugin()

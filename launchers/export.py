@@ -6,8 +6,9 @@ python -m launchers.export --root_dir=runs/particles --method=caml --seed=0 --ou
 from absl import flags
 
 from launchers import _app
-from tfcaml import agents, run_directory
-from tfcaml.experiment import Experiment
+from tfcaml import agents
+from tfcaml.experiments import run_directory
+from tfcaml.experiments.experiment import Experiment
 
 _ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of a run, also of one of a study.")
 _PLUGIN = _app.define_plugin()

@@ -11,8 +11,9 @@ from absl import flags
 
 from launchers import _app
 from launchers.studies import STUDIES
-from tfcaml import figures, run_directory, settings
+from tfcaml import figures, settings
 from tfcaml.errors import check, check_one_of
+from tfcaml.experiments import run_directory
 
 _STUDY = flags.DEFINE_string("study", None, "One of " + ", ".join(STUDIES) + ".")
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Directory of the results.")

@@ -13,8 +13,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from launchers import _app
-from tfcaml import report
-from tfcaml.experiment import Experiment
+from tfcaml.experiments.experiment import Experiment
+from tfcaml.reporting import report
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment, a file of configs/; fields by --config.FIELD=VALUE."

@@ -18,7 +18,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
-from tfcaml import seeds
+from tfcaml import keys
 from tfcaml.policies import Policy, distributions
 from tfcaml.types import Trajectory
 
@@ -50,7 +50,7 @@ class Softmax(Policy):
         return tfp.distributions.Categorical(logits=logits)
 
     def noise(self, seed, num_steps):
-        return seeds.uniform(seed, [num_steps, 1])
+        return keys.uniform(seed, [num_steps, 1])
 
     def sample(self, distribution, noise):
         return distributions.sample_discrete(distribution, noise, tf.int32)

@@ -15,7 +15,8 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import nest, sampling, seeds
+from tfcaml import keys, nest
+from tfcaml.rollouts import sampling
 from tfcaml.types import Trajectory
 
 hypothesis.settings.register_profile(
@@ -48,7 +49,7 @@ class Slide(tfcaml.environments.Environment):
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -10, 10)
 
     def reset(self, task, seed):
-        position = seeds.uniform(seed, [1]) - 0.5
+        position = keys.uniform(seed, [1]) - 0.5
         return position, position
 
     def step(self, task, state, action, noise):
@@ -109,7 +110,7 @@ def rollouts(policy, population, sample):
     params = nest.stack([policy.init(seed) for seed in range(5)])
     params = nest.map(lambda x: 3 * x, params)  # far from uniform
     task = nest.map(lambda x: x[::5], population.support)
-    return params, task, sample(params, task, 3, seeds.from_int(0))
+    return params, task, sample(params, task, 3, keys.from_int(0))
 
 
 @pytest.fixture(scope="session")

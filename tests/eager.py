@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfcaml import seeds
+from tfcaml import keys
 from tfcaml.policies import Policy
 from tfcaml.policies.distributions import sample_continuous, sample_discrete
 
@@ -59,8 +59,8 @@ class PlainPolicy(Policy):
         self._shapes.append((outputs,))
 
     def init(self, seed):
-        key = seeds.from_int(seed)
-        draw = lambda i, shape: tf.random.stateless_normal(shape, seeds.fold(key, i), 0, 0.5)
+        key = keys.from_int(seed)
+        draw = lambda i, shape: tf.random.stateless_normal(shape, keys.fold(key, i), 0, 0.5)
         weights = [draw(i, shape) for i, shape in enumerate(self._shapes)]
         deviation = () if self.num_actions else (tf.zeros(self._shapes[-1]),)
         return (*weights, *deviation)
@@ -76,8 +76,8 @@ class PlainPolicy(Policy):
 
     def noise(self, seed, num_steps):
         if self.num_actions:
-            return seeds.uniform(seed, [num_steps, 1])
-        return seeds.normal(seed, [num_steps, *self.action_spec.shape])
+            return keys.uniform(seed, [num_steps, 1])
+        return keys.normal(seed, [num_steps, *self.action_spec.shape])
 
     def sample(self, distribution, noise):
         if self.num_actions:

@@ -8,7 +8,7 @@ import pytest
 
 from configs import caml_figure3
 from launchers.studies import STUDIES
-from launchers.studies.hindsight_bench import Bench
+from launchers.studies.hindsight.bench import Bench
 from tfcaml import settings
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.errors import ConfigError
-from tfcaml.learners.joint import RandomInitialization, RandomInitializationConfig
-from tfcaml.learners.variables import Variables
+from tfcaml.learners.references.joint import RandomInitialization, RandomInitializationConfig
+from tfcaml.learners.state import Variables
 from tfcaml.types import episode_return
 
 
@@ -68,7 +68,7 @@ def test_measured_episodes_are_not_learned_from(learner, population, evaluation)
 def test_learning_has_episodes_of_its_own(learner, population):
     """Adapting on the measured episodes would give other weights."""
     start = learner.start(learner.meta.read(), 3)
-    _, adapted, measured = learner.evaluate_update(start, population.query, 4, seeds.from_int(0))
+    _, adapted, measured = learner.evaluate_update(start, population.query, 4, keys.from_int(0))
     cheating = learner.adapt(learner.meta.read(), start, learner.experience(start.params, measured))
     for own, other in zip(adapted.params, cheating.params):
         assert np.abs(own - other).max() > 1e-3

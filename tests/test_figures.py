@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfcaml import figures
+from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
 
 
 def _figures():
@@ -47,7 +48,7 @@ def _figures():
             rng.normal(size=[2, 2, 3]),
             {"maml": {0: rng.normal(size=[2, 5])}},
         ),
-        "ambulatory_glucose_profile": lambda: figures.ambulatory_glucose_profile(
+        "ambulatory_glucose_profile": lambda: ambulatory_glucose_profile(
             {name: rng.uniform(50, 250, [20, 97]) for name in ("policy", "basal")}, "title"
         ),
         "divergence_matrix": lambda: figures.divergence_matrix(matrix, labels),

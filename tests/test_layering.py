@@ -11,28 +11,28 @@ PACKAGE = ROOT / "tfcaml"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAUNCHERS = sorted((ROOT / "launchers").rglob("*.py"))
 
-# A module may import from lines above its own, and from its own subpackage.
+# A folder, or a module beside them, may import from lines above its own, and from itself.
 LAYERS = [
     {"_legacy_keras", "errors", "types"},
     {"nest", "settings"},
-    {"seeds", "functional", "returns", "optimizers", "bandit", "statistics"},
-    {"baselines", "divergence", "policies", "environments"},
-    {"losses", "sampling", "inner", "task_similarity", "hindsight_buffer"},
-    {"outer", "guided_exploration"},
+    {"keys", "statistics"},
+    {"policies", "advantages"},
+    {"divergence", "losses"},
+    {"figures"},
+    {"environments"},
+    {"optimization", "rollouts"},
+    {"exploration"},
     {"learners"},
     {"evaluation", "training"},
     {"agents"},
-    {"figures", "report", "progress", "run_directory"},
-    {"tensorboard", "checkpoints"},
-    {"divergence_monitor"},
-    {"experiment_config", "evaluation_figures", "training_log"},
-    {"experiment"},
+    {"reporting"},
+    {"experiments"},
 ]
-TF_AGENTS = {"functional", "policies", "environments", "agents"}
+TF_AGENTS = {"policies", "environments", "agents"}
 
 
 def name(path):
-    """The first name below `tfcaml`: tfcaml/learners/caml.py -> learners."""
+    """The first name below `tfcaml`: tfcaml/learners/caml/learner.py -> learners."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 

@@ -11,9 +11,9 @@ import tfcaml
 from configs import base
 from tfcaml import environments, learners, policies
 from tfcaml.environments import Navigation, NavigationConfig, Sinusoid
-from tfcaml.experiment import Experiment, ExperimentConfig
+from tfcaml.experiments.experiment import Experiment, ExperimentConfig
+from tfcaml.experiments.run_directory import RunDirectory
 from tfcaml.learners import LEARNERS
-from tfcaml.run_directory import RunDirectory
 
 COMMON = {"num_iterations": 4, "meta_batch_size": 2, "episodes_per_update": 2}
 GRADIENT = {**COMMON, "baseline": "time_step_mean"}

@@ -8,8 +8,8 @@ import pytest
 import tfcaml
 from configs import base
 from tfcaml import environments, learners
-from tfcaml.experiment import Experiment, ExperimentConfig
-from tfcaml.run_directory import RunDirectory
+from tfcaml.experiments.experiment import Experiment, ExperimentConfig
+from tfcaml.experiments.run_directory import RunDirectory
 
 WARM_UP = 100  # iterations, before memory is looked at
 MOST = 0.1  # MB that an iteration may add

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.errors import RunError, check, from_python
 
 _EVALUATION = 0xE7A1  # keeps the seeds of evaluation apart from those of training
@@ -49,13 +49,13 @@ def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
     check(num_updates >= 0, "num_updates", num_updates, ">= 0")
     check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
     check(nest.leading(task) >= 1, "num_tasks", nest.leading(task), ">= 1 (no task to evaluate)")
-    key = seeds.fold(seeds.from_int(seed), _EVALUATION)
-    fast, trials = learner.try_out(learner.meta.read(), task, seeds.fold(key, 0))
+    key = keys.fold(keys.from_int(seed), _EVALUATION)
+    fast, trials = learner.try_out(learner.meta.read(), task, keys.fold(key, 0))
     returns, trajectories = [], []
     before, bad_updates = fast, np.zeros(nest.leading(task), np.int64)
     for update in range(num_updates + 1):
         evaluated = lambda fast: learner.evaluate_update(
-            fast, task, num_episodes, seeds.fold(key, 1, update)
+            fast, task, num_episodes, keys.fold(key, 1, update)
         )
         value, adapted, trajectory = evaluated(fast)
         finite = tf.reduce_all(tf.math.is_finite(value), axis=1)

@@ -1,6 +1,6 @@
 """The training loop without anything around it."""
 
-from tfcaml import seeds
+from tfcaml import keys
 from tfcaml.environments.base import check_held_out
 from tfcaml.errors import RunError, check
 
@@ -20,9 +20,9 @@ def draw(learner, population, seed):
     Returns:
       (task, nest with leading [N]; seed [2]).
     """
-    key = seeds.fold(seeds.from_int(seed), _TRAINING, int(learner.iteration))
-    task = learner.training_tasks(population, seeds.fold(key, 0))
-    return task, seeds.fold(key, 1)
+    key = keys.fold(keys.from_int(seed), _TRAINING, int(learner.iteration))
+    task = learner.training_tasks(population, keys.fold(key, 0))
+    return task, keys.fold(key, 1)
 
 
 def train_iteration(learner, population, seed):
@@ -41,8 +41,8 @@ def train_iteration(learner, population, seed):
 
 def train_all(learner, task, seed):
     """The learner's next iteration on `task` itself (independent policies, one per row)."""
-    key = seeds.fold(seeds.from_int(seed), _TRAINING, int(learner.iteration))
-    return learner.train(task, seeds.fold(key, 1))
+    key = keys.fold(keys.from_int(seed), _TRAINING, int(learner.iteration))
+    return learner.train(task, keys.fold(key, 1))
 
 
 def check_bad_updates(learner, max_bad_updates):

@@ -2,10 +2,10 @@
 
 import json
 
-from tfcaml import report
 from tfcaml.errors import ConfigError
-from tfcaml.experiment import Experiment
-from tfcaml.run_directory import first_difference, read_json, write_json
+from tfcaml.experiments.experiment import Experiment
+from tfcaml.experiments.run_directory import first_difference, read_json, write_json
+from tfcaml.reporting import report
 from tfcaml.settings import as_json
 
 

@@ -11,9 +11,9 @@ from tf_agents.utils import common
 
 from tfcaml import nest
 from tfcaml.agents.trajectories import from_tf_agents
-from tfcaml.divergence_monitor import DivergenceMonitor, DivergenceMonitorConfig
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 from tfcaml.policies import NetworkPolicy
+from tfcaml.reporting.divergence_monitor import DivergenceMonitor, DivergenceMonitorConfig
 
 UPDATES, INTERVAL, EPISODES = 40, 10, 10
 ENTITIES = [0, 1, 4, 5, 8, 9]  # two of each of three groups

@@ -10,7 +10,7 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import common
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.agents import AdaptedPolicy
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 from tfcaml.errors import ConfigError
@@ -95,7 +95,7 @@ def test_actions_follow_from_seeds_and_not_from_the_rest_of_the_batch(gaussian, 
     np.testing.assert_array_equal(first.action, again.action)
     later = gaussian.action(time_step, first.state)
     other = gaussian.action(time_step, gaussian.state_of(params, seed=6))
-    given = gaussian.action(time_step, state, seed=seeds.from_int(5))
+    given = gaussian.action(time_step, state, seed=keys.from_int(5))
     for one in (later, other, given):
         assert np.all(np.abs(first.action - one.action) > 1e-6)
     fewer = rows_of(time_step, [0, 1])
@@ -108,7 +108,7 @@ def test_actions_follow_from_seeds_and_not_from_the_rest_of_the_batch(gaussian, 
 def test_seeds_are_integers_of_any_kind_but_not_negative(gaussian, different):
     params, _ = different
     expected = gaussian.state_of(params, seed=5)["seed"]
-    for seed in (np.int64(5), np.uint8(5), seeds.from_int(5), seeds.from_int(5).numpy()):
+    for seed in (np.int64(5), np.uint8(5), keys.from_int(5), keys.from_int(5).numpy()):
         np.testing.assert_array_equal(gaussian.state_of(params, seed)["seed"], expected)
     for seed in (-1, np.int64(-1), 0.5, [1.0, 2.0], [1, 2, 3]):
         with pytest.raises(

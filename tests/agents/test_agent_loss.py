@@ -11,9 +11,10 @@ from tf_agents.networks import actor_distribution_network, q_network
 from tf_agents.trajectories import time_step as ts
 
 import tfcaml
-from tfcaml import agents, learners, nest, sampling, seeds, training
+from tfcaml import agents, keys, learners, nest, training
 from tfcaml.agents.trajectories import from_tf_agents, to_tf_agents
 from tfcaml.errors import ConfigError
+from tfcaml.rollouts import sampling
 
 KINDS = ("reinforce", "reinforce_value", "ppo_clip", "ppo_kl")
 SETTINGS = {"meta_batch_size": 3, "episodes_per_update": 4, "inner_learning_rate": 0.3}
@@ -36,7 +37,7 @@ def batches(losses, particle, population):
     def collect(loss):
         params = nest.stack([loss.policy.init(seed) for seed in range(3)])
         task = nest.map(lambda x: x[:3], population.support)
-        trajectory = sampling.sample(loss.policy, particle, params, task, 4, seeds.from_int(0))
+        trajectory = sampling.sample(loss.policy, particle, params, task, 4, keys.from_int(0))
         params = nest.map(lambda x: 1.1 * x, params)  # not quite those that acted
         return params, loss.experience(params, trajectory)
 
@@ -48,9 +49,9 @@ def batches(losses, particle, population):
 def test_second_order_agrees_with_central_differences(kind, losses, particle, population):
     loss = losses[kind]
     learner = make_learner(loss, particle)
-    task = population.sample(3, seeds.from_int(0))
+    task = population.sample(3, keys.from_int(0))
     meta = learner.meta.read()
-    batch = tf.function(learner.collect, autograph=False)(meta, task, seeds.from_int(1))
+    batch = tf.function(learner.collect, autograph=False)(meta, task, keys.from_int(1))
     vector, unravel = nest.ravel(meta)
     vector += 0.05 * np.random.default_rng(0).normal(size=vector.shape).astype(np.float32)
     size = sum(x.shape.num_elements() for x in loss.policy.network.trainable_variables)
@@ -84,7 +85,7 @@ def test_inner_step_is_the_agents_own_train(value, make_agent, particle, populat
     meta = learner.meta.read()
     task = nest.map(lambda x: x[:2], population.support)
     fast = learner.start(meta, 2)
-    trajectory = learner.sample(fast.params, task, 4, seeds.from_int(0))
+    trajectory = learner.sample(fast.params, task, 4, keys.from_int(0))
     assert tf.reduce_all(trajectory.mask == 1)
     support = learner.experience(fast.params, trajectory)
     adapted = learner.adapt(meta, fast, support)
@@ -390,7 +391,7 @@ def test_gaussian_actions(make_agent, slide):
     loss = agents.ReinforceLoss(make_agent("reinforce", slide))
     learner = make_learner(loss, slide)
     task = {"goal": tf.constant([-1.0, 0.0, 1.0])}
-    metrics = learner.train(task, seeds.from_int(0))
+    metrics = learner.train(task, keys.from_int(0))
     assert np.isfinite(list(metrics.values())).all()
 
 

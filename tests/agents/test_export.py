@@ -12,10 +12,11 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
 import tfcaml
-from tfcaml import learners, nest, seeds
+from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.errors import ConfigError
-from tfcaml.learners import caml, maml, meta_sgd
+from tfcaml.learners import maml, meta_sgd
+from tfcaml.learners.caml import learner as caml
 from tfcaml.policies import distributions
 
 pytestmark = pytest.mark.slow
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
 NAMES = ("caml", "maml", "meta_sgd")
 NUM_TASKS, SHOTS = 3, 4
-SEED = seeds.from_int(11)
+SEED = keys.from_int(11)
 
 
 def noisy(params, seed):
@@ -91,7 +92,7 @@ def live(trained, tasks, trial_returns):
             )
 
         for k in range(2):
-            trajectory, fast = update(fast, seeds.from_int(k))
+            trajectory, fast = update(fast, keys.from_int(k))
             for field, value in trajectory._asdict().items():
                 inputs[f"trajectory_{k}/{field}"] = value.numpy()
         inputs["observation"] = trajectory.final_observation[:, 0].numpy()

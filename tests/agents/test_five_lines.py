@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.agents.trajectories import from_tf_agents
 
 SCRIPTS = pathlib.Path(__file__).parent / "five_lines"
@@ -91,7 +91,7 @@ def test_the_changed_script_learns_from_many_and_adapts_to_one():
     # tfcaml's own: several entities at a time, each with weights of its own.
     task = nest.map(lambda x: x[:2], script["population"].query)
     adapt = tf.function(learner.adapt_online, autograph=False)
-    fast, _ = adapt(meta, learner.start(meta, 2), task, 1, seeds.from_int(0))
+    fast, _ = adapt(meta, learner.start(meta, 2), task, 1, keys.from_int(0))
     assert all(tf.reduce_any(x[0] != x[1]) for x in fast.params)
     evaluation = tfcaml.evaluate(learner, task, num_updates=1, num_episodes=2)
     assert evaluation.returns.shape == (2, 2, 2) and np.isfinite(evaluation.returns).all()

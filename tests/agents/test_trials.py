@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import bandit, seeds
+from tfcaml import keys
 from tfcaml.agents import trials
 from tfcaml.errors import ConfigError
+from tfcaml.learners.caml import bandit
 
 RULES = sorted(set(bandit.RULES) - {"uniform_best_episode"})
 
@@ -16,7 +17,7 @@ def play(rule, returns, next_arm=trials.next_arm):
     table = np.full_like(returns, np.nan)
     rows = np.arange(len(returns))
     while True:
-        arm = next_arm(rule, tf.constant(table), seeds.from_int(1)).numpy()
+        arm = next_arm(rule, tf.constant(table), keys.from_int(1)).numpy()
         if (arm == -1).all():
             return table
         pull = (~np.isnan(table)).sum(-1)[rows, arm]

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import agents, nest, sampling, seeds
+from tfcaml import agents, keys, nest
+from tfcaml.rollouts import sampling
 
 
 def test_the_loss_with_clipped_values(make_agent, particle, population):
@@ -17,7 +18,7 @@ def test_the_loss_with_clipped_values(make_agent, particle, population):
     moves = [(*acted[:-2], s * acted[-2], s * acted[-1]) for s in (-1.0, 1.5)]  # of the values
     task = nest.map(lambda x: x[:2], population.support)
     play = tf.function(
-        lambda: sampling.sample(plain.policy, particle, acted, task, 3, seeds.from_int(0)),
+        lambda: sampling.sample(plain.policy, particle, acted, task, 3, keys.from_int(0)),
         autograph=False,
     )
     experience = plain.experience(acted, play())

@@ -8,7 +8,7 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from tfcaml import nest, sampling, seeds
+from tfcaml import keys, nest
 from tfcaml.divergence import (
     KernelDensity,
     hellinger,
@@ -25,6 +25,7 @@ from tfcaml.divergence.policy_divergence import (
     policy_divergence_matrix,
 )
 from tfcaml.errors import ConfigError
+from tfcaml.rollouts import sampling
 
 BOUND = 2 * math.log(2)
 SMALL = {"num_states": 40, "max_points": 25}
@@ -37,7 +38,7 @@ def gaussian_rollouts(gaussian_policy, slide):
         lambda x: 2 * x, nest.stack([gaussian_policy.init(seed) for seed in range(4)])
     )
     task = {"goal": tf.constant([0.0, 1.0, 2.0, 3.0])}
-    seed = seeds.from_int(0)
+    seed = keys.from_int(0)
     return params, sampling.sample(gaussian_policy, slide, params, task, 3, seed)
 
 
@@ -97,7 +98,7 @@ def matrices(policy, rollouts):
         options = {"bandwidth": 0.5, "weight": "inverse_density", **options}
         form = options.pop("form", "jensen_shannon")
         places = occupancies(
-            policy, params, trajectories, seed=seeds.from_int(0), **options, **SMALL
+            policy, params, trajectories, seed=keys.from_int(0), **options, **SMALL
         )
         return matrix.numpy(), algorithm_1(places, form)
 
@@ -197,7 +198,7 @@ def test_the_integral_of_two_known_densities(policy, random_trajectory):
         weight="inverse_density",
         occupancy="state",
         num_states=20_000,
-        seed=seeds.from_int(0),
+        seed=keys.from_int(0),
     )
     actual = policy_divergence.pairwise(places, "jensen_shannon")[0, 1]
     np.testing.assert_allclose(actual, expected, rtol=0.03)
@@ -223,7 +224,7 @@ def test_occupancies_are_densities_times_policies(policy, rollouts):
         bandwidth=0.5,
         weight="inverse_density",
         occupancy=occupancy,
-        seed=seeds.from_int(3),
+        seed=keys.from_int(3),
         **SMALL,
     )
     both, state, action = (draw(name) for name in OCCUPANCIES)
@@ -249,15 +250,13 @@ def test_points_are_living_states(policy, random_trajectory):
     observation = np.where(mask[..., None] > 0, trajectories.observation, 1e6)
     trajectories = trajectories._replace(observation=tf.constant(observation, tf.float32))
     living = int(mask.sum(axis=(1, 2)).min())
-    points, chosen = policy_divergence.visited_states(
-        trajectories, False, living, seeds.from_int(0)
-    )
+    points, chosen = policy_divergence.visited_states(trajectories, False, living, keys.from_int(0))
     assert points.shape == [3, living, 2]
     np.testing.assert_array_equal(chosen, 1)
     for i in range(3):
         own = {tuple(row) for row in observation[i].reshape(-1, 2)}
         assert {tuple(row) for row in points[i].numpy()} <= own - {(1e6, 1e6)}
-    timed, _ = policy_divergence.visited_states(trajectories, True, 24, seeds.from_int(0))
+    timed, _ = policy_divergence.visited_states(trajectories, True, 24, keys.from_int(0))
     np.testing.assert_allclose(timed[:, :6, 2], np.tile(np.arange(6) / 6, [3, 1]), rtol=1e-6)
 
 
@@ -277,7 +276,7 @@ def test_continuous_actions(gaussian_policy, gaussian_rollouts, weight, form):
     ).numpy()
     check_distances(matrix)
     places = occupancies(
-        gaussian_policy, params, trajectories, bandwidth=0.5, seed=seeds.from_int(0), **options
+        gaussian_policy, params, trajectories, bandwidth=0.5, seed=keys.from_int(0), **options
     )
     np.testing.assert_allclose(matrix, algorithm_1(places, form), rtol=1e-3, atol=1e-5)
 
@@ -292,7 +291,7 @@ def test_continuous_actions_integrate_to_the_divergence(gaussian_policy, slide, 
     params = [tf.repeat(x[None], 2, axis=0) for x in zeros]
     params[mean] = tf.constant([[-1.0], [1.0]])
     task = {"goal": tf.zeros([2])}
-    seed = seeds.from_int(1)
+    seed = keys.from_int(1)
     trajectories = sampling.sample(gaussian_policy, slide, tuple(params), task, 2, seed)
     trajectories = nest.map(lambda x: tf.repeat(x[:1], 2, axis=0), trajectories)
     distribution = gaussian_policy(tuple(params), tf.zeros([2, 1, 1]))

@@ -7,7 +7,7 @@ import sklearn.neighbors
 import tensorflow as tf
 from tf_agents.networks import actor_distribution_rnn_network
 
-from tfcaml import nest, sampling, seeds
+from tfcaml import keys, nest
 from tfcaml.divergence import (
     Behaviour,
     action_distance,
@@ -22,6 +22,7 @@ from tfcaml.divergence import (
 from tfcaml.environments import Navigation, NavigationConfig
 from tfcaml.errors import ConfigError
 from tfcaml.policies import NetworkPolicy
+from tfcaml.rollouts import sampling
 
 FIRST, SECOND = pairs(5)
 
@@ -159,7 +160,7 @@ def navigators():
     mean = -4 * np.repeat(np.eye(2)[None], 12, axis=0), 4 * goal
     policy, params = linear_gaussian(environment, mean, math.log(0.5))
     sample = tf.function(sampling.sample, autograph=False)
-    trajectory = sample(policy, environment, params, task, 5, seeds.from_int(0))
+    trajectory = sample(policy, environment, params, task, 5, keys.from_int(0))
     return policy, Behaviour(params, trajectory)
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tests.environments.family_names import NAMES
-from tfcaml import environments, seeds
+from tfcaml import environments, keys
 from tfcaml.environments import HostEnvironment, Population
 from tfcaml.errors import ConfigError
 
@@ -307,5 +307,5 @@ def test_python_environments_that_break_down(walk_class):
 def test_few_tasks_and_episodes_are_enough(sound):
     assert environments.check(sound(), num_tasks=1, num_episodes=1) is None
     family = sound()
-    seed = seeds.per_episode(seeds.from_int(0), 1, 1)
+    seed = keys.per_episode(keys.from_int(0), 1, 1)
     assert family.reset({"goal": tf.zeros([1])}, seed)[1].shape == [1, 1, 1]

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import environments, nest, seeds
+from tfcaml import environments, keys, nest
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
 from tfcaml.errors import ConfigError
@@ -26,8 +26,8 @@ def make(request):
 
 
 def first_observation(environment, task, seed=3):
-    episode = seeds.per_episode(seeds.from_int(seed), nest.leading(task), 2)
-    return environment.reset(task, seeds.salted(episode, seeds.RESET))[1]
+    episode = keys.per_episode(keys.from_int(seed), nest.leading(task), 2)
+    return environment.reset(task, keys.salted(episode, keys.RESET))[1]
 
 
 def assert_equal(left, right):
@@ -61,7 +61,7 @@ def test_a_seed_decides_the_entities_of_every_object(make):
     first, again = make().population(3, 4), make().population(3, 4)
     other = make().population(4, 4)
     assert_equal(first[:4], again[:4])
-    key = seeds.from_int(1)
+    key = keys.from_int(1)
     assert_equal(first.sample(5, key), again.sample(5, key))
     for name in ("support", "query"):
         pairs = zip(tf.nest.flatten(getattr(first, name)), tf.nest.flatten(getattr(other, name)))

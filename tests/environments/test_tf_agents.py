@@ -10,11 +10,12 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import time_step as ts
 
 from tests.environments.family_names import NAMES
-from tfcaml import nest, sampling, seeds
+from tfcaml import keys, nest
 from tfcaml.environments import ENVIRONMENTS, Particle, ParticleConfig
 from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 from tfcaml.policies import mlp_policy
+from tfcaml.rollouts import sampling
 
 # A goal region so wide that some episodes terminate and others are truncated.
 CONFIG = ParticleConfig(horizon=12, step_size=0.3, termination_radius=0.6, step_noise=0.3)
@@ -36,7 +37,7 @@ def sampled(family, task):
     """What the pure family did: `Trajectory` in NumPy."""
     policy = mlp_policy(family.observation_spec, family.action_spec, (8,))
     params = nest.map(lambda x: 2 * x, nest.repeat(policy.init(0), 3))
-    seed = seeds.from_int(SEED)
+    seed = keys.from_int(SEED)
     trajectory = sampling.sample(policy, family, params, task, NUM_EPISODES, seed)
     return nest.map(lambda x: x.numpy(), trajectory)
 
@@ -199,7 +200,7 @@ def test_tf_environment_fills_a_replay_buffer(family, task):
 def test_starts_and_continuous_actions_are_the_family_s(slide, gaussian_policy):
     task = {"goal": tf.constant([0.0, 1.0])}
     params = nest.repeat(gaussian_policy.init(0), 2)
-    seed = seeds.from_int(SEED)
+    seed = keys.from_int(SEED)
     sampled = sampling.sample(gaussian_policy, slide, params, task, 3, seed)
     environment = FamilyTFEnvironment(slide, task, 3, SEED)
     step = environment.reset()

@@ -21,10 +21,8 @@ import sys
 import tempfile
 import time
 
-import launchers.studies
-import launchers.workloads  # noqa: F401  (imported for those that are forked)
 from launchers import _app
-from tfcaml import experiment
+from tfcaml.experiments import experiment
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 FORBIDDEN = (

@@ -5,14 +5,14 @@ import pathlib
 
 import pytest
 
-from launchers.workloads import WORKLOADS
+from launchers.benchmarks import BENCHMARKS
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUICK = "--quick", "--repeats=1"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workload", sorted(WORKLOADS))
+@pytest.mark.parametrize("workload", sorted(BENCHMARKS))
 def test_workload_writes_its_figures(workload, tmp_path, run_all):
     out = tmp_path / "new" / "figures.json"
     [(code, lines)] = run_all("benchmark", [[f"--workload={workload}", f"--out={out}", *QUICK]])
@@ -40,7 +40,7 @@ def test_workload_writes_its_figures(workload, tmp_path, run_all):
 
 def test_bad_input_is_one_line(run_all):
     cases = {
-        f"one of {', '.join(WORKLOADS)}": ("--workload=sorting", "--out=x.json"),
+        f"one of {', '.join(BENCHMARKS)}": ("--workload=sorting", "--out=x.json"),
         "expected out to be writable": ("--workload=divergence", f"--out={__file__}/x.json"),
         "expected --out to be a file": ("--workload=divergence", f"--out={ROOT}"),
     }

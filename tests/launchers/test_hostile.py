@@ -11,7 +11,7 @@ import shutil
 
 import pytest
 
-from tfcaml.run_directory import RunDirectory
+from tfcaml.experiments.run_directory import RunDirectory
 
 NAMES = [
     *("model.pkl", "config.pkl", "checkpoint", "params.npy", "state.joblib", "variables.pt"),

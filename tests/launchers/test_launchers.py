@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from configs import caml_particles
-from tfcaml.run_directory import RunDirectory
+from tfcaml.experiments.run_directory import RunDirectory
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = [

@@ -13,7 +13,7 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import environments, learners, policies
 from tfcaml.agents import export
-from tfcaml.learners import caml
+from tfcaml.learners.caml import learner as caml
 
 gymnasium = pytest.importorskip("gymnasium")
 ROOT = pathlib.Path(__file__).parents[2]

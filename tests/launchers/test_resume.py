@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
-from tfcaml import checkpoints, tensorboard
+from tfcaml.experiments import checkpoints
+from tfcaml.reporting import tensorboard
 
 # Every method differs in what its future depends on: medoids, stored trajectories and their
 # optimiser slots; weights alone; step sizes; slots of the outer optimiser; a buffer of episodes.

@@ -8,8 +8,8 @@ from configs import base
 from launchers.studies.runs import interval, kept, paired_rows, run_config
 from tfcaml import environments, learners
 from tfcaml.errors import ConfigError
-from tfcaml.experiment import Experiment
-from tfcaml.run_directory import read_json
+from tfcaml.experiments.experiment import Experiment
+from tfcaml.experiments.run_directory import read_json
 
 
 def test_a_part_is_computed_once_and_only_for_its_settings(tmp_path):

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
-from tfcaml import environments, learners, losses, nest, outer, policies, seeds, training
+from tfcaml import environments, keys, learners, losses, nest, policies, training
 from tfcaml.errors import ConfigError
+from tfcaml.optimization import outer
 from tfcaml.types import Fast
 
 FAMILY = [
@@ -78,9 +79,9 @@ def test_trains_under_xla(outer_optimizer):
 def collected():
     """A learner with two inner steps, and what it collects."""
     learner, population = make(learners.MAML, inner_updates=2)
-    task = population.sample(3, seeds.from_int(0))
+    task = population.sample(3, keys.from_int(0))
     collect = tf.function(learner.collect, autograph=False)
-    return learner, collect(learner.meta.read(), task, seeds.from_int(1))
+    return learner, collect(learner.meta.read(), task, keys.from_int(1))
 
 
 @pytest.mark.slow
@@ -136,8 +137,8 @@ def test_dice_learns_from_rewards_and_the_others_from_advantages(random_trajecto
 def test_the_standard_deviation_is_adapted():
     learner, population = make(learners.MAML)
     task = nest.map(lambda x: x[:2], population.query)
-    fast, _ = learner.try_out(learner.meta.read(), task, seeds.from_int(0))
-    _, adapted, _ = learner.evaluate_update(fast, task, 2, seeds.from_int(0))
+    fast, _ = learner.try_out(learner.meta.read(), task, keys.from_int(0))
+    _, adapted, _ = learner.evaluate_update(fast, task, 2, keys.from_int(0))
     log_std = adapted.params[-1].numpy()
     assert log_std.shape == (2, 2) and (log_std != 0).all()
     assert (log_std[0] != log_std[1]).all()

@@ -13,9 +13,10 @@ import tensorflow as tf
 
 import tfcaml
 from tests.eager import PlainPolicy, differ, eagerly
-from tfcaml import environments, learners, nest, sampling, seeds
+from tfcaml import environments, keys, learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS
+from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
 TINY = {"num_iterations": 2, "meta_batch_size": 2, "inner_updates": 2, "episodes_per_update": 3}
@@ -277,7 +278,7 @@ def sampler(kind, num_tasks, num_episodes):
     return tf.function(sample, autograph=False).get_concrete_function(
         nest.map(row, policy.init(0)),
         nest.map(task, population.query),
-        tf.TensorSpec([2], seeds.from_int(0).dtype),
+        tf.TensorSpec([2], keys.from_int(0).dtype),
     )
 
 

@@ -7,8 +7,9 @@ import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
 from tests.by_hand import Softmax
-from tfcaml import environments, learners, nest, sampling, seeds, training
+from tfcaml import environments, keys, learners, nest, training
 from tfcaml.policies import Policy
+from tfcaml.rollouts import sampling
 
 PLAYERS = [
     *(learners.MAML, learners.FOMAML, learners.MetaSGD, learners.EMAML, learners.ProMP),
@@ -62,7 +63,7 @@ def test_every_batch_of_episodes_has_a_seed_of_its_own(cls, family, seeds_used):
     fast = learner.start(learner.meta.read(), 2)
     before = len(seeds_used)
     for update in range(2):
-        _, fast, _ = learner._evaluate_update(fast, task, 2, seeds.from_int(update))
+        _, fast, _ = learner._evaluate_update(fast, task, 2, keys.from_int(update))
     assert len(seeds_used) == before + 4
     assert len(set(seeds_used)) == len(seeds_used)
 
@@ -100,7 +101,7 @@ class Heard(environments.Environment):
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, 0, 1)
 
     def reset(self, task, seed):
-        start = seeds.uniform(seed, [1])
+        start = keys.uniform(seed, [1])
         return start, start
 
     def step(self, task, state, action, noise):
@@ -114,7 +115,7 @@ class Said(Policy):
         return tfp.distributions.MultivariateNormalDiag(observation, tf.ones([1]))
 
     def noise(self, seed, num_steps):
-        return seeds.uniform(seed, [num_steps, 1])
+        return keys.uniform(seed, [num_steps, 1])
 
     def sample(self, distribution, noise):
         return noise
@@ -124,7 +125,7 @@ class Said(Policy):
 
 def test_the_noise_of_actions_steps_and_starts_is_not_the_same():
     task = {"nothing": tf.zeros([2])}
-    trajectory = sampling.sample(Said(), Heard(), (), task, 2, seeds.from_int(0))
+    trajectory = sampling.sample(Said(), Heard(), (), task, 2, keys.from_int(0))
     starts = trajectory.observation[:, :, 0, 0].numpy()
     steps = np.ravel(trajectory.reward)
     actions = np.ravel(trajectory.action)

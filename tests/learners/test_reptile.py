@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.errors import ConfigError
 from tfcaml.learners.reptile import Reptile, ReptileConfig
 from tfcaml.training import train_iteration
@@ -84,7 +84,7 @@ def test_an_iteration_is_collect_and_update(learner, population):
     for iteration in range(3):
         theta = learner.meta.read()
         task = nest.map(lambda x: x[iteration : iteration + 3], population.support)
-        seed = seeds.from_int(iteration)
+        seed = keys.from_int(iteration)
         fast, returns = tf.function(learner.collect, autograph=False)(theta, task, seed)
         metrics = learner.train(task, seed)
         epsilon = 0.5 * (1 - iteration / 4)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import learners, nest, outer
+from tfcaml import learners, nest
+from tfcaml.optimization import outer
 from tfcaml.policies import distributions
 
 

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfcaml import baselines, losses
+from tfcaml import losses
+from tfcaml.advantages import baselines
 from tfcaml.policies import Policy
 from tfcaml.types import Trajectory
 

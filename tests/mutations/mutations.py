@@ -20,10 +20,10 @@ class Mutation(NamedTuple):
 BY_HAND = "learners/test_by_hand.py"
 LOSSES = "losses/test_by_hand.py"
 ESTIMATORS = "losses/test_estimators.py"
-ADVANTAGES = "test_advantages_by_hand.py"
+ADVANTAGES = "advantages/test_by_hand.py"
 NOISE = "learners/test_noise.py"
 EVERY_SEED = f"{NOISE}::test_every_batch_of_episodes_has_a_seed_of_its_own"
-CAML = "learners/test_caml.py"
+CAML = "learners/caml/test_learner.py"
 TWO_STEPS = f"{BY_HAND}::test_several_adam_steps_of_ppo"
 EARLY_STOP = "learners/test_trust_region_by_hand.py"
 THE_STEP = f"{BY_HAND}::test_the_step_of_trpo"
@@ -33,8 +33,8 @@ DENSITY = "divergence/test_density.py"
 TABULAR = "divergence/test_tabular_metrics.py"
 DIVERGENCE = "divergence/test_policy_divergence.py"
 JENSEN_SHANNON = "divergence/test_jensen_shannon.py"
-PARTICLE = "environments/test_particle.py"
-NAVIGATION = "environments/test_navigation.py"
+PARTICLE = "environments/native/test_particle.py"
+NAVIGATION = "environments/native/test_navigation.py"
 GLUCOSE = "environments/glucose/test_model.py"
 AGENT_LOSS = "agents/test_agent_loss.py"
 
@@ -49,14 +49,14 @@ MUTATIONS = [
         "result.loss - self.config.kl_penalty * penalty",
         f"{BY_HAND} -k promp",
     ),
-    Mutation("outer.py", "tf.sqrt(2 * max_kl", "tf.sqrt(0.5 * max_kl", THE_STEP),
+    Mutation("optimization/outer.py", "tf.sqrt(2 * max_kl", "tf.sqrt(0.5 * max_kl", THE_STEP),
     Mutation(
         "learners/gradient_based.py",
-        "seed = seeds.fold(seed, self.config.inner_updates)",
-        "seed = seeds.fold(seed, self.config.inner_updates - 1)",
+        "seed = keys.fold(seed, self.config.inner_updates)",
+        "seed = keys.fold(seed, self.config.inner_updates - 1)",
         f"{NOISE} -k query",
     ),
-    Mutation("report.py", "math.ceil(max(m", "math.floor(max(m", "test_equal_episodes.py"),
+    Mutation("reporting/report.py", "math.ceil(max(m", "math.floor(max(m", "reporting/test_equal_episodes.py"),
     Mutation(
         "losses/estimators.py",
         "tf.reduce_sum(box * credit, axis=[1, 2])",
@@ -77,93 +77,93 @@ MUTATIONS = [
     ),
     # Returns.
     Mutation(
-        "returns.py",
+        "advantages/returns.py",
         "np.where(lag >= 0, float(discount)",
         "np.where(lag > 0, float(discount)",
         f"{ADVANTAGES} -k returns",
     ),
     Mutation(
-        "returns.py", "within + weight *", "within - weight *", "test_returns.py -k long_episodes"
+        "advantages/returns.py", "within + weight *", "within - weight *", "advantages/test_returns.py -k long_episodes"
     ),
     Mutation(
-        "returns.py",
+        "advantages/returns.py",
         "np.arange(_BLOCK, 0, -1,",
         "np.arange(_BLOCK - 1, -1, -1,",
-        "test_returns.py -k long_episodes",
+        "advantages/test_returns.py -k long_episodes",
     ),
     Mutation(
-        "returns.py", "discount * gae_lambda)", "discount)", f"{ADVANTAGES} -k 'test_advantage'"
+        "advantages/returns.py", "discount * gae_lambda)", "discount)", f"{ADVANTAGES} -k 'test_advantage'"
     ),
     Mutation(
-        "returns.py",
+        "advantages/returns.py",
         "reward + discount * next_value - value",
         "reward + next_value - value",
         f"{ADVANTAGES} -k 'test_advantage'",
     ),
-    Mutation("returns.py", "[..., :1], reward.shape)", "[..., -1:], reward.shape)", ADVANTAGES),
-    Mutation("returns.py", "value *= mask", "value *= 1", f"{ADVANTAGES} -k 'test_advantage'"),
+    Mutation("advantages/returns.py", "[..., :1], reward.shape)", "[..., -1:], reward.shape)", ADVANTAGES),
+    Mutation("advantages/returns.py", "value *= mask", "value *= 1", f"{ADVANTAGES} -k 'test_advantage'"),
     Mutation(
-        "returns.py",
+        "advantages/returns.py",
         "steps = np.arange(reward.shape[-1], dtype",
         "steps = np.arange(1, 1 + reward.shape[-1], dtype",
         ADVANTAGES,
     ),
     # Baselines and advantages.
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "return _mean(value, mask, axis=[1, 2])",
         "return _mean(value, mask, axis=[0, 1, 2])",
         ADVANTAGES,
     ),
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "return _mean(value, mask, axis=[1])",
         "return tf.reduce_mean(value, axis=1, keepdims=True)",
         ADVANTAGES,
     ),
-    Mutation("baselines.py", "ridge=1e-5", "ridge=1e-4", ADVANTAGES),
-    Mutation("baselines.py", "-10, 10)", "-9, 9)", ADVANTAGES),
-    Mutation("baselines.py", "tf.float64) / 100", "tf.float64) / 50", ADVANTAGES),
+    Mutation("advantages/baselines.py", "ridge=1e-5", "ridge=1e-4", ADVANTAGES),
+    Mutation("advantages/baselines.py", "-10, 10)", "-9, 9)", ADVANTAGES),
+    Mutation("advantages/baselines.py", "tf.float64) / 100", "tf.float64) / 50", ADVANTAGES),
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "axis=-1) * tf.cast(mask, tf.float64)[..., None]",
         "axis=-1)",
         ADVANTAGES,
     ),
-    Mutation("baselines.py", "result -= _mean(result", "result -= 0 * _mean(result", ADVANTAGES),
+    Mutation("advantages/baselines.py", "result -= _mean(result", "result -= 0 * _mean(result", ADVANTAGES),
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "_SMALLEST_SCALE = 1e-6",
         "_SMALLEST_SCALE = 0.0",
-        "test_baselines.py -k 'equal_episodes or rounding'",
+        "advantages/test_baselines.py -k 'equal_episodes or rounding'",
     ),
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "tf.reduce_mean(discounted, axis=1, keepdims=True)",
         "tf.reduce_mean(discounted, axis=[1, 2], keepdims=True)",
         f"{ADVANTAGES} -k credit",
     ),
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "to_go = returns.reward_to_go(credit, 1.0)",
         "to_go = returns.reward_to_go(credit, discount)",
         f"{ADVANTAGES} -k credit",
     ),
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "deviation = exact - tf.reduce_mean(exact)",
         "deviation = exact",
         f"{ADVANTAGES} -k standardized",
     ),
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "return tf.stop_gradient(tf.cast(result * mask, dtype))",
         "return tf.cast(result * mask, dtype)",
-        "test_baselines.py -k constant",
+        "advantages/test_baselines.py -k constant",
     ),
-    Mutation("baselines.py", "tf.cast(result * mask, dtype)", "tf.cast(result, dtype)", ADVANTAGES),
+    Mutation("advantages/baselines.py", "tf.cast(result * mask, dtype)", "tf.cast(result, dtype)", ADVANTAGES),
     Mutation(
-        "baselines.py",
+        "advantages/baselines.py",
         "tf.sqrt(_mean(x**2, mask, axis=[1, 2]))",
         "tf.sqrt(_mean(x**2, mask, axis=[0, 1, 2]))",
         ADVANTAGES,
@@ -268,16 +268,16 @@ MUTATIONS = [
     ),
     # Adaptation.
     Mutation(
-        "inner.py",
+        "optimization/inner.py",
         "total = tf.reduce_sum(value)",
         "total = tf.reduce_mean(value)",
         f"{BY_HAND} -k later_inner",
     ),
     Mutation(
-        "inner.py",
+        "optimization/inner.py",
         "gradients = nest.stop_gradient(gradients)",
         "gradients = nest.map(tf.identity, gradients)",
-        "test_inner.py",
+        "optimization/test_inner.py",
     ),
     Mutation(
         "learners/gradient_based.py",
@@ -317,26 +317,26 @@ MUTATIONS = [
     ),
     Mutation(
         "training.py",
-        "learner.training_tasks(population, seeds.fold(key, 0))",
-        "learner.training_tasks(population, seeds.from_int(seed))",
+        "learner.training_tasks(population, keys.fold(key, 0))",
+        "learner.training_tasks(population, keys.from_int(seed))",
         f"{NOISE} -k its_own_tasks",
     ),
     Mutation(
-        "learners/maml_regression.py",
+        "learners/supervised.py",
         "tf.reduce_mean(squared, axis=1)",
         "tf.reduce_sum(squared, axis=1)",
         "learners/test_regression_by_hand.py",
     ),
     Mutation(
         "learners/base.py",
-        "seeds.fold(seed, update))",
-        "seeds.fold(seed, 0))",
+        "keys.fold(seed, update))",
+        "keys.fold(seed, 0))",
         f"'{EVERY_SEED}[Reptile]'",
     ),
     Mutation(
         "learners/base.py",
-        "self.test_episodes, seeds.fold(seed, 1))",
-        "self.test_episodes, seeds.fold(seed, 0))",
+        "self.test_episodes, keys.fold(seed, 1))",
+        "self.test_episodes, keys.fold(seed, 0))",
         f"'{EVERY_SEED}[MAML]'",
     ),
     # Learners.
@@ -381,218 +381,218 @@ MUTATIONS = [
         f"{BY_HAND} -k reptile",
     ),
     Mutation(
-        "learners/caml.py",
-        "self.config.saved_episodes, seeds.fold(seed, 2))",
-        "self.config.saved_episodes, seeds.fold(seed, 0))",
+        "learners/caml/learner.py",
+        "self.config.saved_episodes, keys.fold(seed, 2))",
+        "self.config.saved_episodes, keys.fold(seed, 0))",
         f"'{EVERY_SEED}[CAML]'",
     ),
     Mutation(
-        "learners/caml.py",
+        "learners/caml/learner.py",
         "tf.argmax(returns[:, :, 0]",
         "tf.argmin(returns[:, :, 0]",
         f"{CAML} -k best_trial",
     ),
     Mutation(
-        "learners/caml.py",
+        "learners/caml/learner.py",
         "np.tile(np.arange(num_arms), num_tasks)",
         "np.repeat(np.arange(num_arms), num_tasks)",
         f"{CAML} -k every_choice_rule",
     ),
     Mutation(
-        "learners/caml.py",
+        "learners/caml/learner.py",
         "return tf.reduce_mean(returns, axis=1).numpy()",
         "return -tf.reduce_mean(returns, axis=1).numpy()",
         f"{CAML} -k 'fallback or every_choice_rule'",
     ),
     Mutation(
-        "learners/hindsight_maml.py",
+        "learners/hindsight/maml.py",
         "weight = tf.where(enough, weight, own)",
         "weight = weight * own",
         f"{BY_HAND} -k hindsight",
     ),
     Mutation(
-        "learners/hindsight_maml.py",
+        "learners/hindsight/maml.py",
         "self.advantage(trajectory) * tf.stop_gradient(weight)",
         "self.advantage(trajectory)",
         f"{BY_HAND} -k hindsight",
     ),
     Mutation(
-        "learners/hindsight_maml.py",
+        "learners/hindsight/maml.py",
         "reward=trajectory.reward * mask)",
         "reward=trajectory.reward)",
         f"{BY_HAND} -k hindsight",
     ),
     Mutation(
-        "learners/hindsight_maml.py",
+        "learners/hindsight/maml.py",
         "1 - fast.slots / self.config.guided_updates",
         "1 - 0 * fast.slots / self.config.guided_updates",
-        "learners/test_hindsight_maml.py -k similar_policies",
+        "learners/hindsight/test_maml.py -k similar_policies",
     ),
     # Optimisers.
-    Mutation("optimizers.py", "m_hat = m / (1 - beta_1**n)", "m_hat = m", "test_optimizers.py"),
-    Mutation("optimizers.py", "(1 - beta_2) * g * g", "(1 - beta_1) * g * g", "test_optimizers.py"),
+    Mutation("optimization/optimizers.py", "m_hat = m / (1 - beta_1**n)", "m_hat = m", "optimization/test_optimizers.py"),
+    Mutation("optimization/optimizers.py", "(1 - beta_2) * g * g", "(1 - beta_1) * g * g", "optimization/test_optimizers.py"),
     Mutation(
-        "optimizers.py",
+        "optimization/optimizers.py",
         "tf.sqrt(v_hat) + epsilon",
         "tf.sqrt(v_hat + epsilon)",
-        "test_optimizers.py",
+        "optimization/test_optimizers.py",
     ),
-    Mutation("optimizers.py", "tf.where(count == 0", "tf.where(count <= 1", "test_optimizers.py"),
+    Mutation("optimization/optimizers.py", "tf.where(count == 0", "tf.where(count <= 1", "optimization/test_optimizers.py"),
     # Outer steps.
-    Mutation("outer.py", "+ damping * vector", "+ 0 * damping * vector", THE_STEP),
+    Mutation("optimization/outer.py", "+ damping * vector", "+ 0 * damping * vector", THE_STEP),
     Mutation(
-        "outer.py",
+        "optimization/outer.py",
         "tf.tensordot(direction, gradient - residual, 1)",
         "tf.tensordot(gradient, gradient - residual, 1)",
         EARLY_STOP,
     ),
-    Mutation("outer.py", "kl <= max_kl", "kl <= 2 * max_kl", "test_outer.py"),
-    Mutation("outer.py", "theta - length * full_step", "theta + length * full_step", THE_STEP),
-    Mutation("outer.py", "length * ratio,", "length * ratio / 2,", "test_outer.py"),
+    Mutation("optimization/outer.py", "kl <= max_kl", "kl <= 2 * max_kl", "optimization/test_outer.py"),
+    Mutation("optimization/outer.py", "theta - length * full_step", "theta + length * full_step", THE_STEP),
+    Mutation("optimization/outer.py", "length * ratio,", "length * ratio / 2,", "optimization/test_outer.py"),
     Mutation(
-        "outer.py",
+        "optimization/outer.py",
         "next_squared / squared * p",
         "squared / next_squared * p",
-        "test_outer.py",
+        "optimization/test_outer.py",
     ),
     Mutation(
-        "outer.py",
+        "optimization/outer.py",
         "value * (size / num_tasks)",
         "value / len(sizes)",
         "learners/test_trpo.py -k part_by_part",
     ),
-    Mutation("outer.py", '"kl": history[-1, 1]', '"kl": history[0, 1]', TWO_STEPS),
+    Mutation("optimization/outer.py", '"kl": history[-1, 1]', '"kl": history[0, 1]', TWO_STEPS),
     Mutation(
-        "outer.py",
+        "optimization/outer.py",
         "losses.mean_kl(acted, result.distribution, mask)",
         "losses.mean_kl(result.distribution, acted, mask)",
         TWO_STEPS,
     ),
-    # Sampling and seeds.
+    # Sampling and keys.
     Mutation(
-        "sampling.py",
+        "rollouts/sampling.py",
         "tf.where(_expand(alive, new), new, old)",
         "tf.where(_expand(alive, new), new, new)",
-        "test_sampling.py -k 'replay or episode_return'",
+        "rollouts/test_sampling.py -k 'replay or episode_return'",
     ),
     Mutation(
-        "sampling.py",
+        "rollouts/sampling.py",
         "alive & ~ended, steps",
         "~ended, steps",
-        "test_sampling.py -k 'replay or episode_return'",
+        "rollouts/test_sampling.py -k 'replay or episode_return'",
     ),
     Mutation(
-        "sampling.py",
+        "rollouts/sampling.py",
         "reward * living,",
         "reward,",
-        "test_sampling.py -k 'replay or episode_return'",
+        "rollouts/test_sampling.py -k 'replay or episode_return'",
     ),
     Mutation(
-        "sampling.py",
+        "rollouts/sampling.py",
         "terminated & alive",
         "terminated",
-        "test_sampling.py -k 'replay or episode_return'",
+        "rollouts/test_sampling.py -k 'replay or episode_return'",
     ),
     Mutation(
-        "sampling.py",
+        "rollouts/sampling.py",
         "action_noise[time]",
         "action_noise[0]",
-        "test_sampling.py -k numbers_of_their_own",
+        "rollouts/test_sampling.py -k numbers_of_their_own",
     ),
     Mutation(
-        "sampling.py",
-        "salted(seeds.STEPS)",
-        "salted(seeds.ACTIONS)",
+        "rollouts/sampling.py",
+        "salted(keys.STEPS)",
+        "salted(keys.ACTIONS)",
         f"{NOISE} -k actions_steps_and_starts",
     ),
     Mutation(
-        "seeds.py",
+        "keys.py",
         "tf.stack([hashes, episode]",
         "tf.stack([hashes, 0 * episode]",
-        "test_seeds.py -k do_not_depend",
+        "test_keys.py -k do_not_depend",
     ),
     Mutation(
-        "seeds.py",
+        "keys.py",
         "fold(seed, task, 0)[0]",
         "fold(seed, 0, 0)[0]",
-        "test_seeds.py -k do_not_depend",
+        "test_keys.py -k do_not_depend",
     ),
     Mutation(
         "evaluation.py",
-        "seeds.fold(key, 1, update)",
-        "seeds.fold(key, 1, 0)",
+        "keys.fold(key, 1, update)",
+        "keys.fold(key, 1, 0)",
         "test_evaluation.py -k each_measurement",
     ),
     # Bandit.
-    Mutation("bandit.py", "means + scale * np.sqrt", "means - scale * np.sqrt", "test_bandit.py"),
+    Mutation("learners/caml/bandit.py", "means + scale * np.sqrt", "means - scale * np.sqrt", "learners/caml/test_bandit.py"),
     Mutation(
-        "bandit.py", "minlength=num_arms), np.mean", "minlength=num_arms), np.max", "test_bandit.py"
+        "learners/caml/bandit.py", "minlength=num_arms), np.mean", "minlength=num_arms), np.max", "learners/caml/test_bandit.py"
     ),
-    Mutation("bandit.py", "key=mean, reverse=True", "key=mean, reverse=False", "test_bandit.py"),
+    Mutation("learners/caml/bandit.py", "key=mean, reverse=True", "key=mean, reverse=False", "learners/caml/test_bandit.py"),
     Mutation(
-        "bandit.py", "mean - fallback >= min_transfer", "mean >= min_transfer", "test_bandit.py"
+        "learners/caml/bandit.py", "mean - fallback >= min_transfer", "mean >= min_transfer", "learners/caml/test_bandit.py"
     ),
-    Mutation("bandit.py", "+ fallback) / (spent + 1)", "+ fallback) / spent", "test_bandit.py"),
+    Mutation("learners/caml/bandit.py", "+ fallback) / (spent + 1)", "+ fallback) / spent", "learners/caml/test_bandit.py"),
     # Exploration, similarity, buffer.
     Mutation(
-        "guided_exploration.py",
+        "exploration/mixture.py",
         "(mixed - before)",
         "(mixed + 0 * before)",
-        "test_guided_exploration.py -k one_of_episodes",
+        "exploration/test_mixture.py -k one_of_episodes",
     ),
     Mutation(
-        "guided_exploration.py",
+        "exploration/mixture.py",
         "so_far + log_share",
         "so_far",
-        "test_guided_exploration.py -k one_of_episodes",
+        "exploration/test_mixture.py -k one_of_episodes",
     ),
     Mutation(
-        "guided_exploration.py",
+        "exploration/mixture.py",
         "others *= kappa[:, None]",
         "others *= 1",
-        "test_guided_exploration.py -k test_shares",
+        "exploration/test_mixture.py -k test_shares",
     ),
     Mutation(
-        "guided_exploration.py",
+        "exploration/mixture.py",
         "+ 0.5) / num_episodes",
         "+ 1.0) / num_episodes",
-        "test_guided_exploration.py -k few_episodes",
+        "exploration/test_mixture.py -k few_episodes",
     ),
     Mutation(
-        "task_similarity.py",
+        "learners/hindsight/task_similarity.py",
         "logits = -tf.math.log",
         "logits = tf.math.log",
-        "test_task_similarity.py -k drawn",
+        "learners/hindsight/test_task_similarity.py -k drawn",
     ),
     Mutation(
-        "task_similarity.py",
+        "learners/hindsight/task_similarity.py",
         "tf.abs(one - other)",
         "(one - other)",
-        "test_task_similarity.py -k symmetric",
+        "learners/hindsight/test_task_similarity.py -k symmetric",
     ),
     Mutation(
-        "task_similarity.py",
+        "learners/hindsight/task_similarity.py",
         "distance <= threshold",
         "distance < threshold",
-        "test_task_similarity.py -k share",
+        "learners/hindsight/test_task_similarity.py -k share",
     ),
     Mutation(
-        "task_similarity.py",
+        "learners/hindsight/task_similarity.py",
         'tf.reduce_sum((rows - moments["mean"]) * mask',
         'tf.reduce_sum((rows - moments["mean"])',
-        "test_task_similarity.py -k moments",
+        "learners/hindsight/test_task_similarity.py -k moments",
     ),
     Mutation(
-        "task_similarity.py",
+        "learners/hindsight/task_similarity.py",
         "_HUBER * (error - _HUBER / 2)",
         "_HUBER * (error - _HUBER)",
-        "test_task_similarity.py -k hubers",
+        "learners/hindsight/test_task_similarity.py -k hubers",
     ),
     Mutation(
-        "hindsight_buffer.py",
+        "learners/hindsight/buffer.py",
         "mean_return > self.config.floor",
         "mean_return >= self.config.floor",
-        "test_hindsight_buffer.py -k failures",
+        "learners/hindsight/test_buffer.py -k failures",
     ),
     # Divergence.
     Mutation(
@@ -705,53 +705,53 @@ MUTATIONS = [
         "test_statistics.py -k paired",
     ),
     # Environments.
-    Mutation("environments/particle.py", "(2 * noise - 1)", "(2 * noise)", PARTICLE),
+    Mutation("environments/native/particle.py", "(2 * noise - 1)", "(2 * noise)", PARTICLE),
     Mutation(
-        "environments/particle.py",
+        "environments/native/particle.py",
         "position, -squared_distance,",
         "position, squared_distance,",
         PARTICLE,
     ),
-    Mutation("environments/particle.py", "termination_radius**2", "termination_radius", PARTICLE),
-    Mutation("environments/particle.py", "rng.uniform(-variance", "rng.uniform(0", PARTICLE),
+    Mutation("environments/native/particle.py", "termination_radius**2", "termination_radius", PARTICLE),
+    Mutation("environments/native/particle.py", "rng.uniform(-variance", "rng.uniform(0", PARTICLE),
     Mutation(
-        "environments/navigation.py",
+        "environments/native/navigation.py",
         "_MAX_MOVE / config.action_range",
         "_MAX_MOVE",
         f"{NAVIGATION} -k returns",
     ),
     Mutation(
-        "environments/navigation.py",
+        "environments/native/navigation.py",
         "reward = -distance",
         "reward = -(distance**2)",
         f"{NAVIGATION} -k a_step",
     ),
     Mutation(
-        "environments/navigation.py", "1 - distance, 0)", "distance, 0)", f"{NAVIGATION} -k sparse"
+        "environments/native/navigation.py", "1 - distance, 0)", "distance, 0)", f"{NAVIGATION} -k sparse"
     ),
     Mutation(
-        "environments/navigation.py",
+        "environments/native/navigation.py",
         "tf.reduce_all(tf.abs(offset)",
         "tf.reduce_any(tf.abs(offset)",
         f"{NAVIGATION} -k 'box or a_step'",
     ),
     Mutation(
-        "environments/cart_pole.py",
+        "environments/host/cart_pole.py",
         "math.floor(i * fraction)",
         "math.ceil(i * fraction)",
-        "environments/test_cart_pole.py -k reversed",
+        "environments/host/test_cart_pole.py -k reversed",
     ),
     Mutation(
-        "environments/cart_pole.py",
+        "environments/host/cart_pole.py",
         "environment.total_mass = environment.masspole + environment.masscart",
         "environment.total_mass = environment.masscart",
-        "environments/test_cart_pole.py -k push",
+        "environments/host/test_cart_pole.py -k push",
     ),
     Mutation(
-        "environments/cart_pole.py",
+        "environments/host/cart_pole.py",
         "= environment.masspole * environment.length",
         "= environment.masspole",
-        "environments/test_cart_pole.py -k push",
+        "environments/host/test_cart_pole.py -k push",
     ),
     Mutation(
         "environments/glucose/model.py",
@@ -790,16 +790,16 @@ MUTATIONS = [
         "environments/glucose/test_measures.py -k formula",
     ),
     Mutation(
-        "environments/maze.py",
+        "environments/native/maze.py",
         "exclusive=True",
         "exclusive=False",
-        "environments/test_maze.py -k relabelled",
+        "environments/native/test_maze.py -k relabelled",
     ),
     Mutation(
-        "environments/sinusoid.py",
+        "environments/supervised/sinusoid.py",
         'tf.sin(x - task["phase"]',
         'tf.sin(x + task["phase"]',
-        "environments/test_sinusoid.py",
+        "environments/supervised/test_sinusoid.py",
     ),
     # Losses of agents.
     Mutation(

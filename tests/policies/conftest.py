@@ -18,8 +18,9 @@ from tf_agents.networks import (
 from tf_agents.specs import tensor_spec
 
 import tfcaml
-from tfcaml import losses, nest, sampling, seeds
+from tfcaml import keys, losses, nest
 from tfcaml.policies import NetworkPolicy, mlp_policy
+from tfcaml.rollouts import sampling
 
 tfd, layers = tfp.distributions, tf.keras.layers
 
@@ -38,7 +39,7 @@ class Tiny(tfcaml.environments.Environment):
         self.task_spec = {"goal": tf.TensorSpec([], tf.float32)}
 
     def reset(self, task, seed):
-        position = seeds.uniform(seed, [2])
+        position = keys.uniform(seed, [2])
         return position, self._see(position)
 
     def step(self, task, state, action, noise):
@@ -208,7 +209,7 @@ class Case:
         self.task = {"goal": tf.constant([0.3, -1.0])}
         self.params = self.draw(0)
         rollout = lambda params: sampling.sample(
-            self.policy, self.environment, params, self.task, 3, seeds.from_int(1)
+            self.policy, self.environment, params, self.task, 3, keys.from_int(1)
         )
         self.trajectory = tf.function(rollout, autograph=False)(self.params)
 

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.stats
 import tensorflow as tf
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 
 
 def test_two_sets_of_weights_give_two_answers(case):
@@ -49,7 +49,7 @@ def test_tasks_as_a_batch_are_tasks_in_a_loop(case):
 def test_samples_follow_the_distribution(case):
     """At one state of each task; continuous ones against TensorFlow Probability's samples."""
     policy, num = case.policy, 1500
-    seed = seeds.per_episode(seeds.from_int(3), 2, 1)
+    seed = keys.per_episode(keys.from_int(3), 2, 1)
     start = nest.map(lambda x: tf.repeat(x[:, :1, 0], num, axis=1), case.trajectory.observation)
     distribution, _ = policy.act(case.params, start, policy.initial_memory(2, num))
     action = policy.sample(distribution, policy.noise(seed, num)[:, 0])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import inner, losses, nest
+from tfcaml import losses, nest
+from tfcaml.optimization import inner
 from tfcaml.types import Trajectory
 
 

@@ -9,10 +9,12 @@ from tf_agents.specs import tensor_spec
 
 import tfcaml
 from tests.policies.conftest import Tiny
-from tfcaml import baselines, environments, learners, nest, sampling, seeds
+from tfcaml import environments, keys, learners, nest
+from tfcaml.advantages import baselines
 from tfcaml.divergence import policy_divergence_matrix
 from tfcaml.errors import ConfigError
 from tfcaml.policies import mlp_policy
+from tfcaml.rollouts import sampling
 
 ACTION = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 2)
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "float32", "float64")
@@ -103,12 +105,10 @@ def test_all_dtypes_at_once_are_learned_from():
     task = {"goal": tf.constant([0.3, -1.0])}
     config = learners.Reptile.Config(meta_batch_size=2, inner_updates=1, episodes_per_update=3)
     learner = learners.Reptile(environment, policy, config, jit_compile=False)
-    metrics = learner.train(task, seeds.from_int(0))
+    metrics = learner.train(task, keys.from_int(0))
     assert metrics["bad_update"] == 0 and np.isfinite(list(metrics.values())).all()
     params = nest.map(lambda x: 3 * x, nest.stack([policy.init(seed) for seed in range(2)]))
-    rollout = lambda params: sampling.sample(
-        policy, environment, params, task, 3, seeds.from_int(1)
-    )
+    rollout = lambda params: sampling.sample(policy, environment, params, task, 3, keys.from_int(1))
     trajectory = tf.function(rollout, autograph=False)(params)
     advantage = baselines.advantage(trajectory, 0.9, "reward_to_go", "linear_feature", True)
     assert np.isfinite(advantage).all()

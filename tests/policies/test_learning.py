@@ -9,7 +9,7 @@ from tf_agents.networks import sequential
 from tf_agents.specs import tensor_spec
 
 from tests.policies.conftest import Tiny
-from tfcaml import learners, nest, seeds
+from tfcaml import keys, learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.policies import NetworkPolicy, mlp_policy
 
@@ -27,7 +27,7 @@ def test_one_iteration(cases, learner_class, settings, kind):
     config = learner_class.Config(**TINY, **settings)
     learner = learner_class(case.environment, case.policy, config)
     before = learner.meta.read()["params"]
-    metrics = learner.train(case.task, seeds.from_int(0))
+    metrics = learner.train(case.task, keys.from_int(0))
     assert np.isfinite(list(metrics.values())).all()
     after = learner.meta.read()["params"]
     moved = [np.abs(new - old).max() for new, old in zip(after, before)]
@@ -88,14 +88,14 @@ def test_half_open_and_unbounded_actions_are_learned(name):
     learner = learners.Reptile(environment, policy, config, jit_compile=False)
     before = learner.meta.read()["params"]
     for iteration in range(3):
-        metrics = learner.train(task, seeds.from_int(iteration))
+        metrics = learner.train(task, keys.from_int(iteration))
         assert np.isfinite(list(metrics.values())).all() and metrics["bad_update"] == 0
     after = learner.meta.read()["params"]
     assert max(np.abs(new - old).max() for new, old in zip(after, before)) > 0
     # Actions as the distribution has them: none replaced by a bound, or by a number of its size.
     observation = tf.constant(np.random.default_rng(0).normal(size=(1, 1, 1, 2)), tf.float32)
     distribution = policy.unroll(nest.repeat(after, 1), tf.repeat(observation, 400, axis=2))
-    noise = policy.noise(seeds.per_episode(seeds.from_int(9), 1, 1), 400)
+    noise = policy.noise(keys.per_episode(keys.from_int(9), 1, 1), 400)
     acts = policy.sample(distribution, noise[:, 0]).numpy()
     assert np.isfinite(distribution.log_prob(acts)).all()
     expected = distribution.sample(seed=1).numpy()

@@ -6,7 +6,8 @@ import tensorflow as tf
 from tf_agents.environments import utils
 from tf_agents.specs import tensor_spec
 
-from tfcaml import baselines, learners, nest
+from tfcaml import learners, nest
+from tfcaml.advantages import baselines
 from tfcaml.divergence import policy_divergence_matrix
 from tfcaml.environments.tf_agents import FamilyPyEnvironment
 from tfcaml.policies import mlp_policy

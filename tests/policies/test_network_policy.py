@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_agents.networks import actor_distribution_network
 from tf_agents.specs import tensor_spec
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.errors import ConfigError
 from tfcaml.policies import NetworkPolicy, mlp_policy
 
@@ -108,7 +108,7 @@ def test_discrete_sample_inverts_the_cumulative_distribution(policy):
 
 
 def test_noise_belongs_to_the_episode(policy, gaussian_policy):
-    seed = seeds.per_episode(seeds.from_int(0), 2, 3)
+    seed = keys.per_episode(keys.from_int(0), 2, 3)
     for acting, size in ((policy, 1), (gaussian_policy, 1)):
         noise = acting.noise(seed, 5)
         assert noise.shape == [2, 3, 5, size]
@@ -179,7 +179,7 @@ def test_episodes_are_played_in_float32():
     model = tf.keras.Sequential([tf.keras.layers.Dense(2, dtype=tf.float64)])
     policy = NetworkPolicy.from_keras(model, OBSERVATION, action)
     with pytest.raises(ConfigError, match=r"float32, to play episodes .*'float64'"):
-        policy.noise(seeds.per_episode(seeds.from_int(0), 2, 3), 5)
+        policy.noise(keys.per_episode(keys.from_int(0), 2, 3), 5)
     wide = tensor_spec.BoundedTensorSpec([1], tf.float64, -1, 1)
     with pytest.raises(ConfigError, match=r"float32 or an integer's; .*'float64'"):
         mlp_policy(OBSERVATION, wide, (3,))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import policy_step
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.errors import check
 from tfcaml.policies import distributions
 
@@ -65,7 +65,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         Raises:
           ConfigError: a seed that is neither.
         """
-        start = seeds.fold(_as_seed(seed), 0)  # the number folded in is counted on
+        start = keys.fold(_as_seed(seed), 0)  # the number folded in is counted on
         return {"params": params, "seed": nest.repeat(start, _num_rows(params))}
 
     def _get_initial_state(self, batch_size):
@@ -130,7 +130,7 @@ def _as_seed(seed):
     rule = "an integer >= 0, or two int32"
     if isinstance(seed, numbers.Integral):
         check(seed >= 0, "seed", int(seed), rule)
-        return seeds.from_int(int(seed))
+        return keys.from_int(int(seed))
     pair = tf.convert_to_tensor(seed)
     check(pair.dtype.is_integer and pair.shape == [2], "seed", seed, rule)
     return tf.cast(pair, tf.int32)

@@ -25,11 +25,12 @@ from tf_agents.agents.ppo import ppo_agent
 from tf_agents.agents.reinforce import reinforce_agent
 from tf_agents.trajectories import time_step as ts
 
-from tfcaml import losses, nest, returns
+from tfcaml import losses, nest
+from tfcaml.advantages import returns
 from tfcaml.agents.trajectories import to_tf_agents
 from tfcaml.errors import ConfigError, check
-from tfcaml.functional import Functional
 from tfcaml.policies import NetworkPolicy, distributions
+from tfcaml.policies.functional import Functional
 from tfcaml.types import Experience
 
 _TINY = 1e-30  # a variance whose root has a derivative

@@ -1,12 +1,12 @@
-"""The rules of `tfcaml.bandit` one pull at a time, in TensorFlow, for a machine without tfcaml.
+"""The rules of `tfcaml.learners.caml.bandit` one pull at a time, in TensorFlow, for a machine without tfcaml.
 
 A table of trial returns [N, k, budget] holds nan where an arm was not pulled (so often).
 """
 
 import tensorflow as tf
 
-from tfcaml import bandit
 from tfcaml.errors import check_one_of
+from tfcaml.learners.caml import bandit
 
 
 def next_arm(rule, returns, seed):

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfcaml import seeds
+from tfcaml import keys
 from tfcaml.divergence.jensen_shannon import finite, jensen_shannon
 from tfcaml.errors import check_one_of
 
@@ -153,7 +153,7 @@ def action_distance(distribution, other, method="jensen_shannon", num_samples=_N
     size = gaussians[0].shape[-1]
     if size == 1:
         return tf.sqrt(gaussian_jensen_shannon(*gaussians, *gauss_hermite()))
-    key = seeds.fold(seeds.from_int(seed), _SALT)
+    key = keys.fold(keys.from_int(seed), _SALT)
     noise = tf.random.stateless_normal([num_samples, size], key)
     return tf.sqrt(gaussian_jensen_shannon(*gaussians, noise))
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.divergence.density import KernelDensity, kernel_covariance, log_mask
 from tfcaml.divergence.jensen_shannon import FORMS, hellinger_matrix, jensen_shannon_matrix
 from tfcaml.errors import ConfigError, NotFiniteError, check, check_one_of
@@ -101,7 +101,7 @@ def policy_divergence_matrix(
     compiled = _compiled(
         policy, bandwidth, weight, form, num_states, occupancy, time_indexed, max_points
     )
-    matrix = compiled(params, trajectories, seeds.from_int(seed))
+    matrix = compiled(params, trajectories, keys.from_int(seed))
     if not np.isfinite(matrix).all():
         raise NotFiniteError(
             "policy divergence is not finite: check params and observations for NaN"
@@ -163,7 +163,7 @@ def occupancies(
         num_states * points.shape[1],
     )
     log_pi, log_action_mixture = _action_log_probs(
-        policy, params, observations, seeds.fold(seed, _SALT, 2)
+        policy, params, observations, keys.fold(seed, _SALT, 2)
     )
     log_state_mixture = _log_mean_exp(log_q)[:, None]
     log_mixture = log_state_mixture + log_action_mixture
@@ -190,10 +190,10 @@ def sampled_states(trajectories, bandwidth, num_states, seed, time_indexed=False
     Returns:
       (points [N, n, d], mask [N, n], the kernels' covariance [N, d, d], states [M, d]).
     """
-    key = seeds.fold(seed, _SALT)
-    points, mask = visited_states(trajectories, time_indexed, max_points, seeds.fold(key, 0))
+    key = keys.fold(seed, _SALT)
+    points, mask = visited_states(trajectories, time_indexed, max_points, keys.fold(key, 0))
     covariance = kernel_covariance(points, bandwidth, mask)
-    states = _sample_mixture(points, mask, covariance, num_states, seeds.fold(key, 1))
+    states = _sample_mixture(points, mask, covariance, num_states, keys.fold(key, 1))
     return points, mask, covariance, states
 
 
@@ -223,13 +223,11 @@ def visited_states(trajectories, time_indexed, max_points, seed):
 def _sample_mixture(points, mask, covariance, num_states, seed):
     """[M, d] states from the mixture of all densities: policy, one of its states, kernel noise."""
     size, _, dimension = points.shape
-    which = tf.random.stateless_uniform([num_states], seeds.fold(seed, 0), 0, size, tf.int32)
-    index = tf.random.stateless_categorical(
-        tf.gather(log_mask(mask), which), 1, seeds.fold(seed, 1)
-    )
+    which = tf.random.stateless_uniform([num_states], keys.fold(seed, 0), 0, size, tf.int32)
+    index = tf.random.stateless_categorical(tf.gather(log_mask(mask), which), 1, keys.fold(seed, 1))
     chosen = tf.gather(tf.gather(points, which), index, batch_dims=1)[:, 0]
     scale = tf.linalg.cholesky(tf.gather(covariance, which))
-    noise = tf.random.stateless_normal([num_states, dimension], seeds.fold(seed, 2))
+    noise = tf.random.stateless_normal([num_states, dimension], keys.fold(seed, 2))
     return chosen + tf.linalg.matvec(scale, tf.cast(noise, chosen.dtype))
 
 
@@ -257,9 +255,9 @@ def _action_log_probs(policy, params, observations, seed):
             num_states * 256,
         )
         return log_pi, tf.zeros([1, 1], log_pi.dtype)
-    own_seed = tf.stack([seeds.fold(seed, 0)])[None]
+    own_seed = tf.stack([keys.fold(seed, 0)])[None]
     noise = policy.noise(own_seed, num_states)[0]  # [1, M, A]
-    which = tf.random.stateless_uniform([num_states], seeds.fold(seed, 1), 0, size, tf.int32)
+    which = tf.random.stateless_uniform([num_states], keys.fold(seed, 1), 0, size, tf.int32)
     distribution = policy(nest.take(params, which), nest.map(lambda x: x[:, None], observations))
     action = policy.sample(distribution, tf.transpose(noise, [1, 0, 2]))[:, 0]
     log_pi = _in_chunks(

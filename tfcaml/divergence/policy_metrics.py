@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.divergence.action_distance import action_distance
 from tfcaml.divergence.density import KernelDensity
 from tfcaml.divergence.policy_divergence import visited_states
@@ -58,7 +58,7 @@ def state_bank(trajectories, max_points=100, cover=None, seed=0):
     Returns:
       (observation, nest of [M, ...]; weight [M], 0 for padding and 1 for states).
     """
-    key = seeds.fold(seeds.from_int(seed), _SALT)
+    key = keys.fold(keys.from_int(seed), _SALT)
     points, mask = visited_states(trajectories, False, max_points, key)
     points = tf.reshape(points, [-1, points.shape[-1]])
     bank, weight = nest.unvectors(points, trajectories.observation, 3), tf.reshape(mask, [-1])
@@ -109,7 +109,7 @@ def visited_distance(policy, one, other, bandwidth=0.5, max_points=100, distance
     Raises:
       ConfigError: a policy with memory, or an unusable bandwidth.
     """
-    key = seeds.fold(seeds.from_int(0), _SALT)
+    key = keys.fold(keys.from_int(0), _SALT)
     points, masks = zip(
         *(visited_states(x.trajectory, False, max_points, key) for x in (one, other))
     )

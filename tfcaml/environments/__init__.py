@@ -1,14 +1,14 @@
 """Families of environments."""
 
 from tfcaml.environments.base import Environment, Population
-from tfcaml.environments.cart_pole import CartPole, CartPoleConfig
 from tfcaml.environments.conformance import check
 from tfcaml.environments.glucose import Glucose, GlucoseConfig
-from tfcaml.environments.host import HostEnvironment
-from tfcaml.environments.maze import Maze, MazeConfig
-from tfcaml.environments.navigation import Navigation, NavigationConfig
-from tfcaml.environments.particle import Particle, ParticleConfig
-from tfcaml.environments.sinusoid import Sinusoid, SinusoidConfig
+from tfcaml.environments.host.cart_pole import CartPole, CartPoleConfig
+from tfcaml.environments.host.environment import HostEnvironment
+from tfcaml.environments.native.maze import Maze, MazeConfig
+from tfcaml.environments.native.navigation import Navigation, NavigationConfig
+from tfcaml.environments.native.particle import Particle, ParticleConfig
+from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
 ENVIRONMENTS = {

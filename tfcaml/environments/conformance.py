@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.environments.base import overlap, task_rows
 from tfcaml.errors import ConfigError
 
@@ -39,7 +39,7 @@ def check(environment, num_tasks=3, num_episodes=2, seed=0):
     Raises:
       ConfigError: all that the first look with a finding found, one line each.
     """
-    case, seed = None, seeds.as_int(seed)
+    case, seed = None, keys.as_int(seed)
     for look in (_specs, _population, _graph, _values, _repetition, _difference):
         try:
             if look is _graph:
@@ -91,7 +91,7 @@ def _specs(environment, seed):
 def _population(environment, seed):
     """Its population"""
     first, again = environment.population(seed), environment.population(seed)
-    key, found = seeds.from_int(seed), []
+    key, found = keys.from_int(seed), []
     sampled = [x.sample(_NUM_SAMPLED, key) for x in (first, again)]
     for name, task, same in (
         ("support", first.support, again.support),
@@ -204,12 +204,12 @@ def _random_case(environment, num_tasks, num_episodes, seed):
     """Tasks of a population that share their seeds and actions: all that differs is the task."""
     support = environment.population(seed).support
     size = min(num_tasks, nest.leading(support))
-    key = seeds.per_episode(seeds.from_int(seed), 1, num_episodes)
+    key = keys.per_episode(keys.from_int(seed), 1, num_episodes)
     noise_size = [environment.horizon, environment.noise_size]
-    noise = seeds.uniform(seeds.salted(key, seeds.STEPS), noise_size)
+    noise = keys.uniform(keys.salted(key, keys.STEPS), noise_size)
     action = _random_actions(environment, num_episodes, np.random.default_rng(seed))
     same = lambda x: tf.repeat(x, size, axis=0)
-    reset = seeds.salted(key, seeds.RESET)
+    reset = keys.salted(key, keys.RESET)
     return _Case(nest.take(support, range(size)), same(reset), same(action), same(noise))
 
 

@@ -1,7 +1,7 @@
 """Families of environments as TF-Agents environments, for its drivers, buffers and agents.
 
-Both classes give episodes of the same random numbers as `tfcaml.sampling.sample` with the seed
-`seeds.from_int(seed)`: the k-th episode of a task there is its k-th episode here. Following
+Both classes give episodes of the same random numbers as `tfcaml.rollouts.sampling.sample` with the seed
+`keys.from_int(seed)`: the k-th episode of a task there is its k-th episode here. Following
 TF-Agents, an episode that terminates ends with discount 0 and one that is truncated, by the horizon
 or before, ends with discount 1, as its `TimeLimit` has it; the step after the last ignores its
 action and restarts.
@@ -13,7 +13,7 @@ from tf_agents.environments import py_environment, tf_environment
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.errors import check
 
 
@@ -34,7 +34,7 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
         check(nest.leading(task) == 1, "number of tasks", nest.leading(task), "1")
         self._environment = environment
         self._task = task
-        self._seed = seeds.from_int(seed)
+        self._seed = keys.from_int(seed)
         self._episode = -1
 
     def observation_spec(self):
@@ -89,7 +89,7 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
         self._environment = environment
         self._task = task
-        self._seed = seeds.from_int(seed)
+        self._seed = keys.from_int(seed)
         self._shape = [nest.leading(task), num_episodes]
         super().__init__(
             ts.time_step_spec(environment.observation_spec),
@@ -188,10 +188,10 @@ def _start_episodes(environment, task, seed, episode):
     Returns:
       (state, nest of [N, E, ...]; observation, nest of [N, E, ...]; noise [N, E, T, noise_size]).
     """
-    seed = seeds.of_episodes(seed, episode)
-    state, observation = environment.reset(task, seeds.salted(seed, seeds.RESET))
+    seed = keys.of_episodes(seed, episode)
+    state, observation = environment.reset(task, keys.salted(seed, keys.RESET))
     size = [environment.horizon, environment.noise_size]
-    return state, observation, seeds.uniform(seeds.salted(seed, seeds.STEPS), size)
+    return state, observation, keys.uniform(keys.salted(seed, keys.STEPS), size)
 
 
 def _single(x):

@@ -13,7 +13,6 @@ from tfcaml.figures.curves import (
     success_curves,
     training_curves,
 )
-from tfcaml.figures.glucose import ambulatory_glucose_profile
 from tfcaml.figures.maps import (
     divergence_matrix,
     end_positions,
@@ -26,7 +25,6 @@ from tfcaml.figures.style import color, image, save
 
 __all__ = [
     "adaptation_curves",
-    "ambulatory_glucose_profile",
     "color",
     "curves",
     "divergence_curves",

@@ -1,21 +1,21 @@
 """Meta-learners and the baselines they are compared with; one file per method."""
 
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.learners.caml import CAML, CAMLConfig
+from tfcaml.learners.caml.learner import CAML, CAMLConfig
 from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
-from tfcaml.learners.hindsight_alternatives import HindsightCloning, HindsightRelabelling
-from tfcaml.learners.hindsight_maml import HindsightMAML, HindsightMAMLConfig
-from tfcaml.learners.joint import Joint, JointMixed, RandomInitialization
+from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRelabelling
+from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
 from tfcaml.learners.maml import FOMAML, MAML
-from tfcaml.learners.maml_regression import MAMLRegression, PretrainedRegression
-from tfcaml.learners.matched import Matched, Unmatched
 from tfcaml.learners.meta_sgd import MetaSGD
-from tfcaml.learners.natural_policy_gradient import NaturalPolicyGradient
-from tfcaml.learners.policy_gradient import PolicyGradient
-from tfcaml.learners.pretrained import Oracle, Pretrained
 from tfcaml.learners.promp import ProMP
+from tfcaml.learners.references.joint import Joint, JointMixed, RandomInitialization
+from tfcaml.learners.references.matched import Matched, Unmatched
+from tfcaml.learners.references.natural_policy_gradient import NaturalPolicyGradient
+from tfcaml.learners.references.policy_gradient import PolicyGradient
+from tfcaml.learners.references.pretrained import Oracle, Pretrained
 from tfcaml.learners.reptile import Reptile
+from tfcaml.learners.supervised import MAMLRegression, PretrainedRegression
 
 # name in a config -> class
 LEARNERS = {

@@ -15,7 +15,8 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import baselines, inner, losses, nest, optimizers, sampling, seeds, settings
+from tfcaml import keys, losses, nest, settings
+from tfcaml.advantages import baselines
 from tfcaml.errors import (
     NotFiniteError,
     check,
@@ -24,7 +25,9 @@ from tfcaml.errors import (
     check_positive,
     from_python,
 )
-from tfcaml.learners.variables import Variables
+from tfcaml.learners.state import Variables
+from tfcaml.optimization import inner, optimizers
+from tfcaml.rollouts import sampling
 from tfcaml.types import Experience, Fast, episode_return
 
 _log = logging.getLogger(__name__)
@@ -275,7 +278,7 @@ class MetaLearner(tf.Module):
         history = tf.TensorArray(tf.float32, num_updates, element_shape=shape)
 
         def body(update, fast, history):
-            support = self.support(fast.params, task, seeds.fold(seed, update))
+            support = self.support(fast.params, task, keys.fold(seed, update))
             history = history.write(update, tf.reduce_mean(episode_return(support), axis=1))
             support = self.experience(fast.params, support)
             return update + 1, self.adapt(meta, fast, support), history
@@ -321,7 +324,7 @@ class MetaLearner(tf.Module):
         return self.update(self.collect(self.meta.read(), task, seed))
 
     def _evaluate_update(self, fast, task, num_episodes, seed):
-        test = self.sample(fast.params, task, num_episodes, seeds.fold(seed, 0))
-        support = self.sample(fast.params, task, self.test_episodes, seeds.fold(seed, 1))
+        test = self.sample(fast.params, task, num_episodes, keys.fold(seed, 0))
+        support = self.sample(fast.params, task, self.test_episodes, keys.fold(seed, 1))
         support = self.experience(fast.params, support)
         return episode_return(test), self.adapt(self.meta.read(), fast, support), test

@@ -22,7 +22,8 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import baselines, losses
+from tfcaml import losses
+from tfcaml.advantages import baselines
 from tfcaml.errors import check
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.types import episode_return

@@ -8,10 +8,12 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import baselines, inner, losses, nest, outer, seeds
+from tfcaml import keys, losses, nest
+from tfcaml.advantages import baselines
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.learners.variables import Variables
+from tfcaml.learners.state import Variables
+from tfcaml.optimization import inner, outer
 from tfcaml.policies import distributions
 from tfcaml.types import Experience, Fast, MetaBatch, Surrogate, episode_return
 
@@ -178,10 +180,10 @@ class GradientLearner(MetaLearner):
         episodes = self.config.episodes_per_update
         fast, support = self.start(meta, nest.leading(task)), []
         for k in range(self.config.inner_updates):
-            trajectory = self.sample(fast.params, task, episodes, seeds.fold(seed, k))
+            trajectory = self.sample(fast.params, task, episodes, keys.fold(seed, k))
             support.append(self.experience(fast.params, trajectory))
             fast = self.adapt(meta, fast, support[-1])
-        seed = seeds.fold(seed, self.config.inner_updates)
+        seed = keys.fold(seed, self.config.inner_updates)
         trajectory = self.sample(fast.params, task, episodes, seed)
         query = self.query_experience(fast.params, trajectory)
         return MetaBatch(tuple(support), query, self.credit(trajectory))

@@ -12,9 +12,10 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest, optimizers
+from tfcaml import nest
 from tfcaml.errors import check, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
+from tfcaml.optimization import optimizers
 
 
 @dataclasses.dataclass(frozen=True)

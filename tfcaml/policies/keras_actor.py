@@ -5,8 +5,8 @@ import tensorflow_probability as tfp
 from tf_agents.networks import Network
 from tf_agents.specs import tensor_spec
 
-from tfcaml import functional
 from tfcaml.errors import check
+from tfcaml.policies import functional
 
 
 class KerasActor(Network):

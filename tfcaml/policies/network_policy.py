@@ -13,11 +13,11 @@ from tf_agents.networks import (
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories.time_step import StepType
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.errors import ConfigError, check, check_one_of
-from tfcaml.functional import Functional
 from tfcaml.policies import distributions
 from tfcaml.policies.base import Policy
+from tfcaml.policies.functional import Functional
 from tfcaml.policies.inputs import vector_layers
 from tfcaml.policies.keras_actor import KerasActor
 
@@ -152,8 +152,8 @@ class NetworkPolicy(Policy):
         allowed = "float32, to play episodes (see tf.keras.backend.set_floatx)"
         check(dtype == "float32", "dtype of the policy's network", dtype, allowed)
         if self.num_actions:
-            return seeds.uniform(seed, [num_steps, 1])
-        return seeds.normal(seed, [num_steps, *self.action_spec.shape])
+            return keys.uniform(seed, [num_steps, 1])
+        return keys.normal(seed, [num_steps, *self.action_spec.shape])
 
     def sample(self, distribution, noise):
         """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A].

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfcaml import seeds
+from tfcaml import keys
 from tfcaml.environments.glucose import controllers, measures, patients
 
 BY_COHORT = {name: slice(10 * i, 10 * i + 10) for i, name in enumerate(patients.COHORTS)}
@@ -18,7 +18,7 @@ def played(glucose):
         ("basal-bolus", controllers.basal_bolus),
         ("PID", controllers.pid()),
     ):
-        days = controllers.play(glucose, controller, task, 4, seeds.from_int(100))
+        days = controllers.play(glucose, controller, task, 4, keys.from_int(100))
         assert days.readings.shape == (30, 4, 289) and days.insulin.shape == (30, 4, 96)
         found[name] = {key: x.mean(-1) for key, x in measures(days.readings).items()}
     return found

@@ -6,8 +6,8 @@ import pytest
 
 from configs import glucose_cohort
 from launchers.studies.runs import shrink
-from tfcaml.experiment import Experiment, ExperimentConfig
-from tfcaml.run_directory import RunDirectory
+from tfcaml.experiments.experiment import Experiment, ExperimentConfig
+from tfcaml.experiments.run_directory import RunDirectory
 
 
 @pytest.mark.slow

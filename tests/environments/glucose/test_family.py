@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import environments, nest, policies, sampling, seeds
+from tfcaml import environments, keys, nest, policies
 from tfcaml.environments import GlucoseConfig
 from tfcaml.environments.base import overlap
 from tfcaml.environments.glucose import controllers, patients, populations
 from tfcaml.errors import ConfigError
+from tfcaml.rollouts import sampling
 
 E = 2
 
 
 def start(family, task, seed=0):
-    key = seeds.per_episode(seeds.from_int(seed), nest.leading(task), E)
-    return family.reset(task, seeds.salted(key, seeds.RESET))
+    key = keys.per_episode(keys.from_int(seed), nest.leading(task), E)
+    return family.reset(task, keys.salted(key, keys.RESET))
 
 
 def actions(value, num_tasks=3):
@@ -171,7 +172,7 @@ def test_readings_of_a_trajectory_are_those_of_the_days(quick, three):
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
     still = nest.map(tf.zeros_like, policy.init(0))
     still = (*still[:-1], tf.fill(still[-1].shape, -12.0))  # a standard deviation of nearly 0
-    params, seed = nest.repeat(still, 3), seeds.from_int(3)
+    params, seed = nest.repeat(still, 3), keys.from_int(3)
     sampled = sampling.sample(policy, family, params, three, E, seed)
     days = controllers.play(family, controllers.constant_basal, three, E, seed)
     assert days.readings.shape == (3, E, 25)
@@ -186,7 +187,7 @@ def test_readings_of_a_trajectory_are_those_of_the_days(quick, three):
 
 def test_noise_changes_readings_only(quick, three):
     quiet, noisy = quick(horizon=3), quick(horizon=3, sensor_noise=True)
-    seed = seeds.from_int(1)
+    seed = keys.from_int(1)
     days = [controllers.play(f, controllers.constant_basal, three, E, seed) for f in (quiet, noisy)]
     np.testing.assert_array_equal(days[0].reward, days[1].reward)
     assert np.abs(days[0].readings - days[1].readings).max() > 1

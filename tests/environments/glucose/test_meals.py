@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tfcaml import seeds
+from tfcaml import keys
 from tfcaml.environments.glucose import meals
 
 NUM = 4000
@@ -14,7 +14,7 @@ NUM = 4000
 @pytest.fixture(scope="module")
 def days():
     draw = tf.function(meals.day, autograph=False, jit_compile=True)
-    time, grams = draw(seeds.per_episode(seeds.from_int(1), 1, NUM))
+    time, grams = draw(keys.per_episode(keys.from_int(1), 1, NUM))
     return time.numpy()[0], grams.numpy()[0]
 
 
@@ -60,6 +60,6 @@ def test_meals_are_announced_once_in_their_minute():
 
 
 def test_days_do_not_hang_on_their_batch():
-    days = [meals.day(seeds.per_episode(seeds.from_int(1), 2, size)) for size in (2, 5)]
+    days = [meals.day(keys.per_episode(keys.from_int(1), 2, size)) for size in (2, 5)]
     for few, many in zip(*days):
         np.testing.assert_array_equal(few, many[:, :2])

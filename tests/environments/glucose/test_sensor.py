@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import seeds
+from tfcaml import keys
 from tfcaml.environments.glucose import sensor
 
 DAY, NUM = 1440, 500
@@ -13,7 +13,7 @@ DAY, NUM = 1440, 500
 @pytest.fixture(scope="module")
 def errors():
     draw = tf.function(lambda seed: sensor.noise(seed, DAY, 5), autograph=False)
-    return draw(seeds.per_episode(seeds.from_int(2), 1, NUM))[0].numpy()
+    return draw(keys.per_episode(keys.from_int(2), 1, NUM))[0].numpy()
 
 
 def test_spread_and_skew(errors):
@@ -41,7 +41,7 @@ def test_between_the_process_s_values_it_is_smooth(errors):
     assert errors.shape == (NUM, DAY // 5 + 1)
     curvature = np.abs(np.diff(errors, 2, axis=1))
     assert np.median(curvature) < 0.5 * np.abs(np.diff(errors[:, ::3], axis=1)).mean()
-    often = sensor.noise(seeds.per_episode(seeds.from_int(2), 1, 2), DAY, 3)[0].numpy()
+    often = sensor.noise(keys.per_episode(keys.from_int(2), 1, 2), DAY, 3)[0].numpy()
     np.testing.assert_allclose(often[:, ::5], errors[:2, ::3], rtol=1e-3, atol=1e-3)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 
 
 class Days(NamedTuple):
@@ -81,8 +81,8 @@ def play(environment, controller, task, num_episodes, seed):
     Returns:
       `Days`.
     """
-    episode_seed = seeds.per_episode(seed, nest.leading(task), num_episodes)
-    state, _ = environment.reset(task, seeds.salted(episode_seed, seeds.RESET))
+    episode_seed = keys.per_episode(seed, nest.leading(task), num_episodes)
+    state, _ = environment.reset(task, keys.salted(episode_seed, keys.RESET))
     first = state["readings"][..., :1]
     alive, memory, rows = tf.ones(first.shape[:2], tf.bool), None, []
     for _ in range(environment.horizon):

@@ -11,7 +11,7 @@ import math
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.environments.base import Environment
 from tfcaml.environments.glucose import (
     meals,
@@ -160,7 +160,7 @@ class Glucose(Environment):
         state = {
             "body": body,
             "eating": eating,
-            "schedule": meals.day(seeds.salted(seed, _SALT_MEALS)),
+            "schedule": meals.day(keys.salted(seed, _SALT_MEALS)),
             "minute": zeros,
             "insulin": zeros,  # U since the last decision
             # What the patient's basal rate has come to.
@@ -168,7 +168,7 @@ class Glucose(Environment):
         }
         if self.config.sensor_noise:
             interval = self.config.sensor_interval
-            seed = seeds.salted(seed, _SALT_SENSOR)
+            seed = keys.salted(seed, _SALT_SENSOR)
             state["sensor_error"] = sensor.noise(seed, DAY, interval)
         first = self._readings(state, simulation.glucose(task, body)[None])
         state["readings"] = tf.repeat(first, self.config.history, axis=-1)

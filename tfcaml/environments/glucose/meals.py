@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from tfcaml import seeds
+from tfcaml import keys
 
 PROBABILITY = np.array([0.95, 0.3, 0.95, 0.3, 0.95, 0.3], np.float32)
 EARLIEST, LATEST = np.array([[5, 9, 10, 14, 16, 20], [9, 10, 14, 16, 20, 23]], np.float32) * 60
@@ -28,7 +28,7 @@ def day(seed):
     Returns:
       (time [N, E, 6], whole minutes after midnight; grams [N, E, 6], whole, 0 of a meal left out).
     """
-    uniform = seeds.uniform(seed, [3, len(PROBABILITY)])
+    uniform = keys.uniform(seed, [3, len(PROBABILITY)])
     taken, when, much = tf.unstack(tf.clip_by_value(uniform, _LEAST, 1 - _LEAST), axis=-2)
     # A normal number cut off at both ends: the quantile of a number between their ranks.
     low, high = (

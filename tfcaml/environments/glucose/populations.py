@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import nest, seeds
+from tfcaml import keys, nest
 from tfcaml.environments.base import Population, overlap
 from tfcaml.environments.glucose import patients
 from tfcaml.errors import check
@@ -11,7 +11,7 @@ from tfcaml.errors import check
 
 def population(config, seed, num_query):
     """The `Population` of a study, see `Glucose.population`."""
-    seed = seeds.as_int(seed)
+    seed = keys.as_int(seed)
     rng = np.random.default_rng([seed, 0x617C])
     support, query = split(config.split, num_query, rng)
     ordinary = patients.tasks(support)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import interpolate
 
-from tfcaml import seeds
+from tfcaml import keys
 
 LOWEST, HIGHEST = 39.0, 600.0  # readings, mg/dL
 PERIOD = 15  # min between the process's values
@@ -30,7 +30,7 @@ def noise(seed, minutes, interval):
       [N, E, minutes / interval + 1], of the readings at 0, interval, ..., minutes.
     """
     steps = -(-minutes // PERIOD)
-    process = tf.linalg.matvec(_recursion(steps + 1), seeds.normal(seed, [steps + 1]))
+    process = tf.linalg.matvec(_recursion(steps + 1), keys.normal(seed, [steps + 1]))
     errors = _XI + _LAMBDA * tf.sinh((process - _GAMMA) / _DELTA)
     knots = PERIOD * np.arange(steps + 1)
     spline = interpolate.CubicSpline(knots, np.eye(steps + 1))

@@ -1,0 +1,19 @@
+"""Workloads of `launchers.benchmark`: (repeats, quick) -> results, JSON-serialisable.
+
+A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (list of what
+`timing.judged` gives), and may hold
+
+    details  name -> {label: number}
+    bars     list of {name, value, bar}: the value is to be at most the bar
+    checks   name -> number
+"""
+
+from launchers.benchmarks import divergence, glucose, maml, rollout_particles
+
+BENCHMARKS = {
+    "divergence": divergence.run,
+    "glucose": glucose.run,
+    "maml_growth": maml.growth,
+    "maml_navigation": maml.navigation,
+    "rollout_particles": rollout_particles.run,
+}

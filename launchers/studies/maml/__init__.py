@@ -1,0 +1,1 @@
+"""Studies of MAML and its relatives."""

@@ -1,0 +1,438 @@
+"""The whole path: config, training, stop and resume, evaluation, files."""
+
+import importlib
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing import event_accumulator
+
+import configs
+from configs import caml_particles, maml_sinusoid
+from tfcaml import nest
+from tfcaml.errors import ConfigError
+from tfcaml.experiments.config import completed
+from tfcaml.experiments.experiment import Experiment, ExperimentConfig
+from tfcaml.experiments.run_directory import RunDirectory
+from tfcaml.reporting import tensorboard
+from tfcaml.types import Trajectory
+
+
+def small_config():
+    config = caml_particles.get_config()
+    config.environment.horizon = 8
+    config.policy.fc_layer_params = (8,)
+    config.num_seeds = 2
+    config.save_interval = 2
+    config.evaluation.update({"num_tasks": 2, "num_updates": 2, "episodes": 4})
+    config.learner.update(
+        {
+            "num_iterations": 5,
+            "meta_batch_size": 2,
+            "inner_updates": 2,
+            "policies_per_clustering": 4,
+            "num_medoids": 2,
+            "num_states": 30,
+        }
+    )
+    del config.baselines["joint"]
+    config.baselines.reptile.update({"num_iterations": 5, "inner_updates": 2})
+    return config.to_dict()
+
+
+_LEARNERS = {}  # compiled once; `Experiment` resets a learner before it uses it
+
+
+def _experiment(root, should_stop=lambda: False, **changes):
+    content = small_config() | changes
+    config = ExperimentConfig.from_dict(content)
+    experiment = Experiment(config, RunDirectory(root, {"config": content}), should_stop)
+    experiment._learners = _LEARNERS
+    return experiment
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    root = tmp_path_factory.mktemp("finished")
+    experiment = _experiment(root)
+    experiment.train()
+    summary, paths = experiment.evaluate()
+    return root, summary, paths
+
+
+@pytest.mark.slow
+def test_run_leaves_numbers_pictures_and_events(finished):
+    root, summary, paths = finished
+    assert set(summary["methods"]) == {"caml", "random", "reptile"}
+    assert np.shape(summary["methods"]["caml"]["returns"]) == (2, 3, 2)
+    assert {path.name for path in paths} == {
+        "adaptation.png",
+        "caml_divergence_matrix.png",
+        "caml_policy_map.png",
+        "caml_training.png",
+        "reptile_training.png",
+        "trajectories.png",
+    }
+    assert (root / "eval" / "evaluation.csv").read_text().count("\n") == 1 + 3 * 2 * 2 * 3
+
+
+@pytest.mark.slow
+def test_events_have_every_iteration_once(finished):
+    root, _, _ = finished
+    events = event_accumulator.EventAccumulator(
+        str(root / "train" / "caml" / "seed_0"), size_guidance={"tensors": 0}
+    ).Reload()
+    assert [e.step for e in events.Tensors("train/return_before")] == list(range(5))
+    assert [e.step for e in events.Tensors("train/silhouette")] == [1, 3, 4]
+    assert "clusters/policy_map" in events.Tags()["tensors"]
+
+
+@pytest.mark.slow
+def test_events_are_written_every_log_interval_and_at_the_end(finished, tmp_path):
+    experiment = _experiment(tmp_path, log_interval=2)
+    experiment.train()
+    run = lambda root: tensorboard.read_scalars(root / "train" / "reptile" / "seed_1", "train/")
+    sparse, full = run(tmp_path)["return_before"], run(finished[0])["return_before"]
+    assert list(sparse) == [1, 3, 4]
+    assert sparse == {step: full[step] for step in sparse}
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
+    root, _, _ = finished
+    calls = iter(range(100))
+    first = _experiment(tmp_path, should_stop=lambda: next(calls) == 2)
+    assert not first.train()
+    second = _experiment(tmp_path)
+    assert second.train()
+    second.evaluate()
+    read = lambda folder: (folder / "eval" / "evaluation.json").read_bytes()
+    assert read(tmp_path) == read(root)
+
+
+FOLLOWED = {
+    "divergence_interval": 3,
+    "divergence": {"num_updates": 1, "episodes": 1, "num_clusters": 2, "bandwidth": 0.5},
+}
+
+
+def _reptile_alone(root, should_stop=lambda: False, **changes):
+    baseline = small_config()["baselines"]["reptile"]
+    alone = {"learner": baseline, "baselines": {}, "num_seeds": 1}
+    return _experiment(root, should_stop, **alone, **changes)
+
+
+@pytest.mark.slow
+def test_following_divergence_changes_no_number_and_resumes(tmp_path):
+    """Bit-equal with the run that does not follow; a resumed history with an uninterrupted one."""
+    plain, whole, parts = (tmp_path / name for name in ("plain", "whole", "parts"))
+    calls = iter(range(100))
+    # Stops between the records of iterations 2 and 4.
+    assert not _reptile_alone(parts, lambda: next(calls) == 2, **FOLLOWED).train()
+    weights, histories = [], []
+    for root, changes in ((plain, {}), (whole, FOLLOWED), (parts, FOLLOWED)):
+        experiment = _reptile_alone(root, **changes)
+        assert experiment.train()
+        variables = experiment.trained("reptile", 0).variables
+        weights.append(np.concatenate([np.ravel(variable) for variable in variables]))
+        folder = root / "train" / "reptile" / "seed_0"
+        histories.append(tensorboard.read_scalars(folder, "divergence/"))
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(weights[0], weights[2])
+    assert histories[0] == {} and histories[1] == histories[2]
+    assert all(list(points) == [2, 4] for points in histories[1].values())
+    assert {"mean", "silhouette", "ari", "nearest_neighbour"} <= set(histories[1])
+    _, paths = experiment.evaluate(episodes=2)
+    drawn = {f"reptile_adapted_{kind}.png" for kind in ("matrix", "map", "curves")}
+    assert {path.name for path in paths} > drawn
+
+
+def _all_events(folder):
+    """What TensorBoard reads: tag -> [(step, value)], without timings."""
+    found = event_accumulator.EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+    rows = {}
+    for tag in found.Tags()["tensors"]:
+        timing = tag.endswith("per_second") or tag.startswith("_hparams_")
+        rows[tag] = sorted(
+            (row.step, None if timing else row.tensor_proto.SerializeToString())
+            for row in found.Tensors(tag)
+        )
+    return rows
+
+
+@pytest.mark.slow
+def test_runs_that_broke_off_end_as_whole_ones_with_every_event_once(tmp_path):
+    """Events, pictures among them, are ahead of the checkpoint when a run breaks off."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    changes = {"num_seeds": 1, **FOLLOWED}
+    _experiment(whole, **changes).train()
+
+    def breaks_off(number):
+        calls = iter(range(100))
+
+        def should_stop():
+            if next(calls) == number:
+                raise KeyboardInterrupt
+
+        return should_stop
+
+    # In CAML's second iteration, before any checkpoint, and fourth; in Reptile's fourth.
+    for number in (1, 3, 6):
+        with pytest.raises(KeyboardInterrupt):
+            _experiment(broken, breaks_off(number), **changes).train()
+    folder = broken / "train" / "reptile" / "seed_0"
+    assert max(tensorboard.read_scalars(folder)["train/return_last_update"]) == 3
+    assert _experiment(broken, **changes).train()
+    for method in ("caml", "reptile"):
+        folders = [root / "train" / method / "seed_0" for root in (whole, broken)]
+        left, right = map(_all_events, folders)
+        assert left == right
+        assert [step for step, _ in right["train/return_last_update"]] == list(range(5))
+        assert {"divergence/matrix", "_hparams_/session_start_info"} <= set(right)
+        values = []
+        for root in (whole, broken):
+            learner = _experiment(root, **changes).trained(method, 0)
+            values.append([variable.numpy() for variable in learner.variables])
+        for one, other in zip(*values, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_half_an_event_at_the_end_of_a_file_is_dropped(tmp_path):
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    for step in range(4):
+        tensorboard.write_scalars(writer, {"a": float(step)}, step)
+    writer.close()
+    [path] = tmp_path.iterdir()
+    whole = path.read_bytes()
+    tensorboard.drop_from(tmp_path, 4)
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[:-3])
+    tensorboard.drop_from(tmp_path, 4)
+    assert len(path.read_bytes()) < len(whole) - 3
+    assert tensorboard.read_scalars(tmp_path) == {"a": {0: 0.0, 1: 1.0, 2: 2.0}}
+    tensorboard.drop_from(tmp_path, 1)
+    assert tensorboard.read_scalars(tmp_path) == {"a": {0: 0.0}}
+    tensorboard.drop_from(tmp_path, 0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
+    """The environment, the learner and its options, by the first difference."""
+    for method, message in (
+        ("caml", r"config\.environment\.horizon is 8 there and 9 here"),
+        ("reptile", r"learner is 'CAML' there and 'Reptile' here"),
+    ):
+        root = tmp_path / method
+        folder = root / "train" / method / "seed_0" / "checkpoint"
+        content = small_config()
+        content["environment"]["horizon"] = 9 if method == "caml" else 8
+        if method == "reptile":
+            content |= {"learner": content["baselines"]["reptile"], "baselines": {}}
+        directory = RunDirectory(root, {"config": content})
+        shutil.copytree(finished[0] / "train" / "caml" / "seed_0" / "checkpoint", folder)
+        before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+        with pytest.raises(ConfigError, match=message):
+            Experiment(ExperimentConfig.from_dict(content), directory).train()
+        assert before == sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+        assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.slow
+def test_pages_of_tensorboard_are_there_once(finished):
+    root, _, _ = finished
+    _experiment(root).evaluate()  # again: its events replace the first ones
+    assert len(list((root / "eval").glob("events.*"))) == 1
+    events = event_accumulator.EventAccumulator(str(root / "eval")).Reload()
+    assert {"custom_scalars__config__", "evaluation/adaptation"} <= set(events.Tags()["tensors"])
+    layout = str(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    assert "train/return_" in layout and "divergence/(mean|max)$" in layout
+    events = event_accumulator.EventAccumulator(str(root / "train" / "reptile" / "seed_1")).Reload()
+    assert "_hparams_/session_start_info" in events.Tags()["tensors"]
+    curve = event_accumulator.EventAccumulator(str(root / "eval" / "caml")).Reload()
+    assert [e.step for e in curve.Tensors("adaptation/return_value")] == [0, 1, 2]
+
+
+# Public methods of an experiment that only tell something, with arguments.
+TOLD = {
+    "environment_steps": ["reptile"],
+    "evaluate": [],
+    "population": [1],
+    "training_seconds": ["caml"],
+}
+
+
+@pytest.mark.slow
+def test_what_only_tells_something_changes_no_learner(finished):
+    experiment = _experiment(finished[0])
+    public = {name for name in vars(Experiment) if not name.startswith("_")}
+    assert public - set(TOLD) == {"create", "open", "train", "trained"}  # each is one or the other
+    learners = [experiment.trained(method, 0) for method in ("caml", "reptile")]
+    read = lambda: [x.numpy() for learner in learners for x in learner.variables]
+    before = read()
+    assert [int(learner.iteration) for learner in learners] == [5, 5]
+    for name, arguments in TOLD.items():
+        getattr(experiment, name)(*arguments)
+        for old, new in zip(before, read(), strict=True):
+            np.testing.assert_array_equal(old, new, name)
+
+
+@pytest.mark.slow
+def test_training_time_is_kept_with_the_checkpoint(finished):
+    root, _, _ = finished
+    experiment = _experiment(root)
+    assert experiment.training_seconds("caml") > 0
+    assert experiment.environment_steps("reptile") == 5 * 1 * 2 * 10 * 8
+
+
+def test_untrained_run_is_not_evaluated(tmp_path):
+    with pytest.raises(ConfigError, match="is trained for 0 of 5 iterations"):
+        _experiment(tmp_path).evaluate()
+
+
+@pytest.mark.slow
+def test_evaluation_can_be_larger_than_the_configs(finished):
+    root, _, _ = finished
+    experiment = _experiment(root)
+    summary, _ = experiment.evaluate(num_tasks=3, num_updates=1, episodes=2)
+    assert np.shape(summary["methods"]["reptile"]["returns"]) == (2, 2, 3)
+    assert json.loads((root / "eval" / "evaluation.json").read_text())["num_tasks"] == 3
+    experiment.evaluate()
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        ("learner", "inner_learning_rate", -1.0, "inner_learning_rate to be > 0"),
+        ("learner", "num_medoids", 5, "num_medoids to be at most policies_per_clustering=4"),
+        ("learner", "policies_per_clustering", 12, "num_iterations"),
+        ("learner", "name", "nope", "learner nope name"),
+        ("evaluation", "num_tasks", 0, r"evaluation\.num_tasks to be >= 1"),
+        ("environment", "variance", 0.0, "differ from support entities"),
+        ("environment", "step_size", 0.0, "step_size to be > 0"),
+        ("policy", "activation", "nope", r"policy\.activation"),
+        ("policy", "fc_layer_params", (8, -1), r"policy\.fc_layer_params to be 0 to 100 positive"),
+        ("divergence", "num_clusters", 25, r"divergence\.num_clusters to be at most 24"),
+        ("divergence", "bandwidth", -1.0, "divergence: expected bandwidth to be > 0"),
+        ("divergence", "medoids", 3, "divergence: unknown field 'medoids'; allowed are"),
+    ],
+)
+def test_bad_fields_are_named(section, field, value, message):
+    content = small_config() | {"divergence_interval": 1}
+    content[section][field] = value
+    with pytest.raises(ConfigError, match=message):
+        ExperimentConfig.from_dict(content)
+
+
+def test_divergence_is_of_learners_of_policies():
+    content = maml_sinusoid.get_config().to_dict()
+    with pytest.raises(ConfigError, match=r"adapts a policy to any entity.*='MAMLRegression'"):
+        ExperimentConfig.from_dict(content | {"divergence_interval": 10})
+    with pytest.raises(ConfigError, match="divergence_interval to be >= 0"):
+        ExperimentConfig.from_dict(content | {"divergence_interval": -1})
+
+
+def test_unknown_field_is_named_with_those_allowed():
+    content = small_config()
+    content["learner"]["medoids"] = 3
+    with pytest.raises(ConfigError, match=r"unknown field 'medoids'; allowed are .*num_medoids"):
+        ExperimentConfig.from_dict(content)
+
+
+def test_runs_of_earlier_versions_take_the_defaults_of_fields_added_since(tmp_path, caplog):
+    content = small_config()
+    content["learner"]["min_transfer"] = 0.5  # its default
+    old = json.loads(json.dumps(content))
+    del old["learner"]["min_transfer"], old["divergence"], old["log_interval"]
+    RunDirectory(tmp_path, {"config": old, "seed": 0})
+    ExperimentConfig.from_dict(old)
+    RunDirectory(tmp_path, {"config": content, "seed": 0}, completed)
+    assert len(caplog.records) == 1 and "config.learner.min_transfer; it is 0.5" in caplog.text
+    content["learner"]["min_transfer"] = 0.25
+    with pytest.raises(ConfigError, match=r"min_transfer is 0\.5 there and 0\.25 here"):
+        RunDirectory(tmp_path, {"config": content, "seed": 0}, completed)
+    del content["learner"]["min_transfer"]
+    with pytest.raises(ConfigError, match="another config"):
+        RunDirectory(tmp_path, {"config": {**old, "learner": {}}, "seed": 0}, completed)
+
+
+CONFIGS = sorted(path.stem for path in pathlib.Path(configs.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in ("__init__", "base")])
+def test_shipped_configs_are_valid(name):
+    module = importlib.import_module(f"configs.{name}")
+    ExperimentConfig.from_dict(module.get_config().to_dict())
+
+
+def test_learners_of_a_run_take_the_loss_of_the_agent_it_names(tmp_path):
+    content = small_config() | {"agent": "reinforce"}
+    experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
+    learner = experiment._learner("reptile", 0)
+    assert learner.loss is experiment.loss and learner.policy is experiment.loss.policy
+    with pytest.raises(ConfigError, match="agent to be one of none, ppo_clip, reinforce"):
+        ExperimentConfig.from_dict(content | {"agent": "dqn"})
+
+
+@pytest.mark.parametrize("agent", ["reinforce", "ppo_clip"])
+def test_the_agents_discount_is_the_methods(agent, tmp_path):
+    """Each method's own; those that have the same share an agent."""
+    content = small_config() | {"agent": agent}
+    for name, discount in (("random", 0.5), ("reptile", 0.25)):
+        content["baselines"][name]["discount"] = discount
+    content["learner"]["discount"] = 0.5
+    experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
+    made = {name: experiment._made(name) for name in ("caml", "random", "reptile")}
+    assert made["caml"].loss is made["random"].loss is experiment.loss
+    shape = [1, 1, 3]
+    ones, zeros = tf.ones(shape), tf.zeros(shape)
+    observation = tf.zeros([*shape, 2])
+    episode = Trajectory(
+        observation, tf.zeros(shape, tf.int32), ones, ones, zeros, zeros, observation[:, :, 0]
+    )
+    for name, discount in (("caml", 0.5), ("reptile", 0.25)):
+        params = nest.repeat(made[name].policy.init(0), 1)
+        if agent == "reinforce":  # its weight is the return itself
+            found = made[name].experience(params, episode).advantage
+            np.testing.assert_allclose(found[0, 0], [1 + discount + discount**2, 1 + discount, 1])
+        assert getattr(made[name].loss.agent, GAMMA[agent]) == discount
+
+
+GAMMA = {"reinforce": "_gamma", "ppo_clip": "_discount_factor"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("baseline", "none"),
+        ("gae_lambda", 0.5),
+        ("normalize_advantage", False),
+        ("return_type", "whole_return"),
+        ("inner_estimator", "dice"),
+        ("clip_ratio", 0.1),
+    ],
+)
+def test_settings_that_an_agents_loss_replaces_are_refused(field, value):
+    content = small_config()
+    maml = {"name": "maml", "outer_optimizer": "ppo", "inner_updates": 1, field: value}
+    content["baselines"] = {"mine": maml}
+    ExperimentConfig.from_dict(content)
+    with pytest.raises(ConfigError, match=f"{field} of mine to be .*, its default: the loss of ag"):
+        ExperimentConfig.from_dict(content | {"agent": "reinforce"})
+
+
+def test_regression_has_no_agent():
+    content = maml_sinusoid.get_config().to_dict() | {"agent": "reinforce"}
+    with pytest.raises(ConfigError, match="agent to be 'none' with maml_regression"):
+        ExperimentConfig.from_dict(content)
+
+
+def test_what_a_learner_refuses_leaves_no_directory(tmp_path):
+    content = small_config() | {"agent": "ppo_clip"}
+    content["baselines"] = {"maml": {"name": "maml"}}  # with TRPO, which has no say on values
+    with pytest.raises(ConfigError, match="outer_optimizer to be one of adam, ppo"):
+        Experiment.create(tmp_path / "run", content)
+    assert not list(tmp_path.iterdir())

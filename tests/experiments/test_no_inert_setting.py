@@ -1,0 +1,457 @@
+"""Every setting changes a number, or is refused where it cannot act.
+
+Of environments, policies, evaluation, divergence, agents and experiments; those of learners are in
+`learners/test_no_inert_setting.py`. A field without an entry in the tables below fails.
+"""
+
+import copy
+import dataclasses
+import functools
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfcaml
+from configs import base, caml_particles
+from tests.eager import PlainPolicy, differ, eagerly
+from tfcaml import agents, divergence, environments, keys, learners, nest, policies
+from tfcaml.environments import ENVIRONMENTS
+from tfcaml.errors import ConfigError
+from tfcaml.experiments.config import ExperimentConfig, _Content, _Evaluation, _Policy, _Run
+from tfcaml.learners import LEARNERS
+from tfcaml.learners.hindsight.buffer import HindsightBuffer, HindsightBufferConfig, hindsight
+from tfcaml.learners.hindsight.task_similarity import (
+    TaskSimilarity,
+    TaskSimilarityConfig,
+    descriptors,
+)
+from tfcaml.reporting.divergence_monitor import DivergenceMonitor, DivergenceMonitorConfig
+from tfcaml.rollouts import sampling
+
+# name of a family -> (settings of the test, {field: (another value, other settings)})
+FAMILIES = {
+    "cart_pole": (
+        {"horizon": 5, "num_support": 3},
+        {
+            "min_length": (0.9, {}),
+            "max_length": (0.3, {}),
+            "min_pole_mass": (0.4, {}),
+            "max_pole_mass": (0.1, {}),
+            "min_cart_mass": (1.5, {}),
+            "max_cart_mass": (0.6, {}),
+            "min_force": (10.0, {}),
+            "max_force": (6.0, {}),
+            "reversed_fraction": (1.0, {}),
+            "horizon": (3, {}),
+            "num_support": (4, {}),
+        },
+    ),
+    "glucose": (
+        {"interval": 120, "sensor_interval": 60, "history": 2},
+        {
+            "interval": (60, {}),
+            "sensor_interval": (30, {"history": 4}),
+            "history": (3, {}),
+            "sensor_noise": (True, {}),
+            "announce": (False, {}),
+            "actions": ("continuous", {}),
+            "dose_unit": ("patient", {}),
+            "reward": ("time_in_range", {}),
+            "split": ("adult", {}),
+            "variants": (2, {}),
+            "perturbation": (0.5, {"variants": 2}),
+        },
+    ),
+    "maze": (
+        {"horizon": 4, "num_support": 5},
+        {"layout": ("four_rooms", {}), "num_support": (6, {}), "horizon": (3, {})},
+    ),
+    "navigation": (
+        {"horizon": 4},
+        {
+            "reward": ("squared_distance", {}),
+            "goals": ("semicircle", {}),
+            "goal_range": (1.0, {}),
+            "sparse_radius": (5.0, {"reward": "sparse"}),
+            "action_range": (10.0, {}),
+            "termination_box": (10.0, {}),
+            "observe_goal": (True, {}),
+            "horizon": (3, {}),
+        },
+    ),
+    "particle": (
+        {"horizon": 4},
+        {
+            "step_size": (0.3, {}),
+            "variance": (0.1, {}),
+            "arena_bound": (0.05, {}),
+            "step_noise": (0.3, {}),
+            "termination_radius": (5.0, {}),
+            "horizon": (3, {}),
+            "group_rule": ("cycles", {}),
+            "num_groups": (4, {}),
+            "variants_per_group": (3, {}),
+            "query_split": ("groups", {}),
+            "num_held_out_groups": (2, {"query_split": "groups"}),
+        },
+    ),
+    "sinusoid": (
+        {},
+        {
+            "min_amplitude": (1.0, {}),
+            "max_amplitude": (2.0, {}),
+            "max_phase": (1.0, {}),
+            "max_x": (1.0, {}),
+        },
+    ),
+}
+REFUSED_OF_FAMILIES = [  # (family, field, value): it cannot act beside the defaults
+    ("glucose", "perturbation", 0.5),
+    ("navigation", "sparse_radius", 5.0),
+    ("particle", "num_held_out_groups", 2),
+]
+NUMBERS_OF_STEPS = 4  # of the longer episodes
+
+
+def names(config_class):
+    return {field.name for field in dataclasses.fields(config_class)}
+
+
+def changed(value, **known):
+    return {**known, **value}
+
+
+# Every config is known.
+
+
+def every_config():
+    """The dataclasses of settings that the package defines."""
+    found = set()
+    for info in pkgutil.walk_packages(tfcaml.__path__, "tfcaml."):
+        module = importlib.import_module(info.name)
+        for name, value in vars(module).items():
+            own = getattr(value, "__module__", None) == info.name
+            if own and name.endswith("Config") and dataclasses.is_dataclass(value):
+                found.add(value)
+    return found - {ExperimentConfig}  # what a config file's content becomes
+
+
+def test_every_config_is_in_the_tables():
+    of_learners = {each.Config for each in LEARNERS.values()}
+    bases = {b for c in of_learners for b in c.__mro__ if b is not object}
+    of_families = {options for _, options in ENVIRONMENTS.values()}
+    parts = {DivergenceMonitorConfig, HindsightBufferConfig, TaskSimilarityConfig}
+    assert every_config() == bases | of_families | parts
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_field_of_a_family_has_an_entry(name):
+    settings, fields = FAMILIES[name]
+    options = ENVIRONMENTS[name][1]
+    assert set(fields) == names(options)
+    for field, (value, company) in fields.items():
+        assert value != getattr(options(**{**settings, **company}), field), field
+
+
+# Environments.
+
+
+@functools.cache
+def entities_and_episodes(name, settings):
+    """The numbers of a family: entities of one seed, and what happens to some of them."""
+    family, options = ENVIRONMENTS[name]
+    family = family(options(**dict(settings)))
+    population = family.population(0, 4)
+    drawn = population.draw(3, keys.from_int(0)) if population.draw else {}
+    sets = [population.support, population.query, drawn]
+    means = [nest.map(lambda x: np.mean(x, axis=0), x) for x in sets if x]
+    groups = [population.support_group, population.query_group]
+    family.horizon = min(family.horizon, NUMBERS_OF_STEPS)
+    policy = PlainPolicy(family.observation_spec, family.action_spec)
+    params = nest.map(lambda x: 3 * x, nest.repeat(policy.init(0), 4))
+    found = sampling.sample(policy, family, params, population.query, 3, keys.from_int(1))
+    returns, lengths = (tf.reduce_sum(x, axis=-1) for x in (found.reward, found.mask))
+    seen = [found.observation, found.final_observation, found.reward, found.mask]
+    return [sets, means, groups, seen, returns, lengths]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, field", [(name, field) for name, (_, fields) in FAMILIES.items() for field in fields]
+)
+def test_every_field_of_a_family_changes_a_number(name, field):
+    settings, fields = FAMILIES[name]
+    value, company = fields[field]
+    hashable = lambda **changes: tuple({**settings, **company, **changes}.items())
+    before, after = hashable(), hashable(**{field: value})
+    assert differ(entities_and_episodes(name, before), entities_and_episodes(name, after))
+
+
+@pytest.mark.parametrize("name, field, value", REFUSED_OF_FAMILIES)
+def test_what_cannot_act_in_a_family_is_refused(name, field, value):
+    message = (
+        f"expected {field} to be left at .*, as it acts only with .*; received {field}={value}"
+    )
+    with pytest.raises(ConfigError, match=message):
+        ENVIRONMENTS[name][1](**{field: value})
+
+
+# Policies and evaluation.
+
+POLICY = {"fc_layer_params": (5,), "activation": "relu"}
+EVALUATION = {"num_tasks": 4, "num_updates": 2, "episodes": 5}
+
+
+def test_every_field_of_a_policy_changes_a_number():
+    assert set(POLICY) == names(_Policy)
+    observation = tf.constant([[[0.3, -1.0]]])
+
+    def logits(**changes):
+        specs = tf.TensorSpec([2], tf.float32), environments.Particle().action_spec
+        policy = policies.mlp_policy(*specs, **{"fc_layer_params": (4,), **changes})
+        return [policy(nest.repeat(policy.init(0), 1), observation).logits_parameter()]
+
+    for field, value in POLICY.items():
+        assert differ(logits(), logits(**{field: value})), field
+
+
+@pytest.fixture(scope="module")
+def small():
+    """An untrained learner of particles."""
+    family = environments.Particle(environments.ParticleConfig(horizon=4, step_size=0.5))
+    policy = PlainPolicy(family.observation_spec, family.action_spec)
+    config = learners.RandomInitialization.Config(
+        test_episodes_per_update=3, inner_learning_rate=0.3
+    )
+    with eagerly():
+        yield learners.RandomInitialization(family, policy, config)
+
+
+def test_every_field_of_evaluation_changes_a_number(small):
+    assert set(EVALUATION) == names(_Evaluation)
+
+    def measured(num_tasks=3, num_updates=1, episodes=4):
+        query = small.environment.population(0, num_tasks).query
+        found = tfcaml.evaluate(small, query, num_updates=num_updates, num_episodes=episodes)
+        return [found.returns.mean(axis=(1, 2))[-1]]
+
+    for field, value in EVALUATION.items():
+        assert differ(measured(), measured(**{field: value})), field
+
+
+# Divergence, and what learners are made of.
+
+MONITOR = {"num_updates": 1, "episodes": 2, "num_clusters": 3, "bandwidth": 1.0}
+MATRIX = {
+    "bandwidth": 1.0,
+    "weight": "uniform",
+    "form": "hellinger",
+    "num_states": 30,
+    "seed": 1,
+    "occupancy": "state",
+    "time_indexed": True,
+    "max_points": 3,
+}
+SIMILARITY = {
+    "objective": "regression",
+    "nearest": 0.6,
+    "units": 8,
+    "learning_rate": 0.1,
+    "pairs_per_step": 3,
+}
+BUFFER = {"capacity": 2, "best": 0.3, "window": 3, "floor": 2.5}
+
+
+@pytest.mark.slow
+def test_every_field_of_the_monitor_changes_a_number(small, tmp_path):
+    assert {"interval", *MONITOR} == names(DivergenceMonitorConfig)
+    population = small.environment.population(0)
+    task = nest.map(lambda x: x[::3], population.support)
+    small.iteration.assign(1)
+    settings = {"interval": 1, "num_updates": 0, "num_clusters": 2}
+
+    def recorded(**changes):
+        config = DivergenceMonitorConfig(**{**settings, **changes})
+        monitor = DivergenceMonitor(tmp_path / str(changes), config)
+        return monitor(small, population._replace(support=task, support_group=None))
+
+    number = lambda record: [record.matrix, record.metrics]
+    before = recorded()
+    for field, value in MONITOR.items():
+        assert differ(number(before), number(recorded(**{field: value}))), field
+    assert recorded(interval=2) is None  # it is asked after the first iteration
+
+
+def test_every_option_of_the_divergence_changes_a_number(small):
+    options = inspect.signature(divergence.policy_divergence_matrix).parameters.values()
+    assert set(MATRIX) == {each.name for each in options if each.kind == each.KEYWORD_ONLY}
+    policy, population = small.policy, small.environment.population(0)
+    params = nest.map(lambda x: 3 * x, nest.stack([policy.init(seed) for seed in range(3)]))
+    task = nest.map(lambda x: x[:3], population.support)
+    seed = keys.from_int(0)
+    trajectory = sampling.sample(policy, small.environment, params, task, 2, seed)
+
+    def matrix(**changes):
+        options = {"num_states": 20, **changes}
+        return [divergence.policy_divergence_matrix(policy, params, trajectory, **options)]
+
+    for field, value in MATRIX.items():
+        assert differ(matrix(), matrix(**{field: value})), field
+
+
+def test_every_field_of_the_similarity_changes_a_number():
+    assert set(SIMILARITY) == names(TaskSimilarityConfig)
+    known = descriptors(tf.constant([[0.0, 1.0], [1.0, 1.0], [3.0, 0.0], [0.0, 4.0]]))
+    distance = tf.constant([0.1, 0.5, 0.2, 0.3, 0.4, 0.6])
+
+    def fitted(**changes):
+        network = TaskSimilarity(TaskSimilarityConfig(**{"units": 4, **changes}))
+        return network.fit(network.init(2, 0), known, distance, 3, keys.from_int(0))
+
+    for field, value in SIMILARITY.items():
+        assert differ(fitted(), fitted(**{field: value})), field
+
+
+def test_every_field_of_the_buffer_changes_a_number(random_trajectory):
+    assert set(BUFFER) == names(HindsightBufferConfig)
+    trajectory = random_trajectory(0, (3, 2, 2))
+    task = params = tf.constant([[0.0], [1.0], [2.0]])
+    entries = hindsight(trajectory, task, params)
+
+    def filled(**changes):
+        options = {"capacity": 4, "best": 1.0, "window": 9, "floor": 0.0, **changes}
+        buffer = HindsightBuffer(HindsightBufferConfig(**options))
+        state = buffer.init(entries)
+        allowed = min(3, options["capacity"])
+        for returns in ([1.0, 4.0, 2.0], [3.0, 5.0, 6.0]):
+            offered = entries._replace(mean_return=tf.constant(returns))
+            state = buffer.add(state, nest.map(lambda x: x[:allowed], offered))
+        held = buffer.held(state)
+        kept = np.sort(state["entries"].mean_return.numpy()[held])
+        return [held.numpy().sum(), kept.sum(), buffer.threshold(state)]
+
+    for field, value in BUFFER.items():
+        assert differ(filled(), filled(**{field: value})), field
+
+
+# Agents.
+
+# name -> {option: another value, or why it has none to act on}
+AGENTS = {
+    "reinforce": {"fc_layer_params": "it has no value network", "discount": 0.5},
+    "ppo_clip": {"fc_layer_params": (3,), "discount": 0.5, "bootstrap": True},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", agents.AGENTS)
+def test_every_option_of_an_agent_changes_a_number(name, random_trajectory):
+    make = agents.AGENTS[name]
+    assert {"environment", "actor_network", *AGENTS[name]} == set(
+        inspect.signature(make).parameters
+    )
+    family, trajectory = environments.Particle(), random_trajectory(0, (2, 2, 3))
+    trajectory = trajectory._replace(terminated=tf.zeros_like(trajectory.terminated))  # cut
+
+    def learned_from(**changes):
+        actor = policies.mlp_policy(family.observation_spec, family.action_spec, (4,)).network
+        loss = make(family, actor, **{"fc_layer_params": (4,), **changes})
+        return [loss.experience(nest.repeat(loss.policy.init(0), 2), trajectory).advantage]
+
+    for option, value in AGENTS[name].items():
+        acts = not isinstance(value, str)
+        value = value if acts else (3,)
+        assert differ(learned_from(), learned_from(**{option: value})) == acts, option
+
+
+# Experiments.
+
+SECTIONS = {  # of a config file: whose fields the tables above are of
+    *("environment", "policy", "learner", "baselines", "evaluation", "divergence", "agent"),
+}
+# How much there is of something; the numbers of what was there before are the same.
+HOW_MUCH = {
+    "num_seeds": "results of further seeds",
+    "save_interval": "when checkpoints are written",
+    "log_interval": "which iterations have events",
+    "divergence_interval": "which iterations have records of the divergence",
+}
+RUN = {
+    "config": "the sections",
+    "seed": "the first seed, by which entities and all random numbers change",
+    "jit_compile": "how an iteration is compiled, up to rounding",
+}
+REFUSED = [  # (changes of a config, what it says); for agents see those of their losses
+    *(
+        ({"divergence": {field: value}}, f"divergence: expected {field} to be left at .* only with")
+        for field, value in MONITOR.items()
+    ),
+    (
+        {"policy": {"fc_layer_params": (), "activation": "relu"}},
+        "policy.activation to be left at 'tanh', as it acts only with hidden layers",
+    ),
+    (
+        {"evaluation": {"num_updates": 0}, "learner": {"test_episodes_per_update": 4}},
+        "learner maml: expected test_episodes_per_update to be left at 0, .* adapted to",
+    ),
+    (
+        {"evaluation": {"num_updates": 1}, "learner": {"later_step_scale": 1.0}},
+        r"learner maml: expected later_step_scale to be left at 0\.5, .* not in 1 steps",
+    ),
+    ({"environment": {"num_query": 9}}, "environment: unknown field 'num_query'"),
+    ({"environment": {"num_held_out_groups": 2}}, "environment: expected num_held_out_groups to"),
+    ({"learner": {"clip_ratio": 0.1}}, "learner maml: expected clip_ratio to be left at 0.3"),
+]
+
+
+def content(changes=None):
+    """A small config with changes of its sections."""
+    found = base.experiment(
+        base.section("particle", environments.ParticleConfig(horizon=3)),
+        base.section("maml", learners.MAML.Config(num_iterations=1, meta_batch_size=2)),
+    ).to_dict()
+    found = copy.deepcopy(found)
+    for section, values in (changes or {}).items():
+        found[section] |= values
+    return found
+
+
+def test_every_field_of_an_experiment_is_known():
+    assert SECTIONS | set(HOW_MUCH) == names(_Content)
+    assert set(RUN) == names(_Run)
+    few, more = (
+        ExperimentConfig.from_dict(content() | dict.fromkeys(HOW_MUCH, number)) for number in (1, 2)
+    )
+    assert (few.seeds, more.seeds) == ((0,), (0, 1))
+    assert (few.save_interval, few.log_interval, few.divergence.interval) == (1, 1, 1)
+    assert (more.save_interval, more.log_interval, more.divergence.interval) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("changes, message", REFUSED)
+def test_what_cannot_act_in_an_experiment_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        ExperimentConfig.from_dict(content(changes))
+
+
+def test_a_run_is_evaluated_with_fewer_steps_than_it_was_begun_with():
+    """Settings are held against the config as it was written."""
+    run = {"config": content({"learner": {"later_step_scale": 1.0}}), "seed": 0}
+    for steps in (0, 1):
+        found = ExperimentConfig.from_run({**run, "jit_compile": None}, num_updates=steps)
+        assert found.num_updates == steps
+
+
+def test_the_number_of_held_out_entities_has_one_place():
+    """No family has an option that evaluation overrules."""
+    for _, options in ENVIRONMENTS.values():
+        assert not names(options) & names(_Evaluation) and "num_query" not in names(options)
+
+
+def test_settings_that_act_in_following_are_taken_where_evaluation_takes_no_step():
+    changes = {"evaluation": {"num_updates": 0}, "learner": {"test_episodes_per_update": 4}}
+    assert ExperimentConfig.from_dict(content(changes) | {"divergence_interval": 1}).divergence
+    assert caml_particles.get_config().divergence_interval == 0

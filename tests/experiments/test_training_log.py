@@ -1,0 +1,34 @@
+"""What a training run shows of faults; the rest of its events is tested with the experiment."""
+
+from gymnasium.envs.classic_control import cartpole
+from tests.experiments.test_experiment import small_config
+
+from tfcaml.experiments.experiment import Experiment, ExperimentConfig
+from tfcaml.experiments.run_directory import RunDirectory
+from tfcaml.reporting import tensorboard
+
+
+def test_faults_of_environments_are_counted_for_each_training(tmp_path, monkeypatch):
+    """The third and the fourth step fail, and with the retries no other."""
+    steps, step = [0], cartpole.CartPoleEnv.step
+
+    def failing(self, action):
+        steps[0] += 1
+        if steps[0] in (3, 4):
+            raise RuntimeError("the cart has lost a wheel")
+        return step(self, action)
+
+    monkeypatch.setattr(cartpole.CartPoleEnv, "step", failing)
+    content = small_config()
+    content["environment"] = {"name": "cart_pole", "horizon": 3, "num_support": 4}
+    content["learner"] = {"name": "reptile", "num_iterations": 2, "episodes_per_update": 2}
+    content["baselines"] = {}
+    config = ExperimentConfig.from_dict(content)
+    assert Experiment(config, RunDirectory(tmp_path, {"config": content})).train()
+    counts = [
+        tensorboard.read_scalars(tmp_path / "train" / "reptile" / f"seed_{seed}", "Reliability/")
+        for seed in (0, 1)
+    ]
+    assert counts[0]["errors"] == {0: 2, 1: 2} and counts[0]["retried_episodes"] == {0: 2, 1: 2}
+    assert counts[1]["errors"] == {0: 0, 1: 0}
+    assert counts[0]["bad_updates"] == counts[1]["bad_updates"] == {0: 0, 1: 0}

@@ -1,0 +1,151 @@
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+
+from tfcaml.reporting import report
+
+
+def _results(num_seeds=3, updates=2, tasks=2, episodes=4):
+    rng = np.random.default_rng(0)
+    results = {}
+    for method, trial_episodes in (("main", 10), ("other", 0)):
+        results[method] = [
+            {
+                "seed": seed,
+                "groups": [1, 0],
+                "returns": rng.normal(size=[updates + 1, tasks, episodes]),
+                "trial_episodes": trial_episodes,
+                "episodes_per_update": 10,
+            }
+            for seed in range(num_seeds)
+        ]
+    return results
+
+
+def test_summary_is_json_and_has_every_task():
+    results = _results()
+    summary = json.loads(json.dumps(report.summarize(results, "main")))
+    main = summary["methods"]["main"]
+    assert len(main["tasks"]) == 3 * 2
+    expected = results["main"][1]["returns"][2, 1].mean()
+    assert abs(main["tasks"][3]["returns"][2]["value"] - expected) < 1e-3
+    assert set(main["summary"][0]) == {"mean", "median", "iqm"}
+
+
+def test_equal_episodes_gives_the_others_the_updates_that_choosing_cost():
+    results = _results()
+    summary = report.summarize(results, "main")["paired"]["main - other"]
+    means = {name: report.mean_returns(runs).mean(axis=2) for name, runs in results.items()}
+    expected = (means["main"][:, 0] - means["other"][:, 1]).mean()
+    assert abs(summary["equal_episodes"][0]["value"] - expected) < 1e-3
+    assert summary["equal_episodes"][2] is None
+    expected = (means["main"][:, 1] - means["other"][:, 1]).mean()
+    assert abs(summary["same_update"][1]["value"] - expected) < 1e-3
+
+
+def test_equal_episodes_count_what_the_other_spends_on_trials_too():
+    methods = report.summarize(_results(), "main")["methods"]
+    rows = report.compare(methods, "other")["other - main"]["equal_episodes"]
+    assert [row["other_update"] for row in rows] == [0, 0, 1]
+    methods["other"]["trial_episodes"] = 10
+    assert "equal_episodes" not in report.compare(methods, "main")["main - other"]
+
+
+@pytest.mark.parametrize("main_batch", [5, 10, 40])
+@pytest.mark.parametrize("other_batch", [5, 10, 40])
+@pytest.mark.parametrize("main_trials, other_trials", [(0, 0), (10, 0), (0, 10), (7, 0), (10, 4)])
+def test_equal_episodes_whatever_the_batches(main_batch, other_batch, main_trials, other_trials):
+    """The other is taken at its first update with as many episodes as main has, or more."""
+    updates = 8
+    # A mean return that tells by which update it was reached.
+    returns = np.tile(100.0 * np.arange(updates + 1)[None, :, None], [3, 1, 2])
+    row = lambda trials, batch: {
+        "returns": returns,
+        "trial_episodes": trials,
+        "episodes_per_update": batch,
+    }
+    methods = {"main": row(main_trials, main_batch), "other": row(other_trials, other_batch)}
+    found = report.compare(methods, "main")["main - other"]
+    if (main_trials, main_batch) == (other_trials, other_batch):
+        assert set(found) == {"same_update"}
+        return
+    played = [other_trials + other_batch * update for update in range(updates + 1)]
+    assert len(found["equal_episodes"]) == updates + 1
+    for update, row in enumerate(found["equal_episodes"]):
+        episodes = main_trials + main_batch * update
+        enough = [v for v in range(updates + 1) if played[v] >= episodes]
+        if not enough:
+            assert row is None
+            continue
+        assert row["other_update"] == enough[0]
+        assert (row["episodes"], row["other_episodes"]) == (episodes, played[enough[0]])
+        assert row["value"] == 100 * (update - enough[0])
+
+
+def test_no_update_with_as_many_episodes_favours_the_other():
+    results = _results()
+    for run in results["other"]:
+        run["episodes_per_update"] = 40
+    rows = report.summarize(results, "main")["paired"]["main - other"]["equal_episodes"]
+    assert [(row["episodes"], row["other_episodes"]) for row in rows] == [
+        (10, 40),
+        (20, 40),
+        (30, 40),
+    ]
+    text = report.to_text(report.summarize(results, "main"))
+    assert re.search(r"episodes +10 / 40 +20 / 40 +30 / 40$", text, re.M)
+
+
+def test_text_marks_what_remains_of_many_comparisons():
+    results = _results(num_seeds=5)
+    for run in results["main"]:
+        run["returns"][0] += 50  # before the first update main leads by far
+    summary = report.summarize(results, "main")
+    text = report.to_text(summary)
+    same, equal = (
+        next(line for line in text.splitlines() if line.startswith(f"  {kind}"))
+        for kind in ("same update", "equal episodes")
+    )
+    assert [cell.count("*") for cell in same.split("/5)")[1:]] == [1, 0, 0]
+    assert equal.count("*") == 1
+    assert "of these 5, 0.2 are expected to miss" in text  # one of six was not measured
+    assert "Holm's correction for 5 comparisons" in text
+    assert "cover 92 to 98 %" in text
+    rows = summary["paired"]["main - other"]["same_update"]
+    assert report.surviving([{"p_value": 0.02}, None, {"p_value": 0.03}]) == ["*", "", "*"]
+    assert report.surviving([{"p_value": 0.03}, {"p_value": None}, {"p_value": 0.04}]) == 3 * [""]
+    assert rows[0]["p_value"] < 0.001
+    assert "cover" not in report.to_text(report.summarize(_results(num_seeds=2), "main"))
+
+
+def test_csv_has_a_row_per_method_seed_task_and_update():
+    rows = list(csv.DictReader(io.StringIO(report.to_csv(report.summarize(_results(), "main")))))
+    assert len(rows) == 2 * 3 * 2 * 3
+    assert rows[0]["group"] == "1"
+
+
+def test_text_names_every_method_and_pair():
+    text = report.to_text(report.summarize(_results(), "main"))
+    for words in ("Mean return", "Median return", "IQM return", "main - other", "equal episodes"):
+        assert words in text
+
+
+def test_one_seed_has_null_intervals():
+    summary = report.summarize(_results(num_seeds=1), "main")
+    assert summary["methods"]["main"]["summary"][0]["mean"]["lower"] is None
+    report.to_text(summary)
+
+
+def test_small_returns_are_read_to_two_digits():
+    results = _results()
+    text = report.to_text(report.summarize(results, "main"))
+    assert re.search(r"^main +-?0\.\d\d \[", text, re.M)
+    for runs in results.values():
+        for run in runs:
+            run["returns"] -= 50
+    text = report.to_text(report.summarize(results, "main"))
+    assert re.search(r"^main +-\d\d\.\d \[", text, re.M) and not re.search(r"\.\d\d", text)

@@ -1,0 +1,1 @@
+"""Returns, baselines and advantages of episodes."""

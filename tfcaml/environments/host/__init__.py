@@ -1,0 +1,5 @@
+"""Task families whose environments run in Python, such as those of Gymnasium."""
+
+from tfcaml.environments.host.environment import HostEnvironment
+
+__all__ = ["HostEnvironment"]

@@ -1,0 +1,106 @@
+"""CartPole entities: gymnasium's CartPole-v1 with carts and poles that differ.
+
+Balance a pole on a cart by pushing it to the left or to the right; every step in which it has not
+fallen is paid 1. Entities differ by the pole's length and mass, the cart's mass and the force of a
+push; for some of them the force is reversed, so that the action that saves one entity fells the
+other. As nothing observed tells which is which before the first pushes, no policy without memory
+balances both kinds: it has to adapt. Equations of motion: A. Barto, R. Sutton, C. Anderson,
+"Neuronlike adaptive elements that can solve difficult learning control problems", IEEE Transactions
+on Systems, Man, and Cybernetics 13 (1983), as gymnasium has them. Needs the extra `gym`.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from tfcaml import nest
+from tfcaml.environments.host.environment import HostEnvironment
+from tfcaml.errors import check
+
+
+@dataclasses.dataclass(frozen=True)
+class CartPoleConfig:
+    """Options of the family; in brackets gymnasium's values, which every range holds."""
+
+    min_length: float = 0.25  # half the pole's length, m (0.5)
+    max_length: float = 1.0
+    min_pole_mass: float = 0.05  # kg (0.1)
+    max_pole_mass: float = 0.5
+    min_cart_mass: float = 0.5  # kg (1)
+    max_cart_mass: float = 2.0
+    min_force: float = 5.0  # N (10)
+    max_force: float = 15.0
+    reversed_fraction: float = 0.5  # of entities, in either set, which are pushed the other way
+    horizon: int = 200  # steps
+    num_support: int = 24  # entities to learn from
+
+    def __post_init__(self):
+        for name in ("length", "pole_mass", "cart_mass", "force"):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            check(0 < low < high, f"min_{name}", low, f"> 0 and below max_{name} = {high}")
+        fraction = self.reversed_fraction
+        check(0 <= fraction <= 1, "reversed_fraction", fraction, "in [0, 1]")
+        for name in ("horizon", "num_support"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
+
+
+class CartPole(HostEnvironment):
+    """The family. A task is {"length", "pole_mass", "cart_mass", "force"}, each [N]; a negative
+    force is a reversed one.
+
+    Raises:
+      ConfigError: gymnasium is not installed.
+    """
+
+    def __init__(self, config=None):
+        from tfcaml.environments.host.gym_adapter import gymnasium
+
+        self.config = config or CartPoleConfig()
+        # Unwrapped: gymnasium's limit of 500 steps and its checks of each call are not needed.
+        make = lambda: gymnasium.make("CartPole-v1").unwrapped
+        num_support, horizon = self.config.num_support, self.config.horizon
+        super().__init__(make, self._sample_task, set_entity, horizon, num_support)
+
+    def population(self, seed, num_query=6):
+        """`config.num_support` entities to learn from and `num_query` others to adapt to.
+
+        Numbers are uniform, except force, whose sign is spread evenly over either set. The group of
+        an entity is 1 if its force is reversed, else 0.
+        """
+        population = super().population(seed, num_query)
+        support_group, query_group = map(self._reversed, (population.support, population.query))
+        turn = lambda task, group: {
+            **task,
+            "force": task["force"] * np.where(group, -1, 1).astype(np.float32),
+        }
+        return population._replace(
+            support=turn(population.support, support_group),
+            query=turn(population.query, query_group),
+            support_group=support_group,
+            query_group=query_group,
+        )
+
+    def _sample_task(self, rng):
+        config = self.config
+        uniform = lambda name: rng.uniform(
+            getattr(config, f"min_{name}"), getattr(config, f"max_{name}")
+        )
+        names = ("length", "pole_mass", "cart_mass", "force")
+        return {name: np.float32(uniform(name)) for name in names}  # the precision of the others
+
+    def _reversed(self, task):
+        """1 where the running count of reversed entities goes up, else 0: [N]."""
+        fraction = self.config.reversed_fraction
+        counts = [math.floor(i * fraction) for i in range(nest.leading(task) + 1)]
+        return np.diff(counts)
+
+
+def set_entity(environment, task):
+    """Makes `environment`, gymnasium's CartPole, that of an entity."""
+    environment.length = float(task["length"])
+    environment.masspole = float(task["pole_mass"])
+    environment.masscart = float(task["cart_mass"])
+    environment.force_mag = float(task["force"])
+    environment.total_mass = environment.masspole + environment.masscart
+    environment.polemass_length = environment.masspole * environment.length

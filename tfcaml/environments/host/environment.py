@@ -1,0 +1,268 @@
+"""Families of environments that run in Python: TF-Agents', gymnasium's, and your own.
+
+`HostEnvironment` makes one family of them, that every learner, rollout and evaluation takes like
+the families in TensorFlow. Graphs call back into Python for each step of a whole batch, so that XLA
+can't compile it. A family of your own, from nothing:
+
+    import gymnasium
+    import tfcaml
+    from tfcaml import environments, learners, policies
+
+
+    def sample_task(rng):  # what one entity is; rng is NumPy's
+        return {"gravity": rng.uniform(5, 15), "length": rng.uniform(0.5, 1.5)}
+
+
+    def set_task(environment, task):  # makes an environment that entity's, before each episode
+        environment.unwrapped.g = float(task["gravity"])
+        environment.unwrapped.l = float(task["length"])
+
+
+    make = lambda: gymnasium.make("Pendulum-v1")
+    family = environments.HostEnvironment(make, sample_task, set_task, horizon=20)
+    environments.check(family)  # says what is wrong with it, if anything is
+    population = family.population(seed=0)
+    policy = policies.mlp_policy(family.observation_spec, family.action_spec)
+    config = learners.Reptile.Config(num_iterations=2, inner_updates=2)
+    learner = learners.Reptile(family, policy, config)
+    tfcaml.train(learner, population, seed=0)
+    result = tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=4)
+    print(result.returns.mean(axis=(1, 2)))  # mean return before and after the update
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import keys, nest
+from tfcaml.environments.base import Environment, Population, overlap
+from tfcaml.environments.host import adapters as python_environments
+from tfcaml.environments.host import python_tasks
+from tfcaml.environments.host.episodes import Pool
+from tfcaml.environments.host.retries import Player, first_environment
+from tfcaml.errors import ConfigError, RunError, check
+
+
+class HostEnvironment(Environment):
+    """A family of Python environments that differ by a task.
+
+    Every row of a batch is an environment of its own, taken from a pool when its episode starts and
+    given back when it ends. It is told its task and seed before each episode, so that what an
+    episode is does not depend on what the environment played before. Continuous actions are clipped
+    to the bounds of `action_spec`; one that is not a number ends the episode with a reward of NaN,
+    which makes learners skip the update.
+
+    Every environment has a thread of its own, in which it is made, told its task, reset, stepped
+    and closed. So whatever works in a single thread only (SQLite, OpenGL, `threading.local`) works
+    here. Python's module `signal` does not, as it works in the main thread only.
+
+    An environment that raises, does not answer, or gives a wrong shape or what is not finite, is
+    replaced by a fresh one, on which the episode is played again: same task, seed and actions, so
+    that a passing fault changes no number.
+
+    Args:
+      make: function () -> environment: an unbatched TF-Agents `PyEnvironment`, a `TFEnvironment` of
+        batch size 1 or a `gymnasium.Env`, all alike.
+      tasks: function (rng: `np.random.Generator`) -> task, a dict; or the entities themselves,
+        (support, query), dicts of arrays or lists with leading [S] and [Q]. A task's values are
+        numbers, bools, strings, arrays, or lists, tuples or dicts of these. They have the same
+        names, shapes and kinds in all tasks.
+      set_task: function (environment, task) -> None; None: the environment's method
+        `set_task(task)`. A reset comes after it. The task is equal to what `tasks` gave, with the
+        same types: integers of up to 64 bits, floats and strings keep every digit.
+      horizon: steps after which an episode is cut short; None: the environment's own limit.
+      num_support: S, entities to learn from where `tasks` is a function.
+      max_retries: how often an episode may be played again before the run ends with a `RunError`.
+      step_timeout: seconds that one call of `reset` or `step` may take; None: for ever.
+
+    Raises:
+      ConfigError: an environment of another kind or with more than one action, no way to set the
+        task, no horizon, or tasks of another kind.
+    """
+
+    supports_xla = False
+
+    def __init__(
+        self,
+        make,
+        tasks,
+        set_task=None,
+        horizon=None,
+        num_support=20,
+        *,
+        max_retries=2,
+        step_timeout=60.0,
+    ):
+        check(num_support >= 1, "num_support", num_support, ">= 1")
+        self._num_support = num_support
+        self._draw = tasks if callable(tasks) else None
+        adapted = lambda: python_environments.adapt(make(), set_task)
+        first, (self.observation_spec, self.action_spec, time_limit) = first_environment(adapted)
+        self._pool = Pool(first)
+        self._player = Player(adapted, self.observation_spec, max_retries, step_timeout)
+        if not isinstance(self.action_spec, tf.TypeSpec):
+            raise ConfigError(
+                "expected make() to give an environment whose action is a number or an array; "
+                f"received a {type(self.action_spec).__name__} of actions"
+            )
+        known = horizon is not None or time_limit is not None
+        check(known, "horizon", horizon, "a number of steps, as the environment states no limit")
+        self.horizon = time_limit if horizon is None else horizon
+        check(self.horizon >= 1, "horizon", horizon, ">= 1")
+        if self._draw:
+            self._example = self._draw(_rng(0, 0))
+            self.task_spec = python_tasks.specs(python_tasks.to_tensors([self._example]))
+        else:
+            pair = isinstance(tasks, (list, tuple)) and len(tasks) == 2
+            check(pair, "tasks", tasks, "a function, or a pair of dicts (support, query)")
+            support, query = map(python_tasks.to_rows, tasks)
+            together = python_tasks.to_tensors(support + query)
+            size = len(support)
+            self._given = [nest.map(lambda x: x[:size], together)]
+            self._given += [nest.map(lambda x: x[size:], together)]
+            self._example, self.task_spec = support[0], python_tasks.specs(together)
+
+    def population(self, seed, num_query=None):
+        """Entities to learn from and, apart, `num_query` to adapt to (3, or all that were given).
+
+        Entity i of either set is the same however many there are.
+
+        Raises:
+          ConfigError: a negative seed; more held-out tasks than were given, or fewer than 1; a task
+            in both sets (unless `holds_out` is False); or drawn tasks that are not alike.
+        """
+        seed = keys.as_int(seed)
+        if self._draw:
+            num_query = 3 if num_query is None else num_query
+            check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+            support = self._drawn(self._num_support, seed, 1)
+            query = self._drawn(num_query, seed, 2)
+        else:
+            support, query = self._given
+            known = nest.leading(query)
+            num_query = known if num_query is None else num_query
+            check(1 <= num_query <= known, "num_query", num_query, f"1 to {known}, the tasks given")
+            query = nest.take(query, range(num_query))
+        shared = overlap(support, query) if self.holds_out else 0
+        check(not shared, "query tasks that are support tasks too", shared, "none")
+        group = lambda task: np.zeros(nest.leading(task), np.int64)
+        return Population(support, query, group(support), group(query))
+
+    def reset(self, task, seed):
+        """Starts episodes; see `Environment.reset`. The state names the episodes of the pool."""
+        shape = seed.shape[:2]
+        dtypes = [tf.int64, *[spec.dtype for spec in tf.nest.flatten(self.observation_spec)]]
+        inputs = [seed, *python_tasks.leaves(task, self.task_spec, shape[0])]
+        number, *observation = tf.numpy_function(self._reset_rows, inputs, dtypes)
+        number.set_shape(shape)
+        state = {"episode": number, "ended": tf.zeros(shape, bool), "cut": tf.zeros(shape, bool)}
+        return state, self._observation(observation, shape)
+
+    def step(self, task, state, action, noise):
+        """One step of every episode; see `Environment.step`. Episodes that ended stand still."""
+        shape = action.shape[:2]
+        dtypes = [tf.bool, tf.bool, tf.bool, tf.float32]
+        dtypes += [spec.dtype for spec in tf.nest.flatten(self.observation_spec)]
+        ended, cut, terminated, reward, *observation = tf.numpy_function(
+            self._step_rows, [state["episode"], state["ended"], action], dtypes
+        )
+        for value in (ended, cut, terminated, reward):
+            value.set_shape(shape)
+        state = {"episode": state["episode"], "ended": ended, "cut": cut}
+        return state, self._observation(observation, shape), reward, terminated
+
+    def truncated(self, state):
+        return state["cut"]
+
+    def faults(self):
+        return dict(self._player.faults)
+
+    def close(self):
+        """Closes all environments, each in its own thread, and gives up episodes under way.
+
+        The family can still be used: it makes new environments then. Without this call they are
+        closed some time after nothing refers to the family any more.
+        """
+        self._pool.close(self._player.step_timeout)
+
+    def _observation(self, leaves, shape):
+        """Leaves [N, E, ...] of unknown shape as the nest of `observation_spec`."""
+        for leaf, spec in zip(leaves, tf.nest.flatten(self.observation_spec)):
+            leaf.set_shape([*shape, *spec.shape])
+        return tf.nest.pack_sequence_as(self.observation_spec, leaves)
+
+    def _drawn(self, num, *key):
+        """`num` tasks, each from a generator of its own."""
+        rows = [self._draw(_rng(*key, i)) for i in range(num)]
+        return python_tasks.to_tensors(rows, self.task_spec)
+
+    # What runs in Python.
+
+    def _reset_rows(self, seed, *task):
+        """seed [N, E, 2], leaves of the task [N, ...] -> [episode [N, E], observation leaves]."""
+        shape = seed.shape[:2]
+        number, episodes = self._pool.start(shape)
+        for n, e in np.ndindex(shape):
+            own_task = tf.nest.pack_sequence_as(self.task_spec, [leaf[n] for leaf in task])
+            episodes[n, e].task = python_tasks.to_python(own_task, self._example)
+            episodes[n, e].seed = _episode_seed(seed[n, e])
+        observation = self._empty(shape)
+        outcomes = self._played(number, list(episodes.ravel()))
+        for row, (first, *_) in zip(np.ndindex(shape), outcomes):
+            _write(observation, row, first)
+        return [number, *observation]
+
+    def _step_rows(self, number, ended, action):
+        """[N, E] each, action [N, E, ...] -> [ended, cut, terminated, reward, observation leaves].
+
+        An environment goes back to the pool with the last step of its episode.
+        """
+        ended, cut, terminated = ended.copy(), np.zeros_like(ended), np.zeros_like(ended)
+        reward, observation = np.zeros(ended.shape, np.float32), self._empty(ended.shape)
+        under_way = [row for row in np.ndindex(ended.shape) if not ended[row]]
+        if self.action_spec.dtype.is_floating:
+            action = np.clip(action, self.action_spec.minimum, self.action_spec.maximum)
+            lost = [row for row in under_way if np.isnan(action[row]).any()]
+            for row in lost:
+                reward[row], ended[row], cut[row] = np.nan, True, True
+            self._pool.release([number[row] for row in lost])
+        rows = [row for row in under_way if not ended[row]]
+        episodes = self._pool.find([number[row] for row in rows])
+        for row, episode in zip(rows, episodes):
+            episode.actions.append(action[row])
+        outcomes = self._played(number, episodes)
+        for row, episode, outcome in zip(rows, episodes, outcomes):
+            led_to, reward[row], terminated[row], cut[row] = outcome
+            _write(observation, row, led_to)
+            ended[row] = terminated[row] or cut[row] or len(episode.actions) == self.horizon
+        self._pool.release([number[row] for row in rows if ended[row]])
+        return [ended, cut, terminated, reward, *observation]
+
+    def _played(self, number, episodes):
+        """The outcomes of the episodes' last calls; a failure ends the whole batch `number`."""
+        try:
+            return self._player.outcomes(episodes)
+        except RunError:
+            self._pool.drop(number.ravel())
+            raise
+
+    def _empty(self, shape):
+        specs = tf.nest.flatten(self.observation_spec)
+        return [np.zeros([*shape, *spec.shape], spec.dtype.as_numpy_dtype) for spec in specs]
+
+
+def _write(arrays, row, leaves):
+    """Puts the leaves of an observation into row (n, e) of theirs."""
+    for array, leaf in zip(arrays, leaves):
+        array[row] = leaf
+
+
+def _rng(*key):
+    """The generator of one drawn task."""
+    *key, index = key
+    return np.random.default_rng([*key, 0x7A5C, index])
+
+
+def _episode_seed(seed):
+    """[2] -> the number that seeds one episode, a Python int from 0 to 2^31 - 1."""
+    # 31 bits, as some environments hand it on to generators that take no more.
+    return int(np.random.SeedSequence(seed.astype(np.uint32)).generate_state(1)[0] >> 1)

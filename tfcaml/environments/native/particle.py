@@ -1,0 +1,160 @@
+"""Personalised particles: one navigation task, entities that react differently to each action.
+
+A particle starts at (0, 0) and is paid the negative squared distance to (1, 1) after each move. It
+has four actions. What an action does depends on the entity: a permutation of left, right, down and
+up, shared by a latent group of entities, and a sideways drift of each action that is the entity's
+own. Environment of "CAML: Cluster-Adapting Meta-Learning", section 5.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+
+from tfcaml import keys
+from tfcaml.environments.base import Environment, Population
+from tfcaml.errors import ConfigError, check, check_acts, check_one_of, check_positive
+
+CARDINAL = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)  # left, right, down, up
+GOAL = (1.0, 1.0)
+_RIGHT, _UP = 1, 3
+_GROUP_RULES = ("pairs", "random", "cycles")
+_QUERY_SPLITS = ("variants", "groups")
+
+
+@dataclasses.dataclass(frozen=True)
+class ParticleConfig:
+    """Options of the family; lengths are in units of the start-goal offset per axis."""
+
+    step_size: float = 0.1  # length of one move; the paper's "pixel" made trainable
+    variance: float = 0.5  # half width of the uniform sideways drift, in moves (paper: 0.5)
+    # Coordinates are clipped to +-this; inf for an open plane.
+    arena_bound: float = dataclasses.field(default=2.0, metadata={"infinite": True})
+    step_noise: float = 0.0  # half width of a further drift drawn anew at each step, in moves
+    termination_radius: float = 0.01  # an episode ends this near the goal (paper: 0.01)
+    horizon: int = 100  # steps (paper: 100)
+    group_rule: str = "pairs"  # how groups' permutations are drawn: pairs, random or cycles
+    num_groups: int = 6  # latent groups (paper: 6)
+    variants_per_group: int = 4  # support entities of each group (paper: 4)
+    query_split: str = "variants"  # held-out entities: fresh variants, or unseen groups
+    num_held_out_groups: int = 3  # groups without support entities when query_split is "groups"
+
+    def __post_init__(self):
+        check_positive(step_size=self.step_size, arena_bound=self.arena_bound, horizon=self.horizon)
+        for name in ("variance", "step_noise", "termination_radius"):
+            check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
+        check(self.variants_per_group >= 1, "variants_per_group", self.variants_per_group, ">= 1")
+        check_one_of("group_rule", self.group_rule, _GROUP_RULES)
+        check_one_of("query_split", self.query_split, _QUERY_SPLITS)
+        limit = 24 if self.group_rule == "random" else 6
+        check(1 <= self.num_groups <= limit, "num_groups", self.num_groups, f"1 to {limit}")
+        if self.query_split == "groups":
+            allowed = f"1 to num_groups - 1 = {self.num_groups - 1}"
+            held_out = self.num_held_out_groups
+            check(1 <= held_out < self.num_groups, "num_held_out_groups", held_out, allowed)
+        splits = self.query_split == "groups"
+        check_acts(self, ("num_held_out_groups",), splits, "with query_split=groups")
+
+
+class Particle(Environment):
+    """The family. A task is {"displacement": [N, 4, 2]}: each action's move, in step sizes."""
+
+    def __init__(self, config=None):
+        self.config = config or ParticleConfig()
+        self.horizon = self.config.horizon
+        self.noise_size = 1 if self.config.step_noise else 0
+        self.task_spec = {"displacement": tf.TensorSpec([4, 2], tf.float32)}
+        self.observation_spec = tf.TensorSpec([2], tf.float32, "observation")
+        self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
+
+    def population(self, seed, num_query=3):
+        """Support and query entities of a study; those of one group share a permutation.
+
+        With `query_split="variants"` query entities are fresh variants of known groups, each group
+        once before any comes again; with "groups" they are variants of groups that have no support
+        entity. Entity i of either set is the same however many there are.
+
+        Raises:
+          ConfigError: an empty query set, or entities that are in both sets (variance 0).
+        """
+        config, seed = self.config, keys.as_int(seed)
+        check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+        rng = np.random.default_rng([seed, 0xE17])
+        permutations = _permutations(config, rng)
+        order = rng.permutation(config.num_groups)
+        if config.query_split == "groups":
+            held_out, known = np.split(order, [config.num_held_out_groups])
+        else:
+            held_out, known = order, order
+        support_group = np.repeat(np.sort(known), config.variants_per_group)
+        query_group = np.resize(held_out, num_query)
+
+        def entities(groups, salt):
+            rngs = [np.random.default_rng([seed, salt, i]) for i in range(len(groups))]
+            moves = [_entity(permutations[g], config.variance, r) for g, r in zip(groups, rngs)]
+            return np.stack(moves)
+
+        support, query = entities(support_group, 1), entities(query_group, 2)
+        if any((support == q).all((1, 2)).any() for q in query):
+            raise ConfigError(
+                f"expected query entities to differ from support entities; received variance="
+                f"{config.variance} with query_split={config.query_split!r}"
+            )
+        return Population(
+            {"displacement": tf.constant(support)},
+            {"displacement": tf.constant(query)},
+            support_group,
+            query_group,
+        )
+
+    def planar_goal(self, task):
+        return np.broadcast_to(GOAL, [task["displacement"].shape[0], 2])
+
+    def reset(self, task, seed):
+        position = tf.zeros([*seed.shape[:2], 2])
+        return position, position
+
+    def step(self, task, state, action, noise):
+        move = tf.gather(task["displacement"], action, axis=1, batch_dims=1)
+        if self.noise_size:
+            drift = self.config.step_noise * (2 * noise - 1)
+            move += tf.where(tf.abs(move) == 1, 0.0, drift)
+        bound = self.config.arena_bound
+        position = tf.clip_by_value(state + self.config.step_size * move, -bound, bound)
+        squared_distance = tf.reduce_sum((position - GOAL) ** 2, axis=-1)
+        terminated = squared_distance <= self.config.termination_radius**2
+        return position, position, -squared_distance, terminated
+
+
+def _entity(permutation, variance, rng):
+    """Displacement table [4, 2] of a new entity: cardinal moves with a sideways drift."""
+    moves = CARDINAL[permutation].copy()
+    moves[moves == 0] = rng.uniform(-variance, variance, 4)
+    return moves
+
+
+def _permutations(config, rng):
+    """One permutation of the cardinal moves per latent group, [G, 4]."""
+    every = np.array(list(itertools.permutations(range(4))))
+    if config.group_rule == "random":
+        return every[rng.permutation(len(every))[: config.num_groups]]
+    if config.group_rule == "cycles":
+        return np.array([p for p in every if _is_cycle(p)])[: config.num_groups]
+    classes = {}  # by the two actions, in either order, that lead right and up
+    for p in every:
+        key = frozenset((int(np.argmax(p == _RIGHT)), int(np.argmax(p == _UP))))
+        classes.setdefault(key, []).append(p)
+    chosen = np.array([members[rng.integers(len(members))] for members in classes.values()])
+    return chosen[rng.permutation(len(chosen))[: config.num_groups]]
+
+
+def _is_cycle(permutation):
+    """Whether a permutation of four moves them in a single cycle."""
+    position = permutation[0]
+    length = 1
+    while position != 0:
+        position = permutation[position]
+        length += 1
+    return length == len(permutation)

@@ -1,0 +1,1 @@
+"""Families of supervised tasks, whose examples take the place of episodes."""

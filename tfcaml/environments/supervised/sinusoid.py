@@ -1,0 +1,84 @@
+"""Sinusoid regression as a family of one-step tasks: predict y = A sin(x - p) from a few examples.
+
+Task of C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning", ICML 2017, section 5.1. An
+episode is one example: the observation is x, the action a prediction and the reward minus its
+squared error. Regression learners (`learners.MAMLRegression`) read x and y with `examples`.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+
+from tfcaml import keys
+from tfcaml.environments.base import Environment, Population
+from tfcaml.errors import check
+
+
+@dataclasses.dataclass(frozen=True)
+class SinusoidConfig:
+    """Options of the family (paper's code; all values)."""
+
+    min_amplitude: float = 0.1
+    max_amplitude: float = 5.0
+    max_phase: float = math.pi  # radians, from 0 on
+    max_x: float = 5.0  # inputs are uniform in +-this
+
+    def __post_init__(self):
+        order = 0 < self.min_amplitude < self.max_amplitude
+        check(order, "min_amplitude", self.min_amplitude, "> 0 and below max_amplitude")
+        check(self.max_phase > 0, "max_phase", self.max_phase, "> 0")
+        check(self.max_x > 0, "max_x", self.max_x, "> 0")
+
+
+class Sinusoid(Environment):
+    """The family. A task is {"amplitude": [N], "phase": [N]}."""
+
+    horizon = 1
+
+    def __init__(self, config=None):
+        self.config = config or SinusoidConfig()
+        scalar = tf.TensorSpec([], tf.float32)
+        self.task_spec = {"amplitude": scalar, "phase": scalar}
+        self.observation_spec = tf.TensorSpec([1], tf.float32, "observation")
+        bound = self.config.max_amplitude
+        self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -bound, bound, "action")
+
+    def population(self, seed, num_query=600):
+        """Fresh curves at every draw to learn from, and `num_query` fixed ones to adapt to.
+
+        Both are drawn from continuous distributions, by unrelated seeds.
+        """
+        check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+        key = keys.fold(keys.from_int(seed), 0x51E)
+        query = self._draw(num_query, keys.fold(key, 0))
+        examples = self._draw(num_query, keys.fold(key, 1))
+        group = np.zeros(num_query, np.int64)
+        return Population(examples, query, group, group, self._draw)
+
+    def examples(self, task, num_examples, seed):
+        """Inputs and targets: (x, y), each [N, num_examples, 1]. seed: [2]."""
+        shape = [task["amplitude"].shape[0], num_examples, 1]
+        x = self.config.max_x * tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
+        return x, self.target(task, x)
+
+    def target(self, task, x):
+        """The curves' values at x [N, E, 1]."""
+        return task["amplitude"][:, None, None] * tf.sin(x - task["phase"][:, None, None])
+
+    def reset(self, task, seed):
+        x = self.config.max_x * (2 * keys.uniform(seed, [1]) - 1)
+        return x, x
+
+    def step(self, task, state, action, noise):
+        reward = -tf.reduce_sum((action - self.target(task, state)) ** 2, axis=-1)
+        return state, state, reward, tf.ones_like(reward, tf.bool)
+
+    def _draw(self, num_tasks, seed):
+        """New curves. seed: [2]."""
+        config = self.config
+        unit = tf.random.stateless_uniform([2, num_tasks], seed)
+        amplitude = config.min_amplitude + (config.max_amplitude - config.min_amplitude) * unit[0]
+        return {"amplitude": amplitude, "phase": config.max_phase * unit[1]}

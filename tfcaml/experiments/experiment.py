@@ -1,0 +1,396 @@
+"""An experiment: one learner and its baselines, several seeds, one run directory.
+
+The same command on the same directory goes on where it stopped: every (method, seed) has its own
+checkpoints, all random numbers follow from the seed and the iteration, and the evaluation at the
+end depends on nothing but the trained parameters.
+
+    experiment = Experiment.create("runs/mine", config, seed=0)  # begins a run, or goes on with it
+    experiment.train()
+    summary, figures = experiment.evaluate()
+    learner = Experiment.open("runs/mine").trained("caml", 0)  # of any run, also that of a study
+"""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import agents, evaluation, training
+from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
+from tfcaml.experiments import checkpoints, run_directory
+from tfcaml.experiments.config import NO_AGENT, ExperimentConfig, completed, plugins_of
+from tfcaml.experiments.progress import Progress
+from tfcaml.experiments.training_log import TrainingLog
+from tfcaml.policies import mlp_policy
+from tfcaml.reporting import report
+from tfcaml.reporting.evaluation_figures import (
+    pictures_of_days,
+    pictures_of_evaluation,
+    pictures_of_paths,
+    write_evaluation,
+)
+
+__all__ = ["NO_AGENT", "Experiment", "ExperimentConfig"]
+
+_log = logging.getLogger(__name__)
+
+
+class Experiment:
+    """Trains and evaluates all methods of a config in a run directory.
+
+    `create` and `open` make one. Learners are compiled once and shared by all seeds: a learner that
+    `trained` returns is reset by the next call of `trained` for its method, and of `train`; nothing
+    else here changes it.
+
+    Args:
+      config: `ExperimentConfig`.
+      directory: `RunDirectory`.
+      should_stop: called after each iteration; training stops at a checkpoint when it says so.
+      save_interval: iterations between checkpoints, >= 1; the config's unless given.
+      keep: checkpoints that are kept of each method and seed, >= 1.
+      allow_fresh_start: where all checkpoints are damaged, train from the beginning.
+      max_bad_updates: of each method and seed that may be skipped because they are not finite.
+
+    Attributes:
+      environment: the `Environment`.
+      policy: the `Policy` of the main method; its weights are the learners'.
+      loss: the `AgentLoss` of the main method, None unless the config names an agent.
+
+    Raises:
+      ConfigError: an option that is not allowed.
+      RunError: more than that were, or an environment failed.
+      WriteError: by what writes, when the disk is full or can't be written.
+    """
+
+    def __init__(
+        self,
+        config,
+        directory,
+        should_stop=lambda: False,
+        *,
+        save_interval=None,
+        keep=2,
+        allow_fresh_start=False,
+        max_bad_updates=10,
+    ):
+        self.save_interval = config.save_interval if save_interval is None else save_interval
+        check(self.save_interval >= 1, "save_interval", self.save_interval, ">= 1")
+        check(keep >= 1, "keep", keep, ">= 1")
+        check(max_bad_updates >= 0, "max_bad_updates", max_bad_updates, ">= 0")
+        self.config = config
+        self.directory = directory
+        self.should_stop = should_stop
+        self.keep = keep
+        self.allow_fresh_start = allow_fresh_start
+        self.max_bad_updates = max_bad_updates
+        self.environment = config.family(config.environment)
+        self._own_policy = mlp_policy(
+            self.environment.observation_spec, self.environment.action_spec, **config.policy
+        )
+        self._losses = {}  # discount -> the `AgentLoss`, where the config names an agent
+        _, main = next(iter(config.learners.values()))
+        self.policy, self.loss = self._policy_and_loss(main)
+        self._learners = {}
+        self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
+
+    @classmethod
+    def create(cls, root, content, seed=0, jit_compile=None, **options):
+        """The experiment of a config in a run directory: a new one, or one to go on with.
+
+        Args:
+          root: path of the run directory; made if missing.
+          content: the config, a nested dict, see `configs.base`. The modules of classes of the
+            user's own that it names are imported.
+          seed: Python int, the first seed.
+          jit_compile: whether iterations are compiled with XLA, see `MetaLearner`.
+          **options: of `Experiment`.
+
+        Raises:
+          ConfigError: a bad config or option; or a directory that is something else than a run of
+            this config, with these seeds. Nothing in it is changed then.
+        """
+        config = ExperimentConfig.from_dict(content, seed, jit_compile)
+        experiment = cls(config, None, **options)
+        for method in config.learners:
+            experiment._made(method)  # what they refuse leaves no directory behind
+        run = {"config": content, "seed": seed, "jit_compile": jit_compile}
+        fill = functools.partial(completed, plugins=plugins_of(content))
+        experiment.directory = run_directory.RunDirectory(root, run, fill)
+        return experiment
+
+    @classmethod
+    def open(cls, root, *, plugins=(), read_only=False, **measured):
+        """The experiment of a run directory that there is, to evaluate it or to take learners from.
+
+        Args:
+          root: path of the run directory, whoever made it.
+          plugins: names of modules that may be imported, see `ExperimentConfig.from_run`.
+          read_only: nothing will be written, so that the directory may be in use.
+          **measured: num_tasks, num_updates and episodes of an evaluation; the run's own unless
+            given.
+
+        Raises:
+          ConfigError: there is no run, or not one that this version can read; or it names a class
+            of a module that is not one of `plugins`.
+        """
+        run = run_directory.read_config(root)
+        config = ExperimentConfig.from_run(run, plugins, **measured)
+        return cls(config, run_directory.RunDirectory(root, run, read_only=read_only))
+
+    def population(self, seed, num_tasks=None):
+        """Entities of one seed."""
+        return self.environment.population(seed, num_tasks or self.config.num_tasks)
+
+    @writing()
+    def train(self, stream=None):
+        """Trains every method with every seed to the end. Returns whether it got there."""
+        jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
+        # Episodes are what takes the time.
+        weights = [self._made(method).episodes_per_iteration for method, _ in jobs]
+        lengths = [self.config.learners[method][1].num_iterations for method, _ in jobs]
+        saved = [self._saved_iteration(*job) for job in jobs]
+        with Progress(np.dot(weights, lengths), np.dot(weights, saved), stream) as progress:
+            for method, seed in jobs:
+                try:
+                    finished = self._train_job(method, seed, progress)
+                except RunError as error:
+                    raise self._failure(method, seed, error) from error
+                if not finished:
+                    return False
+        return True
+
+    @writing()
+    def evaluate(self, num_tasks=None, num_updates=None, episodes=None):
+        """Evaluates the trained learners on held-out entities; writes eval/ and figures/.
+
+        The learners are afterwards as they were before.
+
+        Returns:
+          (summary, see `report.summarize`; paths of the figures).
+
+        Raises:
+          ConfigError: a learner that has not been trained to the end.
+        """
+        with self._unchanged():
+            return self._evaluate(num_tasks, num_updates, episodes)
+
+    def _evaluate(self, num_tasks, num_updates, episodes):
+        config = self.config
+        num_updates = config.num_updates if num_updates is None else num_updates
+        results, examples = {}, {}
+        for method, (_, learner_config) in config.learners.items():
+            results[method] = []
+            for seed in config.seeds:
+                learner = self._restored(method, seed)
+                population = self.population(seed, num_tasks)
+                found = evaluation.evaluate(
+                    learner,
+                    population.query,
+                    num_updates=num_updates,
+                    num_episodes=episodes or config.episodes,
+                    seed=seed,
+                )
+                results[method].append(
+                    {
+                        "seed": seed,
+                        "groups": population.query_group,
+                        "returns": found.returns,
+                        "trial_episodes": getattr(learner_config, "trial_episodes", 0),
+                        "episodes_per_update": learner.test_episodes,
+                        "bad_updates": found.bad_updates,
+                    }
+                )
+                if found.bad_updates.any():
+                    _log.warning(
+                        "%s with seed %d: %d adaptation steps skipped, as they were not finite",
+                        *(method, seed, found.bad_updates.sum()),
+                    )
+                examples.setdefault(method, found.trajectories)
+        summary = {
+            "environment": config.environment_name,
+            "seeds": list(config.seeds),
+            "num_tasks": num_tasks or config.num_tasks,
+            "num_updates": num_updates,
+            "episodes": episodes or config.episodes,
+            **report.summarize(results, main=next(iter(config.learners))),
+        }
+        run_directory.write_json(self.directory.evaluation / "evaluation.json", summary)
+        run_directory.write_text(
+            self.directory.evaluation / "evaluation.csv", report.to_csv(summary)
+        )
+        return summary, self._evaluation_figures(results, examples, summary)
+
+    def trained(self, method, seed):
+        """The learner that this method and seed were trained to; one object for all seeds.
+
+        Raises:
+          ConfigError: a method or seed that is not of this run, or not trained to the end.
+        """
+        check_one_of("method", method, tuple(self.config.learners))
+        check_one_of("seed", seed, self.config.seeds)
+        return self._restored(method, seed)
+
+    def environment_steps(self, method):
+        """Environment steps that training this method takes, per seed, at most."""
+        learner = self._made(method)
+        episodes = learner.config.num_iterations * learner.episodes_per_iteration
+        return episodes * self.environment.horizon
+
+    def training_seconds(self, method):
+        """Wall time that training this method took, mean over seeds."""
+        seconds = []
+        with self._unchanged():
+            for seed in self.config.seeds:
+                self._restored(method, seed)
+                seconds.append(float(self._seconds))
+        return float(np.mean(seconds))
+
+    @contextlib.contextmanager
+    def _unchanged(self):
+        """Learners are afterwards as before: what only tells something must not change them."""
+        learners = self._learners.values()
+        before = [(x, x.numpy()) for learner in learners for x in learner.variables]
+        seconds = float(self._seconds)
+        try:
+            yield
+        finally:
+            for variable, value in before:
+                variable.assign(value)
+            self._seconds.assign(seconds)
+
+    def _policy_and_loss(self, learner_config):
+        """(policy, loss) of a learner; the loss is None unless it is an agent's.
+
+        An agent knows one discount, so that methods with different ones get agents of their own.
+        """
+        if self.config.agent == NO_AGENT:
+            return self._own_policy, None
+        discount = learner_config.discount
+        if discount not in self._losses:
+            make = agents.AGENTS[self.config.agent]
+            layers = self.config.policy["fc_layer_params"]
+            network = self._own_policy.network
+            self._losses[discount] = make(self.environment, network, layers, discount)
+        return self._losses[discount].policy, self._losses[discount]
+
+    def _made(self, method):
+        """The method's learner, whatever it has learned; compiled once for all seeds."""
+        if method not in self._learners:
+            learner_class, learner_config = self.config.learners[method]
+            policy, loss = self._policy_and_loss(learner_config)
+            self._learners[method] = learner_class(
+                self.environment,
+                policy,
+                learner_config,
+                seed=self.config.seeds[0],
+                jit_compile=self.config.jit_compile,
+                loss=loss,
+            )
+        return self._learners[method]
+
+    def _learner(self, method, seed):
+        """The method's learner, as new for `seed`."""
+        learner = self._made(method)
+        learner.reset(seed)
+        self._seconds.assign(0)
+        return learner
+
+    def _checkpoints(self, method, seed, learner):
+        config = self.config
+        about = {
+            "environment": config.environment_name,
+            "learner": type(learner).__name__,
+            "config": {
+                "environment": dataclasses.asdict(config.environment),
+                "policy": config.policy,
+                "agent": config.agent,
+                "learner": dataclasses.asdict(learner.config),
+            },
+        }
+        variables = checkpoints.named({**learner.checkpointed(), "seconds": self._seconds})
+        return checkpoints.Checkpoints(
+            self._checkpoint_directory(method, seed), variables, about, self.keep
+        )
+
+    def _checkpoint_directory(self, method, seed):
+        return self.directory.train(method, seed) / "checkpoint"
+
+    def _saved_iteration(self, method, seed):
+        """What the newest checkpoint says of itself; whether it is whole is not known yet."""
+        newest = checkpoints.newest_step(self._checkpoint_directory(method, seed))
+        return min(newest, self.config.learners[method][1].num_iterations)
+
+    def _failure(self, method, seed, error):
+        """The error with what can be gone on from."""
+        directory = self._checkpoint_directory(method, seed)
+        step = checkpoints.newest_step(directory)
+        good = f"the last good checkpoint is {directory / f'iteration-{step}'}"
+        return RunError(f"{method} with seed {seed}: {error}; {good if step else 'no checkpoint'}")
+
+    def _restored(self, method, seed):
+        learner = self._learner(method, seed)
+        length, saved = learner.config.num_iterations, 0
+        if length:
+            saved = self._checkpoints(method, seed, learner).restore()
+        if saved < length:
+            raise ConfigError(
+                f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
+                f"{length} iterations; run launchers.train on this root_dir to the end first"
+            )
+        return learner
+
+    def _train_job(self, method, seed, progress):
+        """Trains one method with one seed from its last checkpoint; False when told to stop."""
+        learner = self._learner(method, seed)
+        length = learner.config.num_iterations
+        saved = self._checkpoints(method, seed, learner)
+        done = saved.restore(self.allow_fresh_start)
+        lost = self._saved_iteration(method, seed) - done  # in checkpoints that were passed over
+        progress.redo(lost * learner.episodes_per_iteration)
+        if done >= length:
+            return True
+        population = self.population(seed)
+        with TrainingLog(self.config, self.directory, method, seed, learner) as log:
+            while (iteration := int(learner.iteration)) < length:
+                metrics = self._train_iteration(learner, population, seed)
+                latest = metrics.get("return_after", metrics.get("return_last_update", np.nan))
+                log.write(metrics)
+                training.check_bad_updates(learner, self.max_bad_updates)
+                log.draw(population)
+                progress.advance(
+                    f"{method} seed {seed} iteration {iteration + 1}/{length}",
+                    f"return {latest:.0f}",
+                    learner.episodes_per_iteration,
+                )
+                stop, last = self.should_stop(), iteration + 1 == length
+                if stop or last or (iteration + 1) % self.save_interval == 0:
+                    log.flush()
+                    saved.save(iteration + 1)
+                if stop:
+                    return False
+        return True
+
+    def _train_iteration(self, learner, population, seed):
+        """One iteration, with how fast it was among its metrics."""
+        start = time.monotonic()
+        metrics = training.train_iteration(learner, population, seed)
+        seconds = time.monotonic() - start
+        self._seconds.assign_add(seconds)
+        steps = learner.episodes_per_iteration * self.environment.horizon
+        return {
+            **metrics,
+            "iterations_per_second": 1 / seconds,
+            "steps_per_second": steps / seconds,
+        }
+
+    def _evaluation_figures(self, results, examples, summary):
+        config, directory = self.config, self.directory
+        pictures = pictures_of_evaluation(config, directory.train, results)
+        query = self.population(config.seeds[0]).query
+        pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
+        pictures |= pictures_of_days(self.environment, examples)
+        return write_evaluation(self.directory, pictures, summary)

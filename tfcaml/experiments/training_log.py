@@ -1,0 +1,83 @@
+"""What a training run shows of itself: events for TensorBoard, and pictures."""
+
+import collections
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import figures
+from tfcaml.reporting import tensorboard
+from tfcaml.reporting.divergence_monitor import DivergenceMonitor, draw
+
+
+class TrainingLog:
+    """Events and pictures of one method and one seed. For a `with` block, which closes the events.
+
+    Args:
+      config: `ExperimentConfig`.
+      directory: `RunDirectory`.
+      method, seed: of the config.
+      learner: a `MetaLearner`, restored: events of its next iterations are dropped, as they will be
+        written again.
+    """
+
+    def __init__(self, config, directory, method, seed, learner):
+        self._config = config
+        self._run_directory = directory
+        self._method, self._seed = method, seed
+        self._learner = learner
+        self._directory = directory.train(method, seed)
+        self._faults_before = collections.Counter(learner.environment.faults())
+        done = int(learner.iteration)
+        tensorboard.drop_from(self._directory, done)
+        self._writer = tf.summary.create_file_writer(str(self._directory))
+        if done == 0:
+            tensorboard.write_hparams(self._writer, dataclasses.asdict(learner.config))
+        self._monitor = None
+        if config.divergence is not None:
+            self._monitor = DivergenceMonitor(
+                self._directory, config.divergence, seed, self._writer
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._writer.close()
+
+    def write(self, metrics):
+        """The metrics of the iteration that has just ended, if it is one that is logged."""
+        done = int(self._learner.iteration)
+        last = done == self._learner.config.num_iterations
+        if last or done % self._config.log_interval == 0:
+            tensorboard.write_scalars(self._writer, metrics, done - 1, prefix="train/")
+            counts = {"bad_updates": int(self._learner.bad_updates), **self._faults()}
+            tensorboard.write_scalars(self._writer, counts, done - 1, prefix="Reliability/")
+
+    def draw(self, population):
+        """Pictures of a new clustering, and of adapted policies where these are followed."""
+        record = getattr(self._learner, "last_clustering", None)
+        if record is not None and record.iteration == int(self._learner.iteration) - 1:
+            drawn = draw(record.matrix, record.clustering, population.groups_of(record.task))
+            pictures = {"divergence_matrix": drawn["matrix"], "policy_map": drawn["map"]}
+            for name, figure in pictures.items():
+                tensorboard.write_figure(self._writer, f"clusters/{name}", figure, record.iteration)
+            self._save(f"{self._method}_", pictures)
+        followed = self._monitor and self._monitor(self._learner, population)
+        if followed is not None:
+            self._save(f"{self._method}_adapted_", followed.figures)
+
+    def flush(self):
+        """Has the events on the disk: they may be ahead of a checkpoint, never behind."""
+        tensorboard.flush(self._writer, self._directory)
+
+    def _faults(self):
+        """Those of this training: the environment counts all that it has seen."""
+        counts = self._learner.environment.faults()
+        return {name: count - self._faults_before[name] for name, count in counts.items()}
+
+    def _save(self, prefix, pictures):
+        """PNGs of what the first seed looks like."""
+        if self._seed == self._config.seeds[0]:
+            for name, figure in pictures.items():
+                figures.save(figure, self._run_directory.figures / f"{prefix}{name}.png")

@@ -1,0 +1,1 @@
+"""Episodes that are not played by the policy alone."""

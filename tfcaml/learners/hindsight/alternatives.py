@@ -1,0 +1,134 @@
+"""Two other ways to use what went well in similar tasks, beside guided exploration.
+
+Both train like `HindsightMAML` and explore a new task on their own. `HindsightRelabelling` adds
+stored episodes to each of the first updates, paid for as the new task would have (the idea of
+M. Andrychowicz et al., "Hindsight experience replay", NeurIPS 2017, across tasks), with importance
+weights; it needs a family that can tell (`Environment.relabel`). `HindsightCloning` imitates stored
+episodes before the first update (behaviour cloning), whatever they were paid for.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import losses, nest
+from tfcaml.environments import Environment
+from tfcaml.errors import check, check_acts, check_positive
+from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
+from tfcaml.optimization import inner, optimizers
+from tfcaml.types import Fast
+
+
+@dataclasses.dataclass(frozen=True)
+class HindsightRelabellingConfig(HindsightMAMLConfig):
+    """Settings of relabelling: stored episodes are added in the first `guided_updates` updates.
+
+    All of them are, so that `guidance` is no share here: 0 is for none.
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        default = type(self).guidance
+        rule = f"0 (no stored episodes) or {default} (all of them), as it is no share here"
+        check(self.guidance in (0, default), "guidance", self.guidance, rule)
+
+
+class HindsightRelabelling(HindsightMAML):
+    """Learns from stored episodes of similar tasks under the reward of the new one.
+
+    Raises:
+      ConfigError: a family without `relabel`.
+    """
+
+    Config = HindsightRelabellingConfig
+
+    def __init__(self, environment, *args, **kwargs):
+        super().__init__(environment, *args, **kwargs)
+        tells = type(environment).relabel is not Environment.relabel
+        rule = "a family with `relabel`, which tells what another task would have paid"
+        check(tells, "environment", type(environment).__name__, rule)
+
+    def explore(self, fast, task, seed):
+        return _alone(self, fast, task, seed)
+
+    def off_policy(self, fast, task, trajectory, own):
+        stored = _stored_episodes(*self.similar(task))
+        counts = tf.cast(self.kappa(fast) > 0, tf.float32)[:, None, None]
+        stored = self.environment.relabel(task, stored._replace(mask=stored.mask * counts))
+        trajectory = nest.map(lambda x, y: tf.concat([x, y], axis=1), trajectory, stored)
+        own = tf.concat([own, tf.zeros(stored.mask.shape[:2], tf.bool)], axis=1)
+        return super().off_policy(fast, task, trajectory, own)
+
+
+@dataclasses.dataclass(frozen=True)
+class HindsightCloningConfig(HindsightMAMLConfig):
+    """Settings of cloning."""
+
+    cloning_steps: int = 20  # of plain gradient descent
+    cloning_learning_rate: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.cloning_steps >= 1, "cloning_steps", self.cloning_steps, ">= 1")
+        check_positive(cloning_learning_rate=self.cloning_learning_rate)
+        fields = ("guidance", "guided_updates", "importance_weights", "importance_clip")
+        where = "where others play in a new task, and after cloning the policy plays alone"
+        check_acts(self, (*fields, "min_effective_share"), False, where)
+
+    def of_guidance(self):
+        return ()  # whom to clone is asked before the first update
+
+
+class HindsightCloning(HindsightMAML):
+    """Starts from the meta parameters after imitating the policies of similar tasks."""
+
+    Config = HindsightCloningConfig
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._cloned = tf.function(self._clone, autograph=False, jit_compile=self.jit_compile)
+
+    def try_out(self, meta, task, seed):
+        fast = self.start(meta, nest.leading(task))
+        return Fast(self._cloned(fast.params, task), fast.slots), {}
+
+    def explore(self, fast, task, seed):
+        return _alone(self, fast, task, seed)
+
+    def _clone(self, params, task):
+        """Weights [N, ...] after the cloning steps on L = - mean log pi(a | s)."""
+        trajectory = _stored_episodes(*self.similar(task))
+
+        def loss(params):
+            log_prob = losses.action_log_prob(self.policy, params, trajectory)
+            return -losses.mean_over_steps(log_prob, trajectory.mask)
+
+        steps = self.config.cloning_steps
+        descent = optimizers.sgd(self.config.cloning_learning_rate)
+        fast = Fast(params, descent.init(params))
+        _, fast = tf.while_loop(
+            lambda step, _: step < steps,
+            lambda step, fast: (step + 1, inner.step(loss, descent, fast)[0]),
+            (0, fast),
+            maximum_iterations=steps,
+            parallel_iterations=1,
+        )
+        return fast.params
+
+
+def _alone(learner, fast, task, seed):
+    """`HindsightMAML.explore` by the policy itself."""
+    trajectory = learner.sample(fast.params, task, learner.test_episodes, seed)
+    return trajectory, tf.ones(trajectory.mask.shape[:2], tf.bool)
+
+
+def _stored_episodes(similar, entries):
+    """All episodes of `HindsightMAML.similar`: `Trajectory` [N, K * E, T, ...].
+
+    Masked where a task has fewer similar ones.
+    """
+    joined = lambda x: tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
+    trajectory = nest.map(joined, entries.trajectory)
+    repeats = trajectory.mask.shape[1] // similar.valid.shape[1]
+    valid = tf.repeat(tf.cast(similar.valid, tf.float32), repeats, axis=1)[..., None]
+    return trajectory._replace(mask=trajectory.mask * valid)

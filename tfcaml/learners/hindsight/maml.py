@@ -1,0 +1,284 @@
+"""Hindsight MAML: MAML that explores a new task by policies which did well on similar ones.
+
+B. Zahed, "Policy metrics for hindsight MAML" (an idea note). Meta-training is that of MAML, on its
+own episodes. Beside it, in every iteration,
+
+  - a network learns which tasks are similar (`task_similarity`) from the divergence of the policies
+    adapted to them, measured anew: as the meta parameters move, so do they;
+  - what went best is put into a buffer (`hindsight_buffer`): episodes, task and adapted weights.
+
+On a new task the first `guided_updates` updates learn from episodes of which a share kappa, falling
+to 0, is played by buffered policies of similar tasks (`guided_exploration`), with importance
+weights. Where the effective sample is too small, only the policy's own episodes count. Updates
+take as many episodes as without. What follows a step, and so its advantage, is that of whoever
+played.
+
+Differences from the note:
+  - The threshold of similarity is a quantile, not a constant.
+  - Rewards of old tasks are never used as if they were the new one's. `hindsight_alternatives` has
+    two other ways to use the buffer.
+  - Weights are per step. Those of the whole past (`importance_weights="per_decision"`) are unbiased
+    and next to nothing on ways that the policy would not have found itself.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import divergence, keys, losses, nest
+from tfcaml.errors import check, check_acts, check_one_of
+from tfcaml.exploration import mixture as guided_exploration
+from tfcaml.learners.hindsight import task_similarity
+from tfcaml.learners.hindsight.buffer import HindsightBuffer, HindsightBufferConfig, hindsight
+from tfcaml.learners.hindsight.task_similarity import TaskSimilarity, TaskSimilarityConfig
+from tfcaml.learners.maml import MAML, MAMLConfig
+from tfcaml.learners.state import Variables
+from tfcaml.types import Experience, Trajectory, episode_return
+
+
+@dataclasses.dataclass(frozen=True)
+class HindsightMAMLConfig(MAMLConfig):
+    """Settings of hindsight MAML."""
+
+    similarity_steps: int = 20  # of the similarity's Adam, per iteration
+    similarity_learning_rate: float = 1e-3
+    similarity_objective: str = "classification"  # or regression
+    nearest: float = 0.3  # share of pairs that count as similar in training
+    saved_episodes: int = 4  # of a policy, to compare and to keep; all where fewer are played
+    buffer_capacity: int = 100  # policies; at least meta_batch_size
+    best: float = 0.25  # share of returns that are good enough for the buffer
+    return_window: int = 200  # returns of late that the share is of
+    return_floor: float = -1e30  # returns up to here are never good enough (sparse rewards: 0)
+    guidance: float = 0.5  # kappa, in [0, 1), at the first update
+    guided_updates: int = 10  # over which kappa falls to 0
+    num_similar: int = 4  # policies that guide, at most
+    min_similarity: float = 0.5  # from which a policy guides: probability, or minus the divergence
+    importance_weights: str = "per_step"  # a name in `losses.IMPORTANCE_WEIGHTS`
+    importance_clip: float = 5.0  # largest importance weight
+    min_effective_share: float = 0.2  # of the episodes' steps; below, the others' do not count
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.similarity()
+        self.buffer()
+        for name in ("similarity_steps", "saved_episodes", "guided_updates", "num_similar"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
+        size = self.meta_batch_size
+        check(size >= 2, "meta_batch_size", size, ">= 2, to have a pair of tasks")
+        for name in ("buffer_capacity", "return_window"):
+            check(getattr(self, name) >= size, name, getattr(self, name), f">= {size}, a batch")
+        most = self.buffer_capacity
+        check(self.num_similar <= most, "num_similar", self.num_similar, f"at most {most}")
+        check(0 <= self.guidance < 1, "guidance", self.guidance, "in [0, 1)")
+        check_one_of(
+            "importance_weights", self.importance_weights, tuple(losses.IMPORTANCE_WEIGHTS)
+        )
+        fits = self.similarity_objective != "regression" or self.min_similarity <= 0
+        rule = "<= 0 for regression, whose similarity is minus the divergence"
+        check(fits, "min_similarity", self.min_similarity, rule)
+        check(self.importance_clip >= 1, "importance_clip", self.importance_clip, ">= 1")
+        share = self.min_effective_share
+        check(0 <= share <= 1, "min_effective_share", share, "in [0, 1]")
+        known = self.inner_estimator == "log_likelihood"
+        check(known, "inner_estimator", self.inner_estimator, "log_likelihood")
+        most, default = self.episodes_per_update, type(self).saved_episodes
+        rule = f"at most episodes_per_update={most}, the episodes there are"
+        fits = self.saved_episodes <= most or self.saved_episodes == default
+        check(fits, "saved_episodes", self.saved_episodes, rule)
+        check_acts(self, self.of_guidance(), self.guidance > 0, "with guidance > 0")
+        fields = ("importance_clip", "min_effective_share")
+        weighted = self.importance_weights != "none"
+        check_acts(self, fields, weighted, "with importance_weights other than none")
+
+    def check_steps(self, num_updates):
+        super().check_steps(num_updates)
+        fields = ("guidance", *self.of_guidance())
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
+
+    def of_guidance(self):
+        """Names of the fields that say how others guide."""
+        weights = ("importance_weights", "importance_clip", "min_effective_share")
+        # Regression has no default of `min_similarity`: something has to be given.
+        given = self.similarity_objective == "regression"
+        return ("guided_updates", "num_similar", *weights, *(() if given else ("min_similarity",)))
+
+    def similarity(self):
+        """`TaskSimilarityConfig` of these settings."""
+        return TaskSimilarityConfig(
+            self.similarity_objective, self.nearest, learning_rate=self.similarity_learning_rate
+        )
+
+    @property
+    def episodes_kept(self):
+        """Episodes of each policy that are compared and kept."""
+        return min(self.saved_episodes, self.episodes_per_update)
+
+    def buffer(self):
+        """`HindsightBufferConfig` of these settings."""
+        return HindsightBufferConfig(
+            self.buffer_capacity, self.best, self.return_window, self.return_floor
+        )
+
+
+class HindsightMAML(MAML):
+    """meta = {"params": theta}; beside it the states of the similarity and of the buffer.
+
+    Raises:
+      ConfigError: a `loss` of its own, which knows no importance weights.
+    """
+
+    Config = HindsightMAMLConfig
+
+    def __init__(self, environment, policy, config=None, seed=0, **kwargs):
+        super().__init__(environment, policy, config, seed=seed, **kwargs)
+        check(self.loss is None, "loss", self.loss, "None: hindsight MAML has a loss of its own")
+        self.similarity = TaskSimilarity(self.config.similarity())
+        self.buffer = HindsightBuffer(self.config.buffer())
+        self.similarity_state = Variables(self._untrained(seed), name="similarity")
+        self.buffer_state = Variables(self.buffer.init(self._blank()), name="hindsight")
+
+    def checkpointed(self):
+        states = {"similarity": self.similarity_state, "hindsight": self.buffer_state}
+        return {**super().checkpointed(), **states}
+
+    def reset(self, seed):
+        super().reset(seed)
+        self.similarity_state.write(self._untrained(seed))
+        self.buffer_state.write(self.buffer.init(self._blank()))
+
+    def explore(self, fast, task, seed):
+        """Plays the episodes of one update on new tasks, guided by what is in the buffer.
+
+        Args:
+          fast: `Fast` of leading [N].
+          task: nest, leading [N].
+          seed: [2].
+
+        Returns:
+          (`Trajectory` [N, E, T, ...], [N, E] bool: the episodes that `fast` played itself).
+        """
+        players = self._players(fast, task)
+        trajectory, player = guided_exploration.sample(
+            self.policy, self.environment, players, task, self.test_episodes, seed
+        )
+        return trajectory, player == 0
+
+    def off_policy(self, fast, task, trajectory, own):
+        """What `adapt` learns from episodes that others played too: `Experience`.
+
+        Only the own ones count where those of others tell too little.
+
+        Args:
+          fast: `Fast` of leading [N].
+          task: nest, leading [N].
+          trajectory, own: of `explore`.
+        """
+        config = self.config
+        log_ratio = losses.action_log_prob(self.policy, fast.params, trajectory)
+        log_ratio -= trajectory.log_prob
+        weight = losses.IMPORTANCE_WEIGHTS[config.importance_weights](
+            log_ratio, trajectory.mask, config.importance_clip
+        )
+        effective = losses.effective_sample_share(weight, trajectory.mask)
+        own = tf.cast(own, weight.dtype)[..., None] * trajectory.mask
+        enough = (effective >= config.min_effective_share)[:, None, None]
+        mask = tf.where(enough, trajectory.mask, own)
+        weight = tf.where(enough, weight, own)
+        trajectory = trajectory._replace(mask=mask, reward=trajectory.reward * mask)
+        # A weight on the credit is a weight on the loss: both are constants before log pi.
+        return Experience(trajectory, self.advantage(trajectory) * tf.stop_gradient(weight))
+
+    def similar(self, task):
+        """What is buffered of tasks like these [N]: (`Similar`, `Hindsight` [N, K, ...])."""
+        config, stored = self.config, self.buffer_state.read()
+        entries = stored["entries"]
+        alike = self.similarity(
+            self.similarity_state.read(),
+            task_similarity.descriptors(task),
+            task_similarity.descriptors(entries.task),
+        )
+        similar = self.buffer.retrieve(stored, alike, config.num_similar, config.min_similarity)
+        return similar, nest.take(entries, similar.index)
+
+    def look_back(self, params, trajectory, task, seed, similarity_steps=None):
+        """Teaches the similarity and fills the buffer; metrics.
+
+        Part of every iteration; also for policies that were trained elsewhere, such as experts.
+
+        Args:
+          params: weights of the policies, each [N, ...]; N is at least 2, and at most
+            `buffer_capacity` and `return_window`.
+          trajectory: `Trajectory` [N, E, T, ...] of what they did; E >= `episodes_kept`.
+          task: nest, leading [N]: what they did it in.
+          seed: [2].
+          similarity_steps: of Adam; None: the config's.
+
+        Raises:
+          ConfigError: too few or too many policies, or too few episodes.
+        """
+        (num_policies, num_episodes), kept = trajectory.mask.shape[:2], self.config.episodes_kept
+        check(num_policies >= 2, "policies", num_policies, ">= 2, to have a pair of tasks")
+        check(num_episodes >= kept, "episodes of each policy", num_episodes, f">= {kept}")
+        saved = nest.map(lambda x: x[:, :kept], trajectory)
+        behaviour = divergence.Behaviour(params, saved)
+        one, other = (nest.take(behaviour, x) for x in divergence.pairs(nest.leading(task)))
+        apart = divergence.trajectory_divergence(self.policy, one, other).normalized
+        state, metrics = self.similarity.fit(
+            self.similarity_state.read(),
+            task_similarity.descriptors(task),
+            apart,
+            similarity_steps or self.config.similarity_steps,
+            seed,
+        )
+        self.similarity_state.write(state)
+        mean_return = tf.reduce_mean(episode_return(trajectory), axis=1)  # over all episodes
+        entries = hindsight(saved, task, params)._replace(mean_return=mean_return)
+        stored = self.buffer.add(self.buffer_state.read(), entries)
+        self.buffer_state.write(stored)
+        metrics["hindsight_size"] = tf.reduce_sum(tf.cast(self.buffer.held(stored), tf.float32))
+        metrics["hindsight_threshold"] = self.buffer.threshold(stored)
+        return metrics
+
+    def kappa(self, fast):
+        """How much others count in the next update of each task: [N], falling to 0."""
+        left = tf.maximum(1 - fast.slots / self.config.guided_updates, 0)
+        return self.config.guidance * left
+
+    def _players(self, fast, task):
+        similar, entries = self.similar(task)
+        join = lambda own, other: tf.concat([own[:, None], other], axis=1)
+        params = nest.map(join, fast.params, entries.params)
+        share = guided_exploration.shares(similar.valid, self.kappa(fast))
+        return guided_exploration.Players(params, share)
+
+    def _train_iteration(self, task, seed):
+        meta = self.meta.read()
+        batch = self.collect(meta, task, seed)
+        adapted = self.readapt(meta, batch.support).params  # those that the query is of
+        metrics = self.update(batch)
+        seed = keys.fold(seed, self.config.inner_updates + 1)
+        return {**metrics, **self.look_back(adapted, batch.query.trajectory, task, seed)}
+
+    def _evaluate_update(self, fast, task, num_episodes, seed):
+        test = self.sample(fast.params, task, num_episodes, keys.fold(seed, 0))
+        support = self.off_policy(fast, task, *self.explore(fast, task, keys.fold(seed, 1)))
+        return episode_return(test), self.adapt(self.meta.read(), fast, support), test
+
+    def _untrained(self, seed):
+        described = nest.map(lambda x: tf.zeros([1, *x.shape], x.dtype), self.environment.task_spec)
+        return self.similarity.init(task_similarity.descriptors(described).rows.shape[-1], seed)
+
+    def _blank(self):
+        """`Hindsight` of one entry of zeros."""
+        family, episodes = self.environment, self.config.episodes_kept
+        zeros = lambda spec, *axes: tf.zeros([1, *axes, *spec.shape], spec.dtype)
+        steps = lambda spec: zeros(spec, episodes, family.horizon)
+        number = steps(tf.TensorSpec([], tf.float32))
+        trajectory = Trajectory(
+            nest.map(steps, family.observation_spec),
+            steps(self.policy.action_spec),
+            *[number] * 4,
+            nest.map(lambda spec: zeros(spec, episodes), family.observation_spec),
+        )
+        task = nest.map(zeros, family.task_spec)
+        return hindsight(trajectory, task, nest.repeat(self.policy.init(0), 1))

@@ -1,0 +1,1 @@
+"""What meta-learning is compared with: policies that are not meta-learned."""

@@ -1,0 +1,55 @@
+"""Policies trained on one entity alone: the ceiling of adaptation, and its opposite.
+
+`Matched` trains a policy on each held-out entity itself, which no meta-learner may see: the upper
+bound. `Unmatched` trains it on an entity of another latent group. Baselines of the CAML study,
+section 5 ("training on matched / unmatched types").
+"""
+
+import dataclasses
+
+import numpy as np
+
+from tfcaml import nest
+from tfcaml.errors import check
+from tfcaml.learners.references.policy_gradient import PolicyGradient, PolicyGradientConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchedConfig(PolicyGradientConfig):
+    """Settings of both; `meta_batch_size` is the number of held-out entities."""
+
+    num_iterations: int = 100  # updates of each policy
+    meta_batch_size: int = 3
+    shared_initialization: bool = True
+
+
+class Matched(PolicyGradient):
+    """Row i of `meta` is the policy trained on held-out entity i."""
+
+    Config = MatchedConfig
+
+    def training_tasks(self, population, seed):
+        self._check_number(nest.leading(population.query))
+        return population.query
+
+    def start(self, meta, num_tasks):
+        self._check_number(num_tasks)
+        return super().start(meta, num_tasks)
+
+    def _check_number(self, num_tasks):
+        rule = f"{num_tasks}, the number of held-out entities, as every one has its own policy"
+        found = self.config.meta_batch_size
+        check(found == num_tasks, "meta_batch_size", found, rule)
+
+
+class Unmatched(Matched):
+    """Row i of `meta` is the policy of a training entity of another group than entity i's."""
+
+    def training_tasks(self, population, seed):
+        self._check_number(nest.leading(population.query))
+        rows = []
+        for i, group in enumerate(population.query_group):
+            others = np.flatnonzero(population.support_group != group)
+            check(len(others) > 0, "num_groups", 1, "at least 2 for an unmatched entity")
+            rows.append(others[i * len(others) // len(population.query_group)])
+        return nest.take(population.support, rows)

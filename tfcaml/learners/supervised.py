@@ -1,0 +1,142 @@
+"""MAML for supervised regression, through the same inner and outer code as for policies.
+
+C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning for fast adaptation of deep networks",
+ICML 2017, Algorithm 2 with the mean squared error of equation 2, on sinusoids (section 5.1). The
+mean of a Gaussian policy is the regression function; an "episode" is one example, and its return
+minus the squared error, so that `tfcaml.evaluate` reads as for policies.
+
+Differences from the paper: the network's initial weights are Glorot-uniform.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import tensorflow as tf
+
+from tfcaml import keys
+from tfcaml.errors import check, check_acts, check_positive
+from tfcaml.learners.maml import MAML
+from tfcaml.learners.references.pretrained import Pretrained
+from tfcaml.optimization import optimizers, outer
+from tfcaml.types import Experience, Surrogate, Trajectory, episode_return
+
+_SHOTS = 0x5407  # seed of the examples a new task is learned from
+
+
+@dataclasses.dataclass(frozen=True)
+class MAMLRegressionConfig:
+    """Settings of the sinusoid study; the network has two hidden layers of 40 ReLU units.
+
+    Regression has no returns, no baseline and no trust region, so that it is not a
+    `GradientConfig`: it has the fields of one that act here, and fixes those that the family reads.
+    """
+
+    num_iterations: int = 70_000  # paper's code: 70 000
+    meta_batch_size: int = 25  # curves per iteration (code: 25)
+    inner_updates: int = 1  # K, inner steps (paper: 1)
+    episodes_per_update: int = 10  # examples per step, and as many in the query (paper: 10)
+    test_episodes_per_update: int = 0  # the same on new curves; 0: episodes_per_update
+    inner_learning_rate: float = 0.01  # paper: 0.01 (its code's default: 0.001)
+    later_step_scale: float = 1.0  # of it in steps beyond the K trained; 1: all steps alike
+    first_order: bool = False  # treat inner gradients as constants
+    outer_learning_rate: float = 1e-3  # of Adam (code: 1e-3)
+
+    inner_optimizer: ClassVar[str] = "sgd"
+    outer_optimizer: ClassVar[str] = "adam"
+    baseline: ClassVar[str] = "none"
+
+    def __post_init__(self):
+        for name in ("num_iterations", "test_episodes_per_update"):
+            check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
+        for name in ("meta_batch_size", "inner_updates", "episodes_per_update"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
+        check_positive(
+            inner_learning_rate=self.inner_learning_rate,
+            later_step_scale=self.later_step_scale,
+            outer_learning_rate=self.outer_learning_rate,
+        )
+
+    def check_steps(self, num_updates):
+        """As `LearnerConfig.check_steps`."""
+        check_acts(
+            self, ("test_episodes_per_update",), num_updates > 0, "where new curves are adapted to"
+        )
+        where = f"in steps beyond inner_updates={self.inner_updates}, not in {num_updates} steps"
+        check_acts(self, ("later_step_scale",), num_updates > self.inner_updates, where)
+
+    def check_advantages(self):
+        """Refuses nothing: there are no advantages."""
+
+    def inner(self):
+        """The `Optimizer` of the inner loop."""
+        return optimizers.sgd(self.inner_learning_rate)
+
+    def outer(self):
+        """The `OuterOptimizer`."""
+        return outer.adam(self.outer_learning_rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedRegressionConfig(MAMLRegressionConfig):
+    """Settings of pretraining on all curves at once, without inner steps."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_acts(self, ("first_order",), False, "where training takes inner steps, unlike here")
+        # How many steps on a new curve take the whole rate.
+        fields, scaled = ("inner_updates",), self.later_step_scale != 1
+        check_acts(self, fields, scaled, "on new curves, up to where later_step_scale != 1 begins")
+
+    def check_steps(self, num_updates):
+        super().check_steps(num_updates)
+        fields = ("inner_learning_rate", "inner_updates")
+        check_acts(self, fields, num_updates > 0, "where new curves are adapted to")
+
+
+class Regression:
+    """What replaces rollouts and policy losses in a learner of the family."""
+
+    def sample(self, params, task, num_episodes, seed):
+        """Examples as one-step episodes, the target in place of the action: `Trajectory`."""
+        x, y = self.environment.examples(task, num_episodes, seed)
+        one_step = lambda value: value[:, :, None]
+        error = tf.reduce_sum((self.policy(params, x).mean() - y) ** 2, axis=-1)
+        ones = one_step(tf.ones_like(error))
+        reward = one_step(-error)
+        return Trajectory(one_step(x), one_step(y), reward, ones, 0 * ones, ones, x)
+
+    def experience(self, params, trajectory):
+        return Experience(trajectory, trajectory.mask)
+
+    query_experience = experience
+
+    def inner_loss(self, params, support):
+        """Mean squared error, [N]."""
+        trajectory = support.trajectory
+        prediction = self.policy(params, trajectory.observation[:, :, 0]).mean()
+        squared = tf.reduce_sum((prediction - trajectory.action[:, :, 0]) ** 2, axis=-1)
+        return tf.reduce_mean(squared, axis=1)
+
+    def shots(self, params, task):
+        """The K examples of each new task, the same for all steps (paper: K-shot)."""
+        return self.sample(params, task, self.test_episodes, keys.from_int(_SHOTS))
+
+    def _evaluate_update(self, fast, task, num_episodes, seed):
+        test = self.sample(fast.params, task, num_episodes, seed)
+        support = self.experience(fast.params, self.shots(fast.params, task))
+        return episode_return(test), self.adapt(self.meta.read(), fast, support), test
+
+    def surrogate(self, params, query):
+        return Surrogate(self.inner_loss(params, query))
+
+
+class MAMLRegression(Regression, MAML):
+    """meta = {"params": theta}."""
+
+    Config = MAMLRegressionConfig
+
+
+class PretrainedRegression(Regression, Pretrained):
+    """One regression function for all curves, fine-tuned at test time."""
+
+    Config = PretrainedRegressionConfig

@@ -1,0 +1,1 @@
+"""What results are shown as: tables, statistics, TensorBoard, pictures."""

@@ -1,0 +1,222 @@
+"""Follows how far policies diverge over training, whatever trains them, and shows it.
+
+What CAML does inside its training, anyone can look at from outside: policies adapted to the same
+entities by any learner, or policies trained by other means, compared by the divergence of their
+occupancies (`tfcaml.divergence`), clustered, and held against the known groups of their entities.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import divergence, figures, keys
+from tfcaml.errors import check, check_positive, from_python
+from tfcaml.learners.references.natural_policy_gradient import NaturalPolicyGradient
+from tfcaml.learners.references.policy_gradient import PolicyGradient
+from tfcaml.learners.supervised import Regression
+from tfcaml.reporting import tensorboard
+
+_PREFIX = "divergence/"
+_MONITOR = 0xD17E  # keeps the seeds apart from those of training and evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class DivergenceMonitorConfig:
+    """How divergence is followed."""
+
+    interval: int = 10  # iterations between records of a learner
+    num_updates: int = 5  # adaptation steps on each entity before its policy is looked at
+    episodes: int = 1  # that represent a policy (paper: 1)
+    num_clusters: int = 6  # k
+    bandwidth: float = 0.5  # of the density, in units of observations
+
+    def __post_init__(self):
+        for name, least in (("interval", 1), ("num_updates", 0), ("episodes", 1)):
+            check(getattr(self, name) >= least, name, getattr(self, name), f">= {least}")
+        check_positive(num_clusters=self.num_clusters, bandwidth=self.bandwidth)
+
+
+class DivergenceRecord(NamedTuple):
+    """Policies of one moment.
+
+    step: when
+    matrix: [N, N] divergences
+    clustering: `divergence.Clustering`
+    metrics: mean and max divergence, silhouette of the clusters and, where groups are known, ari,
+      group_silhouette and nearest_neighbour (see `divergence.agreement`)
+    figures: matplotlib figures: matrix, map, and curves, the metrics so far
+    """
+
+    step: int
+    matrix: np.ndarray
+    clustering: divergence.Clustering
+    metrics: dict[str, float]
+    figures: dict[str, Any]
+
+
+class DivergenceMonitor:
+    """Records divergence and clusters of policies over training, and shows them in TensorBoard.
+
+    As `callback` of `tfcaml.train` it adapts the learner to every support entity each
+    `config.interval` iterations, without changing the learner; `record` takes any policies.
+
+    Args:
+      directory: of the event files. Points that an earlier run left there are gone on from.
+      config: `DivergenceMonitorConfig`; its defaults unless given.
+      seed: Python int.
+      writer: the `tf.summary` writer of that directory, if there is one already.
+
+    Attributes:
+      history: dict metric -> {step: value}.
+    """
+
+    def __init__(self, directory, config=None, seed=0, writer=None):
+        self.config = config or DivergenceMonitorConfig()
+        self.seed = seed
+        self._writer = writer or tf.summary.create_file_writer(str(directory))
+        self.history = tensorboard.read_scalars(directory, _PREFIX)
+
+    def __call__(self, learner, population):
+        """After an iteration: a record every `interval` iterations and after the last, else None.
+
+        Its step is the iteration's number, from 0.
+        """
+        done = int(learner.iteration)
+        if done % self.config.interval and done != learner.config.num_iterations:
+            return None
+        return self.follow(done - 1, learner, population.support, population.support_group)
+
+    @from_python()
+    def follow(self, step, learner, task, groups=None):
+        """Adapts a learner to entities and records the adapted policies; it is not changed.
+
+        Args:
+          step: Python int.
+          learner: a `MetaLearner`.
+          task: nest, leading [N]; the same entities each time.
+          groups: [N] integers, the entities' known groups.
+
+        Returns:
+          `DivergenceRecord`.
+
+        Raises:
+          ConfigError: a learner of regression or of one policy per entity (its weights go to
+            `record`), or as `record`.
+        """
+        check_can_be_followed(type(learner))
+        _check_memory(learner.policy)
+        config, key = self.config, self._key(step)
+        policies = adapted(learner, task, config.num_updates, config.episodes, keys.fold(key, 1))
+        return self.record(step, learner.policy, *policies, groups)
+
+    def record(self, step, policy, params, trajectories, groups=None):
+        """Compares and clusters policies, and writes numbers and pictures for TensorBoard.
+
+        Args:
+          step: Python int.
+          policy: a `Policy`.
+          params: the policies' weights, each [N, ...].
+          trajectories: `Trajectory` with leading [N]: what each policy visited.
+          groups: [N] integers; known groups.
+
+        Returns:
+          `DivergenceRecord`.
+
+        Raises:
+          ConfigError: a policy with memory, fewer policies than clusters, or groups of another
+            number of policies; see also `policy_divergence_matrix`.
+        """
+        _check_memory(policy)
+        states, medoids = (int(x) % 2**31 for x in keys.fold(self._key(step), 0))
+        matrix = divergence.policy_divergence_matrix(
+            policy, params, trajectories, bandwidth=self.config.bandwidth, seed=states
+        ).numpy()
+        groups = _telling(groups, len(matrix))
+        clustering = divergence.k_medoids(matrix, self.config.num_clusters, medoids % 2**31)
+        metrics = _metrics(matrix, clustering, groups, medoids)
+        for name, value in metrics.items():
+            self.history.setdefault(name, {})[step] = value
+        pictures = {**draw(matrix, clustering, groups), "curves": self.figure()}
+        tensorboard.write_scalars(self._writer, metrics, step, _PREFIX)
+        for name, figure in pictures.items():
+            tensorboard.write_figure(self._writer, _PREFIX + name, figure, step)
+        self._writer.flush()
+        return DivergenceRecord(step, matrix, clustering, metrics, pictures)
+
+    def figure(self):
+        """The metrics over training, as a matplotlib figure.
+
+        Raises:
+          ConfigError: nothing has been recorded.
+        """
+        check(self.history, "history", self.history, "of one record at least")
+        points = {name: sorted(values.items()) for name, values in self.history.items()}
+        curves = {name: tuple(np.transpose(rows)) for name, rows in points.items()}
+        return figures.divergence_curves(
+            {name: (steps, values[None]) for name, (steps, values) in curves.items()}
+        )
+
+    def _key(self, step):
+        return keys.fold(keys.from_int(self.seed), _MONITOR, step)
+
+
+def adapted(learner, task, num_updates, num_episodes, seed):
+    """A learner adapted to tasks as at test time: (weights [N, ...], `Trajectory` [N, E, T]).
+
+    Args:
+      learner: a `MetaLearner`; it is not changed.
+      task: nest, leading [N].
+      num_updates: adaptation steps.
+      num_episodes: E, episodes of the adapted policies.
+      seed: [2].
+    """
+    fast, _ = learner.try_out(learner.meta.read(), task, keys.fold(seed, 0))
+    step = lambda fast, update: learner.evaluate_update(
+        fast, task, num_episodes, keys.fold(seed, 1, update)
+    )
+    for update in range(num_updates):
+        _, fast, _ = step(fast, update)
+    _, _, trajectory = step(fast, num_updates)
+    return fast.params, trajectory
+
+
+def draw(matrix, clustering, groups=None):
+    """The matrix [N, N] and the map of clustered policies, as a dict of figures."""
+    labels = clustering.labels
+    return {
+        "matrix": figures.divergence_matrix(matrix, labels),
+        "map": figures.policy_map(matrix, labels, clustering.medoids, groups),
+    }
+
+
+def check_can_be_followed(learner_class):
+    """Raises ConfigError for learners that don't adapt a policy to any entity they are given."""
+    rule = "one that adapts a policy to any entity, for its divergence to be followed"
+    unfit = issubclass(learner_class, (PolicyGradient, NaturalPolicyGradient, Regression))
+    check(not unfit, "learner", learner_class.__name__, rule)
+
+
+def _check_memory(policy):
+    rule = "False: policies with memory have no occupancy over states"
+    check(not policy.has_memory, "policy.has_memory", policy.has_memory, rule)
+
+
+def _telling(groups, size):
+    """Groups as [N] integers; None where they are not known, all one, or one each."""
+    if groups is None:
+        return None
+    check(len(groups) == size, "len(groups)", len(groups), f"{size}, the number of policies")
+    return np.asarray(groups) if 1 < len(set(np.asarray(groups).tolist())) < size else None
+
+
+def _metrics(matrix, clustering, groups, seed):
+    metrics = divergence.spread(matrix, clustering.labels)
+    if groups is not None:
+        found = divergence.agreement(matrix, groups, seed)
+        metrics["group_silhouette"] = found.silhouette
+        metrics["ari"] = found.ari
+        metrics["nearest_neighbour"] = found.nearest_neighbour
+    # As events keep them: a history is the same whether it was read back or not.
+    return {name: float(np.float32(value)) for name, value in metrics.items()}

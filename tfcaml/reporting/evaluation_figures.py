@@ -1,0 +1,100 @@
+"""What an evaluation of a run is drawn as, and where that goes."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfcaml import figures
+from tfcaml.environments import Glucose
+from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
+from tfcaml.reporting import report, tensorboard
+
+
+def pictures_of_evaluation(config, train_directory, results):
+    """Curves of adaptation and of training, as a dict of matplotlib figures.
+
+    Args:
+      config: `ExperimentConfig`.
+      train_directory: (method, seed) -> path of its event files.
+      results: dict method -> runs, see `report.summarize`.
+    """
+    returns = {method: report.mean_returns(runs) for method, runs in results.items()}
+    pictures = {"adaptation": figures.adaptation_curves(returns)}
+    for method, (_, learner_config) in config.learners.items():
+        if not learner_config.num_iterations:
+            continue
+        directories = [train_directory(method, seed) for seed in config.seeds]
+        curves = tensorboard.read_curves(directories, "train/")
+        title = f"Training of {method}"
+        pictures[f"{method}_training"] = figures.training_curves(curves, title)
+        if config.divergence is not None:
+            curves = tensorboard.read_curves(directories, "divergence/")
+            title = f"Policies adapted by {method}"
+            pictures[f"{method}_adapted_curves"] = figures.divergence_curves(curves, title)
+    return pictures
+
+
+def pictures_of_paths(goal, examples):
+    """Episodes before and after adaptation to the first task, as a dict of matplotlib figures.
+
+    Args:
+      goal: [N, 2] in the plane, or None of an environment without one: nothing is drawn.
+      examples: dict method -> (`Trajectory` before, `Trajectory` after).
+    """
+    if goal is None:
+        return {}
+    before, after = ({method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1))
+    return {"trajectories": figures.trajectories(before, after, goal[0])}
+
+
+def pictures_of_days(environment, examples):
+    """Glucose over the day before and after adaptation, as a dict of matplotlib figures.
+
+    Args:
+      environment: an `Environment`; nothing is drawn of others than `Glucose`.
+      examples: dict method -> (`Trajectory` before, `Trajectory` after).
+    """
+    if not isinstance(environment, Glucose):
+        return {}
+    pictures = {}
+    for index, when in enumerate(("before", "after")):
+        readings = {name: environment.readings(ends[index]) for name, ends in examples.items()}
+        days = {name: np.reshape(x, [-1, x.shape[-1]]) for name, x in readings.items()}
+        title = f"Held-out patients {when} adaptation"
+        pictures[f"glucose_{when}"] = ambulatory_glucose_profile(days, title)
+    return pictures
+
+
+def write_evaluation(directory, pictures, summary):
+    """Writes the pictures as PNG and, with the numbers, for TensorBoard.
+
+    Args:
+      directory: `RunDirectory`.
+      pictures: dict of matplotlib figures.
+      summary: see `report.summarize`.
+
+    Returns:
+      paths of all figures of the run.
+    """
+    for old in directory.evaluation.rglob("events.out.tfevents.*"):
+        old.unlink()  # of an earlier evaluation of this run
+    writer = tf.summary.create_file_writer(str(directory.evaluation))
+    tensorboard.write_layout(writer)
+    for name, figure in pictures.items():
+        tensorboard.write_figure(writer, f"evaluation/{name}", figure, 0)
+        figures.save(figure, directory.figures / f"{name}.png")
+    writer.close()
+    for method, values in summary["methods"].items():
+        writer = tf.summary.create_file_writer(str(directory.evaluation / method))
+        tensorboard.write_adaptation(writer, values["summary"])
+        writer.close()
+    return sorted(directory.figures.glob("*.png"))
+
+
+def _paths(trajectory):
+    """Positions of the first task's first episodes, nan after an episode's end: [E, T + 1, 2]."""
+    observation, mask = trajectory.observation[0, :10].numpy(), trajectory.mask[0, :10].numpy()
+    path = np.where(mask[..., None] > 0, observation, np.nan)
+    path = np.concatenate([path, np.full_like(path[:, :1], np.nan)], axis=1)
+    lengths = mask.sum(axis=1).astype(int)
+    path[np.arange(len(path)), lengths] = trajectory.final_observation[0, :10]
+    return path
