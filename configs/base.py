@@ -12,7 +12,7 @@ def section(name, config):
     return ml_collections.ConfigDict({"name": name, **dataclasses.asdict(config)})
 
 
-def experiment(environment, learner, baselines=None, **settings):
+def experiment(environment, learner, compared=None, **settings):
     """An experiment; see `tfcaml.experiments.ExperimentConfig` for what the settings mean."""
     return ml_collections.ConfigDict(
         {
@@ -20,7 +20,7 @@ def experiment(environment, learner, baselines=None, **settings):
             "policy": {"fc_layer_params": (100, 100), "activation": "tanh"},
             "agent": NO_AGENT,
             "learner": learner,
-            "baselines": baselines or {},
+            "compared": compared or {},
             "num_seeds": 1,
             "evaluation": {"num_tasks": 3, "num_updates": 5, "episodes": 20},
             "save_interval": 10,

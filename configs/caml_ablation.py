@@ -60,7 +60,7 @@ def get_config(query_split="variants", factors=tuple(TRAINING)):
     config = base.experiment(
         environment=base.section("particle", environments.ParticleConfig(query_split=query_split)),
         learner=base.section("caml", learners.CAML.Config()),
-        baselines={
+        compared={
             name: base.section("caml", dataclasses.replace(learners.CAML.Config(), **changes))
             for name, changes in variants.items()
         }

@@ -27,7 +27,7 @@ def get_config(query_split="variants"):
     config = base.experiment(
         environment=base.section("particle", environments.ParticleConfig(query_split=query_split)),
         learner=base.section("caml", learners.CAML.Config()),
-        baselines={
+        compared={
             "caml_paper": base.section("caml", caml.paper_config()),
             "reptile": base.section("reptile", learners.Reptile.Config(**caml_particles.REPTILE)),
             "maml": base.section("maml", learners.MAML.Config(**_MAML)),

@@ -8,7 +8,7 @@ _METHODS = ("caml_paper", "reptile", "joint", "random", "matched")
 def get_config():
     config = caml_figure3.get_config()
     config.environment.arena_bound = float("inf")
-    for name in set(config.baselines) - set(_METHODS):
-        del config.baselines[name]
+    for name in set(config.compared) - set(_METHODS):
+        del config.compared[name]
     config.evaluation.num_updates = 5
     return config

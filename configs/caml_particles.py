@@ -15,7 +15,7 @@ def get_config():
     return base.experiment(
         environment=base.section("particle", environments.ParticleConfig()),
         learner=base.section("caml", learners.CAML.Config()),
-        baselines={
+        compared={
             "random": base.section("random", learners.RandomInitialization.Config()),
             "joint": base.section("joint", learners.Joint.Config()),
             "reptile": base.section("reptile", learners.Reptile.Config(**REPTILE)),

@@ -30,7 +30,7 @@ def get_config():
         policy={"fc_layer_params": (64, 64), "activation": "tanh"},
         agent="reinforce",
         learner=base.section("maml", maml),
-        baselines={
+        compared={
             "joint": joint_section,
             "random": base.section("maml", learners.MAML.Config(**{**SHARED, "num_iterations": 0})),
         },

@@ -42,7 +42,7 @@ def get_config():
         environment=base.section("glucose", environments.GlucoseConfig()),
         policy={"fc_layer_params": (32, 32), "activation": "tanh"},
         learner=base.section("caml", caml),
-        baselines={
+        compared={
             "joint": base.section("joint_mixed", joint),
             "reptile": base.section("reptile", reptile),
             "maml": base.section("maml", maml),

@@ -28,7 +28,7 @@ CLIPPED = {"importance_clip": 1.0}
 
 
 def get_config(layout="maze"):
-    maze = environments.MazeConfig(layout=layout, num_support=50)
+    maze = environments.MazeConfig(layout=layout, num_train=50)
     method = lambda name, **changes: base.section(
         name, learners.LEARNERS[name].Config(**{**SHARED, **changes})
     )
@@ -36,7 +36,7 @@ def get_config(layout="maze"):
         environment=base.section("maze", maze),
         policy={"fc_layer_params": (), "activation": "tanh"},
         learner=method("hindsight_maml", **HINDSIGHT, **CLIPPED),
-        baselines={
+        compared={
             "relabelling": method("hindsight_relabelling", **HINDSIGHT, **CLIPPED),
             "cloning": method("hindsight_cloning", **HINDSIGHT, cloning_learning_rate=10.0),
             "maml": method("maml"),

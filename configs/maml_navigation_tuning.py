@@ -27,5 +27,5 @@ def get_config(method="pretrained"):
     config = maml_navigation.get_config()
     settings = dict(METHODS[method])
     config.learner = settings.pop(next(iter(settings)))  # the table calls it by the method's name
-    config.baselines = settings
+    config.compared = settings
     return config

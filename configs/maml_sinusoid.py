@@ -16,7 +16,7 @@ def get_config():
         environment=base.section("sinusoid", environments.SinusoidConfig()),
         policy={"fc_layer_params": (40, 40), "activation": "relu"},
         learner=base.section("maml_regression", maml),
-        baselines={"pretrained": base.section("pretrained_regression", pretrained)},
+        compared={"pretrained": base.section("pretrained_regression", pretrained)},
         num_seeds=5,
         evaluation={"num_tasks": 600, "num_updates": 10, "episodes": 100},
         save_interval=5000,

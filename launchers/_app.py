@@ -38,7 +38,7 @@ def define_plugin():
 
 
 def print_paths(directory, paths, notice):
-    """Where the results are, and what everybody has to be told of them (see `Environment`)."""
+    """Where the results are, and what everybody has to be told of them (see `TaskFamily`)."""
     print(f"results      {directory.evaluation / 'evaluation.json'}")
     for path in paths:
         print(f"figure       {path}")

@@ -34,7 +34,7 @@ def pytest_collection_finish():
     gc.enable()
 
 
-class Slide(tfcaml.environments.Environment):
+class Slide(tfcaml.environments.TaskFamily):
     """A point on a line with continuous actions, random starts and noisy steps.
 
     A task is {"goal": [N]}; an action in R moves the point by a tenth of it.
@@ -109,7 +109,7 @@ def rollouts(policy, population, sample):
     """Five different policies, the entities they act in, and three episodes of each."""
     params = nest.stack([policy.init(seed) for seed in range(5)])
     params = nest.map(lambda x: 3 * x, params)  # far from uniform
-    task = nest.map(lambda x: x[::5], population.support)
+    task = nest.map(lambda x: x[::5], population.train)
     return params, task, sample(params, task, 3, keys.from_int(0))
 
 

@@ -66,7 +66,7 @@ def test_hindsight_results_are_of_todays_settings():
 
 def test_baselines_have_the_settings_that_tuning_found():
     best = json.loads((DOCS / "caml_tuning" / "results.json").read_text())["best"]
-    baselines = caml_figure3.get_config().baselines
+    baselines = caml_figure3.get_config().compared
     for method, setting in best.items():
         for field, value in setting.items():
             assert baselines[method][field] == value, (method, field)

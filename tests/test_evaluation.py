@@ -20,7 +20,7 @@ def learner(particle, policy):
 
 @pytest.fixture(scope="module")
 def evaluation(learner, population):
-    return tfcaml.evaluate(learner, population.query, num_updates=3, num_episodes=5, seed=1)
+    return tfcaml.evaluate(learner, population.test, num_updates=3, num_episodes=5, seed=1)
 
 
 def test_shapes(evaluation):
@@ -42,9 +42,9 @@ def test_the_first_measurement_is_of_the_start(learner, evaluation):
 
 def test_same_seed_same_returns_and_nothing_is_changed(learner, population, evaluation):
     before = [variable.numpy() for variable in learner.variables]
-    again = tfcaml.evaluate(learner, population.query, num_updates=3, num_episodes=5, seed=1)
+    again = tfcaml.evaluate(learner, population.test, num_updates=3, num_episodes=5, seed=1)
     np.testing.assert_array_equal(again.returns, evaluation.returns)
-    other = tfcaml.evaluate(learner, population.query, num_updates=0, num_episodes=5, seed=2)
+    other = tfcaml.evaluate(learner, population.test, num_updates=0, num_episodes=5, seed=2)
     assert other.returns.shape == (1, 3, 5)
     assert (other.returns[0] != evaluation.returns[0]).all()
     for variable, value in zip(learner.variables, before):
@@ -53,7 +53,7 @@ def test_same_seed_same_returns_and_nothing_is_changed(learner, population, eval
 
 def test_results_of_a_task_do_not_depend_on_its_company(learner, population, evaluation):
     """Start, adaptation and measurement: the first entity alone gives the first row."""
-    first = nest.map(lambda x: x[:1], population.query)
+    first = nest.map(lambda x: x[:1], population.test)
     alone = tfcaml.evaluate(learner, first, num_updates=3, num_episodes=5, seed=1)
     np.testing.assert_allclose(alone.returns[:, 0], evaluation.returns[:, 0], rtol=1e-3)
 
@@ -61,14 +61,14 @@ def test_results_of_a_task_do_not_depend_on_its_company(learner, population, eva
 @pytest.mark.slow
 def test_measured_episodes_are_not_learned_from(learner, population, evaluation):
     """However many of them there are, adaptation is the same."""
-    fewer = tfcaml.evaluate(learner, population.query, num_updates=3, num_episodes=2, seed=1)
+    fewer = tfcaml.evaluate(learner, population.test, num_updates=3, num_episodes=2, seed=1)
     np.testing.assert_allclose(fewer.returns, evaluation.returns[:, :, :2], rtol=1e-3)
 
 
 def test_learning_has_episodes_of_its_own(learner, population):
     """Adapting on the measured episodes would give other weights."""
     start = learner.start(learner.meta.read(), 3)
-    _, adapted, measured = learner.evaluate_update(start, population.query, 4, keys.from_int(0))
+    _, adapted, measured = learner.evaluate_update(start, population.test, 4, keys.from_int(0))
     cheating = learner.adapt(learner.meta.read(), start, learner.experience(start.params, measured))
     for own, other in zip(adapted.params, cheating.params):
         assert np.abs(own - other).max() > 1e-3
@@ -81,7 +81,7 @@ def test_each_measurement_has_episodes_of_its_own(particle, policy, population):
         episodes_per_update=2, inner_optimizer="sgd", inner_learning_rate=1e-12
     )
     learner = RandomInitialization(particle, policy, config)
-    returns = tfcaml.evaluate(learner, population.query, num_updates=2, num_episodes=3).returns
+    returns = tfcaml.evaluate(learner, population.test, num_updates=2, num_episodes=3).returns
     assert len(np.unique(returns)) == returns.size
 
 
@@ -89,7 +89,7 @@ def test_each_measurement_has_episodes_of_its_own(particle, policy, population):
 def test_adaptation_helps(particle, policy, population):
     config = RandomInitializationConfig(episodes_per_update=20, inner_learning_rate=0.2)
     learner = RandomInitialization(particle, policy, config)
-    returns = tfcaml.evaluate(learner, population.query, num_updates=8, num_episodes=20).returns
+    returns = tfcaml.evaluate(learner, population.test, num_updates=8, num_episodes=20).returns
     mean = returns.mean(axis=2)
     assert (mean[-1] > mean[0] + 1).all()
 
@@ -103,12 +103,12 @@ def test_adaptation_helps(particle, policy, population):
 )
 def test_errors(learner, population, options, message):
     with pytest.raises(ConfigError, match=message):
-        tfcaml.evaluate(learner, population.query, **options)
+        tfcaml.evaluate(learner, population.test, **options)
 
 
 def test_no_tasks_is_an_error(learner, population):
     with pytest.raises(ConfigError, match="no task to evaluate"):
-        tfcaml.evaluate(learner, nest.map(lambda x: x[:0], population.query))
+        tfcaml.evaluate(learner, nest.map(lambda x: x[:0], population.test))
 
 
 def test_every_learner_names_its_config():

@@ -98,7 +98,7 @@ def test_the_first_entities_are_measured_alike_among_few_and_many(together, meth
     learner = experiment.trained(method, 0)
     few, many = (
         tfcaml.evaluate(
-            learner, experiment.population(0, number).query, num_updates=1, num_episodes=2, seed=3
+            learner, experiment.population(0, number).test, num_updates=1, num_episodes=2, seed=3
         )
         for number in (2, 5)
     )
@@ -139,7 +139,7 @@ def check_looking_changes_nothing(learner, population):
 
         def callback(learner, population, look=look):
             if look:
-                tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=2)
+                tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=2)
 
         tfcaml.train(learner, population, seed=0, callback=callback)
         found.append(bits(learner))
@@ -181,6 +181,6 @@ def test_an_evaluation_changes_nothing_of_a_learner(name):
     """No variable and no attribute: all that its next iteration could depend on."""
     learner, population = small(name)
     before, attributes = bits(learner), dict(vars(learner))
-    tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=2)
+    tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=2)
     assert same(bits(learner), before)
     assert vars(learner) == attributes

@@ -73,7 +73,7 @@ def test_learners(name, iterations, particle, policy, population):
 
     def callback(learner, population):
         if int(learner.iteration) == 1 or int(learner.iteration) % every == 0:
-            tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=2)
+            tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=2)
         watch(learner)
 
     tfcaml.train(learner, population, callback=callback)

@@ -35,7 +35,7 @@ def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
 
     Args:
       learner: a `MetaLearner`.
-      task: nest, leading [N]; query entities.
+      task: nest, leading [N]; test entities.
       num_updates: adaptation steps, of `learner.config.episodes_per_update` episodes each.
       num_episodes: E, episodes per measurement.
       seed: Python int.

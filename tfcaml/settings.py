@@ -82,7 +82,7 @@ def check_sizes(method, config, environment, layers, measured):
     Args:
       method: its name, for messages.
       config: its config dataclass.
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       layers: units of the policy's hidden layers.
       measured: dict of num_tasks and episodes, of an evaluation.
 

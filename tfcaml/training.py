@@ -8,7 +8,7 @@ _TRAINING = 0x7EA1  # keeps the seeds of training apart from those of evaluation
 
 
 def draw(learner, population, seed):
-    """What the learner's next iteration is of: support entities and random numbers.
+    """What the learner's next iteration is of: training entities and random numbers.
 
     All random numbers of the iteration follow from `seed` and the iteration's number.
 
@@ -26,7 +26,7 @@ def draw(learner, population, seed):
 
 
 def train_iteration(learner, population, seed):
-    """The learner's next iteration on support entities, as `draw` has it.
+    """The learner's next iteration on training entities, as `draw` has it.
 
     Args:
       learner: a `MetaLearner`.

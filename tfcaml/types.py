@@ -53,7 +53,7 @@ class Experience(NamedTuple):
     extra: Any = ()
 
 
-class Fast(NamedTuple):
+class FastState(NamedTuple):
     """What one adaptation step maps to itself: weights and the state of their optimiser.
 
     params: nest of [N, ...]

@@ -19,7 +19,7 @@ def population_of_policies(size, horizon):
         lambda x: tf.constant(x + 0.1 * noise.normal(size=[size, *x.shape]).astype(np.float32)),
         policy.init(0),
     )
-    support = environment.population(0).support
+    support = environment.population(0).train
     task = nest.take(support, np.arange(size) % nest.leading(support))
     sample = tf.function(sampling.sample, autograph=False)
     return policy, params, sample(policy, environment, params, task, 1, keys.from_int(0))

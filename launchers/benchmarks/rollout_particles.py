@@ -18,7 +18,7 @@ def run(repeats, quick):
     """Environment steps per second while episodes of 24 policies, one per entity, are recorded."""
     horizon, num_tasks, num_episodes, units = (5, 4, 2, 8) if quick else (100, 24, 10, 100)
     environment = Particle(ParticleConfig(horizon=horizon))
-    task = nest.take(environment.population(0).support, np.arange(num_tasks))
+    task = nest.take(environment.population(0).train, np.arange(num_tasks))
     policy = policies.mlp_policy(
         environment.observation_spec, environment.action_spec, (units, units)
     )

@@ -64,14 +64,14 @@ def rounded(value, digits=4):
     return json.loads(json.dumps(value), parse_float=lambda x: round(float(x), digits))
 
 
-def shrink(content, baselines=()):
-    """Changes a config so that it takes seconds, for `--quick`. baselines: names that stay."""
-    content["baselines"] = {name: content["baselines"][name] for name in baselines}
+def shrink(content, compared=()):
+    """Changes a config so that it takes seconds, for `--quick`. compared: names that stay."""
+    content["compared"] = {name: content["compared"][name] for name in compared}
     if "horizon" in content["environment"]:
         content["environment"]["horizon"] = 5
     content["policy"]["fc_layer_params"] = (4,)
     content["evaluation"] |= {"num_tasks": 2, "episodes": 2}
-    for section in (content["learner"], *content["baselines"].values()):
+    for section in (content["learner"], *content["compared"].values()):
         section.update(
             num_iterations=min(section["num_iterations"], 1),
             meta_batch_size=min(section["meta_batch_size"], 2),

@@ -24,7 +24,7 @@ population = family.population(seed=0)
 
 def training(entity):
     """An actor, what plays episodes of it on one entity, and what trains it on them."""
-    env = FamilyTFEnvironment(family, nest.take(population.support, [entity]), EPISODES)
+    env = FamilyTFEnvironment(family, nest.take(population.train, [entity]), EPISODES)
     actor = actor_distribution_network.ActorDistributionNetwork(
         env.observation_spec(), env.action_spec(), fc_layer_params=(64, 64)
     )
@@ -57,7 +57,7 @@ actors, plays, trains = zip(*[training(entity) for entity in ENTITIES])
 # What tfcaml needs: the network as a function of its weights, the weights, and the episodes.
 policy = NetworkPolicy(actors[0], family.action_spec)
 monitor = DivergenceMonitor("runs/own", DivergenceMonitorConfig(num_clusters=3))
-groups = population.support_group[ENTITIES]
+groups = population.train_group[ENTITIES]
 for update in range(UPDATES + 1):
     episodes = [play() for play in plays]
     if update % INTERVAL == 0:

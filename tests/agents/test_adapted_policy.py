@@ -19,7 +19,7 @@ from tfcaml.errors import ConfigError
 @pytest.fixture(scope="module")
 def environment(particle, population):
     """Three entities, a row each."""
-    return FamilyTFEnvironment(particle, nest.take(population.support, [0, 7, 20]), 1)
+    return FamilyTFEnvironment(particle, nest.take(population.train, [0, 7, 20]), 1)
 
 
 @pytest.fixture(scope="module")

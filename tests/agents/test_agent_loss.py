@@ -36,7 +36,7 @@ def batches(losses, particle, population):
 
     def collect(loss):
         params = nest.stack([loss.policy.init(seed) for seed in range(3)])
-        task = nest.map(lambda x: x[:3], population.support)
+        task = nest.map(lambda x: x[:3], population.train)
         trajectory = sampling.sample(loss.policy, particle, params, task, 4, keys.from_int(0))
         params = nest.map(lambda x: 1.1 * x, params)  # not quite those that acted
         return params, loss.experience(params, trajectory)
@@ -83,7 +83,7 @@ def test_inner_step_is_the_agents_own_train(value, make_agent, particle, populat
     loss = agents.ReinforceLoss(agent)
     learner = make_learner(loss, particle, inner_learning_rate=0.01)
     meta = learner.meta.read()
-    task = nest.map(lambda x: x[:2], population.support)
+    task = nest.map(lambda x: x[:2], population.train)
     fast = learner.start(meta, 2)
     trajectory = learner.sample(fast.params, task, 4, keys.from_int(0))
     assert tf.reduce_all(trajectory.mask == 1)
@@ -382,7 +382,7 @@ def test_learners_train_and_adapt_by_it(cls, kind, settings, losses, particle, p
         metrics = training.train_iteration(learner, population, seed=0)
         assert np.isfinite(list(metrics.values())).all()
     assert not np.array_equal(nest.ravel(learner.meta.read())[0], before)
-    evaluation = tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=2)
+    evaluation = tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=2)
     assert np.isfinite(evaluation.returns).all()
 
 

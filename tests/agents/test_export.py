@@ -65,7 +65,7 @@ def trial_returns():
 @pytest.fixture(scope="module")
 def tasks(population):
     return {
-        "particle": nest.take(population.query, [0, 1, 2]),
+        "particle": nest.take(population.test, [0, 1, 2]),
         "slide": {"goal": tf.constant([1.0, -1.0, 0.3])},
     }
 

@@ -89,7 +89,7 @@ def test_the_changed_script_learns_from_many_and_adapts_to_one():
         np.testing.assert_allclose(mine[0], theirs, rtol=1e-3, atol=1e-5)
 
     # tfcaml's own: several entities at a time, each with weights of its own.
-    task = nest.map(lambda x: x[:2], script["population"].query)
+    task = nest.map(lambda x: x[:2], script["population"].test)
     adapt = tf.function(learner.adapt_online, autograph=False)
     fast, _ = adapt(meta, learner.start(meta, 2), task, 1, keys.from_int(0))
     assert all(tf.reduce_any(x[0] != x[1]) for x in fast.params)

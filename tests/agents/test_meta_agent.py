@@ -94,7 +94,7 @@ def test_learner_of_tf_agents_drives_it_and_resumes(make_agent_of, population, t
 def test_trains_on_what_a_driver_played(make_agent_of, particle, population):
     """Support and query from TF-Agents' driver and buffer, by policies of TF-Agents."""
     agent = make_agent_of()
-    task = nest.map(lambda x: x[:2], population.support)
+    task = nest.map(lambda x: x[:2], population.train)
     environment = FamilyTFEnvironment(particle, task, num_episodes=3)
     buffer = tf_uniform_replay_buffer.TFUniformReplayBuffer(
         agent.collect_data_spec, environment.batch_size, max_length=particle.horizon + 2

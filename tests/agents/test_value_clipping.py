@@ -16,7 +16,7 @@ def test_the_loss_with_clipped_values(make_agent, particle, population):
     acted = nest.stack([plain.policy.init(seed) for seed in range(2)])
     acted = nest.map(lambda x: x + 0.2, acted)
     moves = [(*acted[:-2], s * acted[-2], s * acted[-1]) for s in (-1.0, 1.5)]  # of the values
-    task = nest.map(lambda x: x[:2], population.support)
+    task = nest.map(lambda x: x[:2], population.train)
     play = tf.function(
         lambda: sampling.sample(plain.policy, particle, acted, task, 3, keys.from_int(0)),
         autograph=False,

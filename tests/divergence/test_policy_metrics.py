@@ -155,7 +155,7 @@ def linear_gaussian(environment, mean, log_scale):
 def navigators():
     """Twelve policies that head for their own goal, and where they went."""
     environment = Navigation(NavigationConfig(horizon=20))
-    task = environment.population(0, 12).query
+    task = environment.population(0, 12).test
     goal = task["goal"].numpy()
     mean = -4 * np.repeat(np.eye(2)[None], 12, axis=0), 4 * goal
     policy, params = linear_gaussian(environment, mean, math.log(0.5))

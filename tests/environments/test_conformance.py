@@ -29,7 +29,7 @@ def sound(slide):
     """A sound family in TensorFlow, to be broken."""
 
     class Sound(type(slide)):
-        def population(self, seed, num_query=3):
+        def population(self, seed, num_test=3):
             goals = np.random.default_rng(seed).uniform(-1, 1, [8]).astype(np.float32)
             task = lambda values: {"goal": tf.constant(values)}
             return Population(task(goals[:5]), task(goals[5:]), np.zeros(5), np.zeros(3))
@@ -141,7 +141,7 @@ def test_nests_of_actions_are_refused(sound, kind):
         ("horizon", 2.5, "expected horizon to be an int >= 1; received horizon=2.5"),
         ("noise_size", -1, "expected noise_size to be an int >= 0"),
         ("action_spec", tf.TensorSpec([1]), "expected action_spec to be one BoundedTensorSpec"),
-        ("task_spec", {"aim": tf.TensorSpec([])}, "population.support to have the structure"),
+        ("task_spec", {"aim": tf.TensorSpec([])}, "population.train to have the structure"),
         ("task_spec", {"goal": tf.TensorSpec([2])}, r"query of shape \[3, 2\] .* received .*\[3\]"),
     ],
 )
@@ -165,20 +165,20 @@ def test_every_finding_of_a_look_has_its_line(sound):
     "change, message",
     [
         (
-            lambda p: p._replace(support={"goal": p.support["goal"] + np.random.uniform()}),
-            "population.support changes from call to call with the same seed",
+            lambda p: p._replace(train={"goal": p.train["goal"] + np.random.uniform()}),
+            "population.train changes from call to call with the same seed",
         ),
         (
-            lambda p: p._replace(query={"goal": p.support["goal"][2:]}),
-            "3 of the query tasks are support tasks too",
+            lambda p: p._replace(test={"goal": p.train["goal"][2:]}),
+            "3 of the test tasks are training tasks too",
         ),
         (
-            lambda p: p._replace(query_group=np.zeros(2)),
-            r"expected query_group of shape \(3,\); received \(2,\)",
+            lambda p: p._replace(test_group=np.zeros(2)),
+            r"expected test_group of shape \(3,\); received \(2,\)",
         ),
         (
-            lambda p: p._replace(draw=lambda n, seed: {"goal": tf.repeat(p.query["goal"][:1], n)}),
-            "population.sample gave 1 of the query tasks|population.sample gave 5 of the query",
+            lambda p: p._replace(draw=lambda n, seed: {"goal": tf.repeat(p.test["goal"][:1], n)}),
+            "population.sample gave 1 of the test tasks|population.sample gave 5 of the query",
         ),
     ],
 )
@@ -191,14 +191,14 @@ def test_query_tasks_may_be_support_tasks_where_the_family_says_so(sound):
     class Shared(sound):
         holds_out = False
 
-    same = lambda p: p._replace(query={"goal": p.support["goal"][2:]})
+    same = lambda p: p._replace(test={"goal": p.train["goal"][2:]})
     environments.check(broken(Shared, "population", same))
     options = {"goals": "corners", "reward": "sparse", "observe_goal": True, "horizon": 5}
     corners = environments.Navigation(environments.NavigationConfig(**options))
     assert not corners.holds_out
     environments.check(corners)
-    with pytest.raises(ConfigError, match=r"population\.query changes from call to call"):
-        change = lambda p: p._replace(query={"goal": p.query["goal"] + np.random.uniform()})
+    with pytest.raises(ConfigError, match=r"population\.test changes from call to call"):
+        change = lambda p: p._replace(test={"goal": p.test["goal"] + np.random.uniform()})
         environments.check(broken(Shared, "population", change))
 
 
@@ -207,14 +207,14 @@ def test_entities_are_compared_to_the_last_digit(walk_class):
     ids = iter(range(2**53, 2**53 + 10**6))
 
     class Named(HostEnvironment):
-        def population(self, seed, num_query=None):
-            population = super().population(seed, num_query)
-            fresh = {**population.query, "id": tf.constant([next(ids)])}
-            return population._replace(query=fresh)
+        def population(self, seed, num_test=None):
+            population = super().population(seed, num_test)
+            fresh = {**population.test, "id": tf.constant([next(ids)])}
+            return population._replace(test=fresh)
 
     tasks = {"id": [1, 2], "gain": [0.3, 0.5]}, {"id": [3], "gain": [0.4]}
     set_task = lambda environment, task: environment.set_task(task)
-    with pytest.raises(ConfigError, match=r"population\.query changes from call to call"):
+    with pytest.raises(ConfigError, match=r"population\.test changes from call to call"):
         environments.check(Named(walk_class, tasks, set_task, horizon=3))
 
 

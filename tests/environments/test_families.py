@@ -63,7 +63,7 @@ def test_a_seed_decides_the_entities_of_every_object(make):
     assert_equal(first[:4], again[:4])
     key = keys.from_int(1)
     assert_equal(first.sample(5, key), again.sample(5, key))
-    for name in ("support", "query"):
+    for name in ("train", "test"):
         pairs = zip(tf.nest.flatten(getattr(first, name)), tf.nest.flatten(getattr(other, name)))
         assert any(np.any(np.asarray(a) != np.asarray(b)) for a, b in pairs)
 
@@ -77,7 +77,7 @@ def test_seeds_are_integers_that_are_not_negative(make):
     for seed in (-1, np.int64(-1), 1.5, None):
         with pytest.raises(ConfigError, match=r"^expected seed to be an integer from 0 to 2\*\*62"):
             environment.population(seed, 2)
-    task = nest.take(expected.query, [0])
+    task = nest.take(expected.test, [0])
     for kind in (
         FamilyPyEnvironment,
         lambda *args, **kwargs: FamilyTFEnvironment(*args, 1, **kwargs),
@@ -92,17 +92,17 @@ def test_more_held_out_entities_begin_with_the_fewer(make):
     """Families in TensorFlow draw all at once, and only those of a table one by one."""
     environment = make()
     few, more = environment.population(0, 2), environment.population(0, 5)
-    assert nest.leading(few.query) == 2 and nest.leading(more.query) == 5
+    assert nest.leading(few.test) == 2 and nest.leading(more.test) == 5
     if not hasattr(environment, "_draw") or not environment.supports_xla:
         drop = {"force"}  # of CartPole: its sign is spread over however many there are
-        rows = nest.take(more.query, [0, 1])
+        rows = nest.take(more.test, [0, 1])
         keep = lambda task: {name: x for name, x in task.items() if name not in drop}
-        assert_equal(keep(few.query), keep(rows))
+        assert_equal(keep(few.test), keep(rows))
 
 
 def test_tasks_come_back_from_numpy_and_json(make):
     environment = make()
-    task = environment.population(0, 3).query
+    task = environment.population(0, 3).test
     arrays = nest.map(np.asarray, task)
     assert_equal(task, nest.map(tf.constant, arrays))
     for name, spec in environment.task_spec.items():
@@ -121,7 +121,7 @@ def test_tasks_come_back_from_numpy_and_json(make):
 def test_a_task_and_a_seed_decide_the_first_observation(make):
     """Of another object, in another order, and alone."""
     environment = make()
-    task = environment.population(0, 3).query
+    task = environment.population(0, 3).test
     found = first_observation(environment, task)
     assert_equal(found, first_observation(make(), task))
     assert_equal(found, first_observation(environment, task))

@@ -29,7 +29,7 @@ def family():
 
 @pytest.fixture(scope="module")
 def task(family):
-    return nest.take(family.population(0).support, [0, 7, 20])
+    return nest.take(family.population(0).train, [0, 7, 20])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_py_environment_is_valid(family, task):
 def test_every_family_is_a_valid_py_environment(name):
     family = ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 20)
-    environment = FamilyPyEnvironment(family, nest.take(family.population(0).query, [1]))
+    environment = FamilyPyEnvironment(family, nest.take(family.population(0).test, [1]))
     utils.validate_py_environment(environment, episodes=3)
 
 
@@ -69,7 +69,7 @@ def test_every_family_is_a_tf_environment(name):
     """Its steps follow its specs, and its rows restart."""
     family = ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 3)
-    environment = FamilyTFEnvironment(family, nest.take(family.population(0).query, [1, 2]), 2)
+    environment = FamilyTFEnvironment(family, nest.take(family.population(0).test, [1, 2]), 2)
     policy = random_policy(environment)
     step, firsts = environment.reset(), 0
     for _ in range(5):

@@ -16,7 +16,7 @@ from tfcaml.errors import ConfigError, WriteError, writing
 from tfcaml.experiments import checkpoints
 from tfcaml.experiments.checkpoints import Checkpoints
 from tfcaml.learners.state import Variables
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 ABOUT = {"environment": "particle", "learner": "CAML", "config": {"learner": {"k": 6}}}
 FILES = ("manifest.json", "variables.index", "variables.data-00000-of-00001")
@@ -357,7 +357,11 @@ def test_errors_of_the_disk_are_one_line_and_others_stay(tmp_path):
 
 
 def test_variables_have_the_names_of_their_places():
-    values = {"b": Fast((tf.zeros(1), tf.zeros(2)), ()), "a": [tf.zeros(3)], "c": {"x": tf.ones(4)}}
+    values = {
+        "b": FastState((tf.zeros(1), tf.zeros(2)), ()),
+        "a": [tf.zeros(3)],
+        "c": {"x": tf.ones(4)},
+    }
     held = Variables(values)
     found = checkpoints.named({"meta": held, "iteration": tf.Variable(0)})
     sizes = {name: variable.shape.num_elements() for name, variable in found.items()}

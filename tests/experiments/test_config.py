@@ -75,7 +75,7 @@ def test_any_content_is_an_experiment_or_one_line(number):
         ("num_seeds", 1001, "num_seeds to be at most 1000"),
         ("environment.variants_per_group", 10**9, "expected variants_per_group to be a whole"),
         ("learner.episodes_per_update", 10**6, "meta_batch_size to be so small that caml holds"),
-        ("baselines.joint", 3, "learner joint to be a dict"),
+        ("compared.joint", 3, "learner joint to be a dict"),
         ("policy", None, "expected policy to be a dict of fields"),
         ("learner.inner_learning_rate", "0.1", "inner_learning_rate to be a finite number"),
         ("learner.num_medoids", True, "num_medoids to be a whole number"),
@@ -94,15 +94,19 @@ def test_wrong_types_and_absurd_sizes_are_one_line(place, value, message):
 @pytest.mark.parametrize("name", ["../x", "a/b", "/etc", "..", ".x", "", "a\nb", "x" * 101, 3])
 def test_names_of_methods_lead_nowhere_else(name):
     content = copy.deepcopy(CONTENT)
-    content["baselines"][name] = content["baselines"].pop("joint")
-    with pytest.raises(ConfigError, match="expected the name of a baseline to be of letters"):
+    content["compared"][name] = content["compared"].pop("joint")
+    with pytest.raises(
+        ConfigError, match="expected the name of a compared method to be of letters"
+    ):
         ExperimentConfig.from_dict(content)
 
 
 def test_a_baseline_does_not_take_the_learners_place():
     content = copy.deepcopy(CONTENT)
-    content["baselines"]["caml"] = content["baselines"]["joint"]
-    with pytest.raises(ConfigError, match="name of a baseline to be another than the learner's"):
+    content["compared"]["caml"] = content["compared"]["joint"]
+    with pytest.raises(
+        ConfigError, match="name of a compared method to be another than the learner's"
+    ):
         ExperimentConfig.from_dict(content)
 
 
@@ -137,7 +141,7 @@ def _own(learner=f"{OWN}:Halved", **changes):
     content = copy.deepcopy(CONTENT)
     content["environment"]["name"] = f"{OWN}:Plane"
     content["learner"] = {"name": learner, "num_iterations": 2, **changes}
-    content["baselines"] = {"mine": {"name": f"{OWN}:Halved"}, "reptile": {"name": "reptile"}}
+    content["compared"] = {"mine": {"name": f"{OWN}:Halved"}, "reptile": {"name": "reptile"}}
     return content
 
 
@@ -220,12 +224,12 @@ def test_shared_entities_are_named_with_family_and_seed(monkeypatch):
     """A family that gives the first training entity as a held-out one with seed 6."""
     honest = Particle.population
 
-    def population(self, seed, num_query=3):
-        found = honest(self, seed, num_query)
+    def population(self, seed, num_test=3):
+        found = honest(self, seed, num_test)
         if seed == 6:
-            query = found.query["displacement"].numpy()
-            query[-1] = found.support["displacement"][0]
-            found = found._replace(query={"displacement": query})
+            query = found.test["displacement"].numpy()
+            query[-1] = found.train["displacement"][0]
+            found = found._replace(test={"displacement": query})
         return found
 
     monkeypatch.setattr(environments.Particle, "population", population)

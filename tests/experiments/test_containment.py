@@ -8,9 +8,9 @@ import logging
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.experiments.test_experiment import small_config
 
 import tfcaml
+from tests.experiments.test_experiment import small_config
 from tfcaml import environments, keys, learners, nest, policies
 from tfcaml.errors import ConfigError, NotFiniteError, RunError
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
@@ -83,7 +83,7 @@ def state(learner):
 
 
 def train(learner):
-    task = learner.environment.population(0).support
+    task = learner.environment.population(0).train
     task = nest.take(task, range(learner.config.meta_batch_size))
     return learner.train(task, keys.fold(keys.from_int(1), learner.iteration))
 
@@ -220,7 +220,7 @@ def test_training_ends_when_too_many_are_skipped():
     assert len(tfcaml.train(learner, population, max_bad_updates=3)) == 6  # it goes on
     with pytest.raises(ConfigError, match="max_bad_updates to be >= 0; received max_bad_updates=-"):
         tfcaml.train(learner, population, max_bad_updates=-1)
-    shared = population._replace(query=nest.take(population.support, [0]))
+    shared = population._replace(test=nest.take(population.train, [0]))
     with pytest.raises(ConfigError, match="held-out entities that are training entities too"):
         tfcaml.train(learner, shared)
 
@@ -228,7 +228,7 @@ def test_training_ends_when_too_many_are_skipped():
 @pytest.mark.slow
 def test_evaluation_keeps_the_weights_before_a_bad_step():
     learner = small(learners.Reptile, Poisoned(), inner_learning_rate=1e38)
-    task = learner.environment.population(0, 3).query
+    task = learner.environment.population(0, 3).test
     found = tfcaml.evaluate(learner, task, num_updates=3, num_episodes=4)
     assert np.isfinite(found.returns).all() and (found.bad_updates >= 1).all()
     sound = small(learners.Reptile, learner.environment)
@@ -242,7 +242,7 @@ def test_evaluation_keeps_the_weights_before_a_bad_step():
 def _experiment(root, max_bad_updates):
     """Reptile with an inner loss that is NaN."""
     content = small_config()
-    content.update(learner={"name": "reptile"}, baselines={}, num_seeds=1, save_interval=1)
+    content.update(learner={"name": "reptile"}, compared={}, num_seeds=1, save_interval=1)
     content["learner"].update({"num_iterations": 4, "inner_updates": 1})
     config = ExperimentConfig.from_dict(content)
     directory = RunDirectory(root, {"config": content})

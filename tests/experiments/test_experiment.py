@@ -38,8 +38,8 @@ def small_config():
             "num_states": 30,
         }
     )
-    del config.baselines["joint"]
-    config.baselines.reptile.update({"num_iterations": 5, "inner_updates": 2})
+    del config.compared["joint"]
+    config.compared.reptile.update({"num_iterations": 5, "inner_updates": 2})
     return config.to_dict()
 
 
@@ -120,8 +120,8 @@ FOLLOWED = {
 
 
 def _reptile_alone(root, should_stop=lambda: False, **changes):
-    baseline = small_config()["baselines"]["reptile"]
-    alone = {"learner": baseline, "baselines": {}, "num_seeds": 1}
+    baseline = small_config()["compared"]["reptile"]
+    alone = {"learner": baseline, "compared": {}, "num_seeds": 1}
     return _experiment(root, should_stop, **alone, **changes)
 
 
@@ -231,7 +231,7 @@ def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
         content = small_config()
         content["environment"]["horizon"] = 9 if method == "caml" else 8
         if method == "reptile":
-            content |= {"learner": content["baselines"]["reptile"], "baselines": {}}
+            content |= {"learner": content["compared"]["reptile"], "compared": {}}
         directory = RunDirectory(root, {"config": content})
         shutil.copytree(finished[0] / "train" / "caml" / "seed_0" / "checkpoint", folder)
         before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
@@ -311,7 +311,7 @@ def test_evaluation_can_be_larger_than_the_configs(finished):
         ("learner", "policies_per_clustering", 12, "num_iterations"),
         ("learner", "name", "nope", "learner nope name"),
         ("evaluation", "num_tasks", 0, r"evaluation\.num_tasks to be >= 1"),
-        ("environment", "variance", 0.0, "differ from support entities"),
+        ("environment", "variance", 0.0, "differ from training entities"),
         ("environment", "step_size", 0.0, "step_size to be > 0"),
         ("policy", "activation", "nope", r"policy\.activation"),
         ("policy", "fc_layer_params", (8, -1), r"policy\.fc_layer_params to be 0 to 100 positive"),
@@ -382,7 +382,7 @@ def test_the_agents_discount_is_the_methods(agent, tmp_path):
     """Each method's own; those that have the same share an agent."""
     content = small_config() | {"agent": agent}
     for name, discount in (("random", 0.5), ("reptile", 0.25)):
-        content["baselines"][name]["discount"] = discount
+        content["compared"][name]["discount"] = discount
     content["learner"]["discount"] = 0.5
     experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
     made = {name: experiment._made(name) for name in ("caml", "random", "reptile")}
@@ -418,7 +418,7 @@ GAMMA = {"reinforce": "_gamma", "ppo_clip": "_discount_factor"}
 def test_settings_that_an_agents_loss_replaces_are_refused(field, value):
     content = small_config()
     maml = {"name": "maml", "outer_optimizer": "ppo", "inner_updates": 1, field: value}
-    content["baselines"] = {"mine": maml}
+    content["compared"] = {"mine": maml}
     ExperimentConfig.from_dict(content)
     with pytest.raises(ConfigError, match=f"{field} of mine to be .*, its default: the loss of ag"):
         ExperimentConfig.from_dict(content | {"agent": "reinforce"})
@@ -432,7 +432,7 @@ def test_regression_has_no_agent():
 
 def test_what_a_learner_refuses_leaves_no_directory(tmp_path):
     content = small_config() | {"agent": "ppo_clip"}
-    content["baselines"] = {"maml": {"name": "maml"}}  # with TRPO, which has no say on values
+    content["compared"] = {"maml": {"name": "maml"}}  # with TRPO, which has no say on values
     with pytest.raises(ConfigError, match="outer_optimizer to be one of adam, ppo"):
         Experiment.create(tmp_path / "run", content)
     assert not list(tmp_path.iterdir())

@@ -35,7 +35,7 @@ from tfcaml.rollouts import sampling
 # name of a family -> (settings of the test, {field: (another value, other settings)})
 FAMILIES = {
     "cart_pole": (
-        {"horizon": 5, "num_support": 3},
+        {"horizon": 5, "num_train": 3},
         {
             "min_length": (0.9, {}),
             "max_length": (0.3, {}),
@@ -47,7 +47,7 @@ FAMILIES = {
             "max_force": (6.0, {}),
             "reversed_fraction": (1.0, {}),
             "horizon": (3, {}),
-            "num_support": (4, {}),
+            "num_train": (4, {}),
         },
     ),
     "glucose": (
@@ -67,8 +67,8 @@ FAMILIES = {
         },
     ),
     "maze": (
-        {"horizon": 4, "num_support": 5},
-        {"layout": ("four_rooms", {}), "num_support": (6, {}), "horizon": (3, {})},
+        {"horizon": 4, "num_train": 5},
+        {"layout": ("four_rooms", {}), "num_train": (6, {}), "horizon": (3, {})},
     ),
     "navigation": (
         {"horizon": 4},
@@ -167,13 +167,13 @@ def entities_and_episodes(name, settings):
     family = family(options(**dict(settings)))
     population = family.population(0, 4)
     drawn = population.draw(3, keys.from_int(0)) if population.draw else {}
-    sets = [population.support, population.query, drawn]
+    sets = [population.train, population.test, drawn]
     means = [nest.map(lambda x: np.mean(x, axis=0), x) for x in sets if x]
-    groups = [population.support_group, population.query_group]
+    groups = [population.train_group, population.test_group]
     family.horizon = min(family.horizon, NUMBERS_OF_STEPS)
     policy = PlainPolicy(family.observation_spec, family.action_spec)
     params = nest.map(lambda x: 3 * x, nest.repeat(policy.init(0), 4))
-    found = sampling.sample(policy, family, params, population.query, 3, keys.from_int(1))
+    found = sampling.sample(policy, family, params, population.test, 3, keys.from_int(1))
     returns, lengths = (tf.reduce_sum(x, axis=-1) for x in (found.reward, found.mask))
     seen = [found.observation, found.final_observation, found.reward, found.mask]
     return [sets, means, groups, seen, returns, lengths]
@@ -235,7 +235,7 @@ def test_every_field_of_evaluation_changes_a_number(small):
     assert set(EVALUATION) == names(_Evaluation)
 
     def measured(num_tasks=3, num_updates=1, episodes=4):
-        query = small.environment.population(0, num_tasks).query
+        query = small.environment.population(0, num_tasks).test
         found = tfcaml.evaluate(small, query, num_updates=num_updates, num_episodes=episodes)
         return [found.returns.mean(axis=(1, 2))[-1]]
 
@@ -270,14 +270,14 @@ BUFFER = {"capacity": 2, "best": 0.3, "window": 3, "floor": 2.5}
 def test_every_field_of_the_monitor_changes_a_number(small, tmp_path):
     assert {"interval", *MONITOR} == names(DivergenceMonitorConfig)
     population = small.environment.population(0)
-    task = nest.map(lambda x: x[::3], population.support)
+    task = nest.map(lambda x: x[::3], population.train)
     small.iteration.assign(1)
     settings = {"interval": 1, "num_updates": 0, "num_clusters": 2}
 
     def recorded(**changes):
         config = DivergenceMonitorConfig(**{**settings, **changes})
         monitor = DivergenceMonitor(tmp_path / str(changes), config)
-        return monitor(small, population._replace(support=task, support_group=None))
+        return monitor(small, population._replace(train=task, train_group=None))
 
     number = lambda record: [record.matrix, record.metrics]
     before = recorded()
@@ -291,7 +291,7 @@ def test_every_option_of_the_divergence_changes_a_number(small):
     assert set(MATRIX) == {each.name for each in options if each.kind == each.KEYWORD_ONLY}
     policy, population = small.policy, small.environment.population(0)
     params = nest.map(lambda x: 3 * x, nest.stack([policy.init(seed) for seed in range(3)]))
-    task = nest.map(lambda x: x[:3], population.support)
+    task = nest.map(lambda x: x[:3], population.train)
     seed = keys.from_int(0)
     trajectory = sampling.sample(policy, small.environment, params, task, 2, seed)
 
@@ -371,7 +371,7 @@ def test_every_option_of_an_agent_changes_a_number(name, random_trajectory):
 # Experiments.
 
 SECTIONS = {  # of a config file: whose fields the tables above are of
-    *("environment", "policy", "learner", "baselines", "evaluation", "divergence", "agent"),
+    *("environment", "policy", "learner", "compared", "evaluation", "divergence", "agent"),
 }
 # How much there is of something; the numbers of what was there before are the same.
 HOW_MUCH = {
@@ -402,7 +402,7 @@ REFUSED = [  # (changes of a config, what it says); for agents see those of thei
         {"evaluation": {"num_updates": 1}, "learner": {"later_step_scale": 1.0}},
         r"learner maml: expected later_step_scale to be left at 0\.5, .* not in 1 steps",
     ),
-    ({"environment": {"num_query": 9}}, "environment: unknown field 'num_query'"),
+    ({"environment": {"num_test": 9}}, "environment: unknown field 'num_test'"),
     ({"environment": {"num_held_out_groups": 2}}, "environment: expected num_held_out_groups to"),
     ({"learner": {"clip_ratio": 0.1}}, "learner maml: expected clip_ratio to be left at 0.3"),
 ]
@@ -448,7 +448,7 @@ def test_a_run_is_evaluated_with_fewer_steps_than_it_was_begun_with():
 def test_the_number_of_held_out_entities_has_one_place():
     """No family has an option that evaluation overrules."""
     for _, options in ENVIRONMENTS.values():
-        assert not names(options) & names(_Evaluation) and "num_query" not in names(options)
+        assert not names(options) & names(_Evaluation) and "num_test" not in names(options)
 
 
 def test_settings_that_act_in_following_are_taken_where_evaluation_takes_no_step():

@@ -1,8 +1,8 @@
 """What a training run shows of faults; the rest of its events is tested with the experiment."""
 
 from gymnasium.envs.classic_control import cartpole
-from tests.experiments.test_experiment import small_config
 
+from tests.experiments.test_experiment import small_config
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory
 from tfcaml.reporting import tensorboard
@@ -20,9 +20,9 @@ def test_faults_of_environments_are_counted_for_each_training(tmp_path, monkeypa
 
     monkeypatch.setattr(cartpole.CartPoleEnv, "step", failing)
     content = small_config()
-    content["environment"] = {"name": "cart_pole", "horizon": 3, "num_support": 4}
+    content["environment"] = {"name": "cart_pole", "horizon": 3, "num_train": 4}
     content["learner"] = {"name": "reptile", "num_iterations": 2, "episodes_per_update": 2}
-    content["baselines"] = {}
+    content["compared"] = {}
     config = ExperimentConfig.from_dict(content)
     assert Experiment(config, RunDirectory(tmp_path, {"config": content})).train()
     counts = [

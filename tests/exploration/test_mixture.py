@@ -117,7 +117,7 @@ def test_shares():
 
 def test_each_policy_plays_its_share(particle, policy, population, constant_action):
     """Always up, down, left or right: who acted is seen by what was done."""
-    task = nest.take(population.support, [0, 1])
+    task = nest.take(population.train, [0, 1])
     weights = constant_action([0, 1, 2, 3])
     params = nest.map(lambda x: tf.stack([x, x[::-1]]), weights)  # [2, 4, ...]
     share = tf.constant([[0.5, 0.2, 0.0, 0.3], [1.0, 0.0, 0.0, 0.0]])
@@ -139,7 +139,7 @@ def test_shares_of_few_episodes_go_to_the_next_whole_number(policy, particle, po
     """1.6 of 2 episodes are 2, 0.4 are none; 1.4 and 0.6 are one each."""
     params = nest.stack([policy.init(0), policy.init(1)])
     share = tf.constant([[0.8, 0.2], [0.7, 0.3]])
-    task = nest.take(population.support, [0, 1])
+    task = nest.take(population.train, [0, 1])
     players = Players(nest.map(lambda x: tf.stack([x, x]), params), share)
     play = tf.function(
         lambda: guided_exploration.sample(policy, particle, players, task, 2, keys.from_int(0))[1],

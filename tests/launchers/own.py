@@ -42,5 +42,5 @@ class NoDefault(learners.Reptile):
         size: int
 
 
-class NoConfig(environments.Environment):
+class NoConfig(environments.TaskFamily):
     """A family without options."""

@@ -137,11 +137,11 @@ def test_names_of_methods_do_not_lead_out(serve, hostile, fingerprint, tmp_path)
     content = json.loads((root / "config.json").read_text())
     for name in ("../../out", "/out", "..", "a/b", "a\x00b", "x" * 300):
         changed = json.loads(json.dumps(content))
-        changed["config"]["baselines"] = {name: content["config"]["learner"]}
+        changed["config"]["compared"] = {name: content["config"]["learner"]}
         (root / "config.json").write_text(json.dumps(changed))
         before = fingerprint(tmp_path)
         code, lines = serve("evaluate", f"--root_dir={root}", writes=[root, *SCRATCH])
-        assert code == 2 and "expected the name of a baseline to be" in lines[0], lines
+        assert code == 2 and "expected the name of a compared method to be" in lines[0], lines
         assert fingerprint(tmp_path) == before
 
 

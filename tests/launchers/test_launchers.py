@@ -24,8 +24,8 @@ SMALL = [
     "--config.learner.meta_batch_size=2",
     "--config.learner.policies_per_clustering=4",
     "--config.learner.num_medoids=2",
-    "--config.baselines.joint.num_iterations=1",
-    "--config.baselines.reptile.num_iterations=1",
+    "--config.compared.joint.num_iterations=1",
+    "--config.compared.reptile.num_iterations=1",
 ]
 
 
@@ -183,7 +183,7 @@ def untrained(tmp_path_factory):
     config["environment"]["horizon"] = 8
     config["policy"]["fc_layer_params"] = (8,)
     config["learner"] = {"name": "random", "episodes_per_update": 4}
-    config["baselines"] = {"reptile": config["baselines"]["reptile"]}
+    config["compared"] = {"reptile": config["compared"]["reptile"]}
     root = tmp_path_factory.mktemp("run")
     RunDirectory(root, {"config": config, "seed": 3, "jit_compile": False})
     return root

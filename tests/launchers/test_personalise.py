@@ -32,7 +32,7 @@ print(json.dumps(results))
 """
 
 
-class CartPoleSpecs(environments.Environment):
+class CartPoleSpecs(environments.TaskFamily):
     """What a policy for CartPole-v1 sees and does."""
 
     horizon = 40

@@ -17,7 +17,7 @@ from tests.by_hand import (
     split,
 )
 from tfcaml import environments, learners
-from tfcaml.types import Fast, MetaBatch
+from tfcaml.types import FastState, MetaBatch
 
 ALPHA = 0.4  # the inner step size
 THETA = by_hand.weights(50)
@@ -339,7 +339,7 @@ def test_the_inner_loop_of_caml():
     phases = [Phase(31), Phase(32)]
     learner, _ = make(learners.PolicyGradient, tf.float32, discount=0.9)
     params = split(tf.constant(np.stack([THETA] * TASKS), tf.float32))
-    fast = Fast(params, learner.inner_optimizer.init(params, TASKS))
+    fast = FastState(params, learner.inner_optimizer.init(params, TASKS))
     for phase in phases:
         experience = learner.experience(fast.params, phase.trajectory(tf.float32))
         fast = learner.adapt(None, fast, experience)

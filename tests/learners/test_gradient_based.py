@@ -8,7 +8,7 @@ import tfcaml
 from tfcaml import environments, keys, learners, losses, nest, policies, training
 from tfcaml.errors import ConfigError
 from tfcaml.optimization import outer
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 FAMILY = [
     learners.MAML,
@@ -54,7 +54,7 @@ def test_trains_and_adapts_without_tracing_anew(cls):
     assert not np.array_equal(values(learner), start)
     assert learner._train.experimental_get_tracing_count() == 1
     trained = values(learner)
-    task = nest.map(lambda x: x[:2], population.query)
+    task = nest.map(lambda x: x[:2], population.test)
     evaluation = tfcaml.evaluate(learner, task, num_updates=2, num_episodes=3)
     assert evaluation.returns.shape == (3, 2, 3)
     np.testing.assert_array_equal(values(learner), trained)
@@ -116,7 +116,7 @@ def test_surrogate_and_kl_start_at_zero(collected):
 
 def test_steps_beyond_those_trained_are_shorter():
     learner, _ = make(learners.MAML, inner_updates=2, later_step_scale=0.25)
-    fast = Fast((tf.ones([2, 3]),), tf.constant([1.0, 2.0]))
+    fast = FastState((tf.ones([2, 3]),), tf.constant([1.0, 2.0]))
     moved = learner.descend(fast, (tf.ones([2, 3]),), (0.5,))
     np.testing.assert_allclose(moved.params[0], [[0.5] * 3, [0.875] * 3])
     np.testing.assert_array_equal(moved.slots, [2, 3])
@@ -136,7 +136,7 @@ def test_dice_learns_from_rewards_and_the_others_from_advantages(random_trajecto
 
 def test_the_standard_deviation_is_adapted():
     learner, population = make(learners.MAML)
-    task = nest.map(lambda x: x[:2], population.query)
+    task = nest.map(lambda x: x[:2], population.test)
     fast, _ = learner.try_out(learner.meta.read(), task, keys.from_int(0))
     _, adapted, _ = learner.evaluate_update(fast, task, 2, keys.from_int(0))
     log_std = adapted.params[-1].numpy()

@@ -277,7 +277,7 @@ def sampler(kind, num_tasks, num_episodes):
     task = lambda x: tf.TensorSpec([num_tasks, *x.shape[1:]], x.dtype)
     return tf.function(sample, autograph=False).get_concrete_function(
         nest.map(row, policy.init(0)),
-        nest.map(task, population.query),
+        nest.map(task, population.test),
         tf.TensorSpec([2], keys.from_int(0).dtype),
     )
 
@@ -311,7 +311,7 @@ def _trained(name, settings, unchecked):
 def _evaluated(name, settings, unchecked):
     learner, _ = _trained(name, settings, unchecked)
     found = tfcaml.evaluate(
-        learner, place(kind_of(name))[2].query, num_updates=NUM_UPDATES, num_episodes=2, seed=0
+        learner, place(kind_of(name))[2].test, num_updates=NUM_UPDATES, num_episodes=2, seed=0
     )
     # How probable the last actions were tells of weights what the actions do not.
     return [found.returns, found.trials, found.trajectories[-1].log_prob]

@@ -59,7 +59,7 @@ def test_every_batch_of_episodes_has_a_seed_of_its_own(cls, family, seeds_used):
             learner.collect(learner.meta.read(), task, seed)
             batches = batches or len(seeds_used)
         assert batches >= 1 and len(seeds_used) == 2 * batches
-    task = nest.map(lambda x: x[:2], population.query)
+    task = nest.map(lambda x: x[:2], population.test)
     fast = learner.start(learner.meta.read(), 2)
     before = len(seeds_used)
     for update in range(2):
@@ -90,7 +90,7 @@ def test_the_query_is_not_sampled_with_the_noise_of_the_support(family):
             assert 0.1 < np.mean(one == other) < 0.6  # a quarter, by chance
 
 
-class Heard(environments.Environment):
+class Heard(environments.TaskFamily):
     """Observes the noise of its own start, then that of its last step."""
 
     noise_size, horizon = 1, 3

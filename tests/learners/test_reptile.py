@@ -83,7 +83,7 @@ def test_an_iteration_is_collect_and_update(learner, population):
     learner.reset(seed=1)
     for iteration in range(3):
         theta = learner.meta.read()
-        task = nest.map(lambda x: x[iteration : iteration + 3], population.support)
+        task = nest.map(lambda x: x[iteration : iteration + 3], population.train)
         seed = keys.from_int(iteration)
         fast, returns = tf.function(learner.collect, autograph=False)(theta, task, seed)
         metrics = learner.train(task, seed)

@@ -56,7 +56,12 @@ MUTATIONS = [
         "seed = keys.fold(seed, self.config.inner_updates - 1)",
         f"{NOISE} -k query",
     ),
-    Mutation("reporting/report.py", "math.ceil(max(m", "math.floor(max(m", "reporting/test_equal_episodes.py"),
+    Mutation(
+        "reporting/report.py",
+        "math.ceil(max(m",
+        "math.floor(max(m",
+        "reporting/test_equal_episodes.py",
+    ),
     Mutation(
         "losses/estimators.py",
         "tf.reduce_sum(box * credit, axis=[1, 2])",
@@ -83,7 +88,10 @@ MUTATIONS = [
         f"{ADVANTAGES} -k returns",
     ),
     Mutation(
-        "advantages/returns.py", "within + weight *", "within - weight *", "advantages/test_returns.py -k long_episodes"
+        "advantages/returns.py",
+        "within + weight *",
+        "within - weight *",
+        "advantages/test_returns.py -k long_episodes",
     ),
     Mutation(
         "advantages/returns.py",
@@ -92,7 +100,10 @@ MUTATIONS = [
         "advantages/test_returns.py -k long_episodes",
     ),
     Mutation(
-        "advantages/returns.py", "discount * gae_lambda)", "discount)", f"{ADVANTAGES} -k 'test_advantage'"
+        "advantages/returns.py",
+        "discount * gae_lambda)",
+        "discount)",
+        f"{ADVANTAGES} -k 'test_advantage'",
     ),
     Mutation(
         "advantages/returns.py",
@@ -100,8 +111,12 @@ MUTATIONS = [
         "reward + next_value - value",
         f"{ADVANTAGES} -k 'test_advantage'",
     ),
-    Mutation("advantages/returns.py", "[..., :1], reward.shape)", "[..., -1:], reward.shape)", ADVANTAGES),
-    Mutation("advantages/returns.py", "value *= mask", "value *= 1", f"{ADVANTAGES} -k 'test_advantage'"),
+    Mutation(
+        "advantages/returns.py", "[..., :1], reward.shape)", "[..., -1:], reward.shape)", ADVANTAGES
+    ),
+    Mutation(
+        "advantages/returns.py", "value *= mask", "value *= 1", f"{ADVANTAGES} -k 'test_advantage'"
+    ),
     Mutation(
         "advantages/returns.py",
         "steps = np.arange(reward.shape[-1], dtype",
@@ -130,7 +145,12 @@ MUTATIONS = [
         "axis=-1)",
         ADVANTAGES,
     ),
-    Mutation("advantages/baselines.py", "result -= _mean(result", "result -= 0 * _mean(result", ADVANTAGES),
+    Mutation(
+        "advantages/baselines.py",
+        "result -= _mean(result",
+        "result -= 0 * _mean(result",
+        ADVANTAGES,
+    ),
     Mutation(
         "advantages/baselines.py",
         "_SMALLEST_SCALE = 1e-6",
@@ -161,7 +181,12 @@ MUTATIONS = [
         "return tf.cast(result * mask, dtype)",
         "advantages/test_baselines.py -k constant",
     ),
-    Mutation("advantages/baselines.py", "tf.cast(result * mask, dtype)", "tf.cast(result, dtype)", ADVANTAGES),
+    Mutation(
+        "advantages/baselines.py",
+        "tf.cast(result * mask, dtype)",
+        "tf.cast(result, dtype)",
+        ADVANTAGES,
+    ),
     Mutation(
         "advantages/baselines.py",
         "tf.sqrt(_mean(x**2, mask, axis=[1, 2]))",
@@ -429,15 +454,30 @@ MUTATIONS = [
         "learners/hindsight/test_maml.py -k similar_policies",
     ),
     # Optimisers.
-    Mutation("optimization/optimizers.py", "m_hat = m / (1 - beta_1**n)", "m_hat = m", "optimization/test_optimizers.py"),
-    Mutation("optimization/optimizers.py", "(1 - beta_2) * g * g", "(1 - beta_1) * g * g", "optimization/test_optimizers.py"),
+    Mutation(
+        "optimization/optimizers.py",
+        "m_hat = m / (1 - beta_1**n)",
+        "m_hat = m",
+        "optimization/test_optimizers.py",
+    ),
+    Mutation(
+        "optimization/optimizers.py",
+        "(1 - beta_2) * g * g",
+        "(1 - beta_1) * g * g",
+        "optimization/test_optimizers.py",
+    ),
     Mutation(
         "optimization/optimizers.py",
         "tf.sqrt(v_hat) + epsilon",
         "tf.sqrt(v_hat + epsilon)",
         "optimization/test_optimizers.py",
     ),
-    Mutation("optimization/optimizers.py", "tf.where(count == 0", "tf.where(count <= 1", "optimization/test_optimizers.py"),
+    Mutation(
+        "optimization/optimizers.py",
+        "tf.where(count == 0",
+        "tf.where(count <= 1",
+        "optimization/test_optimizers.py",
+    ),
     # Outer steps.
     Mutation("optimization/outer.py", "+ damping * vector", "+ 0 * damping * vector", THE_STEP),
     Mutation(
@@ -446,9 +486,21 @@ MUTATIONS = [
         "tf.tensordot(gradient, gradient - residual, 1)",
         EARLY_STOP,
     ),
-    Mutation("optimization/outer.py", "kl <= max_kl", "kl <= 2 * max_kl", "optimization/test_outer.py"),
-    Mutation("optimization/outer.py", "theta - length * full_step", "theta + length * full_step", THE_STEP),
-    Mutation("optimization/outer.py", "length * ratio,", "length * ratio / 2,", "optimization/test_outer.py"),
+    Mutation(
+        "optimization/outer.py", "kl <= max_kl", "kl <= 2 * max_kl", "optimization/test_outer.py"
+    ),
+    Mutation(
+        "optimization/outer.py",
+        "theta - length * full_step",
+        "theta + length * full_step",
+        THE_STEP,
+    ),
+    Mutation(
+        "optimization/outer.py",
+        "length * ratio,",
+        "length * ratio / 2,",
+        "optimization/test_outer.py",
+    ),
     Mutation(
         "optimization/outer.py",
         "next_squared / squared * p",
@@ -524,15 +576,36 @@ MUTATIONS = [
         "test_evaluation.py -k each_measurement",
     ),
     # Bandit.
-    Mutation("learners/caml/bandit.py", "means + scale * np.sqrt", "means - scale * np.sqrt", "learners/caml/test_bandit.py"),
     Mutation(
-        "learners/caml/bandit.py", "minlength=num_arms), np.mean", "minlength=num_arms), np.max", "learners/caml/test_bandit.py"
+        "learners/caml/bandit.py",
+        "means + scale * np.sqrt",
+        "means - scale * np.sqrt",
+        "learners/caml/test_bandit.py",
     ),
-    Mutation("learners/caml/bandit.py", "key=mean, reverse=True", "key=mean, reverse=False", "learners/caml/test_bandit.py"),
     Mutation(
-        "learners/caml/bandit.py", "mean - fallback >= min_transfer", "mean >= min_transfer", "learners/caml/test_bandit.py"
+        "learners/caml/bandit.py",
+        "minlength=num_arms), np.mean",
+        "minlength=num_arms), np.max",
+        "learners/caml/test_bandit.py",
     ),
-    Mutation("learners/caml/bandit.py", "+ fallback) / (spent + 1)", "+ fallback) / spent", "learners/caml/test_bandit.py"),
+    Mutation(
+        "learners/caml/bandit.py",
+        "key=mean, reverse=True",
+        "key=mean, reverse=False",
+        "learners/caml/test_bandit.py",
+    ),
+    Mutation(
+        "learners/caml/bandit.py",
+        "mean - fallback >= min_transfer",
+        "mean >= min_transfer",
+        "learners/caml/test_bandit.py",
+    ),
+    Mutation(
+        "learners/caml/bandit.py",
+        "+ fallback) / (spent + 1)",
+        "+ fallback) / spent",
+        "learners/caml/test_bandit.py",
+    ),
     # Exploration, similarity, buffer.
     Mutation(
         "exploration/mixture.py",
@@ -712,7 +785,9 @@ MUTATIONS = [
         "position, squared_distance,",
         PARTICLE,
     ),
-    Mutation("environments/native/particle.py", "termination_radius**2", "termination_radius", PARTICLE),
+    Mutation(
+        "environments/native/particle.py", "termination_radius**2", "termination_radius", PARTICLE
+    ),
     Mutation("environments/native/particle.py", "rng.uniform(-variance", "rng.uniform(0", PARTICLE),
     Mutation(
         "environments/native/navigation.py",
@@ -727,7 +802,10 @@ MUTATIONS = [
         f"{NAVIGATION} -k a_step",
     ),
     Mutation(
-        "environments/native/navigation.py", "1 - distance, 0)", "distance, 0)", f"{NAVIGATION} -k sparse"
+        "environments/native/navigation.py",
+        "1 - distance, 0)",
+        "distance, 0)",
+        f"{NAVIGATION} -k sparse",
     ),
     Mutation(
         "environments/native/navigation.py",

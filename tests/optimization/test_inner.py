@@ -9,15 +9,15 @@ from tf_agents.specs import tensor_spec
 from tfcaml import losses, nest
 from tfcaml.optimization import inner, optimizers
 from tfcaml.policies import NetworkPolicy
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 NUM_TASKS = 2
 SGD = optimizers.sgd(0.5)
 
 
 def unmoved(params):
-    """`Fast` before any step of `SGD`."""
-    return Fast(params, SGD.init(params, NUM_TASKS))
+    """`FastState` before any step of `SGD`."""
+    return FastState(params, SGD.init(params, NUM_TASKS))
 
 
 ROUNDING = {"continuous": (1e-5, 1e-6), "discrete": (1e-2, 2e-2)}  # step, relative error
@@ -180,7 +180,7 @@ def test_sgd_step(problem):
 def test_step_carries_the_optimizer_state():
     optimizer = optimizers.adam(0.1)
     params = (tf.constant([[1.0], [2.0]]),)
-    fast = Fast(params, optimizer.init(params, 2))
+    fast = FastState(params, optimizer.init(params, 2))
     for _ in range(3):
         fast, _ = inner.step(lambda p: tf.reduce_sum(p[0] ** 2, axis=1), optimizer, fast)
     np.testing.assert_array_equal(fast.slots["count"], [3, 3])

@@ -25,7 +25,7 @@ from tfcaml.rollouts import sampling
 tfd, layers = tfp.distributions, tf.keras.layers
 
 
-class Tiny(tfcaml.environments.Environment):
+class Tiny(tfcaml.environments.TaskFamily):
     """A point that is to go to a goal, seen through whatever the specs ask for.
 
     Episodes end when noise has carried the point far enough: at most steps, in some of them.

@@ -33,7 +33,7 @@ def few(population):
     """Two entities of each of two groups as a population."""
     rows = [0, 1, 4, 5]
     return population._replace(
-        support=nest.take(population.support, rows), support_group=population.support_group[rows]
+        support=nest.take(population.train, rows), train_group=population.train_group[rows]
     )
 
 
@@ -88,7 +88,7 @@ def test_what_is_recorded_is_the_divergence_of_the_adapted_policies(learner, few
     reptile = learner("reptile")
     first, again, other = (
         DivergenceMonitor(tmp_path / str(i), CONFIG, seed).follow(
-            7, reptile, few.support, few.support_group
+            7, reptile, few.train, few.train_group
         )
         for i, seed in enumerate((3, 3, 4))
     )
@@ -96,11 +96,11 @@ def test_what_is_recorded_is_the_divergence_of_the_adapted_policies(learner, few
     assert first.metrics == again.metrics
     assert np.abs(first.matrix - other.matrix).max() > 1e-4
     # Adapting is what evaluation does: the weights differ per entity, and from where they started.
-    params, trajectory = adapted(reptile, few.support, 2, 1, keys.from_int(0))
+    params, trajectory = adapted(reptile, few.train, 2, 1, keys.from_int(0))
     start = reptile.meta.read()["params"][0]
     assert all(np.abs(row - start).max() > 1e-3 for row in params[0])
     assert trajectory.mask.shape[:2] == (4, 1)
-    unadapted, _ = adapted(reptile, few.support, 0, 1, keys.from_int(0))
+    unadapted, _ = adapted(reptile, few.train, 0, 1, keys.from_int(0))
     np.testing.assert_array_equal(unadapted[0], nest.repeat(start, 4))
     pairs = first.matrix[np.triu_indices(4, 1)]
     assert first.metrics["mean"] == pytest.approx(pairs.mean())
@@ -111,7 +111,7 @@ def test_what_is_recorded_is_the_divergence_of_the_adapted_policies(learner, few
 def test_learners_that_try_their_start_are_followed(particle, policy, few, tmp_path):
     config = CAML.Config(**TINY, policies_per_clustering=4, num_medoids=2, num_states=20)
     learner = CAML(particle, policy, config)
-    record = DivergenceMonitor(tmp_path, CONFIG).follow(0, learner, few.support)
+    record = DivergenceMonitor(tmp_path, CONFIG).follow(0, learner, few.train)
     assert set(record.metrics) == {"mean", "max", "silhouette"}  # no groups were given
     assert learner.last_clustering is None
 
@@ -120,7 +120,7 @@ def test_learners_that_try_their_start_are_followed(particle, policy, few, tmp_p
 def two_kinds(policy, constant_action, sample, population):
     """(params, trajectories) of six policies, three that go one way and three another."""
     params = constant_action([0, 0, 0, 3, 3, 3])
-    task = nest.take(population.support, [0] * 6)
+    task = nest.take(population.train, [0] * 6)
     return params, sample(params, task, 2, keys.from_int(0))
 
 
@@ -167,7 +167,7 @@ def test_history_goes_on_where_an_earlier_run_stopped(policy, two_kinds, tmp_pat
     assert list(whole.history["silhouette"].values()) == lines[0].get_ydata().tolist()
 
 
-SCRIPT = pathlib.Path(__file__).parent / "agents" / "own_policies.py"
+SCRIPT = pathlib.Path(__file__).parents[1] / "agents" / "own_policies.py"
 SMALL = {
     "UPDATES, INTERVAL, EPISODES = 40, 10, 10": "UPDATES, INTERVAL, EPISODES = 1, 1, 2",
     "ENTITIES = [0, 1, 4, 5, 8, 9]": "ENTITIES = [0, 4, 8]",
@@ -215,14 +215,14 @@ def test_errors(particle, policy, two_kinds, population, tmp_path):
     with pytest.raises(ConfigError, match="policies with memory have no occupancy"):
         monitor.record(0, recurrent, *two_kinds)
     with pytest.raises(ConfigError, match="policies with memory have no occupancy"):
-        monitor.follow(0, Reptile(particle, recurrent), population.support)
+        monitor.follow(0, Reptile(particle, recurrent), population.train)
     sinusoid = tfcaml.environments.Sinusoid()
     regression = tfcaml.policies.mlp_policy(sinusoid.observation_spec, sinusoid.action_spec, (4,))
     with pytest.raises(ConfigError, match=r"adapts a policy to any entity.*=.MAMLRegression"):
-        monitor.follow(0, MAMLRegression(sinusoid, regression), sinusoid.population(0).support)
+        monitor.follow(0, MAMLRegression(sinusoid, regression), sinusoid.population(0).train)
     for one_each in (PolicyGradient, NaturalPolicyGradient):
         with pytest.raises(ConfigError, match="adapts a policy to any entity"):
-            monitor.follow(0, one_each(particle, policy), population.support)
+            monitor.follow(0, one_each(particle, policy), population.train)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tfcaml
 from tfcaml import keys, losses, nest
 from tfcaml.rollouts import sampling
-from tfcaml.types import Fast, Trajectory, episode_return
+from tfcaml.types import FastState, Trajectory, episode_return
 
 SEED = keys.from_int(7)
 
@@ -93,7 +93,7 @@ def test_same_seed_same_episodes(rollouts, sample):
 def test_tasks_episodes_and_steps_have_numbers_of_their_own(policy, population, sample):
     """One policy in one entity: no two rows are the same."""
     params = nest.repeat(policy.init(0), 3)
-    task = nest.map(lambda x: tf.repeat(x[:1], 3, axis=0), population.support)
+    task = nest.map(lambda x: tf.repeat(x[:1], 3, axis=0), population.train)
     action = sample(params, task, 4, SEED).action.numpy().reshape(12, 10)
     assert len({tuple(row) for row in action}) == 12
     assert len({tuple(column) for column in action.T}) == 10
@@ -128,7 +128,7 @@ def test_actions_come_in_the_policy_s_proportions(policy, particle, population):
     first = tfcaml.environments.Particle(tfcaml.environments.ParticleConfig(horizon=1))
     params = nest.map(lambda x: x + 0.3, nest.repeat(policy.init(0), 1))
     params = (*params[:-1], tf.constant([[0.0, 1.0, -1.0, 0.5]]))
-    task = nest.map(lambda x: x[:1], population.support)
+    task = nest.map(lambda x: x[:1], population.train)
     trajectory = sampling.sample(policy, first, params, task, 4000, SEED)
     counts = np.bincount(np.ravel(trajectory.action), minlength=4)
     probability = policy(params, tf.zeros([1, 1, 2])).probs_parameter().numpy()[0, 0]
@@ -169,7 +169,7 @@ def short_episodes(policy, population, constant_action):
     """Particles that end 1.2 from the goal, some of which get there."""
     config = tfcaml.environments.ParticleConfig(horizon=10, termination_radius=1.2)
     particle = tfcaml.environments.Particle(config)
-    task = nest.map(lambda x: x[::6], population.support)
+    task = nest.map(lambda x: x[::6], population.train)
     params = nest.repeat(policy.init(0), 4)
     params = (*params[:-1], 4 * tf.one_hot([0, 1, 2, 3], 4))
     call = lambda p, t: sampling.sample(policy, particle, p, t, 8, SEED)
@@ -210,7 +210,7 @@ def test_episode_return_counts_living_steps(short_episodes):
 def test_values_are_nests(rollouts):
     """What flows through tfcaml passes through `tf.function` and `tf.nest`."""
     params, _, trajectory = rollouts
-    batch = {"fast": Fast(params, ()), "query": trajectory}
+    batch = {"fast": FastState(params, ()), "query": trajectory}
     halved = tf.function(lambda b: nest.map(lambda x: x[:2], b), autograph=False)(batch)
-    assert isinstance(halved["fast"], Fast) and isinstance(halved["query"], Trajectory)
+    assert isinstance(halved["fast"], FastState) and isinstance(halved["query"], Trajectory)
     assert nest.leading(halved) == 2

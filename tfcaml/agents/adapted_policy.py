@@ -57,7 +57,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         """The `policy_state` of adapted weights.
 
         Args:
-          params: weights, each [B, ...], such as `Fast.params`.
+          params: weights, each [B, ...], such as `FastState.params`.
           seed: an integer >= 0, Python's or NumPy's, or [2]; with equal weights, equal seeds give
             equal actions, so each collection of data needs another one, or the state that the last
             one returned.

@@ -13,7 +13,7 @@ def reinforce(environment, actor_network, fc_layer_params, discount=0.99):
     """The loss of a `ReinforceAgent` with normalised returns and no value network.
 
     Args:
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       actor_network: of its observations and actions.
       fc_layer_params: units of each hidden layer of a value network, where there is one.
       discount: gamma.

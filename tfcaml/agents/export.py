@@ -20,7 +20,7 @@ from tfcaml.agents.adapted_policy import act, act_distribution
 from tfcaml.errors import check, check_utf8
 from tfcaml.learners import CAML
 from tfcaml.policies import distributions
-from tfcaml.types import Fast, Trajectory
+from tfcaml.types import FastState, Trajectory
 
 SEED = tf.TensorSpec([2], tf.int32)
 _ROUNDING = 1e-4  # the error of sums of numbers of size 1 in 32 bits is less
@@ -52,7 +52,7 @@ def export(learner, directory, environment=None, shots=None):
     Args:
       learner: a trained `MetaLearner`.
       directory: path, new or empty.
-      environment: the `Environment` that time steps come from; the learner's own unless given.
+      environment: the `TaskFamily` that time steps come from; the learner's own unless given.
       shots: E, episodes per update; what the learner adapts with to new tasks unless given.
 
     Returns:
@@ -174,7 +174,7 @@ def _adapt(learner, meta, state_spec):
 
     def one_task(inputs):
         trajectory, policy_state = nest.map(lambda x: x[None], inputs)
-        trajectory, fast = Trajectory(**trajectory), Fast(**policy_state)
+        trajectory, fast = Trajectory(**trajectory), FastState(**policy_state)
         support = learner.experience(fast.params, trajectory)
         return nest.map(lambda x: x[0], learner.adapt(meta, fast, support)._asdict())
 
@@ -200,7 +200,7 @@ def _trial_functions(learner, arms):
         """The states of these arms, with a fresh optimiser."""
         params = nest.take(arms, arm)
         slots = learner.inner_optimizer.init(params, tf.shape(arm)[0])
-        return Fast(params, slots)._asdict()
+        return FastState(params, slots)._asdict()
 
     def choose(trial_returns):
         """The states of the best arms, to adapt from."""

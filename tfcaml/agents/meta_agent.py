@@ -68,7 +68,7 @@ class MetaAgent(tf_agent.TFAgent):
         """Data for the next call of `train`, those that `tfcaml.train` would learn from.
 
         Args:
-          population: a `Population`, whose support entities play.
+          population: a `Population`, whose training entities play.
           seed: Python int.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The rules of `tfcaml.learners.caml.bandit` one pull at a time, in TensorFlow, for a machine without tfcaml.
+"""The rules of CAML's bandit one pull at a time, in TensorFlow, for a machine without tfcaml.
 
 A table of trial returns [N, k, budget] holds nan where an arm was not pulled (so often).
 """

@@ -1,6 +1,6 @@
 """Families of environments."""
 
-from tfcaml.environments.base import Environment, Population
+from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.environments.conformance import check
 from tfcaml.environments.glucose import Glucose, GlucoseConfig
 from tfcaml.environments.host.cart_pole import CartPole, CartPoleConfig
@@ -24,7 +24,7 @@ __all__ = [
     "CartPole",
     "CartPoleConfig",
     "ENVIRONMENTS",
-    "Environment",
+    "TaskFamily",
     "Glucose",
     "GlucoseConfig",
     "HostEnvironment",

@@ -14,46 +14,46 @@ from tfcaml.errors import ConfigError, check
 class Population(NamedTuple):
     """The entities of one study: some to learn from, others, never seen in training, to adapt to.
 
-    support: tasks, leading [S]
-    query:   tasks, leading [Q]; none of them is in `support`, unless the family says
+    train: tasks, leading [S]
+    test:  tasks, leading [Q]; none of them is in `train`, unless the family says
       `holds_out = False`
-    support_group: [S] integers, the latent group of each entity (for reports, never for learning)
-    query_group:   [Q]
+    train_group: [S] integers, the latent group of each entity (for reports, never for learning)
+    test_group:   [Q]
     draw: for families that never run out of entities, (num_tasks, seed [2]) -> new tasks to learn
-      from; `support` then holds examples of them
+      from; `train` then holds examples of them
     """
 
-    support: Any
-    query: Any
-    support_group: Any
-    query_group: Any
+    train: Any
+    test: Any
+    train_group: Any
+    test_group: Any
     draw: Any = None
 
     def sample(self, num_tasks, seed):
-        """`num_tasks` support entities, drawn with replacement or made anew. seed: [2]."""
+        """`num_tasks` training entities, drawn with replacement or made anew. seed: [2]."""
         if self.draw is not None:
             return self.draw(num_tasks, seed)
-        size = nest.leading(self.support)
+        size = nest.leading(self.train)
         index = tf.random.stateless_uniform([num_tasks], seed, 0, size, tf.int32)
-        return nest.take(self.support, index)
+        return nest.take(self.train, index)
 
     def groups_of(self, task):
-        """The latent group of each support entity in `task` [N], as [N] integers; for pictures.
+        """The latent group of each training entity in `task` [N], as [N] integers; for pictures.
 
-        A task that is no support entity is counted to the first one's group.
+        A task that is no training entity is counted to the first one's group.
         """
-        support = enumerate(task_rows(self.support))
-        first = {row: index for index, row in reversed(list(support))}
-        return np.asarray(self.support_group)[[first.get(row, 0) for row in task_rows(task)]]
+        rows = list(enumerate(task_rows(self.train)))
+        first = {row: index for index, row in reversed(rows)}
+        return np.asarray(self.train_group)[[first.get(row, 0) for row in task_rows(task)]]
 
 
-def overlap(support, query):
-    """How many query tasks, nest of [Q, ...], are among the support tasks, nest of [S, ...].
+def overlap(train, test):
+    """How many test tasks, nest of [Q, ...], are among the training tasks, nest of [S, ...].
 
     Tasks are the same if every number and string in them is, to the last digit.
     """
-    known = set(task_rows(support))
-    return sum(row in known for row in task_rows(query))
+    known = set(task_rows(train))
+    return sum(row in known for row in task_rows(test))
 
 
 def task_rows(tasks):
@@ -68,11 +68,11 @@ def task_rows(tasks):
 
 def check_held_out(environment, population, what="held-out entities"):
     """Raises `ConfigError` if an entity of `population` is both learned from and held out."""
-    shared = overlap(population.support, population.query) if environment.holds_out else 0
+    shared = overlap(population.train, population.test) if environment.holds_out else 0
     check(not shared, f"{what} that are training entities too", shared, "none")
 
 
-class Environment:
+class TaskFamily:
     """A family of MDPs that differ by a `task`. All state is in the arguments.
 
     Subclasses set
@@ -83,7 +83,7 @@ class Environment:
       noise_size: how many U(0, 1) numbers one step uses (0 for a deterministic family)
       supports_xla: whether XLA can compile it; no family that runs in Python can be
       notice: what everybody who sees results of the family has to be told, "" for nothing
-      holds_out: whether query tasks are never support tasks; False where there are so few tasks
+      holds_out: whether test tasks are never training tasks; False where there are so few tasks
         that each is both
     """
 
@@ -96,15 +96,15 @@ class Environment:
     notice = ""
     holds_out = True
 
-    def population(self, seed, num_query=3):
-        """The `Population` of a study with this seed and `num_query` held-out tasks.
+    def population(self, seed, num_test=3):
+        """The `Population` of a study with this seed and `num_test` held-out tasks.
 
         Args:
           seed: an integer from 0 to 2**62 - 1, of Python or NumPy; see `seeds.as_int`.
-          num_query: Q.
+          num_test: Q.
 
         Raises:
-          ConfigError: the sets can't be made disjoint, `num_query` < 1, or a negative seed.
+          ConfigError: the sets can't be made disjoint, `num_test` < 1, or a negative seed.
         """
         raise NotImplementedError
 

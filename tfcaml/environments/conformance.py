@@ -20,7 +20,7 @@ def check(environment, num_tasks=3, num_episodes=2, seed=0):
 
     1. the specs: set, and one bounded action (a number or an array, not a dict or tuple of them);
     2. the population: shapes, dtypes, the same entities for the same seed, and, unless the family
-       says `holds_out = False`, no query task among the support tasks;
+       says `holds_out = False`, no test task among the training tasks;
     3. `reset` and `step` in a graph;
     4. every value of whole episodes, from the observation that `reset` gives on: shapes, dtypes, no
        NaN or infinity, observations within their bounds;
@@ -28,7 +28,7 @@ def check(environment, num_tasks=3, num_episodes=2, seed=0):
     6. whether tasks make a difference.
 
     Args:
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       num_tasks: tasks to play; more take longer and see more.
       num_episodes: episodes of each.
       seed: an integer from 0 to 2**62 - 1, of the population, the actions and all else.
@@ -94,8 +94,8 @@ def _population(environment, seed):
     key, found = keys.from_int(seed), []
     sampled = [x.sample(_NUM_SAMPLED, key) for x in (first, again)]
     for name, task, same in (
-        ("support", first.support, again.support),
-        ("query", first.query, again.query),
+        ("train", first.train, again.train),
+        ("test", first.test, again.test),
         ("sample", *sampled),
     ):
         size = _NUM_SAMPLED if name == "sample" else nest.leading(task)
@@ -103,16 +103,16 @@ def _population(environment, seed):
         found += problems
         if not problems and task_rows(task) != task_rows(same):
             found.append(f"population.{name} changes from call to call with the same seed")
-    for name in ("support", "query"):
+    for name in ("train", "test"):
         group, size = getattr(first, f"{name}_group"), nest.leading(getattr(first, name))
         if np.shape(group) != (size,):
             found.append(f"expected {name}_group of shape {(size,)}; received {np.shape(group)}")
     if found or not environment.holds_out:
         return found
-    if shared := overlap(first.support, first.query):
-        return [f"{shared} of the query tasks are support tasks too; expected none"]
-    if shared := overlap(sampled[0], first.query):
-        return [f"population.sample gave {shared} of the query tasks; expected none"]
+    if shared := overlap(first.train, first.test):
+        return [f"{shared} of the test tasks are training tasks too; expected none"]
+    if shared := overlap(sampled[0], first.test):
+        return [f"population.sample gave {shared} of the test tasks; expected none"]
     return []
 
 
@@ -202,7 +202,7 @@ def _difference(environment, case):
 
 def _random_case(environment, num_tasks, num_episodes, seed):
     """Tasks of a population that share their seeds and actions: all that differs is the task."""
-    support = environment.population(seed).support
+    support = environment.population(seed).train
     size = min(num_tasks, nest.leading(support))
     key = keys.per_episode(keys.from_int(seed), 1, num_episodes)
     noise_size = [environment.horizon, environment.noise_size]

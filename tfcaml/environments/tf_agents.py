@@ -1,6 +1,6 @@
 """Families of environments as TF-Agents environments, for its drivers, buffers and agents.
 
-Both classes give episodes of the same random numbers as `tfcaml.rollouts.sampling.sample` with the seed
+Both classes give episodes of the same random numbers as `rollouts.sampling.sample` with the seed
 `keys.from_int(seed)`: the k-th episode of a task there is its k-th episode here. Following
 TF-Agents, an episode that terminates ends with discount 0 and one that is truncated, by the horizon
 or before, ends with discount 1, as its `TimeLimit` has it; the step after the last ignores its
@@ -21,7 +21,7 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
     """One task of a family, one episode at a time, in NumPy arrays without batch axis.
 
     Args:
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       task: nest, leading [1].
       seed: Python int; episode k has its own numbers whatever came before.
 
@@ -76,7 +76,7 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
     whatever the others do. Row e of a task plays the episodes e, e + E, e + 2 E, ... of that task.
 
     Args:
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       task: nest, leading [N].
       num_episodes: E.
       seed: Python int.
@@ -180,7 +180,7 @@ def _start_episodes(environment, task, seed, episode):
     """Episodes by number, with the random numbers that `sampling.sample` would give them.
 
     Args:
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       task: nest, leading [N].
       seed: [2].
       episode: [N, E] integers.

@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from tfcaml import agents, nest, settings
-from tfcaml.environments import ENVIRONMENTS, Environment
+from tfcaml.environments import ENVIRONMENTS, TaskFamily
 from tfcaml.environments.base import check_held_out
 from tfcaml.errors import ConfigError, check, check_acts, check_one_of, within
 from tfcaml.learners import LEARNERS, LearnerConfig, MetaLearner
@@ -60,7 +60,7 @@ class _Content:
     policy: dict
     agent: str
     learner: dict
-    baselines: dict
+    compared: dict
     num_seeds: int
     evaluation: dict
     save_interval: int
@@ -102,8 +102,8 @@ def completed(run, plugins=()):
     config = {**_DEFAULTS, **run["config"]}
     if isinstance(config["divergence"], dict):
         config["divergence"] = {**_DEFAULTS["divergence"], **config["divergence"]}
-    if isinstance(config.get("baselines"), dict):
-        config["baselines"] = dict(config["baselines"])
+    if isinstance(config.get("compared"), dict):
+        config["compared"] = dict(config["compared"])
     for parent, key, registry, base in _sections(config):
         section = parent.get(key)
         name = section.get("name") if isinstance(section, dict) else None
@@ -129,11 +129,11 @@ def module_of(name):
 
 def _sections(config):
     """(parent, key, registry, base class) of each section of a config that names a class."""
-    yield config, "environment", ENVIRONMENTS, Environment
+    yield config, "environment", ENVIRONMENTS, TaskFamily
     yield config, "learner", LEARNERS, MetaLearner
-    baselines = config.get("baselines")
-    for name in baselines if isinstance(baselines, dict) else ():
-        yield baselines, name, LEARNERS, MetaLearner
+    compared = config.get("compared")
+    for name in compared if isinstance(compared, dict) else ():
+        yield compared, name, LEARNERS, MetaLearner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +192,7 @@ class ExperimentConfig:
         config = completed({"config": config}, plugins)["config"]
         settings.filled("config", _Content, config)
         name, family, options = _named(
-            "environment", config["environment"], ENVIRONMENTS, Environment, plugins
+            "environment", config["environment"], ENVIRONMENTS, TaskFamily, plugins
         )
         learners = _learners(config, plugins)
         _check_numbers(config, seed)
@@ -228,7 +228,7 @@ class ExperimentConfig:
             episodes=measured["episodes"],
             save_interval=config["save_interval"],
             log_interval=config["log_interval"],
-            divergence=_followed(config, classes, populations[0].support),
+            divergence=_followed(config, classes, populations[0].train),
             jit_compile=jit_compile,
         )
 
@@ -242,11 +242,11 @@ def _learners(config, plugins):
         check(_NAME.fullmatch(main), "the name of the learner's class", main, rule)
     else:
         _check_registered(f"learner {main}", main, LEARNERS)
-    sections = {main: config["learner"], **config["baselines"]}
-    for method in config["baselines"]:
+    sections = {main: config["learner"], **config["compared"]}
+    for method in config["compared"]:
         named = isinstance(method, str) and _NAME.fullmatch(method)
-        check(named, "the name of a baseline", method, rule)
-        check(method != main, "the name of a baseline", method, "another than the learner's")
+        check(named, "the name of a compared method", method, rule)
+        check(method != main, "the name of a compared method", method, "another than the learner's")
     return {
         method: _named(f"learner {method}", section, LEARNERS, MetaLearner, plugins)[1:]
         for method, section in sections.items()
@@ -331,7 +331,7 @@ def _followed(config, learner_classes, support):
     for each in learner_classes:
         check_can_be_followed(each)
     size, k = nest.leading(support), found.num_clusters
-    check(k <= size, "divergence.num_clusters", k, f"at most {size}, the support entities")
+    check(k <= size, "divergence.num_clusters", k, f"at most {size}, the training entities")
     return found
 
 

@@ -56,7 +56,7 @@ class Experiment:
       max_bad_updates: of each method and seed that may be skipped because they are not finite.
 
     Attributes:
-      environment: the `Environment`.
+      environment: the `TaskFamily`.
       policy: the `Policy` of the main method; its weights are the learners'.
       loss: the `AgentLoss` of the main method, None unless the config names an agent.
 
@@ -189,7 +189,7 @@ class Experiment:
                 population = self.population(seed, num_tasks)
                 found = evaluation.evaluate(
                     learner,
-                    population.query,
+                    population.test,
                     num_updates=num_updates,
                     num_episodes=episodes or config.episodes,
                     seed=seed,
@@ -197,7 +197,7 @@ class Experiment:
                 results[method].append(
                     {
                         "seed": seed,
-                        "groups": population.query_group,
+                        "groups": population.test_group,
                         "returns": found.returns,
                         "trial_episodes": getattr(learner_config, "trial_episodes", 0),
                         "episodes_per_update": learner.test_episodes,
@@ -390,7 +390,7 @@ class Experiment:
     def _evaluation_figures(self, results, examples, summary):
         config, directory = self.config, self.directory
         pictures = pictures_of_evaluation(config, directory.train, results)
-        query = self.population(config.seeds[0]).query
+        query = self.population(config.seeds[0]).test
         pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
         pictures |= pictures_of_days(self.environment, examples)
         return write_evaluation(self.directory, pictures, summary)

@@ -59,7 +59,7 @@ def sample(policy, environment, players, task, num_episodes, seed):
 
     Args:
       policy: a `Policy`.
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       players: `Players`.
       task: nest, leading [N].
       num_episodes: E.

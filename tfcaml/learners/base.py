@@ -28,7 +28,7 @@ from tfcaml.errors import (
 from tfcaml.learners.state import Variables
 from tfcaml.optimization import inner, optimizers
 from tfcaml.rollouts import sampling
-from tfcaml.types import Experience, Fast, episode_return
+from tfcaml.types import Experience, FastState, episode_return
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class MetaLearner(tf.Module):
     """Base class of all meta-learners.
 
     Args:
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       policy: a `Policy`.
       config: the learner's config dataclass; `Config()`, its defaults, unless given.
       seed: Python int; decides the initial parameters.
@@ -172,15 +172,15 @@ class MetaLearner(tf.Module):
         return population.sample(self.config.meta_batch_size, seed)
 
     def start(self, meta, num_tasks):
-        """`Fast` parameters for `num_tasks` tasks before any experience."""
+        """`FastState` parameters for `num_tasks` tasks before any experience."""
         params = nest.repeat(meta["params"], num_tasks)
-        return Fast(params, self.inner_optimizer.init(params, num_tasks))
+        return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
     def try_out(self, meta, task, seed):
-        """`Fast` parameters for new tasks, after trying them if the learner does that.
+        """`FastState` parameters for new tasks, after trying them if the learner does that.
 
         Returns:
-          (`Fast`, dict of metrics of the trials).
+          (`FastState`, dict of metrics of the trials).
         """
         return self.start(meta, nest.leading(task)), {}
 
@@ -191,7 +191,7 @@ class MetaLearner(tf.Module):
         return Experience(trajectory, self.advantage(trajectory))
 
     def adapt(self, meta, fast, support):
-        """One adaptation step from `fast` on the `Experience` `support`: `Fast`."""
+        """One adaptation step from `fast` on the `Experience` `support`: `FastState`."""
         loss = lambda params: self.inner_loss(params, support)
         return inner.step(loss, self.inner_optimizer, fast)[0]
 
@@ -245,7 +245,7 @@ class MetaLearner(tf.Module):
 
     @from_python()
     def evaluate_update(self, fast, task, num_episodes, seed):
-        """Returns before an adaptation step, and the step: (returns [N, E], `Fast`, trajectory)."""
+        """Returns before an adaptation step, and it: (returns [N, E], `FastState`, trajectory)."""
         return self._evaluate(fast, task, num_episodes, seed)
 
     def sample(self, params, task, num_episodes, seed):
@@ -272,7 +272,7 @@ class MetaLearner(tf.Module):
         """`num_updates` times: sample a batch with the current weights, take one step.
 
         Returns:
-          (`Fast`, mean return of each batch [num_updates, N]).
+          (`FastState`, mean return of each batch [num_updates, N]).
         """
         shape = [nest.leading(fast.params)]
         history = tf.TensorArray(tf.float32, num_updates, element_shape=shape)

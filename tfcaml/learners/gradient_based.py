@@ -15,7 +15,7 @@ from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.state import Variables
 from tfcaml.optimization import inner, outer
 from tfcaml.policies import distributions
-from tfcaml.types import Experience, Fast, MetaBatch, Surrogate, episode_return
+from tfcaml.types import Experience, FastState, MetaBatch, Surrogate, episode_return
 
 OUTER_OPTIMIZERS = ("adam", "ppo", "trpo")
 _OF_TRPO = (
@@ -145,7 +145,7 @@ class NoInnerStepsConfig(GradientConfig):
 class GradientLearner(MetaLearner):
     """Base of the family. Subclasses define init, start, adapt and objective.
 
-    `Fast.slots` counts the steps taken, [N]. A `loss` given is descended by the inner and by the
+    `FastState.slots` counts the steps taken, [N]. A `loss` given is descended by the inner and the
     outer step.
 
     Raises:
@@ -251,7 +251,7 @@ class GradientLearner(MetaLearner):
         return gradients
 
     def readapt(self, meta, support):
-        """`Fast` after adapting from `meta` on each of the K stored `Experience`s."""
+        """`FastState` after adapting from `meta` on each of the K stored `Experience`s."""
         fast = self.start(meta, support[0].advantage.shape[0])
         for experience in support:
             fast = self.adapt(meta, fast, experience)
@@ -261,7 +261,7 @@ class GradientLearner(MetaLearner):
         """One gradient step: fast - rates gradients, with shorter steps beyond the K trained.
 
         Args:
-          fast: `Fast`.
+          fast: `FastState`.
           gradients: nest of [N, ...].
           rates: nest like it, each broadcastable.
         """
@@ -272,7 +272,7 @@ class GradientLearner(MetaLearner):
             column = tf.reshape(tf.cast(scale, p.dtype), [-1] + [1] * (p.shape.rank - 1))
             return p - column * rate * g
 
-        return Fast(nest.map(move, fast.params, gradients, rates), fast.slots + 1)
+        return FastState(nest.map(move, fast.params, gradients, rates), fast.slots + 1)
 
     def surrogate(self, params, query):
         """`Surrogate` of adapted params [N, ...] on the query, an `Experience`."""

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class MAML(GradientLearner):
         return {"params": self.policy.init(seed)}
 
     def start(self, meta, num_tasks):
-        return Fast(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
+        return FastState(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
 
     def adapt(self, meta, fast, support):
         gradients = self.inner_gradient(fast.params, support)

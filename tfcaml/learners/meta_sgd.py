@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class MetaSGD(GradientLearner):
         return {"params": params, "rates": nest.map(lambda p: alpha * tf.ones_like(p), params)}
 
     def start(self, meta, num_tasks):
-        return Fast(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
+        return FastState(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
 
     def adapt(self, meta, fast, support):
         return self.descend(fast, self.inner_gradient(fast.params, support), meta["rates"])

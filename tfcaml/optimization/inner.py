@@ -8,7 +8,7 @@ tasks, at every order of differentiation.
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 
 def gradient(loss, params):
@@ -38,15 +38,15 @@ def step(loss, optimizer, fast, first_order=False):
     Args:
       loss: params -> [N].
       optimizer: an `Optimizer`.
-      fast: `Fast`.
+      fast: `FastState`.
       first_order: treat the gradient as a constant, so that the derivative of the result with
         respect to `fast.params` is the identity.
 
     Returns:
-      (`Fast`, loss [N] before the step).
+      (`FastState`, loss [N] before the step).
     """
     value, gradients = gradient(loss, fast.params)
     if first_order:
         gradients = nest.stop_gradient(gradients)  # cuts the path through the inner gradient
     params, slots = optimizer.apply(fast.params, gradients, fast.slots)
-    return Fast(params, slots), value
+    return FastState(params, slots), value

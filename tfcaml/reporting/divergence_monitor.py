@@ -59,7 +59,7 @@ class DivergenceRecord(NamedTuple):
 class DivergenceMonitor:
     """Records divergence and clusters of policies over training, and shows them in TensorBoard.
 
-    As `callback` of `tfcaml.train` it adapts the learner to every support entity each
+    As `callback` of `tfcaml.train` it adapts the learner to every training entity each
     `config.interval` iterations, without changing the learner; `record` takes any policies.
 
     Args:
@@ -86,7 +86,7 @@ class DivergenceMonitor:
         done = int(learner.iteration)
         if done % self.config.interval and done != learner.config.num_iterations:
             return None
-        return self.follow(done - 1, learner, population.support, population.support_group)
+        return self.follow(done - 1, learner, population.train, population.train_group)
 
     @from_python()
     def follow(self, step, learner, task, groups=None):

@@ -50,7 +50,7 @@ def pictures_of_days(environment, examples):
     """Glucose over the day before and after adaptation, as a dict of matplotlib figures.
 
     Args:
-      environment: an `Environment`; nothing is drawn of others than `Glucose`.
+      environment: an `TaskFamily`; nothing is drawn of others than `Glucose`.
       examples: dict method -> (`Trajectory` before, `Trajectory` after).
     """
     if not isinstance(environment, Glucose):

@@ -19,7 +19,7 @@ def sample(policy, environment, params, task, num_episodes, seed):
 
     Args:
       policy: a `Policy`.
-      environment: an `Environment`.
+      environment: an `TaskFamily`.
       params: weights, each [N, ...].
       task: nest, leading [N].
       num_episodes: E.

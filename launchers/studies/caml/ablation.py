@@ -86,7 +86,7 @@ def _maml_in_clusters(experiment, content, parts, quick):
     def trained(seed):
         caml = experiment.trained(_BASE, seed)
         learner = ClusterMAML(caml, iterations)
-        learner.train_clusters(experiment.population(seed).support, seed)
+        learner.train_clusters(experiment.population(seed).train, seed)
         return learner
 
     return _evaluated(
@@ -104,7 +104,7 @@ def _evaluated(experiment, content, trained, path, settings):
             learner = trained(seed)
             found = evaluation.evaluate(
                 learner,
-                population.query,
+                population.test,
                 num_updates=experiment.config.num_updates,
                 num_episodes=experiment.config.episodes,
                 seed=seed,
@@ -112,7 +112,7 @@ def _evaluated(experiment, content, trained, path, settings):
             runs.append(
                 {
                     "seed": seed,
-                    "groups": population.query_group,
+                    "groups": population.test_group,
                     "returns": found.returns,
                     "trial_episodes": experiment.config.learners[_BASE][1].trial_episodes,
                     "episodes_per_update": learner.test_episodes,

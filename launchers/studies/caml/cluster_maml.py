@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from configs import caml_figure3
 from tfcaml import keys, learners, nest
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 _SALT = 0xC1
 
@@ -22,7 +22,7 @@ class ClusterMAML(learners.MAML):
     """
 
     def __init__(self, caml, num_iterations):
-        config = caml_figure3.get_config().baselines.maml.to_dict()
+        config = caml_figure3.get_config().compared.maml.to_dict()
         config.pop("name")
         config |= {
             "outer_optimizer": "trpo",  # and its inner rate: settings of its own, from a medoid
@@ -55,7 +55,7 @@ class ClusterMAML(learners.MAML):
 
     def try_out(self, meta, task, seed):
         fast, metrics = self.caml.try_out(self.clusters, task, seed)
-        return Fast(fast.params, tf.zeros([nest.leading(task)])), metrics
+        return FastState(fast.params, tf.zeros([nest.leading(task)])), metrics
 
     def _from_medoid(self, params, support, seed, medoid):
         self.reset(seed)

@@ -18,7 +18,7 @@ import numpy as np
 from launchers.studies.runs import kept, rounded
 from tfcaml import divergence, environments, figures, keys, learners, nest, policies, training
 from tfcaml.experiments.progress import Progress
-from tfcaml.types import Fast, episode_return
+from tfcaml.types import FastState, episode_return
 
 UPDATES = tuple(range(0, 41, 5))
 RECOMMENDED = "recommended: h = 0.5, w = 1/q"
@@ -91,7 +91,7 @@ class Policies:
 
     def __init__(self, environment, policy, study_seeds, jit_compile=None):
         self.populations = {seed: environment.population(seed) for seed in study_seeds}
-        self.task = nest.concat(*[p.support for p in self.populations.values()])
+        self.task = nest.concat(*[p.train for p in self.populations.values()])
         self.seed = study_seeds[0]
         config = learners.PolicyGradient.Config(meta_batch_size=nest.leading(self.task))
         self.learner = learners.PolicyGradient(environment, policy, config, self.seed, jit_compile)
@@ -106,7 +106,9 @@ class Policies:
                 nest.repeat(self.learner.policy.init(seed), size) for seed in self.populations
             ]
             params = nest.concat(*starts)
-            self.learner.meta.write(Fast(params, self.learner.inner_optimizer.init(params, rows)))
+            self.learner.meta.write(
+                FastState(params, self.learner.inner_optimizer.init(params, rows))
+            )
 
     def at(self, update):
         """(weights, each [S * 24, ...]; `Trajectory` of an episode of each) after an update."""
@@ -127,11 +129,11 @@ def _compare(trained, update, names):
         own = nest.take(params, rows), nest.take(trajectory, rows)
         for name in names:
             matrix = _matrix(name, trained.learner.policy, *own, seed)
-            scores[name].append(divergence.agreement(matrix, population.support_group, seed))
+            scores[name].append(divergence.agreement(matrix, population.train_group, seed))
             if index == 0 and name in (RECOMMENDED, LITERAL):
                 pictured[name] = matrix.tolist()
     returns = np.reshape(episode_return(trajectory), [len(trained.populations), size])
-    groups = trained.populations[trained.seed].support_group.tolist()
+    groups = trained.populations[trained.seed].train_group.tolist()
     mean_returns = returns.mean(axis=1).tolist()
     return {"returns": mean_returns, "scores": scores, "matrices": pictured, "groups": groups}
 

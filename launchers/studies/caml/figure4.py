@@ -56,7 +56,7 @@ def run(study_seeds, out_dir, quick=False):
 def _episodes(experiment, method, seed):
     """Episodes on the first held-out entity: (`Trajectory` before, after)."""
     learner = experiment.trained(method, seed)
-    query = experiment.population(seed).query
+    query = experiment.population(seed).test
     result = evaluation.evaluate(
         learner, query, num_updates=_UPDATES, num_episodes=_EPISODES, seed=seed
     )

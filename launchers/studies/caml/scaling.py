@@ -123,11 +123,11 @@ def _trained(learner, seed, size, progress):
       (weights, each [size, ...]; `Trajectory` of an episode of each; groups [size]).
     """
     population = learner.environment.population(seed)
-    variants = nest.leading(population.support) // GROUPS
+    variants = nest.leading(population.train) // GROUPS
     order = np.arange(GROUPS * variants).reshape(GROUPS, variants).T.ravel()[:size]
     chunks = []
     for index, rows in enumerate(np.split(order, size // learner.config.meta_batch_size)):
-        task, own_seed = nest.take(population.support, rows), 1000 * seed + index
+        task, own_seed = nest.take(population.train, rows), 1000 * seed + index
         learner.reset(own_seed)
         while int(learner.iteration) < learner.config.num_iterations:
             training.train_all(learner, task, own_seed)
@@ -136,7 +136,7 @@ def _trained(learner, seed, size, progress):
         key = keys.fold(keys.from_int(own_seed), 0x5CA1E)
         chunks.append((fast.params, learner.evaluate_update(fast, task, 1, key)[2]))
     params, trajectory = nest.concat(*chunks)
-    return params, trajectory, np.asarray(population.support_group)[order]
+    return params, trajectory, np.asarray(population.train_group)[order]
 
 
 def _compare(policy, params, trajectory, groups, seed):

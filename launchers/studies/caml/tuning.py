@@ -75,7 +75,7 @@ def measure(method, setting, stage, seeds, out_dir, quick=False):
 
 
 def _config(name, setting, quick):
-    section = caml_figure3.get_config().baselines[name].to_dict()
+    section = caml_figure3.get_config().compared[name].to_dict()
     section.pop("name")
     tuned = {field for each in GRID[name] for field in each}  # at their defaults unless set
     section = {field: value for field, value in section.items() if field not in tuned} | setting
@@ -96,7 +96,7 @@ def _returns(method, config, seeds, quick):
         population = environment.population(seed, NUM_TASKS)
         learner.reset(seed)
         training.train(learner, population, seed=seed)
-        result = evaluation.evaluate(learner, population.query, num_updates=NUM_UPDATES, seed=seed)
+        result = evaluation.evaluate(learner, population.test, num_updates=NUM_UPDATES, seed=seed)
         found.append(result.returns.mean(axis=(1, 2)).tolist())
     return found
 

@@ -54,7 +54,7 @@ def _personalised(experiment, seed, directory):
         shutil.rmtree(directory)
     card = agents.export(learner, str(directory))
     model = tf.saved_model.load(str(directory))
-    query = experiment.population(seed).query
+    query = experiment.population(seed).test
     found = []
     for row in range(nest.leading(query)):
         task = nest.map(lambda x: float(x[row]), query)

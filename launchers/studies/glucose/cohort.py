@@ -79,7 +79,7 @@ def _learned(experiment, method):
     rows = []
     for seed in experiment.config.seeds:
         learner = experiment.trained(method, seed)
-        task = experiment.population(seed).query
+        task = experiment.population(seed).test
         days = experiment.config.episodes
         key = keys.fold(keys.from_int(seed), _ADAPTATION)
         fast, _ = learner.try_out(learner.meta.read(), task, keys.fold(key, 0))
@@ -98,7 +98,7 @@ def _controlled(experiment, controller):
     """Readings of the same patients on the same days under a controller: [S, Q, E, M]."""
     rows = []
     for seed in experiment.config.seeds:
-        task, days = experiment.population(seed).query, experiment.config.episodes
+        task, days = experiment.population(seed).test, experiment.config.episodes
         same_days = keys.fold(_measured_seed(seed), 0)  # as `evaluate_update` derives it
         played = controllers.play(experiment.environment, controller, task, days, same_days)
         rows.append(played.readings.numpy())
@@ -169,7 +169,7 @@ def _patients(experiment, found):
     rows = []
     for s, seed in enumerate(experiment.config.seeds):
         population = experiment.population(seed)
-        for q, name in enumerate(names_of(population.query)):
+        for q, name in enumerate(names_of(population.test)):
             methods = {}
             for method, measured in found.items():
                 inside, below = measured["time_in_range"][s, q], measured["time_below_54"][s, q]
@@ -180,7 +180,7 @@ def _patients(experiment, found):
 
 def _cohorts(experiment, found):
     """Mean time in range and below 54 mg/dL of each cohort's held-out patients, by method."""
-    groups = np.stack([experiment.population(s).query_group for s in experiment.config.seeds])
+    groups = np.stack([experiment.population(s).test_group for s in experiment.config.seeds])
     return {
         cohort: {
             method: [

@@ -43,7 +43,7 @@ class Bench:
 
     def __init__(self, layout, quick=False):
         content = hindsight_maze.get_config(layout).to_dict()
-        sections = {"hindsight_maml": content["learner"], **content["baselines"]}
+        sections = {"hindsight_maml": content["learner"], **content["compared"]}
         options = {k: v for k, v in content["environment"].items() if k != "name"}
         layers = content["policy"]["fc_layer_params"]
         sizes = content["evaluation"]
@@ -52,7 +52,7 @@ class Bench:
         self.expert_updates, self.similarity_steps = EXPERT_UPDATES, SIMILARITY_STEPS
         horizon = EXPERT_HORIZON
         if quick:
-            options |= {"horizon": 15, "num_support": 6}
+            options |= {"horizon": 15, "num_train": 6}
             sections = {name: section | _QUICK for name, section in sections.items()}
             self.updates, self.expert_updates, horizon = 2, 1, 30
             self.similarity_steps = dict.fromkeys(SIMILARITY_STEPS, 2)
@@ -95,7 +95,7 @@ class Bench:
         The experts' are those by which they learned, and those by which they are compared.
         """
         shared, experts = self.learners[GUIDED], self.experts
-        kept = EXPERT_EPISODES * self.maze.config.num_support
+        kept = EXPERT_EPISODES * self.maze.config.num_train
         return {
             "meta": shared.config.num_iterations * shared.episodes_per_iteration,
             "experts": self.expert_updates * experts.episodes_per_iteration + kept,
@@ -111,7 +111,7 @@ class Bench:
             learner.meta.write(meta)
             learner.similarity_state.write(similarity)
             learner.buffer_state.write(shuffled(buffer, seed) if name == RANDOM else buffer)
-            arms[name] = self._adapt(name, population.query, seed)
+            arms[name] = self._adapt(name, population.test, seed)
         learned = self.similarity.learned(self.learners[GUIDED].similarity, states[GUIDED][1])
         auc = self.similarity.from_exact_experts(population, seed, self.similarity_steps)
         auc["descriptor, by the learner"] = self.similarity.auc(population, learned)
@@ -142,11 +142,11 @@ class Bench:
         learner.meta.write(own[0])
         key = keys.fold(keys.from_int(seed), _EXPERTS)
         experts = self._trained_experts(population, seed)
-        acted = self._play(experts, population.support, keys.fold(key, 0))
+        acted = self._play(experts, population.train, keys.fold(key, 0))
         self._look_back(
             experts,
             acted,
-            population.support,
+            population.train,
             keys.fold(key, 1),
             self.similarity_steps["descriptor"],
         )
@@ -184,7 +184,7 @@ class Bench:
 
     def _natural_policy_gradient(self, horizon):
         config = learners.NaturalPolicyGradient.Config(
-            meta_batch_size=self.maze.config.num_support, **EXPERTS
+            meta_batch_size=self.maze.config.num_train, **EXPERTS
         )
         longer = environments.Maze(dataclasses.replace(self.maze.config, horizon=horizon))
         return learners.NaturalPolicyGradient(longer, self.policy, config)
@@ -214,7 +214,7 @@ def first_success(success):
 
 
 def _step(learner, fast, task, num_episodes, seed):
-    """(returns of the policy [N, E], of the episodes it learns from [N, E'], `Fast` after it)."""
+    """(returns of the policy [N, E], of what it learns from [N, E'], `FastState` after it)."""
     tested = learner.sample(fast.params, task, num_episodes, keys.fold(seed, 0))
     explored, own = learner.explore(fast, task, keys.fold(seed, 1))
     support = learner.off_policy(fast, task, explored, own)

@@ -65,7 +65,7 @@ class MazeSimilarity:
             "descriptor": task_similarity.descriptors(self.task),
             "transitions": task_similarity.transitions(acted, self._policy.num_actions),
         }
-        rows = self._rows(population.support)
+        rows = self._rows(population.train)
         apart, found = self._of_pairs(self.exact, rows).astype(np.float32), {}
         for (kind, objective), fit in self._fits.items():
             network, known = self._networks[objective], kinds[kind]
@@ -81,7 +81,7 @@ class MazeSimilarity:
 
         learned: [G, G] similarities.
         """
-        rows = self._rows(population.query)
+        rows = self._rows(population.test)
         apart = self._of_pairs(self.exact, rows).astype(np.float32)
         similar = task_similarity.nearest_share(apart, NEAREST)[0].numpy() > 0
         value = self._of_pairs(learned, rows)

@@ -32,7 +32,7 @@ def run(study_seeds, out_dir, quick=False):
     for suffix, module in CONFIGS.items():
         content = module.get_config().to_dict()
         if quick:
-            shrink(content, list(content["baselines"])[:1])
+            shrink(content, list(content["compared"])[:1])
         name = module.__name__.rpartition(".")[-1]
         experiment, summary = run_config(content, study_seeds, out_dir / "runs" / name)
         paired |= summary["paired"]

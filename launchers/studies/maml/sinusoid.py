@@ -17,7 +17,7 @@ def run(study_seeds, out_dir, quick=False):
     """Runs the study; see `launchers.reproduce`."""
     content = maml_sinusoid.get_config().to_dict()
     if quick:
-        for section in (content["learner"], content["baselines"]["pretrained"]):
+        for section in (content["learner"], content["compared"]["pretrained"]):
             section.update(_QUICK)
         content["evaluation"].update({"num_tasks": 4, "episodes": 4})
     experiment, summary = run_config(content, study_seeds, out_dir / "runs" / "sinusoid")
@@ -52,7 +52,7 @@ def _negated(rows):
 def _fits(experiment, seed):
     """Some held-out curves, their examples, and what both learners predict after some steps."""
     environment = experiment.environment
-    task = nest.map(lambda x: x[:_CURVES], experiment.population(seed).query)
+    task = nest.map(lambda x: x[:_CURVES], experiment.population(seed).test)
     bound = environment.config.max_x
     x = tf.tile(tf.linspace(-bound, bound, 200)[None, :, None], [_CURVES, 1, 1])
     fits = {}

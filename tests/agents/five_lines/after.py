@@ -17,7 +17,7 @@ UPDATES, EPISODES = 5, 10
 
 family = tfcaml.environments.CartPole()
 population = family.population(seed=0)
-entity = nest.take(population.query, [0])
+entity = nest.take(population.test, [0])
 env = FamilyTFEnvironment(family, entity, EPISODES)
 actor = actor_distribution_network.ActorDistributionNetwork(
     env.observation_spec(), env.action_spec(), fc_layer_params=(64, 64)

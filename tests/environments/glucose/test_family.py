@@ -196,20 +196,20 @@ def test_noise_changes_readings_only(quick, three):
 @pytest.mark.parametrize("seed", range(4))
 def test_mixed_populations(glucose, seed):
     population = glucose.population(seed)
-    assert nest.leading(population.support) == 21 and nest.leading(population.query) == 9
-    assert overlap(population.support, population.query) == 0
-    np.testing.assert_array_equal(np.bincount(population.query_group), [3, 3, 3])
-    np.testing.assert_array_equal(np.bincount(population.support_group), [7, 7, 7])
+    assert nest.leading(population.train) == 21 and nest.leading(population.test) == 9
+    assert overlap(population.train, population.test) == 0
+    np.testing.assert_array_equal(np.bincount(population.test_group), [3, 3, 3])
+    np.testing.assert_array_equal(np.bincount(population.train_group), [7, 7, 7])
     few = glucose.population(seed, 4)
-    nest.map(lambda a, b: np.testing.assert_array_equal(a, b[:4]), few.query, population.query)
-    assert (population.groups_of(population.support) == population.support_group).all()
+    nest.map(lambda a, b: np.testing.assert_array_equal(a, b[:4]), few.test, population.test)
+    assert (population.groups_of(population.train) == population.train_group).all()
 
 
 def test_populations_of_whole_cohorts(quick):
     for group, cohort in enumerate(patients.COHORTS):
         population = quick(split=cohort).population(1, 10)
-        assert set(population.query_group) == {group}
-        assert group not in population.support_group and len(population.support_group) == 20
+        assert set(population.test_group) == {group}
+        assert group not in population.train_group and len(population.train_group) == 20
 
 
 def test_all_patients_are_used_once():
@@ -220,9 +220,9 @@ def test_all_patients_are_used_once():
 
 def test_perturbed_populations(quick):
     population = quick(variants=4).population(2)
-    everyone = {key: np.asarray(x) for key, x in population.support.items()}
+    everyone = {key: np.asarray(x) for key, x in population.train.items()}
     assert len(everyone["Vmx"]) == len(set(everyone["Vmx"])) == 84
-    assert overlap(population.support, population.query) == 0
+    assert overlap(population.train, population.test) == 0
     spread = np.std(np.log(everyone["Vmx"][21:] / np.tile(everyone["Vmx"][:21], 3)))
     assert spread == pytest.approx(0.2, rel=0.3)
 
@@ -247,7 +247,7 @@ def test_bad_options(options, message):
 
 @pytest.mark.parametrize("split, num", [("mixed", 28), ("mixed", 0), ("child", 11)])
 def test_too_many_held_out_patients(quick, split, num):
-    with pytest.raises(ConfigError, match="expected num_query to be 1 to"):
+    with pytest.raises(ConfigError, match="expected num_test to be 1 to"):
         quick(split=split).population(0, num)
 
 

@@ -25,10 +25,10 @@ def policy(family):
 
 def test_entities(family):
     population = family.population(0)
-    assert nest.leading(population.support) >= 20 and nest.leading(population.query) >= 5
+    assert nest.leading(population.train) >= 20 and nest.leading(population.test) >= 5
     for task, group in (
-        (population.support, population.support_group),
-        (population.query, population.query_group),
+        (population.train, population.train_group),
+        (population.test, population.test_group),
     ):
         assert abs(group.mean() - 0.5) <= 0.01
         np.testing.assert_array_equal(task["force"] < 0, group)
@@ -41,25 +41,25 @@ def test_entities(family):
             values = np.abs(task[name])
             assert values.min() >= low and values.max() <= high
             assert values.std() > 0.15 * (high - low), name
-    assert (population.groups_of(population.support) == population.support_group).all()
+    assert (population.groups_of(population.train) == population.train_group).all()
     few = family.population(0, 2)
     nest.map(
         lambda some, all_: np.testing.assert_array_equal(some, all_[:2]),
-        few.query,
-        population.query,
+        few.test,
+        population.test,
     )
-    assert (family.population(1).query["length"] != population.query["length"]).numpy().all()
+    assert (family.population(1).test["length"] != population.test["length"]).numpy().all()
 
 
 @pytest.mark.parametrize("fraction, count", [(0.0, 0), (0.25, 6), (0.3, 7), (1.0, 24)])
 def test_reversed_fraction(fraction, count):
     population = CartPole(CartPoleConfig(reversed_fraction=fraction)).population(0)
-    assert population.support_group.sum() == count
+    assert population.train_group.sum() == count
 
 
 def test_the_same_push_moves_entities_apart(family):
     """Pushed to the right from the same start, as the equations of motion have it."""
-    task = family.population(0).support
+    task = family.population(0).train
     size = nest.leading(task)
     seed = tf.repeat(keys.per_episode(keys.from_int(0), 1, 1), size, axis=0)
     state, start = family.reset(task, seed)
@@ -84,7 +84,7 @@ def test_what_balances_one_kind_fells_the_other():
     """A controller for pushes as gymnasium has them, on all entities, and its mirror image."""
     family = CartPole()
     population = family.population(1)
-    task, size = population.support, nest.leading(population.support)
+    task, size = population.train, nest.leading(population.train)
     length = {}
     for sign in (1, -1):
         state, observation = family.reset(task, keys.per_episode(keys.from_int(0), size, 2))
@@ -96,7 +96,7 @@ def test_what_balances_one_kind_fells_the_other():
             steps += alive * np.asarray(reward)
             alive &= ~np.asarray(terminated)
         length[sign] = steps.mean(axis=1)
-    kind = population.support_group
+    kind = population.train_group
     assert length[1][kind == 0].min() == length[-1][kind == 1].min() == 200
     assert length[1][kind == 1].max() < 25 and length[-1][kind == 0].max() < 25
 
@@ -117,7 +117,7 @@ def test_training_and_evaluation_are_decided_by_the_seed(family, policy, name):
     def run():
         learner.reset(0)
         metrics = training.train(learner, population, seed=0)
-        returns = tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=4).returns
+        returns = tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=4).returns
         return metrics, returns, learner.meta.read()
 
     (metrics, returns, meta), again = run(), run()

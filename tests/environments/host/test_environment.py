@@ -48,7 +48,7 @@ def rollout(family, policy, task, num_episodes=NUM_EPISODES):
 
 @pytest.fixture(scope="module")
 def task(walk):
-    return walk.population(0).support
+    return walk.population(0).train
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_tf_environments_are_stepped_on_the_host(slide, gaussian_policy):
     tasks = {"goal": [0.5, -1.5]}, {"goal": [1.0]}
     make = lambda: FamilyTFEnvironment(slide, goals, 1)
     family = HostEnvironment(make, tasks, set_task, horizon=4)
-    task = family.population(0).support
+    task = family.population(0).train
     found = rollout(family, gaussian_policy, task, 2)(0)
     assert found.mask.all() and not found.terminated.any()
     led_to = np.concatenate([found.observation[:, :, 1:], found.final_observation[:, :, None]], 2)
@@ -171,7 +171,7 @@ def test_suite_gym_episodes_that_end_are_terminated():
 def test_families_of_python_environments_become_tf_agents_environments(walk, play):
     """The k-th episode of `sample`, by its actions, with the right discount at its end."""
     sampled = play(7)
-    one = nest.take(walk.population(0).support, [0])
+    one = nest.take(walk.population(0).train, [0])
     environment = FamilyPyEnvironment(walk, one, 7)
     rows = FamilyTFEnvironment(walk, one, NUM_EPISODES, 7)
     row_steps = [rows.reset()]
@@ -236,7 +236,7 @@ def test_environments_that_are_bound_to_a_thread(step_timeout):
     tasks = {"step_size": [1, 2]}, {"step_size": [3]}
     Bound.made = 0
     family = HostEnvironment(Bound, tasks, horizon=20, step_timeout=step_timeout, max_retries=0)
-    task = family.population(0).support
+    task = family.population(0).train
 
     @tf.function(autograph=False)
     def play():
@@ -259,7 +259,7 @@ def test_environments_that_are_bound_to_a_thread(step_timeout):
 def test_a_family_that_nothing_refers_to_closes_its_environments():
     closed.clear()
     family = HostEnvironment(Bound, ({"step_size": [1]}, {"step_size": [3]}), horizon=20)
-    family.reset(family.population(0).support, keys.per_episode(keys.from_int(0), 1, 4))
+    family.reset(family.population(0).train, keys.per_episode(keys.from_int(0), 1, 4))
     del family
     gc.collect()
     wait_for(lambda: closed == [True] * 4)
@@ -267,7 +267,7 @@ def test_a_family_that_nothing_refers_to_closes_its_environments():
 
 def test_an_episode_of_a_family_that_was_closed_is_given_up(walk_class):
     family = HostEnvironment(walk_class, TASKS, horizon=3)
-    task = family.population(0).query
+    task = family.population(0).test
     state, _ = family.reset(task, keys.per_episode(keys.from_int(0), 2, 1))
     family.close()
     with pytest.raises(ConfigError, match="expected the state of an episode under way"):
@@ -328,7 +328,7 @@ def test_threads_do_not_meet(play):
 
 def test_given_up_episodes_are_used_again(walk_class):
     family = HostEnvironment(walk_class, TASKS, horizon=3)
-    task = family.population(0).support
+    task = family.population(0).train
     seed = keys.per_episode(keys.from_int(0), 3, 20)
     action = tf.ones([3, 20], tf.int32)
     kept, _ = family.reset(task, seed)
@@ -367,11 +367,11 @@ def test_an_environment_that_raises_gives_one_line(faulty, policy):
         "RuntimeError: the motor is hot$"
     )
     with pytest.raises(RunError, match=line):
-        learner.train(population.support, keys.from_int(0))
+        learner.train(population.train, keys.from_int(0))
     with pytest.raises(RunError, match=line):
-        tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=2)
+        tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=2)
     # Others go on, and nothing is left of the failed ones.
-    learner.train(nest.take(population.support, [0, 2, 2]), keys.from_int(0))
+    learner.train(nest.take(population.train, [0, 2, 2]), keys.from_int(0))
     assert len(faulty._pool._under_way) == 0
 
 
@@ -383,7 +383,7 @@ def test_an_environment_that_gives_other_observations_is_named(walk_class):
     family = HostEnvironment(Wide, TASKS, horizon=5)
     seed = keys.per_episode(keys.from_int(0), 3, 1)
     with pytest.raises(RunError, match=r"reset .* shape \(2,\); received shape=\(3,\)$"):
-        family.reset(family.population(0).support, seed)
+        family.reset(family.population(0).train, seed)
 
 
 def test_xla_is_refused_and_not_taken_by_itself(walk, policy, xla_pays):
@@ -404,7 +404,7 @@ def test_continuous_actions_are_clipped_to_their_bounds():
             return np.zeros(1, np.float32), float(action @ [1, 10]), False, False, {}
 
     family = HostEnvironment(Remember, TASKS, horizon=5)
-    task = family.population(0).query
+    task = family.population(0).test
     state, _ = family.reset(task, keys.per_episode(keys.from_int(0), 2, 1))
     action = tf.constant([[[-9.0, 9.0]], [[0.5, -0.25]]])
     np.testing.assert_allclose(family.step(task, state, action, None)[2], [[19.0], [-2.0]])
@@ -421,7 +421,7 @@ def test_dict_observations(walk_class):
             return {"noise": np.float32(noise), "at": np.float32([position])}
 
     family = HostEnvironment(Named, TASKS, horizon=5)
-    task = family.population(0).query
+    task = family.population(0).test
     state, first = family.reset(task, keys.per_episode(keys.from_int(0), 2, 4))
     _, then, reward, _ = family.step(task, state, tf.fill([2, 4], RIGHT), None)
     assert first["noise"].shape == [2, 4] and first["at"].shape == [2, 4, 1]
@@ -433,19 +433,19 @@ def test_dict_observations(walk_class):
 
 def test_tasks_given_and_drawn(walk, walk_class):
     population = walk.population(0)
-    np.testing.assert_allclose(population.support["gain"], TASKS[0]["gain"])
-    assert walk.population(0, 1).query["gain"].shape == [1]
-    with pytest.raises(ConfigError, match=r"num_query to be 1 to 2, the tasks given; received .*3"):
+    np.testing.assert_allclose(population.train["gain"], TASKS[0]["gain"])
+    assert walk.population(0, 1).test["gain"].shape == [1]
+    with pytest.raises(ConfigError, match=r"num_test to be 1 to 2, the tasks given; received .*3"):
         walk.population(0, 3)
     draw = lambda rng: {"gain": rng.uniform(), "table": rng.integers(0, 9, 3)}
-    family = HostEnvironment(walk_class, draw, horizon=3, num_support=50)
+    family = HostEnvironment(walk_class, draw, horizon=3, num_train=50)
     few, many = family.population(1, 2), family.population(1, 5)
-    assert few.support["gain"].shape == [50] and few.support["table"].dtype == tf.int64
-    np.testing.assert_array_equal(few.query["table"], many.query["table"][:2])
-    np.testing.assert_array_equal(few.support["gain"], many.support["gain"])
-    assert (family.population(2).support["gain"] != few.support["gain"]).numpy().all()
+    assert few.train["gain"].shape == [50] and few.train["table"].dtype == tf.int64
+    np.testing.assert_array_equal(few.test["table"], many.test["table"][:2])
+    np.testing.assert_array_equal(few.train["gain"], many.train["gain"])
+    assert (family.population(2).train["gain"] != few.train["gain"]).numpy().all()
     same = HostEnvironment(walk_class, lambda rng: {"gain": 1.0}, horizon=3)
-    with pytest.raises(ConfigError, match="query tasks that are support tasks too to be none"):
+    with pytest.raises(ConfigError, match="test tasks that are training tasks too to be none"):
         same.population(0)
 
 

@@ -102,7 +102,7 @@ def test_specs_without_bounds_are_spaces_of_all_values(dtype, low, high):
 def test_families_are_valid_in_gymnasium(name):
     family = environments.ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 20)
-    task = nest.take(family.population(0).query, [1])
+    task = nest.take(family.population(0).test, [1])
     env_checker.check_env(FamilyGymnasiumEnvironment(family, task), skip_render_check=True)
 
 
@@ -116,7 +116,7 @@ def test_a_family_in_gymnasium_gives_the_family_s_episodes():
     """With both kinds of ends: a wide goal region, and a horizon too short for some."""
     config = environments.ParticleConfig(horizon=12, step_size=0.3, termination_radius=0.6)
     family = environments.Particle(config)
-    task = nest.take(family.population(0).support, [0])
+    task = nest.take(family.population(0).train, [0])
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (8,))
     params = nest.map(lambda x: 2 * x, nest.repeat(policy.init(0), 1))
     sampled = sampling.sample(policy, family, params, task, 8, keys.from_int(5))

@@ -73,17 +73,17 @@ def entities():
     """A family of `ENTITIES`, as drawn one by one: two to learn from and two to adapt to."""
     numbers = iter([0, *range(4), *range(4)])  # the first is an example
     draw = lambda rng: ENTITIES[next(numbers)]
-    family = HostEnvironment(Told, draw, horizon=3, num_support=2)
+    family = HostEnvironment(Told, draw, horizon=3, num_train=2)
     return family, family.population(0, 2)
 
 
 def test_environments_are_told_exactly_the_tasks_that_were_drawn(entities):
     family, population = entities
-    assert_same(told(family, population.support), ENTITIES[:2])
-    assert_same(told(family, population.query), ENTITIES[2:])
-    assert population.support["id"].dtype == tf.int64
-    assert population.support["limits"]["high"].dtype == tf.float64
-    assert population.support["limits"]["low"].dtype == tf.float32
+    assert_same(told(family, population.train), ENTITIES[:2])
+    assert_same(told(family, population.test), ENTITIES[2:])
+    assert population.train["id"].dtype == tf.int64
+    assert population.train["limits"]["high"].dtype == tf.float64
+    assert population.train["limits"]["low"].dtype == tf.float32
 
 
 def test_environments_are_told_exactly_the_tasks_that_were_given():
@@ -99,14 +99,14 @@ def test_environments_are_told_exactly_the_tasks_that_were_given():
     tasks = rows(table, slice(0, 3)), rows(table, slice(3, 4))
     family = HostEnvironment(Told, tasks, horizon=3)
     population = family.population(0)
-    assert_same(told(family, population.support), ENTITIES[:3])
-    assert_same(told(family, population.query), ENTITIES[3:])
+    assert_same(told(family, population.train), ENTITIES[:3])
+    assert_same(told(family, population.test), ENTITIES[3:])
 
 
 def test_tasks_survive_all_that_is_done_to_populations(entities):
     """Rows by index, joined, drawn, repeated, as NumPy, through JSON, and as learners keep them."""
     family, population = entities
-    both = nest.concat(population.support, population.query)
+    both = nest.concat(population.train, population.test)
     assert_same(told(family, nest.take(both, [3, 1, 1])), [ENTITIES[i] for i in (3, 1, 1)])
     sampled = told(family, population.sample(20, keys.from_int(1)))
     assert {entity["id"] for entity in sampled} == {3000000000, 2**33 + 1}
@@ -129,15 +129,15 @@ def test_distinct_tasks_stay_distinct():
     one, other = {"id": [1, 2**53]}, {"id": [2**32 + 1, 2**53 + 1]}
     family = HostEnvironment(Told, (one, other), horizon=3)
     population = family.population(0)
-    assert overlap(population.support, population.query) == 0
-    assert population.groups_of(population.support).tolist() == [0, 0]
-    with pytest.raises(ConfigError, match="query tasks that are support tasks too to be none"):
+    assert overlap(population.train, population.test) == 0
+    assert population.groups_of(population.train).tolist() == [0, 0]
+    with pytest.raises(ConfigError, match="test tasks that are training tasks too to be none"):
         HostEnvironment(Told, (one, {"id": [2**53]}), horizon=3).population(0)
     mixed = {"id": [2**53], "x": [0.5]}, {"id": [2**53 + 1], "x": [0.5]}
     HostEnvironment(Told, mixed, horizon=3).population(0)
     shared = HostEnvironment(Told, (one, {"id": [2**53]}), horizon=3)
     shared.holds_out = False
-    assert nest.leading(shared.population(0).query) == 1
+    assert nest.leading(shared.population(0).test) == 1
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_tasks_that_would_not_arrive_as_given_are_refused(given, message):
     assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError) as caught:
         rows = iter([given[0], *given])
-        HostEnvironment(Told, lambda rng: {"x": next(rows)}, horizon=3, num_support=2).population(0)
+        HostEnvironment(Told, lambda rng: {"x": next(rows)}, horizon=3, num_train=2).population(0)
     assert "\n" not in str(caught.value)
 
 
@@ -211,20 +211,20 @@ def test_tasks_of_another_family_are_refused():
 def test_tasks_come_back_from_the_checkpoint_of_a_learner(walk_class, tmp_path):
     """CAML remembers the tasks that its policies were trained on."""
     draw = lambda rng: {"id": 2**40 + int(rng.integers(2**20)), "name": "ß", "gain": rng.random()}
-    family = HostEnvironment(walk_class, draw, horizon=3, num_support=4)
+    family = HostEnvironment(walk_class, draw, horizon=3, num_train=4)
     population = family.population(0)
     sizes = {"num_iterations": 1, "meta_batch_size": 2, "policies_per_clustering": 2}
     sizes |= {"num_medoids": 2, "trial_episodes": 4, "inner_updates": 1, "episodes_per_update": 2}
     config = learners.CAML.Config(**sizes)
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (8,))
     saved, read = (learners.CAML(family, policy, config) for _ in range(2))
-    saved.train(nest.take(population.support, [0, 3]), keys.from_int(0))
+    saved.train(nest.take(population.train, [0, 3]), keys.from_int(0))
     about = {"learner": "CAML"}
     for learner in (saved, read):
         variables = checkpoints.named({"meta": learner.meta})
         files = checkpoints.Checkpoints(tmp_path, variables, about)
         files.save(1) if learner is saved else files.restore()
     task = nest.take(read.meta.read()["medoids"]["task"], [0])
-    (index,) = np.flatnonzero(population.support["id"] == task["id"])
-    nest.map(np.testing.assert_array_equal, task, nest.take(population.support, [index]))
+    (index,) = np.flatnonzero(population.train["id"] == task["id"])
+    nest.map(np.testing.assert_array_equal, task, nest.take(population.train, [index]))
     assert index in (0, 3) and family.reset(task, keys.per_episode(keys.from_int(0), 1, 1))

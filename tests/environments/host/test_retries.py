@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.environments.conftest import wait_for
 from tfcaml import environments, keys, learners, nest, policies
 from tfcaml.environments import HostEnvironment
+from tfcaml.environments.host import environment
 from tfcaml.errors import ConfigError, RunError, from_python
 from tfcaml.rollouts import sampling
 
@@ -89,7 +90,7 @@ def make_family(walk_class):
 def play(family, num_episodes=2):
     """A rollout with weights, tasks and seeds that are always the same."""
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
-    task = family.population(0).support
+    task = family.population(0).train
     params = nest.repeat(policy.init(0), 2)
 
     @tf.function(autograph=False)
@@ -123,7 +124,7 @@ def test_a_lasting_fault_ends_with_task_and_seed(make_family, fault):
     assert "\n" not in str(failure.value)
     # The seed is the one to reset an environment with.
     episode = keys.salted(keys.per_episode(keys.from_int(3), 2, 2), keys.RESET)
-    seed = environments.host._episode_seed(episode[0, 0].numpy())
+    seed = environment._episode_seed(episode[0, 0].numpy())
     assert f"seed={seed}:" in str(failure.value) and len(family._pool._under_way) == 0
 
 
@@ -135,7 +136,7 @@ def test_learning_goes_on_as_without_faults(make_family):
         policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
         config = learners.Reptile.Config(inner_updates=1, episodes_per_update=2)
         learner = learners.Reptile(family, policy, config)
-        learner.train(nest.take(family.population(0).support, [0]), keys.from_int(0))
+        learner.train(nest.take(family.population(0).train, [0]), keys.from_int(0))
         found.append(learner.meta.read())
     nest.map(np.testing.assert_array_equal, *found)
     assert faulty.faults()["errors"] == 5 and sound.faults() == {}
@@ -178,7 +179,7 @@ def test_an_action_that_is_no_number_ends_its_episode_with_a_reward_of_nan():
         step = lambda self, action: (action, float(action[0]), False, False, {})
 
     family = HostEnvironment(Slide, TASKS, horizon=HORIZON)
-    task = family.population(0).support
+    task = family.population(0).train
     state, _ = family.reset(task, keys.per_episode(keys.from_int(0), 2, 1))
     action = tf.constant([[[np.nan]], [[0.5]]], tf.float32)
     state, _, reward, terminated = family.step(task, state, action, None)
@@ -277,7 +278,7 @@ def test_a_task_that_the_environment_changes_is_told_again_as_it_was(walk_class)
 
     tasks = {"gains": [[0.1, 0.3]]}, {"gains": [[0.4, 0.5]]}
     family = HostEnvironment(Greedy, tasks, horizon=HORIZON)
-    task = family.population(0).support
+    task = family.population(0).train
     state, _ = family.reset(task, keys.per_episode(keys.from_int(0), 1, 1))
     family.step(task, state, tf.constant([[1]]), None)
     assert told == [0.3] * 3
@@ -301,7 +302,7 @@ def test_observations_that_the_spec_can_not_hold_are_named(space, value, message
 
     family = HostEnvironment(Wrong, TASKS, horizon=HORIZON, max_retries=0)
     with pytest.raises(RunError, match=message):
-        family.reset(family.population(0).query, keys.per_episode(keys.from_int(0), 1, 1))
+        family.reset(family.population(0).test, keys.per_episode(keys.from_int(0), 1, 1))
 
 
 def test_the_walk_of_these_tests_is_sound(make_family):

@@ -239,18 +239,18 @@ def test_divergence_of_episodes_is_the_exact_one(maze):
 
 def test_populations(maze):
     population = maze.population(3)
-    support, query = (maze.goal_cells(x) for x in (population.support, population.query))
+    support, query = (maze.goal_cells(x) for x in (population.train, population.test))
     assert len(support) == 20 and len(query) == 10
     assert len({*support, *query, maze.start}) == 31
     again = maze.population(3)
-    np.testing.assert_array_equal(again.query["goal"], population.query["goal"])
-    assert (maze.goal_cells(maze.population(4).query) != query).any()
-    row, column = population.query["goal"].numpy().T
+    np.testing.assert_array_equal(again.test["goal"], population.test["goal"])
+    assert (maze.goal_cells(maze.population(4).test) != query).any()
+    row, column = population.test["goal"].numpy().T
     group = 2 * (row > 5) + (column > 5)
     clear = (row != 5) & (column != 5)
-    np.testing.assert_array_equal(population.query_group[clear], group[clear])
+    np.testing.assert_array_equal(population.test_group[clear], group[clear])
     np.testing.assert_array_equal(maze.goal_cells(maze.task(query)), query)
-    assert maze.population(3, num_query=2).query["goal"].shape == [2, 2]
+    assert maze.population(3, num_test=2).test["goal"].shape == [2, 2]
 
 
 def test_registered():
@@ -258,17 +258,17 @@ def test_registered():
     assert family(options(horizon=7)).horizon == 7
 
 
-@pytest.mark.parametrize("options", [{"layout": "spiral"}, {"num_support": 0}, {"horizon": 0}])
+@pytest.mark.parametrize("options", [{"layout": "spiral"}, {"num_train": 0}, {"horizon": 0}])
 def test_bad_options_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         MazeConfig(**options)
 
 
 def test_errors():
-    maze = Maze(MazeConfig(num_support=70))
-    with pytest.raises(ConfigError, match=r"at most 72, .* received num_support .* num_query=80"):
+    maze = Maze(MazeConfig(num_train=70))
+    with pytest.raises(ConfigError, match=r"at most 72, .* received num_train .* num_test=80"):
         maze.population(0)
-    with pytest.raises(ConfigError, match="num_query=0"):
+    with pytest.raises(ConfigError, match="num_test=0"):
         maze.population(0, 0)
     for temperature in (0.0, 0.73):
         with pytest.raises(ConfigError, match=r"> 0 and < 0\.721; received temperature"):

@@ -32,7 +32,7 @@ class Gaussian(Policy):
 def mean_return(mean, std, num_tasks=100, **options):
     environment = Navigation(NavigationConfig(**options))
     policy = Gaussian(mean, std, environment.action_spec)
-    task = environment.population(0, num_tasks).query
+    task = environment.population(0, num_tasks).test
     sample = tf.function(
         lambda task: sampling.sample(policy, environment, (), task, 4, keys.from_int(0)),
         autograph=False,
@@ -89,7 +89,7 @@ def test_sparse_reward_is_paid_within_the_radius():
 
 def test_the_oracle_sees_the_goal():
     environment = Navigation(NavigationConfig(observe_goal=True))
-    task = environment.population(0, 3).query
+    task = environment.population(0, 3).test
     _, observation = environment.reset(task, tf.zeros([3, 2, 2], tf.int32))
     assert observation.shape[2:] == environment.observation_spec.shape == [4]
     np.testing.assert_allclose(observation[:, 1, 2:], task["goal"])
@@ -100,12 +100,12 @@ def test_goals(goals):
     environment = Navigation(NavigationConfig(goals=goals))
     population = environment.population(1, 40)
     draws = [population.sample(500, keys.from_int(i))["goal"].numpy() for i in range(2)]
-    query = population.query["goal"].numpy()
+    query = population.test["goal"].numpy()
     assert (draws[0] != draws[1]).all()  # fresh ones every time
     again = population.sample(500, keys.from_int(0))["goal"]
     np.testing.assert_array_equal(again, draws[0])
-    np.testing.assert_array_equal(environment.population(1, 40).query["goal"], query)
-    np.testing.assert_array_equal(environment.population(1, 7).query["goal"].shape, [7, 2])
+    np.testing.assert_array_equal(environment.population(1, 40).test["goal"], query)
+    np.testing.assert_array_equal(environment.population(1, 7).test["goal"].shape, [7, 2])
     for goal in (*draws, query):
         if goals == "square":
             assert (np.abs(goal) <= 0.5).all()
@@ -119,14 +119,14 @@ def test_no_training_goal_is_a_query_goal():
     environment = Navigation()
     population = environment.population(3, 100)
     parity = lambda goal: np.asarray((goal.numpy().astype(np.float64) + 0.5) * 2**21) % 2
-    assert (parity(population.query["goal"]) == 1).all()
-    assert (parity(population.support["goal"]) == 0).all()
+    assert (parity(population.test["goal"]) == 1).all()
+    assert (parity(population.train["goal"]) == 0).all()
     assert (parity(population.sample(1000, keys.from_int(0))["goal"]) == 0).all()
 
 
 def test_corners():
     environment = Navigation(NavigationConfig(goals="corners", reward="sparse", goal_range=2.0))
-    goal = environment.population(0, 50).query["goal"].numpy()
+    goal = environment.population(0, 50).test["goal"].numpy()
     assert (np.abs(goal) == 2).all() and len(np.unique(goal, axis=0)) == 4
 
 
@@ -147,5 +147,5 @@ def test_bad_options_are_refused(options):
 
 
 def test_no_empty_query_set():
-    with pytest.raises(ConfigError, match="num_query"):
+    with pytest.raises(ConfigError, match="num_test"):
         Navigation().population(0, 0)

@@ -29,8 +29,8 @@ def permutation_of_groups(population):
     """The permutation of each group, checking that its members share it."""
     found = {}
     for entities, groups in (
-        (population.support, population.support_group),
-        (population.query, population.query_group),
+        (population.train, population.train_group),
+        (population.test, population.test_group),
     ):
         for row, group in zip(directions(entities), groups):
             assert sorted(row) == [0, 1, 2, 3]
@@ -53,38 +53,38 @@ def step(particle, task, position, action, noise=None):
 
 def test_population_of_the_paper():
     population = Particle().population(seed=0)
-    assert population.support["displacement"].shape == [24, 4, 2]
-    assert population.query["displacement"].shape == [3, 4, 2]
-    np.testing.assert_array_equal(np.bincount(population.support_group), [4] * 6)
+    assert population.train["displacement"].shape == [24, 4, 2]
+    assert population.test["displacement"].shape == [3, 4, 2]
+    np.testing.assert_array_equal(np.bincount(population.train_group), [4] * 6)
     assert len(set(permutation_of_groups(population).values())) == 6
-    assert len(set(population.query_group)) == 3
+    assert len(set(population.test_group)) == 3
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_entity_is_in_both_sets(seed):
     for split in ("variants", "groups"):
-        population = Particle(ParticleConfig(query_split=split)).population(seed, num_query=9)
-        support = population.support["displacement"].numpy().reshape(-1, 8)
-        query = population.query["displacement"].numpy().reshape(-1, 8)
+        population = Particle(ParticleConfig(query_split=split)).population(seed, num_test=9)
+        support = population.train["displacement"].numpy().reshape(-1, 8)
+        query = population.test["displacement"].numpy().reshape(-1, 8)
         everyone = np.concatenate([support, query])
         assert len(np.unique(everyone, axis=0)) == len(everyone)
-        same_group = not set(population.query_group).isdisjoint(population.support_group)
+        same_group = not set(population.test_group).isdisjoint(population.train_group)
         assert same_group == (split == "variants")
 
 
 def test_held_out_groups():
     config = ParticleConfig(query_split="groups", num_held_out_groups=2)
-    population = Particle(config).population(seed=1, num_query=5)
-    assert set(population.query_group) | set(population.support_group) == set(range(6))
-    assert len(set(population.query_group)) == 2
-    assert len(population.support_group) == 16
+    population = Particle(config).population(seed=1, num_test=5)
+    assert set(population.test_group) | set(population.train_group) == set(range(6))
+    assert len(set(population.test_group)) == 2
+    assert len(population.train_group) == 16
     permutation_of_groups(population)
 
 
 def test_variance_is_the_half_width_of_the_drift():
     for variance in (0.1, 0.5):
         config = ParticleConfig(variance=variance, variants_per_group=50)
-        moves = Particle(config).population(seed=2).support["displacement"].numpy()
+        moves = Particle(config).population(seed=2).train["displacement"].numpy()
         drift = moves[np.abs(moves) != 1]
         assert len(drift) == 300 * 4
         assert np.abs(drift).max() <= variance
@@ -95,18 +95,18 @@ def test_variance_is_the_half_width_of_the_drift():
 
 def test_same_seed_same_population():
     first, again, other = (Particle().population(seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(first.support["displacement"], again.support["displacement"])
-    np.testing.assert_array_equal(first.query["displacement"], again.query["displacement"])
-    assert np.abs(first.support["displacement"] - other.support["displacement"]).max() > 0.1
+    np.testing.assert_array_equal(first.train["displacement"], again.train["displacement"])
+    np.testing.assert_array_equal(first.test["displacement"], again.test["displacement"])
+    assert np.abs(first.train["displacement"] - other.train["displacement"]).max() > 0.1
 
 
 @pytest.mark.parametrize("split", ["variants", "groups"])
 def test_entities_stay_when_there_are_more_of_them(split):
     particle = Particle(ParticleConfig(query_split=split))
-    few, many = particle.population(5, num_query=2), particle.population(5, num_query=11)
-    np.testing.assert_array_equal(few.support["displacement"], many.support["displacement"])
-    np.testing.assert_array_equal(few.query["displacement"], many.query["displacement"][:2])
-    np.testing.assert_array_equal(few.query_group, many.query_group[:2])
+    few, many = particle.population(5, num_test=2), particle.population(5, num_test=11)
+    np.testing.assert_array_equal(few.train["displacement"], many.train["displacement"])
+    np.testing.assert_array_equal(few.test["displacement"], many.test["displacement"][:2])
+    np.testing.assert_array_equal(few.test_group, many.test_group[:2])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -142,13 +142,13 @@ def test_fewer_groups(rule):
     config = ParticleConfig(group_rule=rule, num_groups=2)
     population = Particle(config).population(0)
     assert len(permutation_of_groups(population)) == 2
-    assert len(population.support_group) == 8
+    assert len(population.train_group) == 8
 
 
 def test_population_samples_support_entities():
     population = Particle().population(0)
     drawn = population.sample(200, keys.from_int(0))["displacement"].numpy()
-    support = population.support["displacement"].numpy()
+    support = population.train["displacement"].numpy()
     index = [int(np.flatnonzero((support == row).all((1, 2)))[0]) for row in drawn]
     assert set(index) == set(range(24))
     again = population.sample(200, keys.from_int(0))["displacement"]
@@ -157,7 +157,7 @@ def test_population_samples_support_entities():
 
 def test_reset_is_at_the_origin(population):
     particle = Particle()
-    task = {"displacement": population.support["displacement"][:2]}
+    task = {"displacement": population.train["displacement"][:2]}
     state, observation = particle.reset(task, keys.per_episode(keys.from_int(0), 2, 3))
     np.testing.assert_array_equal(state, np.zeros([2, 3, 2]))
     np.testing.assert_array_equal(observation, np.zeros([2, 3, 2]))
@@ -165,7 +165,7 @@ def test_reset_is_at_the_origin(population):
 
 def test_step_moves_as_the_entity_does_and_pays_the_distance_after_the_move(population):
     particle = Particle(ParticleConfig(step_size=0.25))
-    task = population.support
+    task = population.train
     rng = np.random.default_rng(0)
     position = rng.uniform(-1, 1, (24, 5, 2))
     action = rng.integers(0, 4, (24, 5)).astype(np.int32)
@@ -214,7 +214,7 @@ def test_step_noise_drifts_sideways():
 def test_specs_describe_tasks_and_observations(population):
     particle = Particle()
     for name, spec in particle.task_spec.items():
-        for entities in (population.support, population.query):
+        for entities in (population.train, population.test):
             assert spec.is_compatible_with(entities[name][0])
     assert particle.observation_spec.shape == [2]
     assert (particle.action_spec.minimum, particle.action_spec.maximum) == (0, 3)
@@ -224,7 +224,7 @@ def test_specs_describe_tasks_and_observations(population):
 def test_a_saved_task_is_the_same_task():
     """Tasks are plain arrays: they survive NumPy."""
     particle = Particle()
-    task = particle.population(0).query
+    task = particle.population(0).test
     copy = {name: tf.constant(value.numpy().tolist()) for name, value in task.items()}
     arguments = (np.zeros([3, 2, 2]), np.ones([3, 2], np.int32))
     for a, b in zip(step(particle, task, *arguments), step(particle, copy, *arguments)):
@@ -261,11 +261,9 @@ def test_errors(options, message):
 
 
 def test_errors_of_a_population():
-    with pytest.raises(
-        ConfigError, match=r"num_query to be >= 1 \(.*empty\); received num_query=0"
-    ):
-        Particle().population(0, num_query=0)
-    with pytest.raises(ConfigError, match=r"differ from support .* variance=0.0"):
+    with pytest.raises(ConfigError, match=r"num_test to be >= 1 \(.*empty\); received num_test=0"):
+        Particle().population(0, num_test=0)
+    with pytest.raises(ConfigError, match=r"differ from training entities; received variance=0.0"):
         Particle(ParticleConfig(variance=0.0)).population(0)
     # Without variance whole held-out groups are still fresh.
     Particle(ParticleConfig(variance=0.0, query_split="groups")).population(0)

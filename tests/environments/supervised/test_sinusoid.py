@@ -8,7 +8,7 @@ from tfcaml.errors import ConfigError
 
 def test_examples_lie_on_the_curve():
     environment = Sinusoid()
-    task = environment.population(0, 200).query
+    task = environment.population(0, 200).test
     x, y = environment.examples(task, 50, keys.from_int(1))
     amplitude, phase = task["amplitude"].numpy(), task["phase"].numpy()
     assert x.shape == y.shape == [200, 50, 1]
@@ -23,14 +23,14 @@ def test_curves_to_learn_from_are_fresh_and_held_out_ones_fixed():
     environment = Sinusoid()
     population = environment.population(0, 20)
     first, second = (population.sample(20, keys.from_int(i))["phase"] for i in range(2))
-    query = population.query["phase"]
+    query = population.test["phase"]
     assert not np.isin(first, second).any() and not np.isin(query, first).any()
-    np.testing.assert_array_equal(query, environment.population(0, 20).query["phase"])
+    np.testing.assert_array_equal(query, environment.population(0, 20).test["phase"])
 
 
 def test_a_step_pays_minus_the_squared_error():
     environment = Sinusoid()
-    task = environment.population(0, 2).query
+    task = environment.population(0, 2).test
     state, observation = environment.reset(task, keys.per_episode(keys.from_int(0), 2, 3))
     target = environment.target(task, observation)
     _, _, reward, terminated = environment.step(task, state, target + 2.0, None)

@@ -125,7 +125,7 @@ def test_optimizer_state_travels_with_the_policy(run):
 
 def test_evaluation_starts_with_fresh_optimizer_state(run, population):
     learner, history = run
-    fast, _ = learner.try_out(history[-1][0], population.query, keys.from_int(0))
+    fast, _ = learner.try_out(history[-1][0], population.test, keys.from_int(0))
     for leaf in tf.nest.flatten(fast.slots):
         np.testing.assert_array_equal(leaf, 0)
 
@@ -134,10 +134,10 @@ def test_evaluation_repeats_itself_and_changes_nothing(run, population):
     learner, _ = run
     before = [variable.numpy() for variable in learner.variables]
     first, second = (
-        tfcaml.evaluate(learner, population.query, num_updates=2, num_episodes=3, seed=5)
+        tfcaml.evaluate(learner, population.test, num_updates=2, num_episodes=3, seed=5)
         for _ in range(2)
     )
-    other = tfcaml.evaluate(learner, population.query, num_updates=2, num_episodes=3, seed=6)
+    other = tfcaml.evaluate(learner, population.test, num_updates=2, num_episodes=3, seed=6)
     for variable, value in zip(learner.variables, before):
         np.testing.assert_array_equal(variable, value)
     assert first.returns.shape == (3, 3, 3)
@@ -203,8 +203,8 @@ def test_best_trial_continues_the_medoid_that_suits_the_entity(
 ):
     learner = still(particle, policy)
     arms = constant_action([0, 1, 2, 3])
-    best, _ = best_actions(population.support)
-    started, _ = started_from(learner, with_medoids(learner, arms), population.support, arms)
+    best, _ = best_actions(population.train)
+    started, _ = started_from(learner, with_medoids(learner, arms), population.train, arms)
     np.testing.assert_array_equal(started, best)
     assert len(set(best)) == 4
 
@@ -221,8 +221,8 @@ def test_random_assignment_does_not_look_at_returns(particle, policy, population
     arms = constant_action([0, 1, 2, 3])
     meta = with_medoids(learner, arms)
     meta["medoids"]["fast"].slots["count"] = tf.fill([4], 7.0)
-    best, _ = best_actions(population.support)
-    started, saved = started_from(learner, meta, population.support, arms)
+    best, _ = best_actions(population.train)
+    started, saved = started_from(learner, meta, population.train, arms)
     assert set(started) == {0, 1, 2, 3}
     assert 0.05 < np.mean(started == best) < 0.6
     np.testing.assert_array_equal(saved["fast"].slots["count"], 1)
@@ -233,11 +233,11 @@ def test_every_choice_rule_finds_the_medoid_that_suits_a_new_entity(
     particle, policy, population, constant_action
 ):
     arms = constant_action([0, 1, 2, 3])
-    best, returns = best_actions(population.support)
+    best, returns = best_actions(population.train)
     for rule in bandit.RULES:
         learner = still(particle, policy, choice=rule, trial_episodes=24, fresh_arm=False)
         fast, trials = learner.try_out(
-            with_medoids(learner, arms), population.support, keys.from_int(2)
+            with_medoids(learner, arms), population.train, keys.from_int(2)
         )
         np.testing.assert_array_equal(trials["chosen_medoid"], best, err_msg=rule)
         np.testing.assert_array_equal(fast.params[-1], tf.gather(arms[-1], best))
@@ -249,7 +249,7 @@ def test_initial_weights_are_the_fallback_when_no_medoid_is_any_good(
     particle, policy, population, constant_action
 ):
     learner = still(particle, policy, num_medoids=3, trial_episodes=8, min_transfer=0.5)
-    task = nest.map(lambda x: x[:12], population.support)
+    task = nest.map(lambda x: x[:12], population.train)
     _, returns = best_actions(task)
     meta = with_medoids(learner, constant_action([0, 1, 2]))
     meta["initial"] = nest.map(lambda x: x[0], constant_action([3]))
@@ -269,8 +269,8 @@ def test_initial_weights_are_the_fallback_when_no_medoid_is_any_good(
 def test_a_choice_does_not_depend_on_other_tasks(particle, policy, population, constant_action):
     learner = still(particle, policy, choice="uniform_best_episode", fresh_arm=False)
     meta = with_medoids(learner, constant_action([0, 1, 2, 3]))
-    _, alone = learner.try_out(meta, nest.take(population.support, [7]), keys.from_int(0))
-    _, among = learner.try_out(meta, nest.take(population.support, [7, 8]), keys.from_int(0))
+    _, alone = learner.try_out(meta, nest.take(population.train, [7]), keys.from_int(0))
+    _, among = learner.try_out(meta, nest.take(population.train, [7, 8]), keys.from_int(0))
     for name in alone:
         assert alone[name][0] == among[name][0]
 

@@ -120,7 +120,7 @@ def test_cloning_imitates_what_is_stored_of_the_same_task(
 ):
     """And leaves the meta parameters to tasks of which there is nothing."""
     learner = HindsightCloning(particle, policy, HindsightCloningConfig(**SMALL))
-    task, always = nest.take(population.query, [0, 1]), constant_action([2])
+    task, always = nest.take(population.test, [0, 1]), constant_action([2])
     first = nest.take(task, [0])
     stored = sample(always, first, 2, keys.from_int(0))
     remember(learner, first, always, stored)

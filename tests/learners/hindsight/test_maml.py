@@ -106,7 +106,7 @@ def test_the_buffer_holds_the_best_of_the_query(learner, population):
     assert set(entries.mean_return.numpy()) <= set(expected) and len(held) >= 1
     assert entries.trajectory.reward.shape[1:] == [2, 10]
     displaced = entries.task["displacement"].numpy()
-    support = population.support["displacement"].numpy()
+    support = population.train["displacement"].numpy()
     assert all((support == each).all(axis=(1, 2)).any() for each in displaced)
 
 
@@ -115,7 +115,7 @@ def test_similar_policies_explore_in_its_place(
     learner, population, constant_action, remember, monkeypatch
 ):
     """The buffer holds one policy that always does the same, of the entity of both tasks."""
-    task = nest.take(population.query, [0, 0])
+    task = nest.take(population.test, [0, 0])
     remember(learner, nest.take(task, [0]), constant_action([2]))
     fast = learner.start(learner.meta.read(), 2)
     explore = tf.function(learner.explore, autograph=False)
@@ -130,7 +130,7 @@ def test_similar_policies_explore_in_its_place(
         later, own = explore(fast._replace(slots=tf.fill([2], slots)), task, keys.from_int(0))
         np.testing.assert_array_equal(later.action[:, :2], done[:, :2])
         assert (later.action.numpy()[:, 2:] != 2).any() and own.numpy().all()
-    elsewhere, own = explore(fast, nest.take(population.query, [0, 1]), keys.from_int(0))
+    elsewhere, own = explore(fast, nest.take(population.test, [0, 1]), keys.from_int(0))
     np.testing.assert_array_equal(elsewhere.action[0], done[0])
     np.testing.assert_array_equal(own, [[True, True, False, False], [True] * 4])
     remember(learner, nest.take(task, [0]), constant_action([2]), similar=False)
@@ -152,7 +152,7 @@ def test_similar_policies_explore_in_its_place(
 def test_small_samples_fall_back_to_own_episodes(
     learner, population, constant_action, remember, monkeypatch
 ):
-    task = nest.take(population.query, [0])
+    task = nest.take(population.test, [0])
     remember(learner, task, constant_action([2]))
     monkeypatch.setattr(learner, "config", dataclasses.replace(CONFIG, min_effective_share=1.0))
     fast = learner.start(learner.meta.read(), 1)
@@ -170,7 +170,7 @@ def test_experts_are_looked_back_on(particle, policy, population, sample, consta
     """Policies that were trained elsewhere, with more episodes than the learner's own."""
     config = dataclasses.replace(CONFIG, episodes_per_update=2, saved_episodes=4)
     learner = HindsightMAML(particle, policy, config)
-    params, task = constant_action([0, 3, 1, 2]), nest.take(population.support, [0, 5, 10, 15])
+    params, task = constant_action([0, 3, 1, 2]), nest.take(population.train, [0, 5, 10, 15])
     trajectory = sample(params, task, 4, keys.from_int(0))
     later_are_better = trajectory.reward + tf.range(4.0)[:, None]
     trajectory = trajectory._replace(reward=later_are_better)

@@ -99,7 +99,7 @@ def test_several_steps_of_adam_lower_the_loss(rows):
 
 @pytest.fixture(scope="module")
 def maze():
-    return environments.Maze(environments.MazeConfig(num_support=4, horizon=12))
+    return environments.Maze(environments.MazeConfig(num_train=4, horizon=12))
 
 
 def test_experts_learn_to_arrive(maze):

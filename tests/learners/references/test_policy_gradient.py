@@ -32,7 +32,7 @@ def test_each_policy_starts_on_its_own(learner, particle, policy):
 def test_an_iteration_is_one_step_of_reinforce(learner, policy, sample, population):
     """Sample, advantage, loss and Adam, put together by hand, one task after another."""
     learner.reset(seed=1)
-    task = nest.map(lambda x: x[:3], population.support)
+    task = nest.map(lambda x: x[:3], population.train)
     seed = keys.from_int(5)
     before = nest.map(tf.identity, learner.meta.read())
     metrics = learner.train(task, seed)
@@ -57,7 +57,7 @@ def test_policies_do_not_influence_each_other(learner, population):
     results = []
     for last in (2, 20):
         learner.reset(seed=1)
-        task = nest.map(lambda x: tf.gather(x, [0, 1, last]), population.support)
+        task = nest.map(lambda x: tf.gather(x, [0, 1, last]), population.train)
         for iteration in range(2):
             learner.train(task, keys.from_int(iteration))
         results.append(learner.meta.read().params)
@@ -75,7 +75,7 @@ def test_it_learns(policy):
         meta_batch_size=2, episodes_per_update=10, inner_learning_rate=0.03
     )
     learner = PolicyGradient(particle, policy, config)
-    task = nest.map(lambda x: x[::12], population.support)
+    task = nest.map(lambda x: x[::12], population.train)
     returns = [
         learner.train(task, keys.from_int(iteration))["return_before"] for iteration in range(60)
     ]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest
-from tfcaml.environments.base import Environment
+from tfcaml.environments.base import TaskFamily
 from tfcaml.environments.glucose import (
     meals,
     model,
@@ -74,7 +74,7 @@ class GlucoseConfig:
         check_acts(self, ("perturbation",), self.variants > 1, "with variants > 1")
 
 
-class Glucose(Environment):
+class Glucose(TaskFamily):
     """The family. A task is a dict of a patient's parameters, see `patients.tasks`.
 
     An episode is a day from midnight to midnight that begins at rest, fasting at the basal rate.
@@ -116,8 +116,8 @@ class Glucose(Environment):
                 [1], tf.float32, -bound, bound, "action"
             )
 
-    def population(self, seed, num_query=9):
-        """Patients to learn from and `num_query` held-out ones.
+    def population(self, seed, num_test=9):
+        """Patients to learn from and `num_test` held-out ones.
 
         With `split="mixed"` cohorts take turns in being held out, and all others are learned from;
         with a cohort's name its patients are held out and the other cohorts learned from. Held-out
@@ -126,7 +126,7 @@ class Glucose(Environment):
         Raises:
           ConfigError: more held-out patients than there are.
         """
-        return populations.population(self.config, seed, num_query)
+        return populations.population(self.config, seed, num_test)
 
     def tasks(self, patient_names):
         """The tasks of patients by name ("adult#001"), nest with leading [P].
@@ -175,7 +175,7 @@ class Glucose(Environment):
         return state, self._observation(state)
 
     def step(self, task, state, action, noise):
-        """One decision; see `Environment`. Deterministic: `noise` is empty."""
+        """One decision; see `TaskFamily`. Deterministic: `noise` is empty."""
         simulation.check_finite("action", action)
         basal, bolus = self._dose(task, state, action)
         state, reward, ended = self.infuse(task, state, basal, bolus)

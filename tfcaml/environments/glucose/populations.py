@@ -9,11 +9,11 @@ from tfcaml.environments.glucose import patients
 from tfcaml.errors import check
 
 
-def population(config, seed, num_query):
+def population(config, seed, num_test):
     """The `Population` of a study, see `Glucose.population`."""
     seed = keys.as_int(seed)
     rng = np.random.default_rng([seed, 0x617C])
-    support, query = split(config.split, num_query, rng)
+    support, query = split(config.split, num_test, rng)
     ordinary = patients.tasks(support)
     variants = [ordinary]
     for index in range(1, config.variants):
@@ -26,31 +26,31 @@ def population(config, seed, num_query):
     return Population(tasks, held_out, np.tile(_groups(support), config.variants), _groups(query))
 
 
-def split(rule, num_query, rng):
+def split(rule, num_test, rng):
     """Names of patients to learn from and of others, held out.
 
     Args:
       rule: "mixed", or the cohort that is held out.
-      num_query: patients held out.
+      num_test: patients held out.
       rng: `np.random.Generator`.
 
     Returns:
-      (list of names, list of `num_query` names).
+      (list of names, list of `num_test` names).
 
     Raises:
-      ConfigError: `num_query` is more than there are.
+      ConfigError: `num_test` is more than there are.
     """
     members = lambda cohort: [name for name in patients.names() if patients.cohort(name) == cohort]
     order = {cohort: list(rng.permutation(members(cohort))) for cohort in patients.COHORTS}
     if rule == "mixed":
         turns = [name for turn in zip(*order.values()) for name in turn]
         most = len(turns) - len(patients.COHORTS)  # one of each at least is to learn from
-        check(1 <= num_query <= most, "num_query", num_query, f"1 to {most}")
-        held_out = turns[:num_query]
+        check(1 <= num_test <= most, "num_test", num_test, f"1 to {most}")
+        held_out = turns[:num_test]
     else:
         most = len(order[rule])
-        check(1 <= num_query <= most, "num_query", num_query, f"1 to {most}, the {rule} patients")
-        held_out = order.pop(rule)[:num_query]
+        check(1 <= num_test <= most, "num_test", num_test, f"1 to {most}, the {rule} patients")
+        held_out = order.pop(rule)[:num_test]
     known = [name for names in order.values() for name in names if name not in held_out]
     return sorted(known), held_out
 

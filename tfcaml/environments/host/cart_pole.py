@@ -33,7 +33,7 @@ class CartPoleConfig:
     max_force: float = 15.0
     reversed_fraction: float = 0.5  # of entities, in either set, which are pushed the other way
     horizon: int = 200  # steps
-    num_support: int = 24  # entities to learn from
+    num_train: int = 24  # entities to learn from
 
     def __post_init__(self):
         for name in ("length", "pole_mass", "cart_mass", "force"):
@@ -41,7 +41,7 @@ class CartPoleConfig:
             check(0 < low < high, f"min_{name}", low, f"> 0 and below max_{name} = {high}")
         fraction = self.reversed_fraction
         check(0 <= fraction <= 1, "reversed_fraction", fraction, "in [0, 1]")
-        for name in ("horizon", "num_support"):
+        for name in ("horizon", "num_train"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
 
 
@@ -59,26 +59,26 @@ class CartPole(HostEnvironment):
         self.config = config or CartPoleConfig()
         # Unwrapped: gymnasium's limit of 500 steps and its checks of each call are not needed.
         make = lambda: gymnasium.make("CartPole-v1").unwrapped
-        num_support, horizon = self.config.num_support, self.config.horizon
-        super().__init__(make, self._sample_task, set_entity, horizon, num_support)
+        num_train, horizon = self.config.num_train, self.config.horizon
+        super().__init__(make, self._sample_task, set_entity, horizon, num_train)
 
-    def population(self, seed, num_query=6):
-        """`config.num_support` entities to learn from and `num_query` others to adapt to.
+    def population(self, seed, num_test=6):
+        """`config.num_train` entities to learn from and `num_test` others to adapt to.
 
         Numbers are uniform, except force, whose sign is spread evenly over either set. The group of
         an entity is 1 if its force is reversed, else 0.
         """
-        population = super().population(seed, num_query)
-        support_group, query_group = map(self._reversed, (population.support, population.query))
+        population = super().population(seed, num_test)
+        train_group, test_group = map(self._reversed, (population.train, population.test))
         turn = lambda task, group: {
             **task,
             "force": task["force"] * np.where(group, -1, 1).astype(np.float32),
         }
         return population._replace(
-            support=turn(population.support, support_group),
-            query=turn(population.query, query_group),
-            support_group=support_group,
-            query_group=query_group,
+            train=turn(population.train, train_group),
+            test=turn(population.test, test_group),
+            train_group=train_group,
+            test_group=test_group,
         )
 
     def _sample_task(self, rng):

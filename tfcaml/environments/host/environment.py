@@ -26,7 +26,7 @@ can't compile it. A family of your own, from nothing:
     config = learners.Reptile.Config(num_iterations=2, inner_updates=2)
     learner = learners.Reptile(family, policy, config)
     tfcaml.train(learner, population, seed=0)
-    result = tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=4)
+    result = tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=4)
     print(result.returns.mean(axis=(1, 2)))  # mean return before and after the update
 """
 
@@ -34,7 +34,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import keys, nest
-from tfcaml.environments.base import Environment, Population, overlap
+from tfcaml.environments.base import Population, TaskFamily, overlap
 from tfcaml.environments.host import adapters as python_environments
 from tfcaml.environments.host import python_tasks
 from tfcaml.environments.host.episodes import Pool
@@ -42,7 +42,7 @@ from tfcaml.environments.host.retries import Player, first_environment
 from tfcaml.errors import ConfigError, RunError, check
 
 
-class HostEnvironment(Environment):
+class HostEnvironment(TaskFamily):
     """A family of Python environments that differ by a task.
 
     Every row of a batch is an environment of its own, taken from a pool when its episode starts and
@@ -70,7 +70,7 @@ class HostEnvironment(Environment):
         `set_task(task)`. A reset comes after it. The task is equal to what `tasks` gave, with the
         same types: integers of up to 64 bits, floats and strings keep every digit.
       horizon: steps after which an episode is cut short; None: the environment's own limit.
-      num_support: S, entities to learn from where `tasks` is a function.
+      num_train: S, entities to learn from where `tasks` is a function.
       max_retries: how often an episode may be played again before the run ends with a `RunError`.
       step_timeout: seconds that one call of `reset` or `step` may take; None: for ever.
 
@@ -87,13 +87,13 @@ class HostEnvironment(Environment):
         tasks,
         set_task=None,
         horizon=None,
-        num_support=20,
+        num_train=20,
         *,
         max_retries=2,
         step_timeout=60.0,
     ):
-        check(num_support >= 1, "num_support", num_support, ">= 1")
-        self._num_support = num_support
+        check(num_train >= 1, "num_train", num_train, ">= 1")
+        self._num_support = num_train
         self._draw = tasks if callable(tasks) else None
         adapted = lambda: python_environments.adapt(make(), set_task)
         first, (self.observation_spec, self.action_spec, time_limit) = first_environment(adapted)
@@ -121,8 +121,8 @@ class HostEnvironment(Environment):
             self._given += [nest.map(lambda x: x[size:], together)]
             self._example, self.task_spec = support[0], python_tasks.specs(together)
 
-    def population(self, seed, num_query=None):
-        """Entities to learn from and, apart, `num_query` to adapt to (3, or all that were given).
+    def population(self, seed, num_test=None):
+        """Entities to learn from and, apart, `num_test` to adapt to (3, or all that were given).
 
         Entity i of either set is the same however many there are.
 
@@ -132,23 +132,23 @@ class HostEnvironment(Environment):
         """
         seed = keys.as_int(seed)
         if self._draw:
-            num_query = 3 if num_query is None else num_query
-            check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+            num_test = 3 if num_test is None else num_test
+            check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
             support = self._drawn(self._num_support, seed, 1)
-            query = self._drawn(num_query, seed, 2)
+            query = self._drawn(num_test, seed, 2)
         else:
             support, query = self._given
             known = nest.leading(query)
-            num_query = known if num_query is None else num_query
-            check(1 <= num_query <= known, "num_query", num_query, f"1 to {known}, the tasks given")
-            query = nest.take(query, range(num_query))
+            num_test = known if num_test is None else num_test
+            check(1 <= num_test <= known, "num_test", num_test, f"1 to {known}, the tasks given")
+            query = nest.take(query, range(num_test))
         shared = overlap(support, query) if self.holds_out else 0
-        check(not shared, "query tasks that are support tasks too", shared, "none")
+        check(not shared, "test tasks that are training tasks too", shared, "none")
         group = lambda task: np.zeros(nest.leading(task), np.int64)
         return Population(support, query, group(support), group(query))
 
     def reset(self, task, seed):
-        """Starts episodes; see `Environment.reset`. The state names the episodes of the pool."""
+        """Starts episodes; see `TaskFamily.reset`. The state names the episodes of the pool."""
         shape = seed.shape[:2]
         dtypes = [tf.int64, *[spec.dtype for spec in tf.nest.flatten(self.observation_spec)]]
         inputs = [seed, *python_tasks.leaves(task, self.task_spec, shape[0])]
@@ -158,7 +158,7 @@ class HostEnvironment(Environment):
         return state, self._observation(observation, shape)
 
     def step(self, task, state, action, noise):
-        """One step of every episode; see `Environment.step`. Episodes that ended stand still."""
+        """One step of every episode; see `TaskFamily.step`. Episodes that ended stand still."""
         shape = action.shape[:2]
         dtypes = [tf.bool, tf.bool, tf.bool, tf.float32]
         dtypes += [spec.dtype for spec in tf.nest.flatten(self.observation_spec)]

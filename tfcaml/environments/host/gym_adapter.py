@@ -96,11 +96,11 @@ class FamilyGymnasiumEnvironment(gymnasium.Env):
     """One task of a family as a gymnasium environment.
 
     After `reset(seed=s)` its episodes are those of `FamilyPyEnvironment(environment, task, s)`, and
-    so those of `tfcaml.rollouts.sampling.sample` with that seed. An episode that reaches the family's
+    so those of `rollouts.sampling.sample` with that seed. An episode that reaches the family's
     horizon is truncated.
 
     Args:
-      environment: an `Environment` whose observation is a tensor.
+      environment: an `TaskFamily` whose observation is a tensor.
       task: nest, leading [1].
     """
 

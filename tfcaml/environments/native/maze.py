@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys
-from tfcaml.environments.base import Environment, Population
+from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.types import next_observation
 
@@ -61,16 +61,16 @@ class MazeConfig:
     """Options of the family."""
 
     layout: str = "maze"  # maze or four_rooms
-    num_support: int = 20  # goals to learn from
+    num_train: int = 20  # goals to learn from
     horizon: int = 50  # steps
 
     def __post_init__(self):
         check_one_of("layout", self.layout, LAYOUTS)
         check(self.horizon >= 1, "horizon", self.horizon, ">= 1")
-        check(self.num_support >= 1, "num_support", self.num_support, ">= 1")
+        check(self.num_train >= 1, "num_train", self.num_train, ">= 1")
 
 
-class Maze(Environment):
+class Maze(TaskFamily):
     """The family. A task is {"goal": [N, 2]}: row and column of the goal, whole numbers as floats.
 
     The observation is the agent's cell, one-hot. A linear layer's weights are then a table of
@@ -98,21 +98,21 @@ class Maze(Environment):
         self.observation_spec = tensor_spec.BoundedTensorSpec([size], tf.float32, 0, 1)
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
-    def population(self, seed, num_query=10):
+    def population(self, seed, num_test=10):
         """Goals drawn without replacement from all cells but the start, held-out ones first.
 
         Groups are the quarters of the grid, in four_rooms the rooms.
 
         Raises:
-          ConfigError: more goals than cells, or `num_query` < 1.
+          ConfigError: more goals than cells, or `num_test` < 1.
         """
-        check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
         cells = np.delete(np.arange(len(self.cells)), self.start)
-        size = num_query + self.config.num_support
+        size = num_test + self.config.num_train
         allowed = f"at most {len(cells)}, the cells other than the start"
-        check(size <= len(cells), "num_support + num_query", size, allowed)
+        check(size <= len(cells), "num_train + num_test", size, allowed)
         chosen = np.random.default_rng([keys.as_int(seed), 0x3A2E]).permutation(cells)[:size]
-        query, support = np.split(chosen, [num_query])
+        query, support = np.split(chosen, [num_test])
         return Population(
             self.task(support), self.task(query), self._quarter(support), self._quarter(query)
         )

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys
-from tfcaml.environments.base import Environment, Population
+from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 
 REWARDS = ("distance", "squared_distance", "sparse")
@@ -55,7 +55,7 @@ class NavigationConfig:
         check_acts(self, ("sparse_radius",), self.reward == "sparse", "with reward=sparse")
 
 
-class Navigation(Environment):
+class Navigation(TaskFamily):
     """The family. A task is {"goal": [N, 2]}.
 
     Policies give numbers in +-`action_range`, which are scaled to moves of +-0.1 and clipped: how
@@ -72,19 +72,19 @@ class Navigation(Environment):
         bound = self.config.action_range
         self.action_spec = tensor_spec.BoundedTensorSpec([2], tf.float32, -bound, bound, "action")
 
-    def population(self, seed, num_query=40):
-        """Fresh goals at every draw to learn from, and `num_query` fixed ones to adapt to.
+    def population(self, seed, num_test=40):
+        """Fresh goals at every draw to learn from, and `num_test` fixed ones to adapt to.
 
         The default is MAML's 40.
 
         Goals to learn from lie on the even points of a fine grid and query goals on the odd ones,
         so that none is in both sets; of the four corners, which are all there are, each is.
         """
-        check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
         rng = np.random.default_rng([keys.as_int(seed), 0x60A1])
-        query = self._goals(tf.constant(rng.integers(0, _GRID, [num_query, 2]) * 2 + 1))
-        examples = self._goals(tf.constant(rng.integers(0, _GRID, [num_query, 2]) * 2))
-        group = np.zeros(num_query, np.int64)
+        query = self._goals(tf.constant(rng.integers(0, _GRID, [num_test, 2]) * 2 + 1))
+        examples = self._goals(tf.constant(rng.integers(0, _GRID, [num_test, 2]) * 2))
+        group = np.zeros(num_test, np.int64)
         return Population(examples, query, group, group, self._draw)
 
     def planar_goal(self, task):

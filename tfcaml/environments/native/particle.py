@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys
-from tfcaml.environments.base import Environment, Population
+from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import ConfigError, check, check_acts, check_one_of, check_positive
 
 CARDINAL = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)  # left, right, down, up
@@ -37,9 +37,9 @@ class ParticleConfig:
     horizon: int = 100  # steps (paper: 100)
     group_rule: str = "pairs"  # how groups' permutations are drawn: pairs, random or cycles
     num_groups: int = 6  # latent groups (paper: 6)
-    variants_per_group: int = 4  # support entities of each group (paper: 4)
+    variants_per_group: int = 4  # training entities of each group (paper: 4)
     query_split: str = "variants"  # held-out entities: fresh variants, or unseen groups
-    num_held_out_groups: int = 3  # groups without support entities when query_split is "groups"
+    num_held_out_groups: int = 3  # groups without training entities when query_split is "groups"
 
     def __post_init__(self):
         check_positive(step_size=self.step_size, arena_bound=self.arena_bound, horizon=self.horizon)
@@ -58,7 +58,7 @@ class ParticleConfig:
         check_acts(self, ("num_held_out_groups",), splits, "with query_split=groups")
 
 
-class Particle(Environment):
+class Particle(TaskFamily):
     """The family. A task is {"displacement": [N, 4, 2]}: each action's move, in step sizes."""
 
     def __init__(self, config=None):
@@ -69,18 +69,18 @@ class Particle(Environment):
         self.observation_spec = tf.TensorSpec([2], tf.float32, "observation")
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
-    def population(self, seed, num_query=3):
-        """Support and query entities of a study; those of one group share a permutation.
+    def population(self, seed, num_test=3):
+        """Support and test entities of a study; those of one group share a permutation.
 
-        With `query_split="variants"` query entities are fresh variants of known groups, each group
+        With `query_split="variants"` test entities are fresh variants of known groups, each group
         once before any comes again; with "groups" they are variants of groups that have no support
         entity. Entity i of either set is the same however many there are.
 
         Raises:
-          ConfigError: an empty query set, or entities that are in both sets (variance 0).
+          ConfigError: an empty test set, or entities that are in both sets (variance 0).
         """
         config, seed = self.config, keys.as_int(seed)
-        check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
         rng = np.random.default_rng([seed, 0xE17])
         permutations = _permutations(config, rng)
         order = rng.permutation(config.num_groups)
@@ -88,25 +88,25 @@ class Particle(Environment):
             held_out, known = np.split(order, [config.num_held_out_groups])
         else:
             held_out, known = order, order
-        support_group = np.repeat(np.sort(known), config.variants_per_group)
-        query_group = np.resize(held_out, num_query)
+        train_group = np.repeat(np.sort(known), config.variants_per_group)
+        test_group = np.resize(held_out, num_test)
 
         def entities(groups, salt):
             rngs = [np.random.default_rng([seed, salt, i]) for i in range(len(groups))]
             moves = [_entity(permutations[g], config.variance, r) for g, r in zip(groups, rngs)]
             return np.stack(moves)
 
-        support, query = entities(support_group, 1), entities(query_group, 2)
+        support, query = entities(train_group, 1), entities(test_group, 2)
         if any((support == q).all((1, 2)).any() for q in query):
             raise ConfigError(
-                f"expected query entities to differ from support entities; received variance="
+                f"expected test entities to differ from training entities; received variance="
                 f"{config.variance} with query_split={config.query_split!r}"
             )
         return Population(
             {"displacement": tf.constant(support)},
             {"displacement": tf.constant(query)},
-            support_group,
-            query_group,
+            train_group,
+            test_group,
         )
 
     def planar_goal(self, task):

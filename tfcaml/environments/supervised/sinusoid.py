@@ -13,7 +13,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys
-from tfcaml.environments.base import Environment, Population
+from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import check
 
 
@@ -33,7 +33,7 @@ class SinusoidConfig:
         check(self.max_x > 0, "max_x", self.max_x, "> 0")
 
 
-class Sinusoid(Environment):
+class Sinusoid(TaskFamily):
     """The family. A task is {"amplitude": [N], "phase": [N]}."""
 
     horizon = 1
@@ -46,16 +46,16 @@ class Sinusoid(Environment):
         bound = self.config.max_amplitude
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -bound, bound, "action")
 
-    def population(self, seed, num_query=600):
-        """Fresh curves at every draw to learn from, and `num_query` fixed ones to adapt to.
+    def population(self, seed, num_test=600):
+        """Fresh curves at every draw to learn from, and `num_test` fixed ones to adapt to.
 
         Both are drawn from continuous distributions, by unrelated seeds.
         """
-        check(num_query >= 1, "num_query", num_query, ">= 1 (the query set is empty)")
+        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
         key = keys.fold(keys.from_int(seed), 0x51E)
-        query = self._draw(num_query, keys.fold(key, 0))
-        examples = self._draw(num_query, keys.fold(key, 1))
-        group = np.zeros(num_query, np.int64)
+        query = self._draw(num_test, keys.fold(key, 0))
+        examples = self._draw(num_test, keys.fold(key, 1))
+        group = np.zeros(num_test, np.int64)
         return Population(examples, query, group, group, self._draw)
 
     def examples(self, task, num_examples, seed):

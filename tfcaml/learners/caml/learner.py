@@ -34,7 +34,7 @@ from tfcaml.divergence.policy_divergence import OCCUPANCIES, WEIGHTS
 from tfcaml.errors import RunError, check, check_acts, check_one_of
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml import bandit
-from tfcaml.types import Fast, Trajectory, episode_return
+from tfcaml.types import FastState, Trajectory, episode_return
 
 ASSIGNMENTS = ("best_trial", "random")
 # Divergences of an occupancy; and controls: distances of weights, at random, and of the tasks
@@ -164,7 +164,7 @@ class CAML(MetaLearner):
     pool_size:    how many of them there are
     clusterings:  how often the medoids were chosen
 
-    A saved policy is {"fast": `Fast`, "trajectory": `Trajectory`, "task": nest}.
+    A saved policy is {"fast": `FastState`, "trajectory": `Trajectory`, "task": nest}.
     """
 
     Config = CAMLConfig
@@ -188,7 +188,7 @@ class CAML(MetaLearner):
     def start(self, meta, num_tasks):
         """The initial weights: what there is without trials."""
         params = nest.repeat(meta["initial"], num_tasks)
-        return Fast(params, self.inner_optimizer.init(params, num_tasks))
+        return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
     def try_out(self, meta, task, seed):
         """Tries the medoids on each task and takes the best; the optimiser starts afresh."""
@@ -209,7 +209,7 @@ class CAML(MetaLearner):
             "trial_return": np.array([choice.mean_return for choice in choices]),
             "chosen_medoid": np.array([choice.arm for choice in choices]),
         }
-        return Fast(params, self.inner_optimizer.init(params, len(choices))), metrics
+        return FastState(params, self.inner_optimizer.init(params, len(choices))), metrics
 
     def arms(self, meta):
         """The weights tried on a new task: the medoids', then the initial ones as a fallback."""
@@ -282,7 +282,7 @@ class CAML(MetaLearner):
         return super().episodes_per_iteration + self.config.meta_batch_size * extra
 
     def _assign(self, meta, task, seed):
-        """`Fast` of a medoid for each training task; the initial weights before there is one."""
+        """`FastState` of a medoid for each task; the initial weights before there is a medoid."""
         medoids, num_tasks = meta["medoids"]["fast"], nest.leading(task)
         if self.config.assignment == "random":
             arm = tf.random.stateless_uniform([num_tasks], seed, 0, meta["num_clusters"], tf.int32)
@@ -292,7 +292,7 @@ class CAML(MetaLearner):
         fast = nest.take(medoids, arm)
         if self.config.keep_optimizer_state:
             return fast
-        return Fast(fast.params, self.inner_optimizer.init(fast.params, num_tasks))
+        return FastState(fast.params, self.inner_optimizer.init(fast.params, num_tasks))
 
     def _play_trials(self, arms, task, num_episodes, seed):
         """Every arm on every task: arms [k, ...], task [N] -> returns [N, k, num_episodes]."""
@@ -391,7 +391,7 @@ class CAML(MetaLearner):
         )
         params = nest.repeat(initial, num)
         return {
-            "fast": Fast(params, self.inner_optimizer.init(params, num)),
+            "fast": FastState(params, self.inner_optimizer.init(params, num)),
             "trajectory": trajectory,
             "task": nest.map(
                 lambda spec: tf.zeros([num, *spec.shape], spec.dtype), environment.task_spec

@@ -3,7 +3,7 @@
 Both train like `HindsightMAML` and explore a new task on their own. `HindsightRelabelling` adds
 stored episodes to each of the first updates, paid for as the new task would have (the idea of
 M. Andrychowicz et al., "Hindsight experience replay", NeurIPS 2017, across tasks), with importance
-weights; it needs a family that can tell (`Environment.relabel`). `HindsightCloning` imitates stored
+weights; it needs a family that can tell (`TaskFamily.relabel`). `HindsightCloning` imitates stored
 episodes before the first update (behaviour cloning), whatever they were paid for.
 """
 
@@ -12,11 +12,11 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import losses, nest
-from tfcaml.environments import Environment
+from tfcaml.environments import TaskFamily
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
 from tfcaml.optimization import inner, optimizers
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class HindsightRelabelling(HindsightMAML):
 
     def __init__(self, environment, *args, **kwargs):
         super().__init__(environment, *args, **kwargs)
-        tells = type(environment).relabel is not Environment.relabel
+        tells = type(environment).relabel is not TaskFamily.relabel
         rule = "a family with `relabel`, which tells what another task would have paid"
         check(tells, "environment", type(environment).__name__, rule)
 
@@ -90,7 +90,7 @@ class HindsightCloning(HindsightMAML):
 
     def try_out(self, meta, task, seed):
         fast = self.start(meta, nest.leading(task))
-        return Fast(self._cloned(fast.params, task), fast.slots), {}
+        return FastState(self._cloned(fast.params, task), fast.slots), {}
 
     def explore(self, fast, task, seed):
         return _alone(self, fast, task, seed)
@@ -105,7 +105,7 @@ class HindsightCloning(HindsightMAML):
 
         steps = self.config.cloning_steps
         descent = optimizers.sgd(self.config.cloning_learning_rate)
-        fast = Fast(params, descent.init(params))
+        fast = FastState(params, descent.init(params))
         _, fast = tf.while_loop(
             lambda step, _: step < steps,
             lambda step, fast: (step + 1, inner.step(loss, descent, fast)[0]),

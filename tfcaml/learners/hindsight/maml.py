@@ -150,7 +150,7 @@ class HindsightMAML(MAML):
         """Plays the episodes of one update on new tasks, guided by what is in the buffer.
 
         Args:
-          fast: `Fast` of leading [N].
+          fast: `FastState` of leading [N].
           task: nest, leading [N].
           seed: [2].
 
@@ -169,7 +169,7 @@ class HindsightMAML(MAML):
         Only the own ones count where those of others tell too little.
 
         Args:
-          fast: `Fast` of leading [N].
+          fast: `FastState` of leading [N].
           task: nest, leading [N].
           trajectory, own: of `explore`.
         """

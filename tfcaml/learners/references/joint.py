@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfcaml import nest
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Joint(MetaLearner):
 
     def init(self, seed):
         params = nest.repeat(self.policy.init(seed), 1)
-        return Fast(params, self.inner_optimizer.init(params, 1))
+        return FastState(params, self.inner_optimizer.init(params, 1))
 
     def start(self, meta, num_tasks):
         params = nest.repeat(nest.map(lambda x: x[0], meta.params), num_tasks)
-        return Fast(params, self.inner_optimizer.init(params, num_tasks))
+        return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
     def collect(self, meta, task, seed):
         return self.adapt_online(meta, meta, task, self.config.inner_updates, seed)

@@ -29,8 +29,8 @@ class Matched(PolicyGradient):
     Config = MatchedConfig
 
     def training_tasks(self, population, seed):
-        self._check_number(nest.leading(population.query))
-        return population.query
+        self._check_number(nest.leading(population.test))
+        return population.test
 
     def start(self, meta, num_tasks):
         self._check_number(num_tasks)
@@ -46,10 +46,10 @@ class Unmatched(Matched):
     """Row i of `meta` is the policy of a training entity of another group than entity i's."""
 
     def training_tasks(self, population, seed):
-        self._check_number(nest.leading(population.query))
+        self._check_number(nest.leading(population.test))
         rows = []
-        for i, group in enumerate(population.query_group):
-            others = np.flatnonzero(population.support_group != group)
+        for i, group in enumerate(population.test_group):
+            others = np.flatnonzero(population.train_group != group)
             check(len(others) > 0, "num_groups", 1, "at least 2 for an unmatched entity")
-            rows.append(others[i * len(others) // len(population.query_group)])
-        return nest.take(population.support, rows)
+            rows.append(others[i * len(others) // len(population.test_group)])
+        return nest.take(population.train, rows)

@@ -1,6 +1,6 @@
 """Natural policy gradient: N independent policies, one per entity, by trust regions.
 
-S. Kakade, "A natural policy gradient", NeurIPS 2001, in the form of TRPO (`optimization.outer.trpo`): one
+S. Kakade, "A natural policy gradient", NeurIPS 2001, in the form of TRPO (`outer.trpo`): one
 step for all policies with a bound on their mean divergence, so that most of it goes where most is
 to be gained. Nothing else is shared between them. The experts whose divergence task similarity is
 learned from.
@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfcaml import nest
 from tfcaml.errors import check
 from tfcaml.learners.gradient_based import GradientLearner, NoInnerStepsConfig
-from tfcaml.types import Fast, MetaBatch
+from tfcaml.types import FastState, MetaBatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +36,9 @@ class NaturalPolicyGradient(GradientLearner):
 
     def training_tasks(self, population, seed):
         """The first training entities, the same in every iteration: row i is policy i's."""
-        rows, known = self.config.meta_batch_size, nest.leading(population.support)
+        rows, known = self.config.meta_batch_size, nest.leading(population.train)
         check(rows <= known, "meta_batch_size", rows, f"at most {known}, the training entities")
-        return nest.map(lambda x: x[:rows], population.support)
+        return nest.map(lambda x: x[:rows], population.train)
 
     @property
     def episodes_per_iteration(self):
@@ -48,7 +48,7 @@ class NaturalPolicyGradient(GradientLearner):
         rows = self.config.meta_batch_size
         rule = f"{num_tasks}, the number of tasks, as every one has its own policy"
         check(rows == num_tasks, "meta_batch_size", rows, rule)
-        return Fast(meta["params"], tf.zeros([num_tasks]))
+        return FastState(meta["params"], tf.zeros([num_tasks]))
 
     def adapt(self, meta, fast, support):
         gradients = self.inner_gradient(fast.params, support)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfcaml import nest
 from tfcaml.errors import check
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.types import Fast
+from tfcaml.types import FastState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +37,16 @@ class PolicyGradient(MetaLearner):
             params = nest.repeat(self.policy.init(seed), num)
         else:
             params = nest.stack([self.policy.init(seed * 1_000_003 + i) for i in range(num)])
-        return Fast(params, self.inner_optimizer.init(params, num))
+        return FastState(params, self.inner_optimizer.init(params, num))
 
     def training_tasks(self, population, seed):
         """The first training entities, the same in every iteration: row i is policy i's."""
-        rows, known = self.config.meta_batch_size, nest.leading(population.support)
+        rows, known = self.config.meta_batch_size, nest.leading(population.train)
         check(rows <= known, "meta_batch_size", rows, f"at most {known}, the training entities")
-        return nest.map(lambda x: x[:rows], population.support)
+        return nest.map(lambda x: x[:rows], population.train)
 
     def start(self, meta, num_tasks):
-        return Fast(meta.params, self.inner_optimizer.init(meta.params, num_tasks))
+        return FastState(meta.params, self.inner_optimizer.init(meta.params, num_tasks))
 
     def collect(self, meta, task, seed):
         return self.adapt_online(meta, meta, task, self.config.inner_updates, seed)

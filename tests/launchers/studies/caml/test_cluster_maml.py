@@ -27,7 +27,7 @@ def caml(particle, policy, constant_action):
 def test_each_medoid_is_trained_on_the_entities_it_suits(caml, population):
     before = [variable.numpy() for variable in caml.variables]
     learner = ClusterMAML(caml, num_iterations=1)
-    learner.train_clusters(population.support, seed=0)
+    learner.train_clusters(population.train, seed=0)
     for variable, value in zip(caml.variables, before):
         np.testing.assert_array_equal(variable, value)
     old, new = (caml.arms(meta) for meta in (caml.meta.read(), learner.clusters))
@@ -39,10 +39,10 @@ def test_each_medoid_is_trained_on_the_entities_it_suits(caml, population):
 @pytest.mark.slow
 def test_new_entities_choose_and_adapt_by_mamls_step(caml, population):
     learner = ClusterMAML(caml, num_iterations=1)
-    fast, metrics = learner.try_out(learner.meta.read(), population.query, keys.from_int(1))
+    fast, metrics = learner.try_out(learner.meta.read(), population.test, keys.from_int(1))
     chosen = nest.take(caml.arms(learner.clusters), metrics["chosen_medoid"])
     for value, expected in zip(fast.params, chosen):
         np.testing.assert_array_equal(value, expected)
     np.testing.assert_array_equal(fast.slots, 0)
-    found = tfcaml.evaluate(learner, population.query, num_updates=1, num_episodes=2)
+    found = tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=2)
     assert np.isfinite(found.returns).all()

@@ -10,7 +10,7 @@ import pytest
 from launchers.studies.caml import figure2 as caml_figure2
 from tfcaml import environments, learners, nest, policies
 
-DOCS = pathlib.Path(__file__).parents[2] / "docs" / "caml_figure2"
+DOCS = pathlib.Path(__file__).parents[4] / "docs" / "caml_figure2"
 
 
 @pytest.fixture(scope="module")

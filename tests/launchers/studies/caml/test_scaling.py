@@ -10,7 +10,7 @@ import pytest
 from launchers.studies.caml import scaling as caml_scaling
 from tfcaml import environments, learners
 
-DOCS = pathlib.Path(__file__).parents[2] / "docs" / "caml_scaling"
+DOCS = pathlib.Path(__file__).parents[4] / "docs" / "caml_scaling"
 
 
 def test_exponent_is_that_of_the_largest_sizes():

@@ -7,7 +7,7 @@ import pytest
 
 from launchers.studies.glucose.cohort import less_safe, paired_patients
 
-RESULTS = pathlib.Path(__file__).parents[2] / "docs" / "glucose_cohort" / "results.json"
+RESULTS = pathlib.Path(__file__).parents[4] / "docs" / "glucose_cohort" / "results.json"
 
 
 def _row(seed, patient, inside, below):

@@ -51,7 +51,7 @@ def test_random_similarity_swaps_the_tasks_of_what_is_held():
 
 @pytest.fixture(scope="module")
 def similarity():
-    maze = environments.Maze(environments.MazeConfig(num_support=50))
+    maze = environments.Maze(environments.MazeConfig(num_train=50))
     return MazeSimilarity(maze, policy=None, play=None)
 
 
@@ -62,7 +62,7 @@ def test_area_is_one_for_the_divergence_itself_and_a_half_for_noise(similarity):
     noise = np.random.default_rng(0).normal(size=similarity.exact.shape)
     assert similarity.auc(population, noise) == pytest.approx(0.5, abs=0.15)
     # Pairs of training goals don't count.
-    rows = np.searchsorted(similarity.goals, similarity.maze.goal_cells(population.support))
+    rows = np.searchsorted(similarity.goals, similarity.maze.goal_cells(population.train))
     spoilt = -similarity.exact.copy()
     spoilt[np.ix_(rows, rows)] = 0
     assert similarity.auc(population, spoilt) == 1
@@ -74,7 +74,7 @@ def test_near_goals_have_near_policies(similarity):
 
 def test_training_episodes_are_counted():
     bench = Bench("maze", quick=True)
-    shared, goals = bench.learners[GUIDED].config, bench.maze.config.num_support
+    shared, goals = bench.learners[GUIDED].config, bench.maze.config.num_train
     episodes = shared.num_iterations * shared.meta_batch_size * shared.episodes_per_update
     learned = goals * bench.expert_updates * bench.experts.config.episodes_per_update
     assert bench.training_episodes == {
