@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfcaml import keys, nest
 from tfcaml.errors import RunError, check, from_python
+from tfcaml.types import episode_return
 
 _EVALUATION = 0xE7A1  # keeps the seeds of evaluation apart from those of training
 
@@ -50,28 +50,33 @@ def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
     check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
     check(nest.leading(task) >= 1, "num_tasks", nest.leading(task), ">= 1 (no task to evaluate)")
     key = keys.fold(keys.from_int(seed), _EVALUATION)
-    fast, trials = learner.try_out(learner.meta.read(), task, keys.fold(key, 0))
+    fast, trials = learner.choose_start(learner.meta.read(), task, keys.fold(key, 0))
     returns, trajectories = [], []
     before, bad_updates = fast, np.zeros(nest.leading(task), np.int64)
     for update in range(num_updates + 1):
-        evaluated = lambda fast: learner.evaluate_update(
-            fast, task, num_episodes, keys.fold(key, 1, update)
-        )
-        value, adapted, trajectory = evaluated(fast)
-        finite = tf.reduce_all(tf.math.is_finite(value), axis=1)
+        now, own = learner.task_at(task, update), keys.fold(key, 1, update)
+        trajectory = learner.measure(fast, now, num_episodes, keys.fold(own, 0))
+        finite = _finite(trajectory)
         if not np.all(finite) and update > 0:  # weights too large to act with
             fast = nest.where(finite, fast, before)
-            bad_updates += ~finite.numpy()
-            value, adapted, trajectory = evaluated(fast)
-        _check_finite(value.numpy(), update)
-        finite = nest.is_finite(adapted)
-        if update < num_updates:
-            bad_updates += ~finite.numpy()
-        before, fast = fast, nest.where(finite, adapted, fast)
-        returns.append(value.numpy())
+            bad_updates += ~finite
+            trajectory = learner.measure(fast, now, num_episodes, keys.fold(own, 0))
+        value = episode_return(trajectory).numpy()
+        _check_finite(value, update)
+        returns.append(value)
         trajectories.append(trajectory)
+        if update < num_updates:
+            adapted = learner.adapt_to(fast, now, keys.fold(own, 1))
+            finite = nest.is_finite(adapted)
+            bad_updates += ~finite.numpy()
+            before, fast = fast, nest.where(finite, adapted, fast)
     ends = (trajectories[0], trajectories[-1])
     return Evaluation(np.stack(returns), ends, nest.map(np.asarray, trials), bad_updates)
+
+
+def _finite(trajectory):
+    """Which tasks' returns are all finite, [N] bool."""
+    return np.isfinite(episode_return(trajectory)).all(axis=1)
 
 
 def _check_finite(returns, update):

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tfcaml.errors import ConfigError
 
-ACTIONS, STEPS, RESET = 1, 2, 3  # salts: what an episode's random numbers are for
+ACTIONS, STEPS, RESET, EPISODES = 1, 2, 3, 4  # salts: what an episode's random numbers are for
+LATER = 8  # times the steps played before, the salt of what is played from there on
 _BITS = 31  # of each half of a seed [2], so that neither half is negative
 
 
@@ -68,6 +69,11 @@ def of_episodes(seed, episode):
     hashes = tf.map_fn(task_hash, tf.range(episode.shape[0]))
     hashes = tf.broadcast_to(hashes[:, None], episode.shape)
     return tf.stack([hashes, episode], axis=-1)
+
+
+def per_task(seed, num_tasks):
+    """seed [2] -> one seed per task, [N, 2], independent of N."""
+    return tf.map_fn(lambda task: fold(seed, task), tf.range(num_tasks))
 
 
 def salted(seed, salt):

@@ -37,13 +37,19 @@ def stop_gradient(nest):
     return map(tf.stop_gradient, nest)
 
 
+def expand(mask, like):
+    """mask [N, ...] -> [N, ..., 1, ...], of the rank of `like`."""
+    return tf.reshape(mask, [*mask.shape, *[1] * (like.shape.rank - mask.shape.rank)])
+
+
 def where(condition, nest, other):
-    """Rows of `nest` where `condition` [N] holds, else those of `other`; leaves [N, ...]."""
+    """Rows of `nest` where `condition` holds, else those of `other`.
 
-    def choose(x, y):
-        return tf.where(tf.reshape(condition, [-1] + [1] * (x.shape.rank - 1)), x, y)
-
-    return map(choose, nest, other)
+    Args:
+      condition: [N] or [N, E, ...] bool.
+      nest, other: leaves of these leading axes.
+    """
+    return map(lambda x, y: tf.where(expand(condition, x), x, y), nest, other)
 
 
 def is_finite(nest):

@@ -8,7 +8,7 @@ _TRAINING = 0x7EA1  # keeps the seeds of training apart from those of evaluation
 
 
 def draw(learner, population, seed):
-    """What the learner's next iteration is of: training entities and random numbers.
+    """Draws the training tasks and the random key of the learner's next iteration.
 
     All random numbers of the iteration follow from `seed` and the iteration's number.
 
@@ -18,11 +18,12 @@ def draw(learner, population, seed):
       seed: Python int.
 
     Returns:
-      (task, nest with leading [N]; seed [2]).
+      (task, nest with leading [N]; key [2]; index [N], which training tasks they are, or `()`):
+      the arguments of `MetaLearner.train`.
     """
     key = keys.fold(keys.from_int(seed), _TRAINING, int(learner.iteration))
-    task = learner.training_tasks(population, keys.fold(key, 0))
-    return task, keys.fold(key, 1)
+    task, index = learner.training_tasks(population, keys.fold(key, 0))
+    return task, keys.fold(key, 1), index
 
 
 def train_iteration(learner, population, seed):

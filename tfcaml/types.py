@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfcaml import nest
+
 Params = Any  # nest of float tensors
 Task = Any  # nest of tensors with leading [N]: all that tells one MDP of a family from another
 
@@ -21,11 +23,17 @@ class Trajectory(NamedTuple):
 
     observation: nest of [N, E, T, ...]  what the policy saw before each action
     action:      [N, E, T, A], or [N, E, T] integers when actions are discrete
-    reward:      [N, E, T]  paid for the action; 0 on padded steps
-    mask:        [N, E, T]  1 while the episode lives, 0 on padded steps
-    log_prob:    [N, E, T]  log-probability of the action under the policy that acted, nats
+    reward:      [N, E, T]  of the action; 0 on padded steps
+    mask:        [N, E, T]  1 on valid steps, 0 on padded steps
+    log_prob:    [N, E, T]  log-probability of the action under the behaviour policy, nats
     terminated:  [N, E, T]  1 on the step that ended the episode; 0 throughout where it was cut
-    final_observation: nest of [N, E, ...]  what the last living step led to
+    final_observation: nest of [N, E, ...]  what the last valid step led to
+    episode_noise: nest of [N, E, ...]  what the policy drew once for each episode
+    info:        nest of [N, E, T, ...]  what else the policy says of each step
+    start:       nest of [N, E, ...]  what the policy remembered before the first step, where these
+      are not episodes from their start on
+
+    The last three are `()` where there is nothing of the kind.
     """
 
     observation: Any
@@ -35,33 +43,41 @@ class Trajectory(NamedTuple):
     log_prob: tf.Tensor
     terminated: tf.Tensor
     final_observation: Any
+    episode_noise: Any = ()
+    info: Any = ()
+    start: Any = ()
 
 
 class Experience(NamedTuple):
     """A trajectory and what is worked out from it once. Data without gradient.
 
     trajectory:   `Trajectory`
-    advantage:    [N, E, T]  credit of each action, by the learner's rule
-    distribution: nest of [N, E * T, ...], the parameters of the action distributions that acted
-      (`()` where nothing needs them)
-    extra:        nest of [N, E, T, ...], what else a loss of its own needs
+    weight:       [N, E, T]  what each step counts in the loss: an advantage, a reward, a return or
+      the mask, by the loss
+    distribution: nest of [N, E * T, ...], the parameters of the behaviour policy's action
+      distributions (`()` where nothing needs them)
+    extra:        nest of [N, ...], what else a loss needs
     """
 
     trajectory: Trajectory
-    advantage: tf.Tensor
+    weight: tf.Tensor
     distribution: Any = ()
     extra: Any = ()
 
 
 class FastState(NamedTuple):
-    """What one adaptation step maps to itself: weights and the state of their optimiser.
+    """What one adaptation step maps to itself.
 
-    params: nest of [N, ...]
+    params: nest of [N, ...], what is adapted: the policy's weights, or whatever `acting` makes
+      them from
     slots:  nest of [N, ...] of the inner optimiser (`()` for plain gradient descent)
+    memory: nest of [N, ...], what else travels with adaptation and is not descended: buffers,
+      hidden states, weights that stay
     """
 
     params: Params
     slots: Any
+    memory: Any = ()
 
 
 class MetaBatch(NamedTuple):
@@ -69,13 +85,17 @@ class MetaBatch(NamedTuple):
 
     support: tuple of K `Experience`s, one per inner step
     query:   `Experience` of the adapted parameters
-    per_task: [N], what else the objective has to know of each task (`()` for nothing), so that it
-      may be evaluated on some of the tasks at a time
+    per_task: nest of [N, ...], what else the objective has to know of each task (`()` for nothing),
+      so that it may be evaluated on some of the tasks at a time
+    index:   [N] integers, which training tasks these are (`()` for tasks that are made anew)
+    key:     [N, 2], a random key for each task, for what is drawn when a task is started on
     """
 
     support: tuple
     query: Experience
     per_task: Any = ()
+    index: Any = ()
+    key: Any = ()
 
 
 class Surrogate(NamedTuple):
@@ -83,10 +103,41 @@ class Surrogate(NamedTuple):
 
     loss:         [N]  of the adapted policies on the query
     distribution: their `tfd.Distribution`s at the query's steps, batch [N, E * T], or None
+    kl:           [N], how far they are from the behaviour policies where that is not the mean KL
+      of the query's steps, nats; or None
     """
 
     loss: tf.Tensor
     distribution: Any = None
+    kl: Any = None
+
+
+def blank_trajectory(environment, policy, *shape):
+    """A trajectory of zeros.
+
+    Args:
+      environment: a `TaskFamily`.
+      policy: a `Policy`.
+      *shape: N and E.
+
+    Returns:
+      `Trajectory` [N, E, T, ...] of T = `environment.horizon` steps, none of them valid.
+    """
+    steps = [*shape, environment.horizon]
+    zeros = lambda *axes: lambda spec: tf.zeros([*axes, *spec.shape], spec.dtype)
+    per_step = tf.zeros(steps)
+    each = lambda specs, *axes: tf.nest.map_structure(zeros(*axes), specs)
+    return Trajectory(
+        observation=each(environment.observation_spec, *steps),
+        action=each(policy.action_spec, *steps),
+        reward=per_step,
+        mask=per_step,
+        log_prob=per_step,
+        terminated=per_step,
+        final_observation=each(environment.observation_spec, *shape),
+        episode_noise=each(policy.episode_noise_spec, *shape),
+        info=each(policy.info_spec, *steps),
+    )
 
 
 def episode_return(trajectory):
@@ -101,7 +152,6 @@ def next_observation(trajectory):
     def shift(observation, final):
         final = final[:, :, None]
         following = tf.concat([observation[:, :, 1:], final], axis=2)
-        goes_on = tf.reshape(ahead, [*ahead.shape, *[1] * (observation.shape.rank - 3)])
-        return tf.where(goes_on, following, final)
+        return tf.where(nest.expand(ahead, observation), following, final)
 
     return tf.nest.map_structure(shift, trajectory.observation, trajectory.final_observation)

@@ -150,7 +150,7 @@ def _stages(learner, population, repeats):
     def inner(meta, trajectories):
         fast = learner.start(meta, config.meta_batch_size)
         for trajectory in trajectories[:-1]:
-            support = learner.experience(fast.params, trajectory)
+            support = learner.experience(meta, fast, trajectory)
             fast = learner.adapt(meta, fast, support)
         return fast, learner.query_experience(fast.params, trajectories[-1])
 
@@ -159,7 +159,7 @@ def _stages(learner, population, repeats):
         return learner.outer.step(learner.objective, meta, slots, batch)
 
     task = population.sample(config.meta_batch_size, seed)
-    meta, slots = learner.meta.read(), learner.outer_slots.read()
+    meta, slots = learner.meta.read(), learner.state["outer_slots"].read()
     params = learner.start(meta, config.meta_batch_size).params
     trajectories = sampling(params, task)
     batch = tf.function(learner.collect, autograph=False)(meta, task, seed)

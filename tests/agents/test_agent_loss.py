@@ -39,7 +39,7 @@ def batches(losses, particle, population):
         task = nest.map(lambda x: x[:3], population.train)
         trajectory = sampling.sample(loss.policy, particle, params, task, 4, keys.from_int(0))
         params = nest.map(lambda x: 1.1 * x, params)  # not quite those that acted
-        return params, loss.experience(params, trajectory)
+        return params, loss.experience(None, params, trajectory)
 
     return {kind: tf.function(collect, autograph=False)(loss) for kind, loss in losses.items()}
 
@@ -87,7 +87,7 @@ def test_inner_step_is_the_agents_own_train(value, make_agent, particle, populat
     fast = learner.start(meta, 2)
     trajectory = learner.sample(fast.params, task, 4, keys.from_int(0))
     assert tf.reduce_all(trajectory.mask == 1)
-    support = learner.experience(fast.params, trajectory)
+    support = learner.experience(meta, fast, trajectory)
     adapted = learner.adapt(meta, fast, support)
     data = to_tf_agents(trajectory)
     for i in range(2):
@@ -113,7 +113,7 @@ def test_ppo_loss_is_the_agents_own(kind, losses, batches):
             row.action,
             own.trajectory.log_prob,
             own.extra["return"],
-            own.advantage,
+            own.weight,
             acted,
             tf.ones_like(row.reward),
             agent.train_step_counter,
@@ -140,7 +140,7 @@ def test_ppo_advantages_are_the_agents_own(losses, batches):
         np.testing.assert_allclose(experience.extra["return"][i], info["return"][:, :-1], 1e-3)
         advantage = info["advantage"][:, :-1].numpy()
         advantage = (advantage - advantage.mean()) / advantage.std()
-        np.testing.assert_allclose(experience.advantage[i], advantage, rtol=1e-2, atol=1e-3)
+        np.testing.assert_allclose(experience.weight[i], advantage, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -168,7 +168,7 @@ def test_padding_changes_nothing(kind, losses, batches):
     for name in ("mask", "reward", "terminated"):
         fields[name] = tf.concat([getattr(cut, name), blank], axis=2)
     padded = cut._replace(**fields)
-    value = [loss(params, loss.experience(params, data)) for data in (cut, padded)]
+    value = [loss(params, loss.experience(None, params, data)) for data in (cut, padded)]
     np.testing.assert_allclose(*value, rtol=1e-4, atol=1e-5)
 
 
@@ -291,7 +291,7 @@ def test_it_is_the_formula_on_a_hand_made_batch(kind, bootstrap, make_loss, batc
 
     @tf.function(autograph=False)
     def found(acted, params):
-        return loss(params, loss.experience(acted, trajectory))
+        return loss(params, loss.experience(None, acted, trajectory))
 
     expected = [loss_by_hand(kind, params, acted, trajectory, n, bootstrap) for n in range(2)]
     np.testing.assert_allclose(found(acted, params), expected, rtol=1e-4, atol=1e-6)
@@ -310,7 +310,7 @@ def test_one_padded_step_changes_no_moment(losses, batches):
     )
     params = [tf.zeros_like(w[:1]) for w in params]
     params[3] += tf.math.log([2.0, 1.0, 1.0, 1.0])  # the first action is twice as probable
-    value = loss(params, loss.experience(params, trajectory))
+    value = loss(params, loss.experience(None, params, trajectory))
     np.testing.assert_allclose(value, [np.log(2)], rtol=1e-5)
 
 
@@ -324,8 +324,8 @@ def test_bootstrap_adds_the_value_of_the_state_an_episode_was_cut_in(make_loss, 
             loss = make_loss(kind, bootstrap)
             params = [tf.zeros([2, *w.shape]) for w in loss.policy.init(0)]
             params[-1] += 2.0
-            found = loss.experience(params, trajectory)
-            returns[bootstrap] = found.extra["return"] if kind == "ppo_clip" else found.advantage
+            found = loss.experience(None, params, trajectory)
+            returns[bootstrap] = found.extra["return"] if kind == "ppo_clip" else found.weight
             returns[bootstrap] = returns[bootstrap][0].numpy() * trajectory.mask[0].numpy()
         d = discount
         cut_early, ended = [1 + d + d**2, 1 + d, 1, 0], [1 + d, 1, 0, 0]

@@ -87,9 +87,7 @@ def live(trained, tasks, trial_returns):
         @tf.function(autograph=False)
         def update(fast, seed, learner=learner, task=task, meta=meta):
             trajectory = learner.sample(fast.params, task, SHOTS, seed)
-            return trajectory, learner.adapt(
-                meta, fast, learner.experience(fast.params, trajectory)
-            )
+            return trajectory, learner.adapt(meta, fast, learner.experience(meta, fast, trajectory))
 
         for k in range(2):
             trajectory, fast = update(fast, keys.from_int(k))

@@ -82,7 +82,7 @@ def test_the_changed_script_learns_from_many_and_adapts_to_one():
     data = nest.map(lambda x: x[:, :5], script["buffer"].gather_all())
     trajectory = from_tf_agents(nest.map(lambda x: x[None], data), tf.zeros([1, 4, 5]))
     fast = learner.start(meta, 1)
-    adapted = learner.adapt(meta, fast, learner.experience(fast.params, trajectory))
+    adapted = learner.adapt(meta, fast, learner.experience(meta, fast, trajectory))
     loss.assign(meta["params"])
     agent.train(data)
     for mine, theirs in zip(adapted.params, own):

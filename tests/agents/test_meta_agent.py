@@ -30,7 +30,7 @@ def make_agent_of(particle, policy):
 
 def values(agent):
     learner = agent.learner
-    return nest.ravel((learner.meta.read(), learner.outer_slots.read()))[0].numpy()
+    return nest.ravel((learner.meta.read(), learner.state["outer_slots"].read()))[0].numpy()
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_learns_what_the_learner_would(make_agent_of, particle, policy, populati
         np.testing.assert_allclose(info.loss, metrics["loss_before"], rtol=1e-4, atol=1e-6)
         assert int(agent.train_step_counter) == int(agent.learner.iteration) == step + 1
     assert info.extra.keys() == metrics.keys() - {"bad_update"}  # a graph takes nothing back
-    expected = nest.ravel((alone.meta.read(), alone.outer_slots.read()))[0]
+    expected = nest.ravel((alone.meta.read(), alone.state["outer_slots"].read()))[0]
     np.testing.assert_allclose(values(agent), expected, rtol=1e-4, atol=1e-6)
 
 

@@ -21,7 +21,7 @@ def test_the_loss_with_clipped_values(make_agent, particle, population):
         lambda: sampling.sample(plain.policy, particle, acted, task, 3, keys.from_int(0)),
         autograph=False,
     )
-    experience = plain.experience(acted, play())
+    experience = plain.experience(None, acted, play())
     mask, target = experience.trajectory.mask.numpy(), experience.extra["return"].numpy()
 
     def values(params, i):

@@ -127,7 +127,7 @@ def remember():
 
     def fill(learner, task, params, trajectory=None, similar=True):
         learner.reset(0)
-        stored, state = learner.buffer_state.read(), learner.similarity_state.read()
+        stored, state = learner.state["hindsight"].read(), learner.state["similarity"].read()
         entries = stored["entries"]
         put = lambda x, new: tf.tensor_scatter_nd_update(x, [[2]], new)
         stored["order"] = put(stored["order"], [1])
@@ -136,9 +136,9 @@ def remember():
         if trajectory is not None:
             changes["trajectory"] = nest.map(put, entries.trajectory, trajectory)
         stored["entries"] = entries._replace(**changes)
-        learner.buffer_state.write(stored)
+        learner.state["hindsight"].write(stored)
         state["weights"]["bias"] = tf.constant(3.0 if similar else -30.0)
         state["weights"]["direction"] = tf.fill(state["weights"]["direction"].shape, -1e3)
-        learner.similarity_state.write(state)
+        learner.state["similarity"].write(state)
 
     return fill

@@ -318,7 +318,7 @@ def test_reptile():
     learner.iteration.assign(1)
     fast = learner.start(meta, TASKS)
     for phase in phases:
-        experience = learner.experience(fast.params, phase.trajectory(tf.float32))
+        experience = learner.experience(meta, fast, phase.trajectory(tf.float32))
         fast = learner.adapt(meta, fast, experience)
     ends = []
     for i in range(TASKS):
@@ -341,7 +341,7 @@ def test_the_inner_loop_of_caml():
     params = split(tf.constant(np.stack([THETA] * TASKS), tf.float32))
     fast = FastState(params, learner.inner_optimizer.init(params, TASKS))
     for phase in phases:
-        experience = learner.experience(fast.params, phase.trajectory(tf.float32))
+        experience = learner.experience(meta, fast, phase.trajectory(tf.float32))
         fast = learner.adapt(None, fast, experience)
     for i in range(TASKS):
         credits = [by_hand.advantages(p, 0.9, baseline="time_step_mean")[i] for p in phases]
@@ -378,7 +378,7 @@ def test_importance_weights_of_hindsight(least):
         else:
             counted, factor = alone, np.ones([EPISODES, STEPS])
         expected = by_hand.advantages(counted, baseline="batch_mean")[i] * factor
-        np.testing.assert_allclose(experience.advantage[i], expected, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(experience.weight[i], expected, rtol=1e-8, atol=1e-12)
         np.testing.assert_array_equal(experience.trajectory.mask[i], counted.mask[i])
         np.testing.assert_array_equal(experience.trajectory.reward[i], counted.reward[i])
     assert 0 < max(shares) < 1

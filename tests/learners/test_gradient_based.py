@@ -137,7 +137,7 @@ def test_dice_learns_from_rewards_and_the_others_from_advantages(random_trajecto
 def test_the_standard_deviation_is_adapted():
     learner, population = make(learners.MAML)
     task = nest.map(lambda x: x[:2], population.test)
-    fast, _ = learner.try_out(learner.meta.read(), task, keys.from_int(0))
+    fast, _ = learner.choose_start(learner.meta.read(), task, keys.from_int(0))
     _, adapted, _ = learner.evaluate_update(fast, task, 2, keys.from_int(0))
     log_std = adapted.params[-1].numpy()
     assert log_std.shape == (2, 2) and (log_std != 0).all()

@@ -127,5 +127,5 @@ def test_no_gradient_reaches_the_data(case):
             case.learner.start(case.meta, 3).params, case.batch.query.trajectory
         )
         total = tf.add_n([tf.reduce_sum(x) for x in tf.nest.flatten(experience.distribution)])
-        total += tf.reduce_sum(experience.advantage)
+        total += tf.reduce_sum(experience.weight)
     assert tape.gradient(total, leaves) == [None] * len(leaves)

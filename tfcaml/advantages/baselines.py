@@ -91,12 +91,12 @@ def check_baseline(baseline, observation_spec):
     check(few, "baseline", baseline, rule)
 
 
-def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda=1.0):
+def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda=1.0, critic=None):
     """Return minus baseline, and optionally standardised over the task's batch.
 
-    The return is that of the episode as it was played: nothing is bootstrapped at its end, whether
-    it terminated or was cut (at the horizon, or by a time limit of the environment). So an
-    entity's horizon is part of its task, as in the studies reproduced here.
+    The return is that of the episode as it was played: without a critic nothing is bootstrapped at
+    its end, whether it terminated or was cut (at the horizon, or by a time limit of the
+    environment). So an entity's horizon is part of its task, as in the studies reproduced here.
 
     Args:
       trajectory: `Trajectory`.
@@ -107,14 +107,21 @@ def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda
         (without a baseline the mean stays: it is not to be one by the back door). Where they are
         but rounding error, below a millionth of the returns' root mean square, they stay small.
       gae_lambda: in [0, 1]; below 1 generalised advantages, with the baseline as values.
+      critic: values as `Policy.value` gives them, (of the observations [N, E, T], of what each
+        episode led to [N, E]): they stand in place of the baseline, and that of what an episode led
+        to is what would have followed where it was cut.
 
     Returns:
       [N, E, T], 0 on padded steps, without gradient.
     """
     dtype = trajectory.reward.dtype
     mask, reward = tf.cast(trajectory.mask, tf.float64), tf.cast(trajectory.reward, tf.float64)
+    if critic is not None:
+        value, final = (tf.cast(x, tf.float64) for x in critic)
+        reward += discount * returns.at_cut(final, mask, tf.cast(trajectory.terminated, mask.dtype))
     target = RETURNS[return_type](reward, discount)
-    value = BASELINES[baseline](target, mask, trajectory.observation)
+    if critic is None:
+        value = BASELINES[baseline](target, mask, trajectory.observation)
     if gae_lambda < 1:
         value = tf.broadcast_to(value, target.shape)
         result = returns.generalized_advantage(reward, value, mask, discount, gae_lambda)

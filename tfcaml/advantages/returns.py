@@ -78,3 +78,19 @@ def generalized_advantage(reward, value, mask, discount, gae_lambda):
     value *= mask
     next_value = tf.pad(value[..., 1:], [[0, 0], [0, 0], [0, 1]])
     return reward_to_go(reward + discount * next_value - value, discount * gae_lambda)
+
+
+def at_cut(value, mask, terminated):
+    """The values of what episodes led to, at the last steps of those that did not terminate.
+
+    F. Pardo et al., "Time limits in reinforcement learning", ICML 2018.
+
+    Args:
+      value: [N, E].
+      mask, terminated: [N, E, T].
+
+    Returns:
+      [N, E, T], 0 at all other steps.
+    """
+    is_last = mask - tf.pad(mask[..., 1:], [[0, 0], [0, 0], [0, 1]])
+    return is_last * (1 - terminated) * value[..., None]

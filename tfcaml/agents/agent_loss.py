@@ -31,12 +31,12 @@ from tfcaml.agents.trajectories import to_tf_agents
 from tfcaml.errors import ConfigError, check
 from tfcaml.policies import NetworkPolicy, distributions
 from tfcaml.policies.functional import Functional
-from tfcaml.types import Experience
+from tfcaml.types import Experience, Surrogate
 
 _TINY = 1e-30  # a variance whose root has a derivative
 
 
-class AgentLoss:
+class AgentLoss(losses.TaskLoss):
     """Base: (params, experience) -> loss [N] by the agent's own code.
 
     Subclasses set `Agent` (the class they serve) and define `experience` and `task_loss`.
@@ -72,10 +72,6 @@ class AgentLoss:
             self.policy.functional = Functional(_ActorAndValue(actor, value))
             self.outer_optimizers = ("adam", "ppo")
 
-    def experience(self, params, trajectory):
-        """`Experience` of a `Trajectory` that `params` [N, ...] made; without gradient."""
-        raise NotImplementedError
-
     def task_loss(self, data, experience):
         """The agent's loss of one task, a scalar; the task's weights are in the networks.
 
@@ -95,6 +91,13 @@ class AgentLoss:
         data = to_tf_agents(experience.trajectory)
         with tf.summary.record_if(False):  # summaries of single tasks, from within a derivative
             return tf.vectorized_map(one_task, (tuple(params), data, experience))
+
+    def inner(self, meta, params, support):
+        return self(params, support)
+
+    def surrogate(self, meta, params, query):
+        distribution = losses.action_distribution(self.policy, params, query.trajectory)
+        return Surrogate(self(params, query), distribution)
 
     def assign(self, params):
         """Writes weights without task axis into the agent's own networks."""
@@ -116,7 +119,7 @@ class ReinforceLoss(AgentLoss):
 
     Difference from the agent, as a batch here is padded, which the agent does not know: the moments
     that normalise A (in 64 bits) and the mean entropy are over valid steps only. `Experience`'s
-    `advantage` holds G.
+    `weight` holds G.
     """
 
     Agent = reinforce_agent.ReinforceAgent
@@ -127,7 +130,7 @@ class ReinforceLoss(AgentLoss):
         # `task_loss` adds up the agent's terms in its place.
         check(own, "total_loss", type(agent).__name__ + ".total_loss", "ReinforceAgent's own")
 
-    def experience(self, params, trajectory):
+    def experience(self, meta, params, trajectory):
         reward, discount = trajectory.reward, self.agent._gamma
         if self.bootstrap:
             reward = reward + discount * self._value_at_cut(params, trajectory)
@@ -136,7 +139,7 @@ class ReinforceLoss(AgentLoss):
         return nest.stop_gradient(experience)  # data, like the actions
 
     def task_loss(self, data, experience):
-        agent, mask, target = self.agent, experience.trajectory.mask, experience.advantage
+        agent, mask, target = self.agent, experience.trajectory.mask, experience.weight
         num_episodes = tf.reduce_sum(tf.cast(data.is_last(), tf.float32))
         state = agent.collect_policy.get_initial_state(mask.shape[0])
         distribution = agent.collect_policy.distribution(_time_steps(data), state).action
@@ -174,7 +177,7 @@ class PPOLoss(AgentLoss):
 
     Agent = ppo_agent.PPOAgent
 
-    def experience(self, params, trajectory):
+    def experience(self, meta, params, trajectory):
         data = to_tf_agents(trajectory)
         value, acted = self._ask_networks(params, trajectory, data)  # value: [N, E, T + 1]
         reward = data.reward
@@ -202,7 +205,7 @@ class PPOLoss(AgentLoss):
             data.action,
             experience.trajectory.log_prob,
             extra["return"],
-            experience.advantage,
+            experience.weight,
             extra["dist_params"],
             # The agent takes means over all steps: this makes them means over valid ones.
             weights=mask / tf.reduce_mean(mask),
@@ -263,8 +266,7 @@ def _with_final(trajectory):
         final = final[:, :, None]
         steps = tf.concat([observation, final], axis=2)
         valid = tf.pad(trajectory.mask, [[0, 0], [0, 0], [0, 1]]) > 0
-        valid = tf.reshape(valid, [*valid.shape, *[1] * (steps.shape.rank - 3)])
-        return tf.where(valid, steps, final)
+        return tf.where(nest.expand(valid, steps), steps, final)
 
     return nest.map(one, trajectory.observation, trajectory.final_observation)
 
@@ -280,9 +282,10 @@ def _at_cut(value, trajectory):
 
     The value after the last valid step of an episode that did not terminate; 0 at other steps.
     """
-    mask = trajectory.mask
-    is_last = mask - tf.pad(mask[..., 1:], [[0, 0], [0, 0], [0, 1]])
-    return is_last * (1 - trajectory.terminated) * value[..., 1:]
+    is_last = returns.at_cut(
+        tf.ones_like(trajectory.mask[..., 0]), trajectory.mask, trajectory.terminated
+    )
+    return is_last * value[..., 1:]
 
 
 def agent_loss(agent, bootstrap=False):

@@ -15,10 +15,8 @@ import tensorflow as tf
 
 import tfcaml
 from tfcaml import nest, settings
-from tfcaml.agents import trials
 from tfcaml.agents.adapted_policy import act, act_distribution
 from tfcaml.errors import check, check_utf8
-from tfcaml.learners import CAML
 from tfcaml.policies import distributions
 from tfcaml.types import FastState, Trajectory
 
@@ -98,15 +96,15 @@ def _teaches(learner, environment, shots):
     trajectory = trajectory._replace(
         reward=tf.constant(reward, tf.float32), mask=tf.ones_like(trajectory.mask)
     )
-    fast = learner.start(learner.meta.read(), 1)
-    advantage = learner.experience(fast.params, trajectory).advantage
-    return bool(tf.reduce_max(tf.abs(advantage)) > _ROUNDING)
+    meta = learner.meta.read()
+    weight = learner.experience(meta, learner.start(meta, 1), trajectory).weight
+    return bool(tf.reduce_max(tf.abs(weight)) > _ROUNDING)
 
 
 def _functions(learner, environment, shots):
     """name -> traced function."""
     meta = learner.meta.read()
-    state = nest.map(_any_number_of, learner.start(meta, 1)._asdict())
+    state = nest.map(_any_number_of, _state(learner.start(meta, 1)))
     time_step = {
         "step_type": tf.TensorSpec([None], tf.int32),
         "reward": tf.TensorSpec([None], tf.float32),
@@ -121,8 +119,7 @@ def _functions(learner, environment, shots):
         "get_initial_state": (_get_initial_state(learner, meta), tf.TensorSpec([], tf.int32)),
         "adapt": (_adapt(learner, meta, state), trajectories, state),
     }
-    if isinstance(learner, CAML):
-        specs.update(_trial_functions(learner, learner.arms(meta)))
+    specs.update(learner.exported(meta))
     return {
         name: tf.function(function, input_signature=signature, autograph=False)
         for name, (function, *signature) in specs.items()
@@ -163,7 +160,7 @@ def _distribution(policy):
 def _get_initial_state(learner, meta):
     def get_initial_state(batch_size):
         """The state before any experience, in every row."""
-        return learner.start(meta, batch_size)._asdict()
+        return _state(learner.start(meta, batch_size))
 
     return get_initial_state
 
@@ -174,9 +171,10 @@ def _adapt(learner, meta, state_spec):
 
     def one_task(inputs):
         trajectory, policy_state = nest.map(lambda x: x[None], inputs)
-        trajectory, fast = Trajectory(**trajectory), FastState(**policy_state)
-        support = learner.experience(fast.params, trajectory)
-        return nest.map(lambda x: x[0], learner.adapt(meta, fast, support)._asdict())
+        trajectory = Trajectory(**trajectory)
+        fast = FastState(**{"slots": (), **policy_state})
+        support = learner.experience(meta, fast, trajectory)
+        return nest.map(lambda x: x[0], _state(learner.adapt(meta, fast, support)))
 
     def adapt(trajectories, policy_state):
         """The state after one update on episodes that the state's own policies played."""
@@ -185,44 +183,12 @@ def _adapt(learner, meta, state_spec):
     return adapt
 
 
-def _trial_functions(learner, arms):
-    """CAML's choice of a start: name -> (function, *specs)."""
-    rule, budget = learner.config.choice, learner.config.trial_episodes
-    fallback, home_return = learner.config.fresh_arm, learner.home_returns(learner.meta.read())
-    table = tf.TensorSpec([None, nest.leading(arms), budget], tf.float32)
-
-    def next_trial(trial_returns, seed):
-        """The arm to play one episode with, per task; -1 when the budget is spent."""
-        next_arm = trials.next_arm_or_fallback if fallback else trials.next_arm
-        return next_arm(rule, trial_returns, seed)
-
-    def trial_state(arm):
-        """The states of these arms, with a fresh optimiser."""
-        params = nest.take(arms, arm)
-        slots = learner.inner_optimizer.init(params, tf.shape(arm)[0])
-        return FastState(params, slots)._asdict()
-
-    def choose(trial_returns):
-        """The states of the best arms, to adapt from."""
-        if not fallback:
-            return trial_state(trials.best_arm(rule, trial_returns))
-        transfer = learner.config.min_transfer
-        arm = trials.best_arm_or_fallback(rule, trial_returns, home_return, transfer)
-        return trial_state(arm)
-
-    return {
-        "next_trial": (next_trial, table, SEED),
-        "trial_state": (trial_state, tf.TensorSpec([None], tf.int32)),
-        "choose": (choose, table),
-    }
-
-
 def _trajectory_spec(policy, environment, shots):
     """Specs of a `Trajectory` of `shots` episodes, as a dict."""
     steps = [None, shots, environment.horizon]
     numbers = tf.TensorSpec(steps, tf.float32)
     observed = lambda axes: nest.map(lambda s: _spec(axes, s), environment.observation_spec)
-    return Trajectory(
+    spec = Trajectory(
         observation=observed(steps),
         action=nest.map(lambda s: _spec(steps, s), policy.action_spec),
         reward=numbers,
@@ -230,7 +196,13 @@ def _trajectory_spec(policy, environment, shots):
         log_prob=numbers,
         terminated=numbers,
         final_observation=observed(steps[:2]),
-    )._asdict()
+    )
+    return _state(spec)
+
+
+def _state(fields):
+    """A named tuple as a dict, without the fields that are empty."""
+    return {name: value for name, value in fields._asdict().items() if tf.nest.flatten(value)}
 
 
 def _spec(axes, spec):
@@ -263,15 +235,7 @@ def _card(learner, environment, shots, functions):
         "versions": {"tfcaml": tfcaml.__version__, "tensorflow": tf.__version__},
         "functions": {name: _signature(function) for name, function in functions.items()},
     }
-    if isinstance(learner, CAML):
-        arms, _ = functions["choose"].input_signature[0].shape[1:]
-        card["trials"] = {
-            "rule": learner.config.choice,
-            "episodes": learner.config.trial_episodes,
-            "arms": arms,
-            "medoids": learner.config.num_medoids,
-        }
-    return card
+    return {**card, **learner.card()}
 
 
 def _signature(function):

@@ -12,7 +12,6 @@ from tfcaml.agents.adapted_policy import AdaptedPolicy
 from tfcaml.agents.trajectories import from_tf_agents, to_tf_agents
 from tfcaml.errors import check
 from tfcaml.learners import GradientLearner
-from tfcaml.types import MetaBatch
 
 
 class MetaAgent(tf_agent.TFAgent):
@@ -74,8 +73,8 @@ class MetaAgent(tf_agent.TFAgent):
         Returns:
           nest as `training_data_spec`, with a leading [N].
         """
-        task, seed = training.draw(self._learner, population, seed)
-        batch = self._collect(self._learner.meta.read(), task, seed)
+        task, key, index = training.draw(self._learner, population, seed)
+        batch = self._collect(self._learner.meta.read(), task, key, index)
         data = lambda experience: to_tf_agents(
             experience.trajectory,
             policy_step.set_log_probability((), experience.trajectory.log_prob),
@@ -104,20 +103,16 @@ class MetaAgent(tf_agent.TFAgent):
         num_phases = len(data["support"])
         expected = f"{learner.config.inner_updates} (inner_updates)"
         check(num_phases == learner.config.inner_updates, "support phases", num_phases, expected)
-        fast, support = learner.start(meta, nest.leading(data["query"].reward)), []
-        for phase in data["support"]:
-            support.append(learner.experience(fast.params, self._read(fast, phase)))
-            fast = learner.adapt(meta, fast, support[-1])
-        trajectory = self._read(fast, data["query"])
-        query = learner.query_experience(fast.params, trajectory)
-        return MetaBatch(tuple(support), query, learner.credit(trajectory))
+        phases = [*data["support"], data["query"]]
+        read = lambda fast, phase: self._read(learner.acting(meta, fast), phases[phase])
+        return learner.batch(meta, nest.leading(data["query"].reward), read)
 
-    def _read(self, fast, data):
-        """`Trajectory` of a phase; `fast` acted, if no log-probabilities are recorded."""
+    def _read(self, params, data):
+        """`Trajectory` of a phase; `params` acted, if no log-probabilities are recorded."""
         recorded = policy_step.get_log_probability(data.policy_info, None)
         trajectory = from_tf_agents(data, recorded)
         if recorded is None:
-            log_prob = losses.action_log_prob(self._learner.policy, fast.params, trajectory)
+            log_prob = losses.action_log_prob(self._learner.policy, params, trajectory)
             trajectory = trajectory._replace(log_prob=tf.stop_gradient(log_prob))
         return trajectory
 

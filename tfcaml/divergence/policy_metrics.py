@@ -159,7 +159,7 @@ def distances_along(policy, one, other, trajectory, distance=action_distance):
       trajectory: `Trajectory` with leading [N].
       distance: as above.
     """
-    distributions = (policy.unroll(x.params, trajectory.observation) for x in (one, other))
+    distributions = (policy.unroll(x.params, trajectory) for x in (one, other))
     return tf.reshape(distance(*distributions), trajectory.mask.shape) * trajectory.mask
 
 

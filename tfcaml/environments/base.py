@@ -29,13 +29,21 @@ class Population(NamedTuple):
     test_group: Any
     draw: Any = None
 
-    def sample(self, num_tasks, seed):
-        """`num_tasks` training entities, drawn with replacement or made anew. seed: [2]."""
+    def sample(self, num_tasks, key):
+        """Training tasks, drawn with replacement or made anew.
+
+        Args:
+          num_tasks: N.
+          key: [2].
+
+        Returns:
+          (task, nest with leading [N]; index [N] into `train`, or `()` of tasks made anew).
+        """
         if self.draw is not None:
-            return self.draw(num_tasks, seed)
+            return self.draw(num_tasks, key), ()
         size = nest.leading(self.train)
-        index = tf.random.stateless_uniform([num_tasks], seed, 0, size, tf.int32)
-        return nest.take(self.train, index)
+        index = tf.random.stateless_uniform([num_tasks], key, 0, size, tf.int32)
+        return nest.take(self.train, index), index
 
     def groups_of(self, task):
         """The latent group of each training entity in `task` [N], as [N] integers; for pictures.
@@ -83,6 +91,7 @@ class TaskFamily:
       noise_size: how many U(0, 1) numbers one step uses (0 for a deterministic family)
       supports_xla: whether XLA can compile it; no family that runs in Python can be
       notice: what everybody who sees results of the family has to be told, "" for nothing
+      observes_task: whether observations tell the task, so that there is nothing to adapt to
       holds_out: whether test tasks are never training tasks; False where there are so few tasks
         that each is both
     """
@@ -94,6 +103,7 @@ class TaskFamily:
     noise_size = 0
     supports_xla = True
     notice = ""
+    observes_task = False
     holds_out = True
 
     def population(self, seed, num_test=3):

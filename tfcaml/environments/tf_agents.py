@@ -161,7 +161,7 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
             "noise": noise,
             "time_step": ts.TimeStep(step_type, zeros, zeros + 1, observation),
         }
-        return nest.map(lambda new, old: tf.where(_expand(which, new), new, old), fresh, values)
+        return nest.map(lambda new, old: tf.where(nest.expand(which, new), new, old), fresh, values)
 
     def _read(self):
         return nest.map(tf.convert_to_tensor, self._variables)
@@ -197,8 +197,3 @@ def _start_episodes(environment, task, seed, episode):
 def _single(x):
     """The one episode of the one task: [1, 1, ...] -> NumPy array [...]."""
     return x.numpy()[0, 0]
-
-
-def _expand(mask, like):
-    """mask [N, E] -> [N, E, 1, ...] of the rank of `like`."""
-    return tf.reshape(mask, mask.shape + [1] * (like.shape.rank - 2))

@@ -182,7 +182,7 @@ class Experiment:
         config = self.config
         num_updates = config.num_updates if num_updates is None else num_updates
         results, examples = {}, {}
-        for method, (_, learner_config) in config.learners.items():
+        for method in config.learners:
             results[method] = []
             for seed in config.seeds:
                 learner = self._restored(method, seed)
@@ -199,7 +199,7 @@ class Experiment:
                         "seed": seed,
                         "groups": population.test_group,
                         "returns": found.returns,
-                        "trial_episodes": getattr(learner_config, "trial_episodes", 0),
+                        "trial_episodes": learner.trial_episodes,
                         "episodes_per_update": learner.test_episodes,
                         "bad_updates": found.bad_updates,
                     }

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfcaml import figures
 from tfcaml.reporting import tensorboard
-from tfcaml.reporting.divergence_monitor import DivergenceMonitor, draw
+from tfcaml.reporting.divergence_monitor import DivergenceMonitor
 
 
 class TrainingLog:
@@ -55,14 +55,12 @@ class TrainingLog:
             tensorboard.write_scalars(self._writer, counts, done - 1, prefix="Reliability/")
 
     def draw(self, population):
-        """Pictures of a new clustering, and of adapted policies where these are followed."""
-        record = getattr(self._learner, "last_clustering", None)
-        if record is not None and record.iteration == int(self._learner.iteration) - 1:
-            drawn = draw(record.matrix, record.clustering, population.groups_of(record.task))
-            pictures = {"divergence_matrix": drawn["matrix"], "policy_map": drawn["map"]}
-            for name, figure in pictures.items():
-                tensorboard.write_figure(self._writer, f"clusters/{name}", figure, record.iteration)
-            self._save(f"{self._method}_", pictures)
+        """Pictures of the learner, and of adapted policies where these are followed."""
+        pictures = self._learner.pictures(population)
+        for name, figure in pictures.items():
+            step = int(self._learner.iteration) - 1
+            tensorboard.write_figure(self._writer, name, figure, step)
+        self._save(f"{self._method}_", pictures)
         followed = self._monitor and self._monitor(self._learner, population)
         if followed is not None:
             self._save(f"{self._method}_adapted_", followed.figures)
@@ -80,4 +78,5 @@ class TrainingLog:
         """PNGs of what the first seed looks like."""
         if self._seed == self._config.seeds[0]:
             for name, figure in pictures.items():
-                figures.save(figure, self._run_directory.figures / f"{prefix}{name}.png")
+                path = self._run_directory.figures / f"{prefix}{name.rpartition('/')[2]}.png"
+                figures.save(figure, path)

@@ -2,35 +2,32 @@
 
 One iteration is
 
-    task [N], seed -> collect -> MetaBatch -> update -> metrics
+    task [N], key -> collect -> batch -> update -> metrics
 
-and a compiled one at that, like an evaluation with its adaptation step. Everything they call is a
-pure function of parameters; only `Variables` hold state.
+and a compiled one at that, like measuring a policy and adapting it to a new task. All that a
+learner defines are pure functions of parameters but for `update`; only `Variables` hold state.
 """
 
 import dataclasses
 import functools
-import logging
 
-import numpy as np
 import tensorflow as tf
 
 from tfcaml import keys, losses, nest, settings
 from tfcaml.advantages import baselines
 from tfcaml.errors import (
-    NotFiniteError,
     check,
     check_acts,
     check_one_of,
     check_positive,
     from_python,
 )
+from tfcaml.learners.rollback import Rollback
 from tfcaml.learners.state import Variables
 from tfcaml.optimization import inner, optimizers
+from tfcaml.policies import mlp_policy
 from tfcaml.rollouts import sampling
-from tfcaml.types import Experience, FastState, episode_return
-
-_log = logging.getLogger(__name__)
+from tfcaml.types import FastState, episode_return
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,15 +100,39 @@ class LearnerConfig:
 class MetaLearner(tf.Module):
     """Base class of all meta-learners.
 
+    What a learner defines, with the defaults of this class in parentheses:
+
+      make_policy, plays_in      the policy (an MLP) and the family (the one given) it learns in
+      make_loss, setup           its `TaskLoss` (the policy gradient), and what else it is made of
+      init                       its meta parameters (weights)
+      start, resume              where adaptation starts on new and on training tasks (the weights)
+      acting                     the policy's parameters from what is adapted (they are the same)
+      adapt                      one adaptation step (one step of the inner optimiser)
+      training_tasks             the tasks of an iteration (drawn from the training tasks)
+      collect, update            what an iteration learns from, and how
+      after_update               what else happens in an iteration (nothing)
+      after_iteration            what happens between iterations, not compiled (nothing)
+      choose_start               how new tasks are tried before they are adapted to (not at all)
+      test_support               what a step on a new task learns from (episodes of the policy)
+      task_at                    how a task changes from update to update (not at all)
+      pictures, exported, card   what is drawn, exported and said of it besides (nothing)
+      initial_state              all state that is trained (the meta parameters)
+
     Args:
-      environment: an `TaskFamily`.
-      policy: a `Policy`.
+      environment: a `TaskFamily`.
+      policy: a `Policy`; that of `make_policy` unless given.
       config: the learner's config dataclass; `Config()`, its defaults, unless given.
       seed: Python int; decides the initial parameters.
       jit_compile: whether iterations are compiled with XLA: True, False, or None (automatic), which
         compiles them where `xla_pays` and the environment and the policy allow it.
-      loss: a loss that comes with its own returns and advantages, such as that of a TF-Agents
-        agent (`tfcaml.agents.AgentLoss`), in place of the config's estimator, baseline, discount.
+      loss: a `TaskLoss` in place of `make_loss`'s, such as that of a TF-Agents agent
+        (`tfcaml.agents.AgentLoss`); it comes with its own returns and advantages.
+      sampler: what plays episodes, a function like `tfcaml.rollouts.sampling.sample`, which it is
+        unless given.
+
+    Attributes:
+      state: dict name -> `Variables`, all that training changes.
+      meta: the `Variables` of the meta parameters, one of `state`.
 
     Raises:
       ConfigError: `jit_compile` is True and the environment or the policy does not support XLA, or
@@ -120,94 +141,169 @@ class MetaLearner(tf.Module):
     """
 
     Config = LearnerConfig
+    default_sampler = staticmethod(sampling.sample)
+    adapts_to_any_task = True  # False for policies that belong to one task each
+    quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`
+    starts_at_random = False  # whether `start` draws something
+    trial_episodes = 0  # episodes that `choose_start` plays with a new task
 
-    def __init__(self, environment, policy, config=None, seed=0, jit_compile=None, loss=None):
+    def __init__(
+        self,
+        environment,
+        policy=None,
+        config=None,
+        seed=0,
+        jit_compile=None,
+        loss=None,
+        sampler=None,
+    ):
         super().__init__()
+        self.config = config or self.Config()
+        self.environment = self.plays_in(environment, self.config)
+        if policy is None:
+            policy = loss.policy if loss else self.make_policy(self.environment, self.config)
         check(loss is None or policy is loss.policy, "policy", policy, "loss.policy")
-        config = config or self.Config()
-        self.environment = environment
         self.policy = policy
-        self.loss = loss
-        self.config = config
-        settings.check_switch("jit_compile", jit_compile)
-        if jit_compile is None:
-            possible = environment.supports_xla and policy.supports_xla
-            jit_compile = self.xla_pays() and possible
-        rule = f"False: {type(environment).__name__} runs in Python, which XLA can't compile"
-        check(environment.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
-        rule = "False or None: XLA can't compile networks with memory or convolutions"
-        check(policy.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
-        self.jit_compile = jit_compile
-        if loss is None:
-            config.check_advantages()
-            baselines.check_baseline(config.baseline, environment.observation_spec)
-        self.inner_optimizer = config.inner()
-        self.meta = Variables(self.init(seed), name="meta")
+        self.sampler = sampler or self.default_sampler
+        self.jit_compile = self._checked_jit_compile(jit_compile)
+        self.loss = loss or self.make_loss()
+        self.inner_optimizer = self.config.inner()
+        self.setup()
+        initial = self.initial_state(seed)
+        self.state = {name: Variables(values, name=name) for name, values in initial.items()}
+        self.meta = self.state["meta"]
         self.iteration = tf.Variable(0, trainable=False, dtype=tf.int32, name="iteration")
         self.bad_updates = tf.Variable(0, trainable=False, dtype=tf.int32, name="bad_updates")
+        self._rollback = Rollback(type(self).__name__, list(self.state.values()))
         compiled = functools.partial(tf.function, autograph=False, jit_compile=self.jit_compile)
         self._train = compiled(self._train_iteration)
-        self._evaluate = compiled(self._evaluate_update)
-        # Not part of the iteration, whose numbers are the same with and without them.
-        self._learned = tf.function(self._read_learned, autograph=False)
-        self._finite = tf.function(self._is_finite, autograph=False)
+        self._measure = compiled(self._play)
+        self._adapt_to = compiled(self._adapt_to_new)
+
+    # What a learner defines.
+
+    @classmethod
+    def make_policy(cls, environment, config, fc_layer_params=(100, 100), activation="tanh"):
+        """The policy of this learner in a family; options: of `mlp_policy`, from a config."""
+        specs = environment.observation_spec, environment.action_spec
+        return mlp_policy(*specs, fc_layer_params, activation)
+
+    @classmethod
+    def plays_in(cls, environment, config):
+        """The family that this learner plays in, made from the one that is given."""
+        return environment
 
     @classmethod
     def xla_pays(cls):
         """Whether iterations under XLA are quicker here, compilation included.
 
-        Measured on a CPU for CAML, Reptile and joint pretraining: an iteration takes a half to a
-        seventh of the time on TensorFlow 2.21, for seconds of compilation; 2.15 gains nothing.
+        So they are for learners with `quick_under_xla` on a CPU from TensorFlow 2.19 on: an
+        iteration of CAML, Reptile or joint pretraining takes a half to a seventh of the time on
+        2.21, for seconds of compilation; 2.15 gains nothing.
         """
-        return tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 19)
+        version = tuple(map(int, tf.__version__.split(".")[:2]))
+        return cls.quick_under_xla and version >= (2, 19)
 
-    # What a learner defines.
+    def make_loss(self):
+        """The `TaskLoss` of the learner's config."""
+        self.config.check_advantages()
+        baselines.check_baseline(self.config.baseline, self.environment.observation_spec)
+        return losses.PolicyGradientLoss(self.policy, self.config)
+
+    def setup(self):
+        """Makes what else a learner is made of, before its state is; nothing unless overridden."""
 
     def init(self, seed):
         """The initial meta parameters for a seed (Python int): nest of tensors."""
         return {"params": self.policy.init(seed)}
 
-    def training_tasks(self, population, seed):
-        """The entities of one iteration, nest with leading [N], drawn with `seed` [2]."""
-        return population.sample(self.config.meta_batch_size, seed)
+    def initial_state(self, seed):
+        """All that training changes, for a seed (Python int): dict name -> nest of tensors."""
+        return {"meta": self.init(seed)}
 
-    def start(self, meta, num_tasks):
-        """`FastState` parameters for `num_tasks` tasks before any experience."""
+    def training_tasks(self, population, key):
+        """The tasks of one iteration, drawn with `key` [2].
+
+        Returns:
+          (task, nest with leading [N]; index [N], which training tasks they are, or `()`).
+        """
+        return population.sample(self.config.meta_batch_size, key)
+
+    def start(self, meta, num_tasks, key=()):
+        """`FastState` for `num_tasks` new tasks before any experience.
+
+        Args:
+          meta: the meta parameters.
+          num_tasks: N.
+          key: [N, 2], where the learner `starts_at_random`; else `()`.
+        """
         params = nest.repeat(meta["params"], num_tasks)
         return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
-    def try_out(self, meta, task, seed):
-        """`FastState` parameters for new tasks, after trying them if the learner does that.
+    def resume(self, meta, num_tasks, index, key=()):
+        """`FastState` for training tasks number `index` [N]; as for new ones unless overridden."""
+        return self.start(meta, num_tasks, key)
+
+    def acting(self, meta, fast):
+        """The policy's parameters, each [N, ...], of a `FastState`: the one way to them."""
+        return fast.params
+
+    def choose_start(self, meta, task, key):
+        """`FastState` for new tasks, after trying them if the learner does that.
 
         Returns:
           (`FastState`, dict of metrics of the trials).
         """
-        return self.start(meta, nest.leading(task)), {}
-
-    def experience(self, params, trajectory):
-        """`Experience`: what `adapt` learns from a trajectory that `params` [N, ...] made."""
-        if self.loss is not None:
-            return self.loss.experience(params, trajectory)
-        return Experience(trajectory, self.advantage(trajectory))
+        num_tasks = nest.leading(task)
+        return self.start(meta, num_tasks, self.task_keys(key, num_tasks)), {}
 
     def adapt(self, meta, fast, support):
         """One adaptation step from `fast` on the `Experience` `support`: `FastState`."""
-        loss = lambda params: self.inner_loss(params, support)
+        loss = lambda params: self.inner_loss(meta, fast._replace(params=params), support)
         return inner.step(loss, self.inner_optimizer, fast)[0]
 
-    def inner_loss(self, params, support):
-        """The loss [N] an inner step descends: params [N, ...], `Experience`."""
-        if self.loss is not None:
-            return self.loss(params, support)
-        return losses.policy_gradient(self.policy, params, support.trajectory, support.advantage)
+    def task_at(self, task, update):
+        """What a task [N] is at the time of an update, for tasks that change: nest like it."""
+        return task
 
-    def collect(self, meta, task, seed):
+    def collect(self, meta, task, key, index=()):
         """Experience of one iteration on `task` [N]; what `update` learns from."""
         raise NotImplementedError
 
     def update(self, batch):
         """Learns from what `collect` returned; writes the variables and returns metrics."""
         raise NotImplementedError
+
+    def after_update(self, meta, batch, task, key):
+        """What else an iteration does after `update`: writes variables and returns metrics.
+
+        Args:
+          meta: the meta parameters that `collect` had.
+          batch: what it returned.
+          task: nest, leading [N].
+          key: [2], of the iteration.
+        """
+        return {}
+
+    def after_iteration(self, key):
+        """What is done between iterations, outside the compiled program; returns metrics."""
+        return {}
+
+    def test_support(self, meta, fast, task, key):
+        """What a step on new tasks learns from: `Experience`."""
+        return self.support(meta, fast, task, key, self.test_episodes)
+
+    def pictures(self, population):
+        """What the last iteration is drawn as: dict name -> matplotlib figure; often empty."""
+        return {}
+
+    def exported(self, meta):
+        """What an export has beside acting and adapting: dict name -> (function, *its specs)."""
+        return {}
+
+    def card(self):
+        """What the card of an export says of it, a JSON-serialisable dict."""
+        return {}
 
     @property
     def episodes_per_iteration(self):
@@ -224,51 +320,60 @@ class MetaLearner(tf.Module):
 
     def reset(self, seed):
         """Back to the state before training, with the initial parameters of another seed."""
-        self.meta.write(self.init(seed))
+        for name, values in self.initial_state(seed).items():
+            self.state[name].write(values)
         self.iteration.assign(0)
         self.bad_updates.assign(0)
 
     def checkpointed(self):
         """What a checkpoint holds: name -> variables. All else follows from config and seed."""
-        return {"meta": self.meta, "iteration": self.iteration, "bad_updates": self.bad_updates}
+        return {**self.state, "iteration": self.iteration, "bad_updates": self.bad_updates}
 
     @from_python()
-    def train(self, task, seed):
-        """One iteration on `task` [N] with `seed` [2]. Returns metrics as scalars.
+    def train(self, task, key, index=()):
+        """One iteration on `task` [N], training tasks number `index`. Returns metrics as scalars.
 
         An update that leads to NaN or infinity, in a metric or in what is learned, is taken back
         and counted in `bad_updates`; the metric "bad_update" is 1 then, else 0.
         """
-        metrics = self._contained(lambda: self._train(task, seed))
+        metrics = self.contained(lambda: self._train(task, key, index))
         self.iteration.assign_add(1)
-        return metrics
+        more = self.after_iteration(key)
+        bad = max(metrics["bad_update"], more.get("bad_update", 0.0))
+        return {**metrics, **more, "bad_update": bad}
 
     @from_python()
-    def evaluate_update(self, fast, task, num_episodes, seed):
-        """Returns before an adaptation step, and it: (returns [N, E], `FastState`, trajectory)."""
-        return self._evaluate(fast, task, num_episodes, seed)
+    def measure(self, fast, task, num_episodes, key):
+        """`Trajectory` of fresh episodes of adapted policies, compiled; nothing is learned."""
+        return self._measure(self.meta.read(), fast, task, num_episodes, key)
 
-    def sample(self, params, task, num_episodes, seed):
+    @from_python()
+    def adapt_to(self, fast, task, key):
+        """`FastState` after one adaptation step to new tasks, compiled; episodes are played."""
+        return self._adapt_to(self.meta.read(), fast, task, key)
+
+    def sample(self, params, task, num_episodes, key):
         """`Trajectory` of `params` on `task`."""
-        return sampling.sample(self.policy, self.environment, params, task, num_episodes, seed)
+        return self.sampler(self.policy, self.environment, params, task, num_episodes, key)
 
-    def support(self, params, task, seed):
-        """The episodes that one update of `adapt_online` learns from: `Trajectory`."""
-        return self.sample(params, task, self.config.episodes_per_update, seed)
+    def support(self, meta, fast, task, key, num_episodes):
+        """What one update learns from, episodes of the current policies: `Experience`."""
+        trajectory = self.sample(self.acting(meta, fast), task, num_episodes, key)
+        return self.experience(meta, fast, trajectory)
 
-    def advantage(self, trajectory):
-        """Advantages of a trajectory by the config's rule, [N, E, T]."""
-        config = self.config
-        return baselines.advantage(
-            trajectory,
-            config.discount,
-            config.return_type,
-            config.baseline,
-            config.normalize_advantage,
-            config.gae_lambda,
-        )
+    def experience(self, meta, fast, trajectory):
+        """`Experience`: what `adapt` learns from a trajectory that `fast` made."""
+        return self.loss.experience(meta, self.acting(meta, fast), trajectory)
 
-    def adapt_online(self, meta, fast, task, num_updates, seed):
+    def inner_loss(self, meta, fast, support):
+        """The loss [N] an inner step descends."""
+        return self.loss.inner(meta, self.acting(meta, fast), support)
+
+    def task_keys(self, key, num_tasks):
+        """A key for each task, [N, 2], where the learner `starts_at_random`; else `()`."""
+        return keys.per_task(key, num_tasks) if self.starts_at_random else ()
+
+    def adapt_online(self, meta, fast, task, num_updates, key):
         """`num_updates` times: sample a batch with the current weights, take one step.
 
         Returns:
@@ -276,12 +381,13 @@ class MetaLearner(tf.Module):
         """
         shape = [nest.leading(fast.params)]
         history = tf.TensorArray(tf.float32, num_updates, element_shape=shape)
+        num_episodes = self.config.episodes_per_update
 
         def body(update, fast, history):
-            support = self.support(fast.params, task, keys.fold(seed, update))
-            history = history.write(update, tf.reduce_mean(episode_return(support), axis=1))
-            support = self.experience(fast.params, support)
-            return update + 1, self.adapt(meta, fast, support), history
+            now = self.task_at(task, update)
+            support = self.support(meta, fast, now, keys.fold(key, update), num_episodes)
+            mean = tf.reduce_mean(episode_return(support.trajectory), axis=1)
+            return update + 1, self.adapt(meta, fast, support), history.write(update, mean)
 
         _, fast, history = tf.while_loop(
             lambda update, *_: update < num_updates,
@@ -292,39 +398,31 @@ class MetaLearner(tf.Module):
         )
         return fast, history.stack()
 
-    def _contained(self, step):
-        """Takes back what `step`, () -> metrics, did to the variables if it is not finite."""
-        before = self._learned()
-        try:
-            metrics = {name: float(value) for name, value in step().items()}
-            bad = [f"{name}={value}" for name, value in metrics.items() if not np.isfinite(value)]
-            if not self._finite():
-                bad.append("what is learned is not finite")
-        except NotFiniteError as error:
-            metrics, bad = {}, [str(error)]
-        if bad:
-            for variables, values in zip(self._learned_variables(), before):
-                variables.write(values)
-            self.bad_updates.assign_add(1)
-            done, what = int(self.iteration), ", ".join(bad)
-            _log.warning("%s, %d iterations: update skipped: %s", type(self).__name__, done, what)
-        return {**metrics, "bad_update": float(bool(bad))}
+    def contained(self, step):
+        """Metrics of `step`, () -> metrics, whose work is taken back if it is not finite."""
+        metrics, bad = self._rollback(step, int(self.iteration))
+        self.bad_updates.assign_add(int(bad))
+        return {**metrics, "bad_update": float(bad)}
 
-    def _learned_variables(self):
-        return [item for item in self.checkpointed().values() if isinstance(item, Variables)]
+    def _train_iteration(self, task, key, index):
+        meta = self.meta.read()
+        batch = self.collect(meta, task, key, index)
+        metrics = self.update(batch)
+        return {**metrics, **self.after_update(meta, batch, task, key)}
 
-    def _read_learned(self):
-        return [variables.read() for variables in self._learned_variables()]
+    def _play(self, meta, fast, task, num_episodes, key):
+        return self.sample(self.acting(meta, fast), task, num_episodes, key)
 
-    def _is_finite(self):
-        leaves = [x for x in tf.nest.flatten(self._read_learned()) if x.dtype.is_floating]
-        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in leaves])
+    def _adapt_to_new(self, meta, fast, task, key):
+        return self.adapt(meta, fast, self.test_support(meta, fast, task, key))
 
-    def _train_iteration(self, task, seed):
-        return self.update(self.collect(self.meta.read(), task, seed))
-
-    def _evaluate_update(self, fast, task, num_episodes, seed):
-        test = self.sample(fast.params, task, num_episodes, keys.fold(seed, 0))
-        support = self.sample(fast.params, task, self.test_episodes, keys.fold(seed, 1))
-        support = self.experience(fast.params, support)
-        return episode_return(test), self.adapt(self.meta.read(), fast, support), test
+    def _checked_jit_compile(self, jit_compile):
+        settings.check_switch("jit_compile", jit_compile)
+        environment, policy = self.environment, self.policy
+        if jit_compile is None:
+            return self.xla_pays() and environment.supports_xla and policy.supports_xla
+        rule = f"False: {type(environment).__name__} runs in Python, which XLA can't compile"
+        check(environment.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
+        rule = "False or None: XLA can't compile networks with memory or convolutions"
+        check(policy.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
+        return jit_compile

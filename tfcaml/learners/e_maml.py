@@ -47,8 +47,8 @@ class EMAML(MAML):
 
     Config = EMAMLConfig
 
-    def credit(self, trajectory):
-        """Mean return of each task's episodes, standardised over tasks: [N]."""
+    def carry(self, fast, trajectory):
+        """R_i': mean return of each task's episodes, standardised over tasks: [N]."""
         mean_return = tf.reduce_mean(episode_return(trajectory), axis=1)
         return baselines.standardized(mean_return)
 
@@ -57,9 +57,9 @@ class EMAML(MAML):
         sampling = tf.zeros_like(batch.per_task)
         for support in batch.support:
             trajectory = support.trajectory
-            log_prob = losses.action_log_prob(self.policy, fast.params, trajectory)
+            log_prob = losses.action_log_prob(self.policy, self.acting(meta, fast), trajectory)
             sampling -= batch.per_task * losses.mean_over_steps(log_prob, trajectory.mask)
             fast = self.adapt(meta, fast, support)
-        result = self.surrogate(fast.params, batch.query)
+        result = self.surrogate(meta, fast, batch.query)
         weight = self.config.exploration_weight
         return result._replace(loss=result.loss + weight * sampling)

@@ -12,10 +12,8 @@ from tfcaml import keys, losses, nest
 from tfcaml.advantages import baselines
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.learners.state import Variables
 from tfcaml.optimization import inner, outer
-from tfcaml.policies import distributions
-from tfcaml.types import Experience, FastState, MetaBatch, Surrogate, episode_return
+from tfcaml.types import MetaBatch, episode_return
 
 OUTER_OPTIMIZERS = ("adam", "ppo", "trpo")
 _OF_TRPO = (
@@ -143,7 +141,10 @@ class NoInnerStepsConfig(GradientConfig):
 
 
 class GradientLearner(MetaLearner):
-    """Base of the family. Subclasses define init, start, adapt and objective.
+    """Base of the family. Subclasses define, besides what every learner does,
+
+      objective             the loss of the adapted policies, differentiable in the meta parameters
+      carry, finish         what else the objective needs, of the adaptation and of all phases
 
     `FastState.slots` counts the steps taken, [N]. A `loss` given is descended by the inner and the
     outer step.
@@ -154,47 +155,78 @@ class GradientLearner(MetaLearner):
 
     Config = GradientConfig
 
-    def __init__(self, environment, policy, config=None, **kwargs):
-        super().__init__(environment, policy, config, **kwargs)
-        if self.loss is not None:
-            name = self.config.outer_optimizer
-            check_one_of("outer_optimizer", name, self.loss.outer_optimizers)
+    def make_loss(self):
+        self.config.check_advantages()
+        baselines.check_baseline(self.config.baseline, self.environment.observation_spec)
+        return losses.SurrogateLoss(self.policy, self.config)
+
+    def setup(self):
+        name = self.config.outer_optimizer
+        check_one_of("outer_optimizer", name, self.loss.outer_optimizers)
         self.outer = self.config.outer()
-        self.outer_slots = Variables(self.outer.init(self.meta.read()), name="outer_slots")
 
-    @classmethod
-    def xla_pays(cls):
-        """No: TRPO's iteration as one XLA program is four times slower than in graph mode."""
-        return False
+    def initial_state(self, seed):
+        meta = self.init(seed)
+        return {"meta": meta, "outer_slots": self.outer.init(meta)}
 
-    # What a learner of the family defines, besides `init`, `start` and `adapt`.
+    # What a learner of the family defines.
 
     def objective(self, meta, batch):
         """`Surrogate` at `meta` on a `MetaBatch`; differentiable in `meta` to any order."""
         raise NotImplementedError
 
+    def carry(self, fast, trajectory):
+        """What the objective has to know of adaptation to each task: nest of [N, ...] or `()`.
+
+        Args:
+          fast: `FastState` after the last inner step.
+          trajectory: `Trajectory` of the query.
+        """
+        return ()
+
+    def finish(self, batch):
+        """The `MetaBatch` with what is worked out across its phases, such as advantages."""
+        return batch
+
     # The iteration.
 
-    def collect(self, meta, task, seed):
+    def collect(self, meta, task, key, index=()):
         """K times (sample, adapt), then the query: `MetaBatch`."""
-        episodes = self.config.episodes_per_update
-        fast, support = self.start(meta, nest.leading(task)), []
-        for k in range(self.config.inner_updates):
-            trajectory = self.sample(fast.params, task, episodes, keys.fold(seed, k))
-            support.append(self.experience(fast.params, trajectory))
+        num_tasks, episodes = nest.leading(task), self.config.episodes_per_update
+
+        def played(fast, phase):
+            now, own = self.task_at(task, phase), keys.fold(key, phase)
+            return self.sample(self.acting(meta, fast), now, episodes, own)
+
+        return self.batch(meta, num_tasks, played, index, self.task_keys(key, num_tasks))
+
+    def batch(self, meta, num_tasks, trajectory_of, index=(), key=()):
+        """The `MetaBatch` of trajectories, wherever they come from.
+
+        Args:
+          meta: the meta parameters.
+          num_tasks: N.
+          trajectory_of: (`FastState`, phase 0 ... K) -> `Trajectory` that it made; the last is the
+            query.
+          index: [N], which training tasks these are, or `()`.
+          key: [N, 2], for learners that start at random.
+        """
+        fast, support = self._begin(meta, num_tasks, index, key), []
+        for phase in range(self.config.inner_updates):
+            support.append(self.experience(meta, fast, trajectory_of(fast, phase)))
             fast = self.adapt(meta, fast, support[-1])
-        seed = keys.fold(seed, self.config.inner_updates)
-        trajectory = self.sample(fast.params, task, episodes, seed)
-        query = self.query_experience(fast.params, trajectory)
-        return MetaBatch(tuple(support), query, self.credit(trajectory))
+        trajectory = trajectory_of(fast, self.config.inner_updates)
+        query = self.query_experience(meta, fast, trajectory)
+        carried = self.carry(fast, trajectory)
+        return self.finish(MetaBatch(tuple(support), query, carried, index, key))
 
     def update(self, batch):
         """One outer iteration on a `MetaBatch`."""
         meta, slots, metrics = self.outer.step(
-            self.objective, self.meta.read(), self.outer_slots.read(), batch
+            self.objective, self.meta.read(), self.state["outer_slots"].read(), batch
         )
         self.meta.write(meta)
-        self.outer_slots.write(slots)
+        self.state["outer_slots"].write(slots)
         phases = [*batch.support, batch.query]
         returns = [tf.reduce_mean(episode_return(phase.trajectory)) for phase in phases]
         metrics["return_before"] = returns[0]
@@ -208,88 +240,51 @@ class GradientLearner(MetaLearner):
         config = self.config
         return config.meta_batch_size * (config.inner_updates + 1) * config.episodes_per_update
 
-    def checkpointed(self):
-        return {**super().checkpointed(), "outer_slots": self.outer_slots}
-
-    def reset(self, seed):
-        super().reset(seed)
-        self.outer_slots.write(self.outer.init(self.meta.read()))
-
     # What the methods above are made of.
 
-    def experience(self, params, trajectory):
-        """`Experience` for an inner step."""
-        if self.loss is not None or self.config.inner_estimator != "dice":
-            return self.query_experience(params, trajectory)
-        config = self.config
-        credit = baselines.reward_credit(trajectory, config.discount, config.normalize_advantage)
-        return Experience(trajectory, credit, self._acted(params, trajectory))
-
-    def query_experience(self, params, trajectory):
+    def query_experience(self, meta, fast, trajectory):
         """`Experience` for the outer loss."""
-        if self.loss is not None:
-            return self.loss.experience(params, trajectory)
-        return Experience(trajectory, self.advantage(trajectory), self._acted(params, trajectory))
+        return self.loss.query_experience(meta, self.acting(meta, fast), trajectory)
 
-    def credit(self, trajectory):
-        """What the query `Trajectory` says of tasks beside each other, [N]; or nothing."""
-        return ()
+    def surrogate(self, meta, fast, query):
+        """`Surrogate` of a `FastState` on the query, an `Experience`."""
+        return self.loss.surrogate(meta, self.acting(meta, fast), query)
 
-    def inner_loss(self, params, support):
-        """The loss [N] an inner step descends: params [N, ...], `Experience`."""
-        if self.loss is not None:
-            return self.loss(params, support)
-        estimator = losses.ESTIMATORS[self.config.inner_estimator]
-        return estimator(self.policy, params, support.trajectory, support.advantage)
+    def readapt(self, meta, batch):
+        """`FastState` after adapting from `meta` on each of the K stored `Experience`s."""
+        num_tasks = batch.query.weight.shape[0]
+        fast = self._begin(meta, num_tasks, batch.index, batch.key)
+        for experience in batch.support:
+            fast = self.adapt(meta, fast, experience)
+        return fast
 
-    def inner_gradient(self, params, support):
-        """Per-task gradients of `inner_loss`, nest like params [N, ...]."""
-        _, gradients = inner.gradient(lambda params: self.inner_loss(params, support), params)
+    def inner_gradient(self, meta, fast, support):
+        """Per-task gradients of the inner loss in what is adapted, nest like `fast.params`."""
+        loss = lambda params: self.inner_loss(meta, fast._replace(params=params), support)
+        _, gradients = inner.gradient(loss, fast.params)
         if self.config.first_order:
             # Cuts the path through the inner gradient: d fast' / d fast is the identity.
             gradients = nest.stop_gradient(gradients)
         return gradients
-
-    def readapt(self, meta, support):
-        """`FastState` after adapting from `meta` on each of the K stored `Experience`s."""
-        fast = self.start(meta, support[0].advantage.shape[0])
-        for experience in support:
-            fast = self.adapt(meta, fast, experience)
-        return fast
 
     def descend(self, fast, gradients, rates):
         """One gradient step: fast - rates gradients, with shorter steps beyond the K trained.
 
         Args:
           fast: `FastState`.
-          gradients: nest of [N, ...].
+          gradients: nest of [N, ...], like `fast.params`.
           rates: nest like it, each broadcastable.
         """
         trained = fast.slots < self.config.inner_updates
         scale = tf.where(trained, 1.0, self.config.later_step_scale)  # [N]
 
         def move(p, g, rate):
-            column = tf.reshape(tf.cast(scale, p.dtype), [-1] + [1] * (p.shape.rank - 1))
-            return p - column * rate * g
+            return p - nest.expand(tf.cast(scale, p.dtype), p) * rate * g
 
-        return FastState(nest.map(move, fast.params, gradients, rates), fast.slots + 1)
+        params = nest.map(move, fast.params, gradients, rates)
+        return fast._replace(params=params, slots=fast.slots + 1)
 
-    def surrogate(self, params, query):
-        """`Surrogate` of adapted params [N, ...] on the query, an `Experience`."""
-        trajectory = query.trajectory
-        distribution = losses.action_distribution(self.policy, params, trajectory)
-        if self.loss is not None:
-            return Surrogate(self.loss(params, query), distribution)
-        ratio = losses.probability_ratio(distribution, trajectory)
-        if self.config.outer_optimizer == "ppo":
-            loss = losses.clipped_surrogate(
-                ratio, query.advantage, trajectory.mask, self.config.clip_ratio
-            )
-        else:
-            loss = losses.surrogate(ratio, query.advantage, trajectory.mask)
-        return Surrogate(loss, distribution)
-
-    def _acted(self, params, trajectory):
-        """Parameters of the distributions that acted, as numbers."""
-        distribution = losses.action_distribution(self.policy, params, trajectory)
-        return nest.stop_gradient(distributions.tensors(distribution))  # data, like the actions
+    def _begin(self, meta, num_tasks, index, key):
+        if isinstance(index, tuple):  # no number: tasks that are made anew
+            return self.start(meta, num_tasks, key)
+        return self.resume(meta, num_tasks, index, key)

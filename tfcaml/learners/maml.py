@@ -44,17 +44,20 @@ class MAML(GradientLearner):
     def init(self, seed):
         return {"params": self.policy.init(seed)}
 
-    def start(self, meta, num_tasks):
+    def start(self, meta, num_tasks, key=()):
         return FastState(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
 
+    def rates(self, meta, gradients):
+        """The step sizes alpha, nest like the gradients; here one number."""
+        return nest.map(lambda _: self.config.inner_learning_rate, gradients)
+
     def adapt(self, meta, fast, support):
-        gradients = self.inner_gradient(fast.params, support)
-        alpha = self.config.inner_learning_rate
-        return self.descend(fast, gradients, nest.map(lambda _: alpha, gradients))
+        gradients = self.inner_gradient(meta, fast, support)
+        return self.descend(fast, gradients, self.rates(meta, gradients))
 
     def objective(self, meta, batch):
-        fast = self.readapt(meta, batch.support)
-        return self.surrogate(fast.params, batch.query)
+        fast = self.readapt(meta, batch)
+        return self.surrogate(meta, fast, batch.query)
 
 
 class FOMAML(MAML):

@@ -18,16 +18,15 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
-from tfcaml.types import FastState
+from tfcaml.learners.maml import MAML, MAMLConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class MetaSGDConfig(GradientConfig):
+class MetaSGDConfig(MAMLConfig):
     """Settings of Meta-SGD; `inner_learning_rate` is what every alpha starts at."""
 
 
-class MetaSGD(GradientLearner):
+class MetaSGD(MAML):
     """meta = {"params": theta, "rates": alpha}."""
 
     Config = MetaSGDConfig
@@ -37,12 +36,5 @@ class MetaSGD(GradientLearner):
         alpha = self.config.inner_learning_rate
         return {"params": params, "rates": nest.map(lambda p: alpha * tf.ones_like(p), params)}
 
-    def start(self, meta, num_tasks):
-        return FastState(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
-
-    def adapt(self, meta, fast, support):
-        return self.descend(fast, self.inner_gradient(fast.params, support), meta["rates"])
-
-    def objective(self, meta, batch):
-        fast = self.readapt(meta, batch.support)
-        return self.surrogate(fast.params, batch.query)
+    def rates(self, meta, gradients):
+        return meta["rates"]

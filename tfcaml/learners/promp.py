@@ -46,15 +46,15 @@ class ProMP(MAML):
     Config = ProMPConfig
 
     def objective(self, meta, batch):
-        initial = self.start(meta, batch.query.advantage.shape[0])
-        penalty = self._divergence(initial.params, batch.support[0])
-        fast = self.readapt(meta, batch.support)
-        result = self.surrogate(fast.params, batch.query)
+        initial = self.start(meta, batch.query.weight.shape[0])
+        penalty = self._divergence(self.acting(meta, initial), batch.support[0])
+        fast = self.readapt(meta, batch)
+        result = self.surrogate(meta, fast, batch.query)
         return result._replace(loss=result.loss + self.config.kl_penalty * penalty)
 
     def _divergence(self, params, support):
-        """KL(acted || params) on the support, [N]."""
+        """KL(behaviour || params) on the support, [N]."""
         trajectory = support.trajectory
         distribution = losses.action_distribution(self.policy, params, trajectory)
-        acted = distributions.rebuild(distribution, support.distribution)
-        return losses.mean_kl(acted, distribution, trajectory.mask)
+        behaviour = distributions.rebuild(distribution, support.distribution)
+        return losses.mean_kl(behaviour, distribution, trajectory.mask)

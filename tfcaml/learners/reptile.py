@@ -50,10 +50,11 @@ class Reptile(MetaLearner):
     """meta = {"params": theta}."""
 
     Config = ReptileConfig
+    quick_under_xla = True
 
-    def collect(self, meta, task, seed):
+    def collect(self, meta, task, key, index=()):
         fast = self.start(meta, nest.leading(task))
-        return self.adapt_online(meta, fast, task, self.config.inner_updates, seed)
+        return self.adapt_online(meta, fast, task, self.config.inner_updates, key)
 
     def update(self, batch):
         fast, returns = batch

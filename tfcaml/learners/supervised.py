@@ -11,14 +11,12 @@ Differences from the paper: the network's initial weights are Glorot-uniform.
 import dataclasses
 from typing import ClassVar
 
-import tensorflow as tf
-
-from tfcaml import keys
+from tfcaml import keys, losses
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.maml import MAML
 from tfcaml.learners.references.pretrained import Pretrained
 from tfcaml.optimization import optimizers, outer
-from tfcaml.types import Experience, Surrogate, Trajectory, episode_return
+from tfcaml.rollouts import examples
 
 _SHOTS = 0x5407  # seed of the examples a new task is learned from
 
@@ -93,50 +91,22 @@ class PretrainedRegressionConfig(MAMLRegressionConfig):
         check_acts(self, fields, num_updates > 0, "where new curves are adapted to")
 
 
-class Regression:
-    """What replaces rollouts and policy losses in a learner of the family."""
-
-    def sample(self, params, task, num_episodes, seed):
-        """Examples as one-step episodes, the target in place of the action: `Trajectory`."""
-        x, y = self.environment.examples(task, num_episodes, seed)
-        one_step = lambda value: value[:, :, None]
-        error = tf.reduce_sum((self.policy(params, x).mean() - y) ** 2, axis=-1)
-        ones = one_step(tf.ones_like(error))
-        reward = one_step(-error)
-        return Trajectory(one_step(x), one_step(y), reward, ones, 0 * ones, ones, x)
-
-    def experience(self, params, trajectory):
-        return Experience(trajectory, trajectory.mask)
-
-    query_experience = experience
-
-    def inner_loss(self, params, support):
-        """Mean squared error, [N]."""
-        trajectory = support.trajectory
-        prediction = self.policy(params, trajectory.observation[:, :, 0]).mean()
-        squared = tf.reduce_sum((prediction - trajectory.action[:, :, 0]) ** 2, axis=-1)
-        return tf.reduce_mean(squared, axis=1)
-
-    def shots(self, params, task):
-        """The K examples of each new task, the same for all steps (paper: K-shot)."""
-        return self.sample(params, task, self.test_episodes, keys.from_int(_SHOTS))
-
-    def _evaluate_update(self, fast, task, num_episodes, seed):
-        test = self.sample(fast.params, task, num_episodes, seed)
-        support = self.experience(fast.params, self.shots(fast.params, task))
-        return episode_return(test), self.adapt(self.meta.read(), fast, support), test
-
-    def surrogate(self, params, query):
-        return Surrogate(self.inner_loss(params, query))
-
-
-class MAMLRegression(Regression, MAML):
+class MAMLRegression(MAML):
     """meta = {"params": theta}."""
 
     Config = MAMLRegressionConfig
+    default_sampler = staticmethod(examples.sample)
+    adapts_to_any_task = False  # a regression function has no behaviour
+
+    def make_loss(self):
+        return losses.MeanSquaredError(self.policy)
+
+    def test_support(self, meta, fast, task, key):
+        """The K examples of each new task, the same for all steps (paper: K-shot)."""
+        return self.support(meta, fast, task, keys.from_int(_SHOTS), self.test_episodes)
 
 
-class PretrainedRegression(Regression, Pretrained):
+class PretrainedRegression(MAMLRegression, Pretrained):
     """One regression function for all curves, fine-tuned at test time."""
 
     Config = PretrainedRegressionConfig

@@ -21,14 +21,20 @@ from tfcaml.losses.policy_gradient import (
     mean_over_steps,
     policy_gradient,
 )
+from tfcaml.losses.supervised import MeanSquaredError
 from tfcaml.losses.surrogate import (
     clipped_surrogate,
     mean_kl,
     probability_ratio,
     surrogate,
 )
+from tfcaml.losses.task_loss import PolicyGradientLoss, SurrogateLoss, TaskLoss
 
 __all__ = [
+    "MeanSquaredError",
+    "PolicyGradientLoss",
+    "SurrogateLoss",
+    "TaskLoss",
     "ESTIMATORS",
     "IMPORTANCE_WEIGHTS",
     "action_distribution",

@@ -36,7 +36,7 @@ def action_distribution(policy, params, trajectory):
 
     The one place where losses ask a policy: one with memory lives through the episodes again.
     """
-    return policy.unroll(params, trajectory.observation)
+    return policy.unroll(params, trajectory)
 
 
 def mean_over_steps(value, mask):

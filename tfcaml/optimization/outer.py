@@ -288,7 +288,7 @@ def _by_parts(products, evaluate, theta, batch):
     processor's cache.
     """
     num_tasks = nest.leading(batch)
-    num_steps = batch.query.advantage.shape.num_elements()
+    num_steps = batch.query.weight.shape.num_elements()
     num_parts = min(-(-num_steps // _STEPS_PER_PART), _MAX_PARTS, num_tasks)
     bounds = [num_tasks * i // num_parts for i in range(num_parts + 1)]
     parts = [nest.map(lambda x: x[i:j], batch) for i, j in itertools.pairwise(bounds)]
@@ -331,6 +331,8 @@ def _loss_and_gradient(objective, meta, batch):
 
 def _mean_kl(result, batch):
     """Mean over tasks of KL(acted || adapted) on the query, nats; 0 without distributions."""
+    if result.kl is not None:
+        return tf.reduce_mean(result.kl)
     if result.distribution is None:
         return tf.zeros([], result.loss.dtype)
     acted = distributions.rebuild(result.distribution, batch.query.distribution)

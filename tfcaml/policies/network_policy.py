@@ -73,6 +73,11 @@ class NetworkPolicy(Policy):
         """
         return cls(KerasActor(model, observation_spec, action_spec), action_spec)
 
+    @property
+    def names(self):
+        """The names of the network's variables, in the order of the weights."""
+        return tuple(variable.name for variable in self.functional.variables)
+
     def init(self, seed):
         """New weights, a tuple of tensors without task axis. `seed`: Python int."""
         return self.functional.init(seed)
@@ -97,8 +102,9 @@ class NetworkPolicy(Policy):
             )
         return distributions.rebuild(self._example, self._answer(params, observation, ())[0])
 
-    def initial_memory(self, num_tasks, num_episodes):
+    def initial_memory(self, params, num_episodes, noise=()):
         """The network's initial state: nest of [N, E, ...], `()` of networks without one."""
+        num_tasks = nest.leading(params)
         state = self.network.get_initial_state(num_tasks * num_episodes)
         return nest.map(lambda x: tf.reshape(x, [num_tasks, num_episodes, *x.shape[1:]]), state)
 
@@ -107,14 +113,15 @@ class NetworkPolicy(Policy):
         tensors, memory = self._answer(params, observation, memory)
         return distributions.rebuild(self._example, tensors), memory
 
-    def unroll(self, params, observation):
+    def unroll(self, params, trajectory):
         """The distributions at all steps of episodes, batch shape [N, E * T]. See `Policy`."""
         if not self.has_memory:
-            return super().unroll(params, observation)
+            return super().unroll(params, trajectory)
         # Step by step as in a rollout, not by the network's own loop: with tasks as a batch that
         # takes as long to run and four times as long to trace.
-        observation = nest.map(nest.time_major, observation)
+        observation = nest.map(nest.time_major, trajectory.observation)
         steps, *rows = nest.shape(observation)[:3]
+        start = trajectory.start or self.initial_memory(params, rows[1])
         specs = nest.map(lambda x: x[0], distributions.batched_tensors(self._example, 1))
         arrays = nest.map(
             lambda x: tf.TensorArray(x.dtype, steps, element_shape=[*rows, *x.shape]), specs
@@ -127,7 +134,7 @@ class NetworkPolicy(Policy):
         _, _, arrays = tf.while_loop(
             lambda time, *_: time < steps,
             step,
-            (0, self.initial_memory(*rows), arrays),
+            (0, start, arrays),
             maximum_iterations=steps,
             parallel_iterations=1,
         )

@@ -13,9 +13,6 @@ import tensorflow as tf
 
 from tfcaml import divergence, figures, keys
 from tfcaml.errors import check, check_positive, from_python
-from tfcaml.learners.references.natural_policy_gradient import NaturalPolicyGradient
-from tfcaml.learners.references.policy_gradient import PolicyGradient
-from tfcaml.learners.supervised import Regression
 from tfcaml.reporting import tensorboard
 
 _PREFIX = "divergence/"
@@ -172,14 +169,12 @@ def adapted(learner, task, num_updates, num_episodes, seed):
       num_episodes: E, episodes of the adapted policies.
       seed: [2].
     """
-    fast, _ = learner.try_out(learner.meta.read(), task, keys.fold(seed, 0))
-    step = lambda fast, update: learner.evaluate_update(
-        fast, task, num_episodes, keys.fold(seed, 1, update)
-    )
+    meta = learner.meta.read()
+    fast, _ = learner.choose_start(meta, task, keys.fold(seed, 0))
     for update in range(num_updates):
-        _, fast, _ = step(fast, update)
-    _, _, trajectory = step(fast, num_updates)
-    return fast.params, trajectory
+        fast = learner.adapt_to(fast, learner.task_at(task, update), keys.fold(seed, 1, update, 1))
+    now, key = learner.task_at(task, num_updates), keys.fold(seed, 1, num_updates, 0)
+    return learner.acting(meta, fast), learner.measure(fast, now, num_episodes, key)
 
 
 def draw(matrix, clustering, groups=None):
@@ -194,8 +189,7 @@ def draw(matrix, clustering, groups=None):
 def check_can_be_followed(learner_class):
     """Raises ConfigError for learners that don't adapt a policy to any entity they are given."""
     rule = "one that adapts a policy to any entity, for its divergence to be followed"
-    unfit = issubclass(learner_class, (PolicyGradient, NaturalPolicyGradient, Regression))
-    check(not unfit, "learner", learner_class.__name__, rule)
+    check(learner_class.adapts_to_any_task, "learner", learner_class.__name__, rule)
 
 
 def _check_memory(policy):

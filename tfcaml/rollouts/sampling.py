@@ -1,6 +1,14 @@
-"""Compiled rollouts: N policies act in N tasks, E episodes each, in one loop over time."""
+"""Compiled rollouts: N policies act in N tasks, E episodes each, in one loop over time.
+
+    rollout = begin(policy, environment, params, task, key)      key: [N, E, 2], one per episode
+    rollout, trajectory = play(policy, environment, params, task, rollout, num_steps)
+    trajectory = sample(policy, environment, params, task, num_episodes, key)     whole episodes
+
+`sample` is what learners take as their `sampler`, in whose place others may be given.
+"""
 
 import collections
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -8,82 +16,152 @@ from tfcaml import keys, nest
 from tfcaml.types import Trajectory
 
 # The part of a trajectory that is written step by step.
-Steps = collections.namedtuple("Steps", Trajectory._fields[:-1])
+Steps = collections.namedtuple(
+    "Steps", ("observation", "action", "reward", "mask", "log_prob", "terminated", "info")
+)
 
 
-def sample(policy, environment, params, task, num_episodes, seed):
-    """Rolls out one policy per task.
+class Rollout(NamedTuple):
+    """Episodes under way.
 
-    All random numbers are drawn before the loop, from one seed per (task, episode). No gradient
+    key:           [N, E, 2], one per episode
+    state:         nest of [N, E, ...], the environment's
+    observation:   nest of [N, E, ...], the latest
+    memory:        nest of [N, E, ...], the policy's
+    alive:         [N, E] bool, which episodes have not ended
+    time:          [] integer, steps played so far
+    episode_noise: nest of [N, E, ...], what the policy drew for each episode
+    """
+
+    key: tf.Tensor
+    state: Any
+    observation: Any
+    memory: Any
+    alive: tf.Tensor
+    time: tf.Tensor
+    episode_noise: Any
+
+
+def sample(policy, environment, params, task, num_episodes, key):
+    """Rolls out one policy per task, from the start to the end of each episode.
+
+    All random numbers are drawn before the loop, from one key per (task, episode). No gradient
     leaves this function, so that a tape that is open around it sees data and nothing else.
 
     Args:
       policy: a `Policy`.
-      environment: an `TaskFamily`.
+      environment: a `TaskFamily`.
       params: weights, each [N, ...].
       task: nest, leading [N].
       num_episodes: E.
-      seed: [2].
+      key: [2].
 
     Returns:
       `Trajectory` of T = `environment.horizon` steps.
     """
+    key = keys.per_episode(key, nest.leading(task), num_episodes)
+    rollout = begin(policy, environment, params, task, key)
+    _, trajectory = play(policy, environment, params, task, rollout, environment.horizon, True)
+    return trajectory._replace(start=())
+
+
+def begin(policy, environment, params, task, key):
+    """Starts episodes.
+
+    Args:
+      policy, environment, params, task: as of `sample`.
+      key: [N, E, 2], one key per episode.
+
+    Returns:
+      `Rollout`.
+    """
     params = nest.stop_gradient(params)
-    num_tasks = nest.leading(task)
-    episode_seed = keys.per_episode(seed, num_tasks, num_episodes)
-    salted = lambda salt: keys.salted(episode_seed, salt)
-    horizon = environment.horizon
-    action_noise = nest.time_major(policy.noise(salted(keys.ACTIONS), horizon))
+    state, observation = environment.reset(task, keys.salted(key, keys.RESET))
+    episode_noise = policy.episode_noise(keys.salted(key, keys.EPISODES))
+    memory = policy.initial_memory(params, key.shape[1], episode_noise)
+    alive = tf.ones(key.shape[:2], tf.bool)
+    return Rollout(key, state, observation, memory, alive, tf.constant(0), episode_noise)
+
+
+def play(policy, environment, params, task, rollout, num_steps, from_start=False):
+    """Goes on with episodes for some steps; those that have ended stand still.
+
+    Args:
+      policy, environment, params, task: as of `sample`.
+      rollout: `Rollout`.
+      num_steps: T, a Python int.
+      from_start: whether these are known to be the episodes' first steps.
+
+    Returns:
+      (`Rollout`, `Trajectory` of T steps, whose `start` is what the policy remembered before).
+    """
+    params = nest.stop_gradient(params)
+    num_tasks, num_episodes = rollout.alive.shape
+    key = rollout.key
+    if not from_start:  # the numbers of later steps are those of other keys
+        later = tf.stack([rollout.time, tf.zeros_like(rollout.time)])
+        key = tf.bitwise.bitwise_xor(key, keys.LATER * later)
+    salted = lambda salt: keys.salted(key, salt)
+    action_noise = nest.time_major(policy.noise(salted(keys.ACTIONS), num_steps))
     step_noise = nest.time_major(
-        keys.uniform(salted(keys.STEPS), [horizon, environment.noise_size])
+        keys.uniform(salted(keys.STEPS), [num_steps, environment.noise_size])
     )
-    state, observation = environment.reset(task, salted(keys.RESET))
-    memory = policy.initial_memory(num_tasks, num_episodes)
-    alive = tf.ones([num_tasks, num_episodes], tf.bool)
 
     def step(time, state, observation, memory, alive, steps):
-        distribution, memory = policy.act(params, observation, memory)
-        action = policy.sample(distribution, action_noise[time])
+        action, log_prob, info, acted = policy.play(params, observation, memory, action_noise[time])
         next_state, next_observation, reward, terminated = environment.step(
             task, state, action, step_noise[time]
         )
+        last = rollout.time + time + 1 == environment.horizon
+        ended = terminated | environment.truncated(next_state) | last
         living = tf.cast(alive, reward.dtype)
         row = Steps(
             observation,
             action,
             reward * living,
             living,
-            distribution.log_prob(action),
+            log_prob,
             tf.cast(terminated & alive, reward.dtype),
+            info,
         )
         steps = nest.map(lambda array, value: array.write(time, value), steps, row)
         # An ended episode stands still, so that its last state stays to be read.
-        still = lambda new, old: tf.where(_expand(alive, new), new, old)
-        state = nest.map(still, next_state, state)
-        observation = nest.map(still, next_observation, observation)
-        ended = terminated | environment.truncated(next_state)
+        state = nest.where(alive, next_state, state)
+        memory = nest.where(alive, policy.observe(acted, action, reward, ended), memory)
+        observation = nest.where(alive, next_observation, observation)
         return time + 1, state, observation, memory, alive & ~ended, steps
 
     array = lambda dtype, shape=(): tf.TensorArray(
-        dtype, horizon, element_shape=[num_tasks, num_episodes, *shape]
+        dtype, num_steps, element_shape=[num_tasks, num_episodes, *shape]
     )
     arrays = Steps(
-        nest.map(lambda x: array(x.dtype, x.shape[2:]), observation),
+        nest.map(lambda x: array(x.dtype, x.shape[2:]), rollout.observation),
         array(policy.action_spec.dtype, policy.action_spec.shape),
         *(array(tf.float32) for _ in range(4)),
+        nest.map(lambda spec: array(spec.dtype, spec.shape), policy.info_spec),
     )
-    _, _, observation, _, _, steps = tf.while_loop(
-        lambda time, *_: time < horizon,
+    goes_on = lambda time, alive: time < num_steps
+    if not environment.supports_xla:  # a step that runs in Python costs time even without episodes
+        goes_on = lambda time, alive: (time < num_steps) & tf.reduce_any(alive)
+    time, state, observation, memory, alive, steps = tf.while_loop(
+        lambda time, state, observation, memory, alive, steps: goes_on(time, alive),
         step,
-        (0, state, observation, memory, alive, arrays),
-        maximum_iterations=horizon,
+        (0, rollout.state, rollout.observation, rollout.memory, rollout.alive, arrays),
+        maximum_iterations=num_steps,
         parallel_iterations=1,
     )
     steps = nest.map(lambda array: nest.task_major(array.stack()), steps)
-    trajectory = Trajectory(*steps, observation)
-    return nest.stop_gradient(trajectory)
-
-
-def _expand(mask, like):
-    """mask [N, E] -> [N, E, 1, ...] of the rank of `like`."""
-    return tf.reshape(mask, mask.shape + [1] * (like.shape.rank - 2))
+    if not environment.supports_xla:  # where no step was written stands the last observation
+        valid = tf.range(num_steps) < time
+        fill = lambda x, last: tf.where(nest.expand(valid[None, None], x), x, last[:, :, None])
+        steps = steps._replace(observation=nest.map(fill, steps.observation, observation))
+    *first, info = steps
+    trajectory = Trajectory(*first, observation, rollout.episode_noise, info, rollout.memory)
+    rollout = rollout._replace(
+        state=state,
+        observation=observation,
+        memory=memory,
+        alive=alive,
+        time=rollout.time + num_steps,
+    )
+    return rollout, nest.stop_gradient(trajectory)

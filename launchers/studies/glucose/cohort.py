@@ -82,7 +82,7 @@ def _learned(experiment, method):
         task = experiment.population(seed).test
         days = experiment.config.episodes
         key = keys.fold(keys.from_int(seed), _ADAPTATION)
-        fast, _ = learner.try_out(learner.meta.read(), task, keys.fold(key, 0))
+        fast, _ = learner.choose_start(learner.meta.read(), task, keys.fold(key, 0))
         if method != "matched":  # it has lived with the patient already
             trials = getattr(learner.config, "trial_episodes", 0)
             for update in range((ADAPTATION_DAYS - trials) // learner.test_episodes):

@@ -109,8 +109,8 @@ class Bench:
         for name, learner in self.learners.items():
             meta, similarity, buffer = states[OWN if name == OWN else GUIDED]
             learner.meta.write(meta)
-            learner.similarity_state.write(similarity)
-            learner.buffer_state.write(shuffled(buffer, seed) if name == RANDOM else buffer)
+            learner.state["similarity"].write(similarity)
+            learner.state["hindsight"].write(shuffled(buffer, seed) if name == RANDOM else buffer)
             arms[name] = self._adapt(name, population.test, seed)
         learned = self.similarity.learned(self.learners[GUIDED].similarity, states[GUIDED][1])
         auc = self.similarity.from_exact_experts(population, seed, self.similarity_steps)
@@ -131,8 +131,8 @@ class Bench:
         learner = self.learners[GUIDED]
         read = lambda: (
             learner.meta.read(),
-            learner.similarity_state.read(),
-            learner.buffer_state.read(),
+            learner.state["similarity"].read(),
+            learner.state["hindsight"].read(),
         )
         learner.reset(seed)
         for _ in range(learner.config.num_iterations):
@@ -167,7 +167,7 @@ class Bench:
         """
         learner, step = self.learners[name], self._step[name]
         key = keys.fold(keys.from_int(seed), _MEASURED)
-        fast, _ = learner.try_out(learner.meta.read(), task, keys.fold(key, 0))
+        fast, _ = learner.choose_start(learner.meta.read(), task, keys.fold(key, 0))
         returns, explored = [], []
         for update in range(self.updates + 1):
             tested, tried, fast = step(fast, task, self.test_episodes, keys.fold(key, 1, update))

@@ -64,7 +64,7 @@ def _fits(experiment, seed):
         predictions = {}
         for step in range(max(_SHOWN) + 1):
             predictions[step] = learner.policy(fast.params, x).mean()[..., 0].numpy()
-            fast = learner.adapt(meta, fast, learner.experience(fast.params, examples))
+            fast = learner.adapt(meta, fast, learner.experience(meta, fast, examples))
         fits[method] = {step: predictions[step] for step in _SHOWN}
     points = [tensor[:, :, 0, 0].numpy() for tensor in (examples.observation, examples.action)]
     return figures.regression_fits(

@@ -125,7 +125,7 @@ def test_optimizer_state_travels_with_the_policy(run):
 
 def test_evaluation_starts_with_fresh_optimizer_state(run, population):
     learner, history = run
-    fast, _ = learner.try_out(history[-1][0], population.test, keys.from_int(0))
+    fast, _ = learner.choose_start(history[-1][0], population.test, keys.from_int(0))
     for leaf in tf.nest.flatten(fast.slots):
         np.testing.assert_array_equal(leaf, 0)
 
@@ -236,7 +236,7 @@ def test_every_choice_rule_finds_the_medoid_that_suits_a_new_entity(
     best, returns = best_actions(population.train)
     for rule in bandit.RULES:
         learner = still(particle, policy, choice=rule, trial_episodes=24, fresh_arm=False)
-        fast, trials = learner.try_out(
+        fast, trials = learner.choose_start(
             with_medoids(learner, arms), population.train, keys.from_int(2)
         )
         np.testing.assert_array_equal(trials["chosen_medoid"], best, err_msg=rule)
@@ -257,7 +257,7 @@ def test_initial_weights_are_the_fallback_when_no_medoid_is_any_good(
     meta["medoids"]["trajectory"] = meta["medoids"]["trajectory"]._replace(
         reward=reward, mask=tf.ones_like(reward)
     )
-    _, trials = learner.try_out(meta, task, keys.from_int(0))
+    _, trials = learner.choose_start(meta, task, keys.from_int(0))
     medoid, fresh = returns[:, :3].max(axis=1), returns[:, 3]
     transfers = medoid - fresh >= 0.5 * np.maximum(-10 - fresh, 0)
     expected = np.where(transfers, returns[:, :3].argmax(axis=1), 3)
@@ -269,8 +269,8 @@ def test_initial_weights_are_the_fallback_when_no_medoid_is_any_good(
 def test_a_choice_does_not_depend_on_other_tasks(particle, policy, population, constant_action):
     learner = still(particle, policy, choice="uniform_best_episode", fresh_arm=False)
     meta = with_medoids(learner, constant_action([0, 1, 2, 3]))
-    _, alone = learner.try_out(meta, nest.take(population.train, [7]), keys.from_int(0))
-    _, among = learner.try_out(meta, nest.take(population.train, [7, 8]), keys.from_int(0))
+    _, alone = learner.choose_start(meta, nest.take(population.train, [7]), keys.from_int(0))
+    _, among = learner.choose_start(meta, nest.take(population.train, [7, 8]), keys.from_int(0))
     for name in alone:
         assert alone[name][0] == among[name][0]
 

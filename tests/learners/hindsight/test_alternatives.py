@@ -65,7 +65,7 @@ def updated(maze, relabelling):
         fast = fast._replace(slots=tf.fill([2], slots))
         trajectory, own = relabelling.explore(fast, task, keys.from_int(0))
         support = relabelling.off_policy(fast, task, trajectory, own)
-        alone = relabelling.adapt(meta, fast, relabelling.experience(fast.params, trajectory))
+        alone = relabelling.adapt(meta, fast, relabelling.experience(meta, fast, trajectory))
         return fast, trajectory, support, relabelling.adapt(meta, fast, support), alone
 
     return update
@@ -126,7 +126,7 @@ def test_cloning_imitates_what_is_stored_of_the_same_task(
     remember(learner, first, always, stored)
     meta = learner.meta.read()
     start = learner.start(meta, 2)
-    fast, metrics = learner.try_out(meta, task, keys.from_int(0))
+    fast, metrics = learner.choose_start(meta, task, keys.from_int(0))
     likely = lambda fast: losses.action_log_prob(
         policy, nest.map(lambda x: x[:1], fast.params), stored
     )
@@ -138,7 +138,7 @@ def test_cloning_imitates_what_is_stored_of_the_same_task(
     trajectory, own = learner.explore(fast, task, keys.from_int(0))
     assert own.numpy().all() and (trajectory.action[0].numpy() == 2).mean() > 0.7
     remember(learner, first, always, stored, similar=False)
-    again, _ = learner.try_out(meta, task, keys.from_int(0))
+    again, _ = learner.choose_start(meta, task, keys.from_int(0))
     nest.map(np.testing.assert_array_equal, again.params, start.params)
     assert learner._cloned.experimental_get_tracing_count() == 1
 

@@ -97,7 +97,7 @@ def test_resumes_to_the_bit_and_resets(each_learner, tmp_path):
 def test_the_buffer_holds_the_best_of_the_query(learner, population):
     learner.reset(0)
     tfcaml.train(learner, population, seed=0)
-    stored = learner.buffer_state.read()
+    stored = learner.state["hindsight"].read()
     held = np.flatnonzero(learner.buffer.held(stored))
     entries = nest.take(stored["entries"], held)
     offered = stored["returns"].numpy()[:12]
@@ -140,7 +140,7 @@ def test_similar_policies_explore_in_its_place(
     for name in losses.IMPORTANCE_WEIGHTS:
         monkeypatch.setattr(learner, "config", dataclasses.replace(CONFIG, importance_weights=name))
         found = learner.off_policy(fast, task, alone, own_alone)
-        np.testing.assert_allclose(found.advantage, plain, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.weight, plain, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(found.trajectory.mask, alone.mask)
         own = tf.constant([[True, True, False, False]] * 2)
         credits.append(learner.off_policy(fast, task, guided, own).advantage.numpy())
@@ -162,8 +162,8 @@ def test_small_samples_fall_back_to_own_episodes(
     mask = found.trajectory.mask.numpy()
     np.testing.assert_array_equal(mask[:, :2], 1)
     np.testing.assert_array_equal(mask[:, 2:], 0)
-    np.testing.assert_array_equal(found.advantage[:, 2:], 0)
-    np.testing.assert_allclose(found.advantage, learner.advantage(found.trajectory), rtol=1e-6)
+    np.testing.assert_array_equal(found.weight[:, 2:], 0)
+    np.testing.assert_allclose(found.weight, learner.advantage(found.trajectory), rtol=1e-6)
 
 
 def test_experts_are_looked_back_on(particle, policy, population, sample, constant_action):
@@ -180,7 +180,7 @@ def test_experts_are_looked_back_on(particle, policy, population, sample, consta
     assert int(metrics["hindsight_size"]) == 1  # the best quarter
     mean_return = tf.reduce_mean(episode_return(trajectory), axis=1).numpy()
     best = int(mean_return.argmax())
-    stored = learner.buffer_state.read()
+    stored = learner.state["hindsight"].read()
     held = np.flatnonzero(learner.buffer.held(stored))
     entry = nest.map(lambda x: x[0], nest.take(stored["entries"], held))
     np.testing.assert_array_equal(entry.params[-1], params[-1][best])

@@ -65,7 +65,7 @@ def test_random_initialization_is_that_of_the_seed(particle, policy, population)
         particle, policy, RandomInitializationConfig(episodes_per_update=3), seed=4
     )
     assert tfcaml.train(learner, population) == []
-    fast, trials = learner.try_out(learner.meta.read(), population.test, None)
+    fast, trials = learner.choose_start(learner.meta.read(), population.test, None)
     assert trials == {}
     for rows, params in zip(fast.params, policy.init(4)):
         for row in rows:

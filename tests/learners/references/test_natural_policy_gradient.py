@@ -51,7 +51,7 @@ def other_episodes_of_the_last(rows):
 def test_the_gradient_is_the_policy_gradient_of_each_row(rows, relative_error):
     query = rows.batch.query
     plain = lambda params: losses.policy_gradient(
-        rows.learner.policy, params, query.trajectory, query.advantage
+        rows.learner.policy, params, query.trajectory, query.weight
     )
     _, expected = inner.gradient(plain, rows.acted["params"])
     expected = nest.ravel(nest.map(lambda g: g / 3, expected))[0]  # the mean over tasks

@@ -96,7 +96,7 @@ def play(environment, controller, task, num_episodes, seed):
         fresh = environment.fresh_readings(later)
         # An ended day stands still, as in `sampling.sample`.
         fresh = tf.where(alive[..., None], fresh, state["readings"][..., :1])
-        keep = lambda new, old: tf.where(_expand(alive, new), new, old)
+        keep = lambda new, old: tf.where(nest.expand(alive, new), new, old)
         given = later["insulin"]
         state = nest.map(keep, later, state)
         rows.append((fresh, tf.where(alive, given, 0.0), tf.where(alive, reward, 0.0)))
@@ -105,8 +105,3 @@ def play(environment, controller, task, num_episodes, seed):
     return Days(
         tf.concat([first, *fresh], axis=-1), tf.stack(insulin, axis=-1), tf.stack(reward, axis=-1)
     )
-
-
-def _expand(mask, like):
-    """mask [N, E] -> [N, E, 1, ...] of the rank of `like`."""
-    return tf.reshape(mask, mask.shape + [1] * (like.shape.rank - 2))

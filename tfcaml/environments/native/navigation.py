@@ -65,6 +65,7 @@ class Navigation(TaskFamily):
     def __init__(self, config=None):
         self.config = config or NavigationConfig()
         self.horizon = self.config.horizon
+        self.observes_task = self.config.observe_goal
         self.holds_out = self.config.goals != "corners"
         self.task_spec = {"goal": tf.TensorSpec([2], tf.float32)}
         size = 4 if self.config.observe_goal else 2

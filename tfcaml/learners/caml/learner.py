@@ -27,14 +27,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import divergence, keys, nest
+from tfcaml import divergence, figures, keys, nest
 from tfcaml.divergence.density import BANDWIDTH_RULES
 from tfcaml.divergence.jensen_shannon import FORMS
 from tfcaml.divergence.policy_divergence import OCCUPANCIES, WEIGHTS
 from tfcaml.errors import RunError, check, check_acts, check_one_of
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.learners.caml import bandit
-from tfcaml.types import FastState, Trajectory, episode_return
+from tfcaml.learners.caml import bandit, trials
+from tfcaml.types import FastState, blank_trajectory, episode_return
 
 ASSIGNMENTS = ("best_trial", "random")
 # Divergences of an occupancy; and controls: distances of weights, at random, and of the tasks
@@ -168,9 +168,9 @@ class CAML(MetaLearner):
     """
 
     Config = CAMLConfig
+    quick_under_xla = True
 
-    def __init__(self, environment, policy, config=None, **kwargs):
-        super().__init__(environment, policy, config, **kwargs)
+    def setup(self):
         self.last_clustering = None  # of this process; what the pictures show
         self._trials = tf.function(self._play_trials, autograph=False, jit_compile=self.jit_compile)
 
@@ -185,20 +185,20 @@ class CAML(MetaLearner):
             "clusterings": tf.constant(0),
         }
 
-    def start(self, meta, num_tasks):
+    def start(self, meta, num_tasks, key=()):
         """The initial weights: what there is without trials."""
         params = nest.repeat(meta["initial"], num_tasks)
         return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
-    def try_out(self, meta, task, seed):
+    def choose_start(self, meta, task, key):
         """Tries the medoids on each task and takes the best; the optimiser starts afresh."""
         arms = self.arms(meta)
-        returns = self.trial_returns(arms, task, seed)
+        returns = self.trial_returns(arms, task, key)
         rule, budget = self.config.choice, self.config.trial_episodes
         home, transfer = self.home_returns(meta), self.config.min_transfer
         choices = []
         for index, row in enumerate(returns):
-            rng = np.random.default_rng([*(np.asarray(seed, np.int64) % 2**32), index])
+            rng = np.random.default_rng([*(np.asarray(key, np.int64) % 2**32), index])
             if self.config.fresh_arm:
                 choice = bandit.choose_or_fall_back(rule, row, home, transfer, budget, rng)
             else:
@@ -210,6 +210,46 @@ class CAML(MetaLearner):
             "chosen_medoid": np.array([choice.arm for choice in choices]),
         }
         return FastState(params, self.inner_optimizer.init(params, len(choices))), metrics
+
+    def exported(self, meta):
+        """The choice of a start, for a machine without tfcaml: see `tfcaml.agents.export`."""
+        config, arms, home = self.config, self.arms(meta), self.home_returns(meta)
+        table = tf.TensorSpec([None, nest.leading(arms), config.trial_episodes], tf.float32)
+
+        def next_trial(trial_returns, seed):
+            """The arm to play one episode with, per task; -1 when the budget is spent."""
+            next_arm = trials.next_arm_or_fallback if config.fresh_arm else trials.next_arm
+            return next_arm(config.choice, trial_returns, seed)
+
+        def trial_state(arm):
+            """The states of these arms, with a fresh optimiser."""
+            params = nest.take(arms, arm)
+            slots = self.inner_optimizer.init(params, tf.shape(arm)[0])
+            state = {"params": params, "slots": slots}
+            return {name: value for name, value in state.items() if tf.nest.flatten(value)}
+
+        def choose(trial_returns):
+            """The states of the best arms, to adapt from."""
+            if not config.fresh_arm:
+                return trial_state(trials.best_arm(config.choice, trial_returns))
+            rule = config.choice, trial_returns, home, config.min_transfer
+            return trial_state(trials.best_arm_or_fallback(*rule))
+
+        return {
+            "next_trial": (next_trial, table, tf.TensorSpec([2], tf.int32)),
+            "trial_state": (trial_state, tf.TensorSpec([None], tf.int32)),
+            "choose": (choose, table),
+        }
+
+    def card(self):
+        config = self.config
+        trial = {
+            "rule": config.choice,
+            "episodes": config.trial_episodes,
+            "arms": nest.leading(self.arms(self.meta.read())),
+            "medoids": config.num_medoids,
+        }
+        return {"trials": trial}
 
     def arms(self, meta):
         """The weights tried on a new task: the medoids', then the initial ones as a fallback."""
@@ -229,13 +269,13 @@ class CAML(MetaLearner):
         returns = episode_return(meta["medoids"]["trajectory"])[:clusters]
         return tf.reduce_mean(returns, axis=1).numpy()
 
-    def collect(self, meta, task, seed):
+    def collect(self, meta, task, key, index=()):
         """Trains one policy per task from its medoid; a saved policy each, and returns."""
-        fast = self._assign(meta, task, keys.fold(seed, 0))
+        fast = self._assign(meta, task, keys.fold(key, 0))
         fast, returns = self.adapt_online(
-            meta, fast, task, self.config.inner_updates, keys.fold(seed, 1)
+            meta, fast, task, self.config.inner_updates, keys.fold(key, 1)
         )
-        trajectory = self.sample(fast.params, task, self.config.saved_episodes, keys.fold(seed, 2))
+        trajectory = self.sample(fast.params, task, self.config.saved_episodes, keys.fold(key, 2))
         return {"fast": fast, "trajectory": trajectory, "task": task}, returns
 
     def update(self, batch):
@@ -259,21 +299,32 @@ class CAML(MetaLearner):
             "return_after": tf.reduce_mean(episode_return(saved["trajectory"])),
         }
 
-    def train(self, task, seed):
-        metrics = super().train(task, seed)
-        meta = self.meta.read()
+    def after_iteration(self, key):
+        """Clusters the pool when it is full, and after the last iteration."""
+        meta, metrics = self.meta.read(), {}
         full = int(meta["pool_size"]) == self.config.policies_per_clustering
         last = int(self.iteration) == self.config.num_iterations
         if full or last:
-            found = self._contained(lambda: self._cluster(meta, keys.fold(seed, 3)))
-            metrics = {
-                **metrics,
-                **found,
-                "bad_update": metrics["bad_update"] or found["bad_update"],
-            }
+            metrics = self.contained(lambda: self._cluster(meta, keys.fold(key, 3)))
         if last and int(self.meta.read()["clusterings"]) == 0:
             raise RunError("CAML has no medoids: no clustering came to finite divergences")
         return metrics
+
+    def pictures(self, population):
+        """The latest clustering, if the last iteration made it."""
+        record = self.last_clustering
+        if record is None or record.iteration != int(self.iteration) - 1:
+            return {}
+        labels, medoids = record.clustering.labels, record.clustering.medoids
+        groups = population.groups_of(record.task)
+        return {
+            "clusters/divergence_matrix": figures.divergence_matrix(record.matrix, labels),
+            "clusters/policy_map": figures.policy_map(record.matrix, labels, medoids, groups),
+        }
+
+    @property
+    def trial_episodes(self):
+        return self.config.trial_episodes
 
     @property
     def episodes_per_iteration(self):
@@ -373,27 +424,10 @@ class CAML(MetaLearner):
 
     def _blank(self, initial, num):
         """`num` saved policies with the initial weights and empty trajectories."""
-        environment, episodes = self.environment, self.config.saved_episodes
-        action = self.policy.action_spec
-        zeros = lambda *shape, dtype=tf.float32: tf.zeros([num, episodes, *shape], dtype)
-        observation = lambda *steps: nest.map(
-            lambda spec: zeros(*steps, *spec.shape, dtype=spec.dtype), environment.observation_spec
-        )
-        steps = environment.horizon
-        trajectory = Trajectory(
-            observation=observation(steps),
-            action=zeros(steps, *action.shape, dtype=action.dtype),
-            reward=zeros(steps),
-            mask=zeros(steps),
-            log_prob=zeros(steps),
-            terminated=zeros(steps),
-            final_observation=observation(),
-        )
-        params = nest.repeat(initial, num)
+        params, episodes = nest.repeat(initial, num), self.config.saved_episodes
+        zeros = lambda spec: tf.zeros([num, *spec.shape], spec.dtype)
         return {
             "fast": FastState(params, self.inner_optimizer.init(params, num)),
-            "trajectory": trajectory,
-            "task": nest.map(
-                lambda spec: tf.zeros([num, *spec.shape], spec.dtype), environment.task_spec
-            ),
+            "trajectory": blank_trajectory(self.environment, self.policy, num, episodes),
+            "task": nest.map(zeros, self.environment.task_spec),
         }

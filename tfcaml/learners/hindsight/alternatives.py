@@ -42,11 +42,11 @@ class HindsightRelabelling(HindsightMAML):
 
     Config = HindsightRelabellingConfig
 
-    def __init__(self, environment, *args, **kwargs):
-        super().__init__(environment, *args, **kwargs)
-        tells = type(environment).relabel is not TaskFamily.relabel
-        rule = "a family with `relabel`, which tells what another task would have paid"
-        check(tells, "environment", type(environment).__name__, rule)
+    def setup(self):
+        super().setup()
+        family = type(self.environment)
+        tells = family.relabel is not TaskFamily.relabel
+        check(tells, "environment", family.__name__, "a family that implements `relabel`")
 
     def explore(self, fast, task, seed):
         return _alone(self, fast, task, seed)
@@ -84,11 +84,11 @@ class HindsightCloning(HindsightMAML):
 
     Config = HindsightCloningConfig
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def setup(self):
+        super().setup()
         self._cloned = tf.function(self._clone, autograph=False, jit_compile=self.jit_compile)
 
-    def try_out(self, meta, task, seed):
+    def choose_start(self, meta, task, key):
         fast = self.start(meta, nest.leading(task))
         return FastState(self._cloned(fast.params, task), fast.slots), {}
 

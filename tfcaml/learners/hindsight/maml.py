@@ -32,8 +32,7 @@ from tfcaml.learners.hindsight import task_similarity
 from tfcaml.learners.hindsight.buffer import HindsightBuffer, HindsightBufferConfig, hindsight
 from tfcaml.learners.hindsight.task_similarity import TaskSimilarity, TaskSimilarityConfig
 from tfcaml.learners.maml import MAML, MAMLConfig
-from tfcaml.learners.state import Variables
-from tfcaml.types import Experience, Trajectory, episode_return
+from tfcaml.types import Experience, blank_trajectory, episode_return
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,22 +128,19 @@ class HindsightMAML(MAML):
 
     Config = HindsightMAMLConfig
 
-    def __init__(self, environment, policy, config=None, seed=0, **kwargs):
-        super().__init__(environment, policy, config, seed=seed, **kwargs)
-        check(self.loss is None, "loss", self.loss, "None: hindsight MAML has a loss of its own")
+    def setup(self):
+        super().setup()
+        own = type(self.loss) is losses.SurrogateLoss
+        check(own, "loss", self.loss, "None: hindsight MAML has a loss of its own")
         self.similarity = TaskSimilarity(self.config.similarity())
         self.buffer = HindsightBuffer(self.config.buffer())
-        self.similarity_state = Variables(self._untrained(seed), name="similarity")
-        self.buffer_state = Variables(self.buffer.init(self._blank()), name="hindsight")
 
-    def checkpointed(self):
-        states = {"similarity": self.similarity_state, "hindsight": self.buffer_state}
-        return {**super().checkpointed(), **states}
-
-    def reset(self, seed):
-        super().reset(seed)
-        self.similarity_state.write(self._untrained(seed))
-        self.buffer_state.write(self.buffer.init(self._blank()))
+    def initial_state(self, seed):
+        return {
+            **super().initial_state(seed),
+            "similarity": self._untrained(seed),
+            "hindsight": self.buffer.init(self._blank()),
+        }
 
     def explore(self, fast, task, seed):
         """Plays the episodes of one update on new tasks, guided by what is in the buffer.
@@ -186,14 +182,15 @@ class HindsightMAML(MAML):
         weight = tf.where(enough, weight, own)
         trajectory = trajectory._replace(mask=mask, reward=trajectory.reward * mask)
         # A weight on the credit is a weight on the loss: both are constants before log pi.
-        return Experience(trajectory, self.advantage(trajectory) * tf.stop_gradient(weight))
+        weight = self.loss.advantage(trajectory) * tf.stop_gradient(weight)
+        return Experience(trajectory, weight)
 
     def similar(self, task):
         """What is buffered of tasks like these [N]: (`Similar`, `Hindsight` [N, K, ...])."""
-        config, stored = self.config, self.buffer_state.read()
+        config, stored = self.config, self.state["hindsight"].read()
         entries = stored["entries"]
         alike = self.similarity(
-            self.similarity_state.read(),
+            self.state["similarity"].read(),
             task_similarity.descriptors(task),
             task_similarity.descriptors(entries.task),
         )
@@ -224,17 +221,17 @@ class HindsightMAML(MAML):
         one, other = (nest.take(behaviour, x) for x in divergence.pairs(nest.leading(task)))
         apart = divergence.trajectory_divergence(self.policy, one, other).normalized
         state, metrics = self.similarity.fit(
-            self.similarity_state.read(),
+            self.state["similarity"].read(),
             task_similarity.descriptors(task),
             apart,
             similarity_steps or self.config.similarity_steps,
             seed,
         )
-        self.similarity_state.write(state)
+        self.state["similarity"].write(state)
         mean_return = tf.reduce_mean(episode_return(trajectory), axis=1)  # over all episodes
         entries = hindsight(saved, task, params)._replace(mean_return=mean_return)
-        stored = self.buffer.add(self.buffer_state.read(), entries)
-        self.buffer_state.write(stored)
+        stored = self.buffer.add(self.state["hindsight"].read(), entries)
+        self.state["hindsight"].write(stored)
         metrics["hindsight_size"] = tf.reduce_sum(tf.cast(self.buffer.held(stored), tf.float32))
         metrics["hindsight_threshold"] = self.buffer.threshold(stored)
         return metrics
@@ -251,18 +248,13 @@ class HindsightMAML(MAML):
         share = guided_exploration.shares(similar.valid, self.kappa(fast))
         return guided_exploration.Players(params, share)
 
-    def _train_iteration(self, task, seed):
-        meta = self.meta.read()
-        batch = self.collect(meta, task, seed)
-        adapted = self.readapt(meta, batch.support).params  # those that the query is of
-        metrics = self.update(batch)
-        seed = keys.fold(seed, self.config.inner_updates + 1)
-        return {**metrics, **self.look_back(adapted, batch.query.trajectory, task, seed)}
+    def after_update(self, meta, batch, task, key):
+        adapted = self.readapt(meta, batch).params  # those that the query is of
+        key = keys.fold(key, self.config.inner_updates + 1)
+        return self.look_back(adapted, batch.query.trajectory, task, key)
 
-    def _evaluate_update(self, fast, task, num_episodes, seed):
-        test = self.sample(fast.params, task, num_episodes, keys.fold(seed, 0))
-        support = self.off_policy(fast, task, *self.explore(fast, task, keys.fold(seed, 1)))
-        return episode_return(test), self.adapt(self.meta.read(), fast, support), test
+    def test_support(self, meta, fast, task, key):
+        return self.off_policy(fast, task, *self.explore(fast, task, key))
 
     def _untrained(self, seed):
         described = nest.map(lambda x: tf.zeros([1, *x.shape], x.dtype), self.environment.task_spec)
@@ -270,15 +262,7 @@ class HindsightMAML(MAML):
 
     def _blank(self):
         """`Hindsight` of one entry of zeros."""
-        family, episodes = self.environment, self.config.episodes_kept
-        zeros = lambda spec, *axes: tf.zeros([1, *axes, *spec.shape], spec.dtype)
-        steps = lambda spec: zeros(spec, episodes, family.horizon)
-        number = steps(tf.TensorSpec([], tf.float32))
-        trajectory = Trajectory(
-            nest.map(steps, family.observation_spec),
-            steps(self.policy.action_spec),
-            *[number] * 4,
-            nest.map(lambda spec: zeros(spec, episodes), family.observation_spec),
-        )
-        task = nest.map(zeros, family.task_spec)
+        trajectory = blank_trajectory(self.environment, self.policy, 1, self.config.episodes_kept)
+        zeros = lambda spec: tf.zeros([1, *spec.shape], spec.dtype)
+        task = nest.map(zeros, self.environment.task_spec)
         return hindsight(trajectory, task, nest.repeat(self.policy.init(0), 1))

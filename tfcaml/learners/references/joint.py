@@ -28,17 +28,18 @@ class Joint(MetaLearner):
     """One policy and its optimiser state, handed from entity to entity."""
 
     Config = JointConfig
+    quick_under_xla = True
 
     def init(self, seed):
         params = nest.repeat(self.policy.init(seed), 1)
         return FastState(params, self.inner_optimizer.init(params, 1))
 
-    def start(self, meta, num_tasks):
+    def start(self, meta, num_tasks, key=()):
         params = nest.repeat(nest.map(lambda x: x[0], meta.params), num_tasks)
         return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
-    def collect(self, meta, task, seed):
-        return self.adapt_online(meta, meta, task, self.config.inner_updates, seed)
+    def collect(self, meta, task, key, index=()):
+        return self.adapt_online(meta, meta, task, self.config.inner_updates, key)
 
     def update(self, batch):
         fast, returns = batch
@@ -52,14 +53,18 @@ class Joint(MetaLearner):
 class JointMixed(Joint):
     """Joint pretraining on batches that mix entities: each episode of an update is another's."""
 
-    def training_tasks(self, population, seed):
-        return population.sample(self.config.episodes_per_update, seed)
+    def training_tasks(self, population, key):
+        return population.sample(self.config.episodes_per_update, key)
 
-    def support(self, params, task, seed):
-        params = nest.repeat(nest.map(lambda x: x[0], params), nest.leading(task))
-        episodes = self.sample(params, task, 1, seed)
+    def support(self, meta, fast, task, key, num_episodes):
+        params = nest.repeat(nest.map(lambda x: x[0], fast.params), nest.leading(task))
+        episodes = self.sample(params, task, 1, key)
         # Entities become the episodes of one policy: [B, 1, ...] -> [1, B, ...].
-        return nest.map(lambda x: tf.squeeze(x, 1)[None], episodes)
+        episodes = nest.map(lambda x: tf.squeeze(x, 1)[None], episodes)
+        return self.experience(meta, fast, episodes)
+
+    def test_support(self, meta, fast, task, key):
+        return super().support(meta, fast, task, key, self.test_episodes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,3 +90,4 @@ class RandomInitialization(MetaLearner):
     """The initial weights of the seed, untrained."""
 
     Config = RandomInitializationConfig
+    quick_under_xla = True

@@ -8,6 +8,7 @@ section 5 ("training on matched / unmatched types").
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check
@@ -28,13 +29,13 @@ class Matched(PolicyGradient):
 
     Config = MatchedConfig
 
-    def training_tasks(self, population, seed):
+    def training_tasks(self, population, key):
         self._check_number(nest.leading(population.test))
-        return population.test
+        return population.test, ()
 
-    def start(self, meta, num_tasks):
+    def start(self, meta, num_tasks, key=()):
         self._check_number(num_tasks)
-        return super().start(meta, num_tasks)
+        return super().start(meta, num_tasks, key)
 
     def _check_number(self, num_tasks):
         rule = f"{num_tasks}, the number of held-out entities, as every one has its own policy"
@@ -45,11 +46,11 @@ class Matched(PolicyGradient):
 class Unmatched(Matched):
     """Row i of `meta` is the policy of a training entity of another group than entity i's."""
 
-    def training_tasks(self, population, seed):
+    def training_tasks(self, population, key):
         self._check_number(nest.leading(population.test))
         rows = []
         for i, group in enumerate(population.test_group):
             others = np.flatnonzero(population.train_group != group)
             check(len(others) > 0, "num_groups", 1, "at least 2 for an unmatched entity")
             rows.append(others[i * len(others) // len(population.test_group)])
-        return nest.take(population.train, rows)
+        return nest.take(population.train, rows), tf.constant(rows)

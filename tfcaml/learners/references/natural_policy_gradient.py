@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check
-from tfcaml.learners.gradient_based import GradientLearner, NoInnerStepsConfig
+from tfcaml.learners.gradient_based import NoInnerStepsConfig
+from tfcaml.learners.maml import MAML
+from tfcaml.learners.references.policy_gradient import first_tasks
 from tfcaml.types import FastState, MetaBatch
 
 
@@ -26,43 +28,39 @@ class NaturalPolicyGradientConfig(NoInnerStepsConfig):
         check(self.fisher_subsample == 0, "fisher_subsample", self.fisher_subsample, rule)
 
 
-class NaturalPolicyGradient(GradientLearner):
+class NaturalPolicyGradient(MAML):
     """meta = {"params": [N, ...]}: row i is the policy of task i, all from the same weights."""
 
     Config = NaturalPolicyGradientConfig
+    adapts_to_any_task = False
 
     def init(self, seed):
         return {"params": nest.repeat(self.policy.init(seed), self.config.meta_batch_size)}
 
-    def training_tasks(self, population, seed):
-        """The first training entities, the same in every iteration: row i is policy i's."""
-        rows, known = self.config.meta_batch_size, nest.leading(population.train)
-        check(rows <= known, "meta_batch_size", rows, f"at most {known}, the training entities")
-        return nest.map(lambda x: x[:rows], population.train)
+    def training_tasks(self, population, key):
+        """The first training tasks, the same in every iteration: row i is policy i's."""
+        return first_tasks(population, self.config.meta_batch_size)
 
     @property
     def episodes_per_iteration(self):
         return self.config.meta_batch_size * self.config.episodes_per_update
 
-    def start(self, meta, num_tasks):
+    def start(self, meta, num_tasks, key=()):
         rows = self.config.meta_batch_size
         rule = f"{num_tasks}, the number of tasks, as every one has its own policy"
         check(rows == num_tasks, "meta_batch_size", rows, rule)
         return FastState(meta["params"], tf.zeros([num_tasks]))
 
-    def adapt(self, meta, fast, support):
-        gradients = self.inner_gradient(fast.params, support)
-        alpha = self.config.inner_learning_rate
-        return self.descend(fast, gradients, nest.map(lambda _: alpha, gradients))
+    def collect(self, meta, task, key, index=()):
+        fast = self.start(meta, nest.leading(task))
+        trajectory = self.sample(fast.params, task, self.config.episodes_per_update, key)
+        query = self.query_experience(meta, fast, trajectory)
+        return MetaBatch((), query, self.carry(fast, trajectory))
 
-    def collect(self, meta, task, seed):
-        trajectory = self.sample(meta["params"], task, self.config.episodes_per_update, seed)
-        query = self.query_experience(meta["params"], trajectory)
-        return MetaBatch((), query, self.credit(trajectory))
-
-    def credit(self, trajectory):
+    def carry(self, fast, trajectory):
         """Whose episodes they are, [N] integers: an outer step may see some of the tasks alone."""
         return tf.range(trajectory.mask.shape[0])
 
     def objective(self, meta, batch):
-        return self.surrogate(nest.take(meta["params"], batch.per_task), batch.query)
+        fast = self.start(meta, self.config.meta_batch_size)
+        return self.surrogate(meta, nest.take(fast, batch.per_task), batch.query)

@@ -30,6 +30,8 @@ class PolicyGradient(MetaLearner):
     """Row i of `meta` is the policy of task i, with its optimiser state."""
 
     Config = PolicyGradientConfig
+    adapts_to_any_task = False
+    quick_under_xla = True
 
     def init(self, seed):
         num = self.config.meta_batch_size
@@ -39,17 +41,15 @@ class PolicyGradient(MetaLearner):
             params = nest.stack([self.policy.init(seed * 1_000_003 + i) for i in range(num)])
         return FastState(params, self.inner_optimizer.init(params, num))
 
-    def training_tasks(self, population, seed):
-        """The first training entities, the same in every iteration: row i is policy i's."""
-        rows, known = self.config.meta_batch_size, nest.leading(population.train)
-        check(rows <= known, "meta_batch_size", rows, f"at most {known}, the training entities")
-        return nest.map(lambda x: x[:rows], population.train)
+    def training_tasks(self, population, key):
+        """The first training tasks, the same in every iteration: row i is policy i's."""
+        return first_tasks(population, self.config.meta_batch_size)
 
-    def start(self, meta, num_tasks):
+    def start(self, meta, num_tasks, key=()):
         return FastState(meta.params, self.inner_optimizer.init(meta.params, num_tasks))
 
-    def collect(self, meta, task, seed):
-        return self.adapt_online(meta, meta, task, self.config.inner_updates, seed)
+    def collect(self, meta, task, key, index=()):
+        return self.adapt_online(meta, meta, task, self.config.inner_updates, key)
 
     def update(self, batch):
         fast, returns = batch
@@ -58,3 +58,22 @@ class PolicyGradient(MetaLearner):
             "return_before": tf.reduce_mean(returns[0]),
             "return_last_update": tf.reduce_mean(returns[-1]),
         }
+
+
+def first_tasks(population, num_tasks):
+    """The first N training tasks and their numbers, for learners with a policy for each of them.
+
+    Args:
+      population: a `Population`.
+      num_tasks: N.
+
+    Returns:
+      (task, nest with leading [N]; index [N]).
+
+    Raises:
+      ConfigError: there are fewer.
+    """
+    known = nest.leading(population.train)
+    rule = f"at most {known}, the training entities"
+    check(num_tasks <= known, "meta_batch_size", num_tasks, rule)
+    return nest.map(lambda x: x[:num_tasks], population.train), tf.range(num_tasks)

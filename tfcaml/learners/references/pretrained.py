@@ -32,20 +32,21 @@ class Pretrained(MAML):
     def episodes_per_iteration(self):
         return self.config.meta_batch_size * self.config.episodes_per_update
 
-    def collect(self, meta, task, seed):
+    def collect(self, meta, task, key, index=()):
         fast = self.start(meta, nest.leading(task))
-        trajectory = self.sample(fast.params, task, self.config.episodes_per_update, seed)
-        return MetaBatch((), self.query_experience(fast.params, trajectory))
-
-    def objective(self, meta, batch):
-        fast = self.start(meta, batch.query.advantage.shape[0])
-        return self.surrogate(fast.params, batch.query)
+        episodes = self.config.episodes_per_update
+        trajectory = self.sample(self.acting(meta, fast), task, episodes, key)
+        return MetaBatch((), self.query_experience(meta, fast, trajectory))
 
 
 class Oracle(Pretrained):
-    """`Pretrained` on a family whose observations tell the task."""
+    """`Pretrained` on a family whose observations tell the task.
 
-    def __init__(self, environment, policy, config=None, **kwargs):
-        observes = bool(getattr(environment.config, "observe_goal", False))
-        check(observes, "environment.observe_goal", observes, "True for the oracle")
-        super().__init__(environment, policy, config, **kwargs)
+    Raises:
+      ConfigError: a family whose observations do not.
+    """
+
+    def setup(self):
+        super().setup()
+        tells, name = self.environment.observes_task, type(self.environment).__name__
+        check(tells, "environment", name, "one whose observations tell the task (observes_task)")

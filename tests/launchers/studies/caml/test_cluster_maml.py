@@ -39,7 +39,7 @@ def test_each_medoid_is_trained_on_the_entities_it_suits(caml, population):
 @pytest.mark.slow
 def test_new_entities_choose_and_adapt_by_mamls_step(caml, population):
     learner = ClusterMAML(caml, num_iterations=1)
-    fast, metrics = learner.try_out(learner.meta.read(), population.test, keys.from_int(1))
+    fast, metrics = learner.choose_start(learner.meta.read(), population.test, keys.from_int(1))
     chosen = nest.take(caml.arms(learner.clusters), metrics["chosen_medoid"])
     for value, expected in zip(fast.params, chosen):
         np.testing.assert_array_equal(value, expected)

@@ -5,9 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tfcaml import keys
-from tfcaml.agents import trials
 from tfcaml.errors import ConfigError
-from tfcaml.learners.caml import bandit
+from tfcaml.learners.caml import bandit, trials
 
 RULES = sorted(set(bandit.RULES) - {"uniform_best_episode"})
 

@@ -1,0 +1,33 @@
+"""Losses of supervised tasks, whose examples are episodes of one step."""
+
+import tensorflow as tf
+
+from tfcaml.losses.task_loss import TaskLoss
+from tfcaml.types import Experience, Surrogate
+
+
+class MeanSquaredError(TaskLoss):
+    """The mean squared error of the policy's mean, of the targets that stand for the actions.
+
+    C. Finn et al., ICML 2017, equation 2.
+
+    Args:
+      policy: a `Policy` of continuous actions.
+    """
+
+    outer_optimizers = ("adam",)
+
+    def __init__(self, policy):
+        self.policy = policy
+
+    def experience(self, meta, params, trajectory):
+        return Experience(trajectory, trajectory.mask)
+
+    def inner(self, meta, params, support):
+        trajectory = support.trajectory
+        prediction = self.policy(params, trajectory.observation[:, :, 0]).mean()
+        squared = tf.reduce_sum((prediction - trajectory.action[:, :, 0]) ** 2, axis=-1)
+        return tf.reduce_mean(squared, axis=1)
+
+    def surrogate(self, meta, params, query):
+        return Surrogate(self.inner(meta, params, query))
