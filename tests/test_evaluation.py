@@ -68,8 +68,10 @@ def test_measured_episodes_are_not_learned_from(learner, population, evaluation)
 def test_learning_has_episodes_of_its_own(learner, population):
     """Adapting on the measured episodes would give other weights."""
     start = learner.start(learner.meta.read(), 3)
-    _, adapted, measured = learner.evaluate_update(start, population.test, 4, keys.from_int(0))
-    cheating = learner.adapt(learner.meta.read(), start, learner.experience(start.params, measured))
+    key, meta = keys.from_int(0), learner.meta.read()
+    adapted = learner.adapt_to(start, population.test, keys.fold(key, 1))
+    measured = learner.measure(start, population.test, 4, keys.fold(key, 0))
+    cheating = learner.adapt(meta, start, learner.experience(meta, start, measured))
     for own, other in zip(adapted.params, cheating.params):
         assert np.abs(own - other).max() > 1e-3
 

@@ -166,7 +166,7 @@ def test_an_evaluation_between_iterations_changes_no_number_of_any_learner(name)
 
 
 # One of those that share all that an evaluation calls.
-_CALLED = ("choose_start", "start", "sample", "experience", "adapt", "_evaluate_update")
+_CALLED = ("choose_start", "start", "sample", "support", "test_support", "adapt", "make_loss")
 DISTINCT = {tuple(getattr(each, n) for n in _CALLED): name for name, each in LEARNERS.items()}
 
 

@@ -152,13 +152,13 @@ def _stages(learner, population, repeats):
         for trajectory in trajectories[:-1]:
             support = learner.experience(meta, fast, trajectory)
             fast = learner.adapt(meta, fast, support)
-        return fast, learner.query_experience(fast.params, trajectories[-1])
+        return fast, learner.query_experience(meta, fast, trajectories[-1])
 
     @compiled
     def outer(meta, slots, batch):
         return learner.outer.step(learner.objective, meta, slots, batch)
 
-    task = population.sample(config.meta_batch_size, seed)
+    task, _ = population.sample(config.meta_batch_size, seed)
     meta, slots = learner.meta.read(), learner.state["outer_slots"].read()
     params = learner.start(meta, config.meta_batch_size).params
     trajectories = sampling(params, task)

@@ -49,7 +49,7 @@ def batches(losses, particle, population):
 def test_second_order_agrees_with_central_differences(kind, losses, particle, population):
     loss = losses[kind]
     learner = make_learner(loss, particle)
-    task = population.sample(3, keys.from_int(0))
+    task, _ = population.sample(3, keys.from_int(0))
     meta = learner.meta.read()
     batch = tf.function(learner.collect, autograph=False)(meta, task, keys.from_int(1))
     vector, unravel = nest.ravel(meta)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfcaml
 from tests.experiments.test_experiment import small_config
-from tfcaml import environments, keys, learners, nest, policies
+from tfcaml import environments, keys, learners, losses, nest, policies
 from tfcaml.errors import ConfigError, NotFiniteError, RunError
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory
@@ -44,12 +44,23 @@ class PoisonedMAML(learners.MAML):
         self.poison = {name: tf.Variable(HEALTHY) for name in names}
         super().__init__(*args, **kwargs)
 
+    def make_loss(self):
+        return PoisonedLoss(self.policy, self.config, self.poison)
+
+
+class PoisonedLoss(losses.SurrogateLoss):
+    """The loss of it."""
+
+    def __init__(self, policy, config, poison):
+        super().__init__(policy, config)
+        self.poison = poison
+
     def advantage(self, trajectory):
         root = tf.linalg.cholesky(self.poison["matrix"][None, None])[0, 0]  # NaN below 0
         return super().advantage(trajectory) * root
 
-    def surrogate(self, params, query):
-        loss, distribution = super().surrogate(params, query)
+    def surrogate(self, meta, params, query):
+        loss, distribution, _ = super().surrogate(meta, params, query)
 
         @tf.custom_gradient
         def identity(x):

@@ -396,7 +396,7 @@ def test_the_agents_discount_is_the_methods(agent, tmp_path):
     for name, discount in (("caml", 0.5), ("reptile", 0.25)):
         params = nest.repeat(made[name].policy.init(0), 1)
         if agent == "reinforce":  # its weight is the return itself
-            found = made[name].experience(params, episode).advantage
+            found = made[name].loss.experience(None, params, episode).weight
             np.testing.assert_allclose(found[0, 0], [1 + discount + discount**2, 1 + discount, 1])
         assert getattr(made[name].loss.agent, GAMMA[agent]) == discount
 

@@ -360,7 +360,7 @@ def test_every_option_of_an_agent_changes_a_number(name, random_trajectory):
     def learned_from(**changes):
         actor = policies.mlp_policy(family.observation_spec, family.action_spec, (4,)).network
         loss = make(family, actor, **{"fc_layer_params": (4,), **changes})
-        return [loss.experience(None, nest.repeat(loss.policy.init(0), 2), trajectory).advantage]
+        return [loss.experience(None, nest.repeat(loss.policy.init(0), 2), trajectory).weight]
 
     for option, value in AGENTS[name].items():
         acts = not isinstance(value, str)

@@ -71,7 +71,7 @@ class Case:
             support.append(self._experience(fast.params))
             fast = learner.adapt(self.acted, fast, support[-1])
         query = self._experience(fast.params)
-        return MetaBatch(tuple(support), query, learner.credit(query.trajectory))
+        return MetaBatch(tuple(support), query, learner.carry(None, query.trajectory))
 
     def _experience(self, params):
         normal = lambda *shape: tf.constant(self.rng.normal(size=(*self.shape, *shape)))

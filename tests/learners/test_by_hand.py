@@ -39,9 +39,11 @@ def make(learner_class, dtype=tf.float64, **settings):
 
 def batch_of(learner, supports=SUPPORTS, query=QUERY):
     """The `MetaBatch` the learner makes of the phases."""
-    support = [learner.experience(phase.acted(), phase.trajectory()) for phase in supports]
-    experience = learner.query_experience(query.acted(), query.trajectory())
-    return MetaBatch(tuple(support), experience, learner.credit(query.trajectory()))
+    support = [
+        learner.loss.experience(None, phase.acted(), phase.trajectory()) for phase in supports
+    ]
+    of_query = learner.loss.query_experience(None, query.acted(), query.trajectory())
+    return MetaBatch(tuple(support), of_query, learner.carry(None, query.trajectory()))
 
 
 def value_and_gradient(learner, meta, batch):
@@ -318,7 +320,7 @@ def test_reptile():
     learner.iteration.assign(1)
     fast = learner.start(meta, TASKS)
     for phase in phases:
-        experience = learner.experience(meta, fast, phase.trajectory(tf.float32))
+        experience = learner.experience(None, fast, phase.trajectory(tf.float32))
         fast = learner.adapt(meta, fast, experience)
     ends = []
     for i in range(TASKS):
@@ -341,7 +343,7 @@ def test_the_inner_loop_of_caml():
     params = split(tf.constant(np.stack([THETA] * TASKS), tf.float32))
     fast = FastState(params, learner.inner_optimizer.init(params, TASKS))
     for phase in phases:
-        experience = learner.experience(meta, fast, phase.trajectory(tf.float32))
+        experience = learner.experience(None, fast, phase.trajectory(tf.float32))
         fast = learner.adapt(None, fast, experience)
     for i in range(TASKS):
         credits = [by_hand.advantages(p, 0.9, baseline="time_step_mean")[i] for p in phases]

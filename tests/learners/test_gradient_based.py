@@ -79,7 +79,7 @@ def test_trains_under_xla(outer_optimizer):
 def collected():
     """A learner with two inner steps, and what it collects."""
     learner, population = make(learners.MAML, inner_updates=2)
-    task = population.sample(3, keys.from_int(0))
+    task, _ = population.sample(3, keys.from_int(0))
     collect = tf.function(learner.collect, autograph=False)
     return learner, collect(learner.meta.read(), task, keys.from_int(1))
 
@@ -128,9 +128,9 @@ def test_dice_learns_from_rewards_and_the_others_from_advantages(random_trajecto
     other, _ = make(learners.MAML, inner_estimator="loaded_dice")
     params = nest.repeat(dice.meta.read()["params"], 2)
     for learner in (dice, other):
-        query = learner.query_experience(params, trajectory).advantage
-        np.testing.assert_array_equal(query, learner.advantage(trajectory))
-        support = learner.experience(params, trajectory).advantage
+        query = learner.loss.query_experience(None, params, trajectory).weight
+        np.testing.assert_array_equal(query, learner.loss.advantage(trajectory))
+        support = learner.loss.experience(None, params, trajectory).weight
         assert np.array_equal(support, query) == (learner is other)
 
 
@@ -138,7 +138,7 @@ def test_the_standard_deviation_is_adapted():
     learner, population = make(learners.MAML)
     task = nest.map(lambda x: x[:2], population.test)
     fast, _ = learner.choose_start(learner.meta.read(), task, keys.from_int(0))
-    _, adapted, _ = learner.evaluate_update(fast, task, 2, keys.from_int(0))
+    adapted = learner.adapt_to(fast, task, keys.from_int(0))
     log_std = adapted.params[-1].numpy()
     assert log_std.shape == (2, 2) and (log_std != 0).all()
     assert (log_std[0] != log_std[1]).all()

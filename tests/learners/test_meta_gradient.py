@@ -79,7 +79,7 @@ def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, h
             second.watch(phi)
             with tf.GradientTape() as first:
                 first.watch(phi)
-                loss = learner.inner_loss(params(phi), support)
+                loss = learner.loss.inner(None, params(phi), support)
             slope = first.gradient(loss, phi)
         return slope, second.jacobian(slope, phi)
 
@@ -87,7 +87,7 @@ def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, h
     def query_slope(phi, query):
         with tf.GradientTape() as tape:
             tape.watch(phi)
-            loss = learner.surrogate(params(phi), query).loss
+            loss = learner.loss.surrogate(None, params(phi), query).loss
         return tape.gradient(loss, phi)
 
     total = np.zeros(vector.shape)
@@ -108,11 +108,11 @@ def test_maml_agrees_with_explicit_hessians_task_by_task(case, relative_error, h
 def test_every_task_keeps_its_own_parameters(case):
     case = case(inner_updates=3, inner_learning_rate=0.3)
     readapt = tf.function(
-        lambda support: case.learner.readapt(case.meta, support).params, autograph=False
+        lambda batch: case.learner.readapt(case.meta, batch).params, autograph=False
     )
-    together = readapt(case.batch.support)
+    together = readapt(case.batch)
     for i in range(case.shape[0]):
-        alone = readapt(nest.map(lambda x: x[i : i + 1], case.batch.support))
+        alone = readapt(nest.map(lambda x: x[i : i + 1], case.batch))
         for a, b in zip(alone, together):
             np.testing.assert_allclose(a[0], b[i], rtol=1e-9, atol=1e-12)
 
@@ -124,7 +124,7 @@ def test_no_gradient_reaches_the_data(case):
         leaves = tf.nest.flatten(case.meta)
         tape.watch(leaves)
         experience = case.learner.experience(
-            case.learner.start(case.meta, 3).params, case.batch.query.trajectory
+            case.meta, case.learner.start(case.meta, 3), case.batch.query.trajectory
         )
         total = tf.add_n([tf.reduce_sum(x) for x in tf.nest.flatten(experience.distribution)])
         total += tf.reduce_sum(experience.weight)

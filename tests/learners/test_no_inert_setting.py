@@ -304,7 +304,7 @@ def make(name, settings, unchecked):
 def _trained(name, settings, unchecked):
     learner, population = make(name, dict(settings), dict(unchecked)), place(kind_of(name))[2]
     history = tfcaml.train(learner, population, seed=0)
-    return learner, [dict(enumerate(history)), *learner._read_learned()]
+    return learner, [dict(enumerate(history)), *(x.read() for x in learner.state.values())]
 
 
 @functools.cache
@@ -349,7 +349,7 @@ def test_they_train_alike(name):
     """Nothing that training calls is theirs."""
     own = set(vars(LEARNERS[name]))
     assert not own & {"collect", "update", "objective", "adapt", "surrogate", "look_back"}
-    assert LEARNERS[name]._train_iteration is learners.HindsightMAML._train_iteration
+    assert LEARNERS[name].after_update is learners.HindsightMAML.after_update
 
 
 @pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Refused)])

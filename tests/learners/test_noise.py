@@ -25,45 +25,50 @@ def family():
     return environments.Particle(environments.ParticleConfig(horizon=2))
 
 
-@pytest.fixture
-def seeds_used(monkeypatch):
-    """The seed of every batch of episodes that is played, as tuples."""
-    used, play = [], sampling.sample
+class Recorder:
+    """A sampler that keeps the seed of every batch of episodes, as tuples."""
 
-    def recorded(*arguments):
-        used.append(tuple(arguments[-1].numpy()))
-        return play(*arguments)
+    def __init__(self):
+        self.used = []
 
-    monkeypatch.setattr(sampling, "sample", recorded)
-    return used
+    def __call__(self, *arguments):
+        self.used.append(tuple(arguments[-1].numpy()))
+        return sampling.sample(*arguments)
 
 
-def make(cls, family, **settings):
+def make(cls, family, sampler=None, **settings):
     sizes = {**SIZES, "meta_batch_size": 1 if cls in (learners.Joint, learners.JointMixed) else 2}
     if cls is learners.CAML:
         sizes |= {"policies_per_clustering": 2, "num_medoids": 2, "assignment": "best_trial"}
     if cls is learners.RandomInitialization:  # has no training to set anything of
         sizes = {"episodes_per_update": 2}
-    return cls(family, Softmax(tf.float32), cls.Config(**{**sizes, **settings}))
+    config = cls.Config(**{**sizes, **settings})
+    return cls(family, Softmax(tf.float32), config, sampler=sampler)
 
 
 @pytest.mark.parametrize("cls", PLAYERS)
-def test_every_batch_of_episodes_has_a_seed_of_its_own(cls, family, seeds_used):
+def test_every_batch_of_episodes_has_a_seed_of_its_own(cls, family):
     """Within an iteration, and from one to the next; on new tasks, in every update."""
-    learner, population = make(cls, family), family.population(0)
+    recorder = Recorder()
+    seeds_used = recorder.used
+    learner, population = make(cls, family, recorder), family.population(0)
     if cls is not learners.RandomInitialization:
         batches = 0
         for iteration in range(2):
             learner.iteration.assign(iteration)
-            task, seed = training.draw(learner, population, 0)
-            learner.collect(learner.meta.read(), task, seed)
+            task, key, index = training.draw(learner, population, 0)
+            learner.collect(learner.meta.read(), task, key, index)
             batches = batches or len(seeds_used)
         assert batches >= 1 and len(seeds_used) == 2 * batches
     task = nest.map(lambda x: x[:2], population.test)
-    fast = learner.start(learner.meta.read(), 2)
+    meta = learner.meta.read()
+    fast = learner.start(meta, 2)
     before = len(seeds_used)
     for update in range(2):
-        _, fast, _ = learner._evaluate_update(fast, task, 2, keys.from_int(update))
+        key = keys.from_int(update)
+        learner.sample(learner.acting(meta, fast), task, 2, keys.fold(key, 0))
+        support = learner.test_support(meta, fast, task, keys.fold(key, 1))
+        fast = learner.adapt(meta, fast, support)
     assert len(seeds_used) == before + 4
     assert len(set(seeds_used)) == len(seeds_used)
 
@@ -81,8 +86,8 @@ def test_every_iteration_draws_its_own_tasks(cls, family):
 def test_the_query_is_not_sampled_with_the_noise_of_the_support(family):
     """With next to no adaptation equal noise would give equal actions."""
     learner = make(learners.MAML, family, inner_learning_rate=1e-9, episodes_per_update=20)
-    task, seed = training.draw(learner, family.population(0), 0)
-    batch = learner.collect(learner.meta.read(), task, seed)
+    task, key, index = training.draw(learner, family.population(0), 0)
+    batch = learner.collect(learner.meta.read(), task, key, index)
     phases = [np.ravel(phase.trajectory.action) for phase in (*batch.support, batch.query)]
     assert len(phases) == 4
     for i, one in enumerate(phases):

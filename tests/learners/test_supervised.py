@@ -22,7 +22,7 @@ def test_a_return_is_minus_a_squared_error():
     np.testing.assert_allclose(y[..., 0], amplitude * np.sin(x[..., 0] - phase), atol=1e-4)
     error = (learner.policy(params, x).mean() - y)[..., 0] ** 2
     np.testing.assert_allclose(trajectory.reward[..., 0], -error, rtol=1e-4, atol=1e-5)
-    loss = learner.inner_loss(params, learner.experience(params, trajectory))
+    loss = learner.loss.inner(None, params, learner.loss.experience(None, params, trajectory))
     np.testing.assert_allclose(loss, np.mean(error, axis=1), rtol=1e-4)
 
 
@@ -31,7 +31,7 @@ def test_all_steps_on_a_new_curve_learn_from_the_same_examples():
     fast = learner.start(learner.meta.read(), 100)
     moves = []
     for k in (0, 1):
-        _, after, _ = learner.evaluate_update(fast, population.test, 5, keys.from_int(k))
+        after = learner.adapt_to(fast, population.test, keys.from_int(k))
         moves.append(after.params[0] - fast.params[0])
     np.testing.assert_array_equal(*moves)
     assert np.any(moves[0] != 0)

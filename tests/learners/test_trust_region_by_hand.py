@@ -38,7 +38,7 @@ def test_the_first_trial_reaches_the_border_of_the_trust_region(num_iterations):
     )
     learner = learners.Pretrained(environments.Navigation(), Softmax(), config)
     learner.meta.write({"params": split(tf.constant(THETA))})
-    experience = learner.query_experience(query.acted(), query.trajectory())
+    experience = learner.loss.query_experience(None, query.acted(), query.trajectory())
     metrics = learner.update(MetaBatch((), experience))
 
     credit = by_hand.advantages(query)

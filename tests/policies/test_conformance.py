@@ -51,7 +51,7 @@ def test_samples_follow_the_distribution(case):
     policy, num = case.policy, 1500
     seed = keys.per_episode(keys.from_int(3), 2, 1)
     start = nest.map(lambda x: tf.repeat(x[:, :1, 0], num, axis=1), case.trajectory.observation)
-    distribution, _ = policy.act(case.params, start, policy.initial_memory(2, num))
+    distribution, _ = policy.act(case.params, start, policy.initial_memory(case.params, num))
     action = policy.sample(distribution, policy.noise(seed, num)[:, 0])
     assert action.shape == [2, num, *policy.action_spec.shape]
     assert action.dtype == policy.action_spec.dtype

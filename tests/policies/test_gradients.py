@@ -14,7 +14,7 @@ def episodes(policy, params, rng, shape=(2, 3, 4)):
     dtype = params[0].dtype
     normal = lambda *size: tf.constant(rng.normal(size=(*shape, *size)), dtype)
     observation = nest.map(lambda spec: normal(*spec.shape), policy.network.input_tensor_spec)
-    distribution = policy.unroll(params, observation)
+    distribution = policy.unroll(params, Trajectory(observation, *[None] * 6))
     noise = normal(1 if policy.num_actions else 2)
     action = policy.sample(distribution, nest.flat_steps(noise))
     action = tf.reshape(action, [*shape, *action.shape[2:]])

@@ -12,6 +12,7 @@ from tests.policies.conftest import Tiny
 from tfcaml import keys, learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.policies import NetworkPolicy, mlp_policy
+from tfcaml.types import Trajectory
 
 TINY = {"meta_batch_size": 2, "inner_updates": 1, "episodes_per_update": 3}
 
@@ -94,7 +95,8 @@ def test_half_open_and_unbounded_actions_are_learned(name):
     assert max(np.abs(new - old).max() for new, old in zip(after, before)) > 0
     # Actions as the distribution has them: none replaced by a bound, or by a number of its size.
     observation = tf.constant(np.random.default_rng(0).normal(size=(1, 1, 1, 2)), tf.float32)
-    distribution = policy.unroll(nest.repeat(after, 1), tf.repeat(observation, 400, axis=2))
+    seen = Trajectory(tf.repeat(observation, 400, axis=2), *[None] * 6)
+    distribution = policy.unroll(nest.repeat(after, 1), seen)
     noise = policy.noise(keys.per_episode(keys.from_int(9), 1, 1), 400)
     acts = policy.sample(distribution, noise[:, 0]).numpy()
     assert np.isfinite(distribution.log_prob(acts)).all()

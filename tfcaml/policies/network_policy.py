@@ -121,7 +121,9 @@ class NetworkPolicy(Policy):
         # takes as long to run and four times as long to trace.
         observation = nest.map(nest.time_major, trajectory.observation)
         steps, *rows = nest.shape(observation)[:3]
-        start = trajectory.start or self.initial_memory(params, rows[1])
+        start = trajectory.start
+        if not tf.nest.flatten(start):
+            start = self.initial_memory(params, rows[1])
         specs = nest.map(lambda x: x[0], distributions.batched_tensors(self._example, 1))
         arrays = nest.map(
             lambda x: tf.TensorArray(x.dtype, steps, element_shape=[*rows, *x.shape]), specs

@@ -134,7 +134,7 @@ def _trained(learner, seed, size, progress):
             progress.advance(f"seed {seed}", f"policies {len(rows) * (index + 1)}")
         fast = learner.meta.read()
         key = keys.fold(keys.from_int(own_seed), 0x5CA1E)
-        chunks.append((fast.params, learner.evaluate_update(fast, task, 1, key)[2]))
+        chunks.append((fast.params, learner.measure(fast, task, 1, keys.fold(key, 0))))
     params, trajectory = nest.concat(*chunks)
     return params, trajectory, np.asarray(population.train_group)[order]
 

@@ -84,12 +84,10 @@ def _learned(experiment, method):
         key = keys.fold(keys.from_int(seed), _ADAPTATION)
         fast, _ = learner.choose_start(learner.meta.read(), task, keys.fold(key, 0))
         if method != "matched":  # it has lived with the patient already
-            trials = getattr(learner.config, "trial_episodes", 0)
-            for update in range((ADAPTATION_DAYS - trials) // learner.test_episodes):
-                key_of_update = keys.fold(key, 1, update)
-                _, fast, _ = learner.evaluate_update(fast, task, days, key_of_update)
-        # The third result is of `fast` itself, before the update that comes with it.
-        trajectory = learner.evaluate_update(fast, task, days, _measured_seed(seed))[2]
+            left = ADAPTATION_DAYS - learner.trial_episodes
+            for update in range(left // learner.test_episodes):
+                fast = learner.adapt_to(fast, task, keys.fold(key, 1, update, 1))
+        trajectory = learner.measure(fast, task, days, _measured(seed))
         rows.append(experiment.environment.readings(trajectory).numpy())
     return np.stack(rows)
 
@@ -99,14 +97,14 @@ def _controlled(experiment, controller):
     rows = []
     for seed in experiment.config.seeds:
         task, days = experiment.population(seed).test, experiment.config.episodes
-        same_days = keys.fold(_measured_seed(seed), 0)  # as `evaluate_update` derives it
-        played = controllers.play(experiment.environment, controller, task, days, same_days)
+        played = controllers.play(experiment.environment, controller, task, days, _measured(seed))
         rows.append(played.readings.numpy())
     return np.stack(rows)
 
 
-def _measured_seed(seed):
-    return keys.fold(keys.from_int(seed), _MEASURED)
+def _measured(seed):
+    """The random key of the days that are measured."""
+    return keys.fold(keys.from_int(seed), _MEASURED, 0)
 
 
 def _summary(found):

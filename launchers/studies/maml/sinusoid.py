@@ -60,12 +60,13 @@ def _fits(experiment, seed):
         learner = experiment.trained(method, seed)
         meta = learner.meta.read()
         fast = learner.start(meta, _CURVES)
-        examples = learner.shots(fast.params, task)
+        support = learner.test_support(meta, fast, task, None)
         predictions = {}
         for step in range(max(_SHOWN) + 1):
             predictions[step] = learner.policy(fast.params, x).mean()[..., 0].numpy()
-            fast = learner.adapt(meta, fast, learner.experience(meta, fast, examples))
+            fast = learner.adapt(meta, fast, support)
         fits[method] = {step: predictions[step] for step in _SHOWN}
+    examples = support.trajectory
     points = [tensor[:, :, 0, 0].numpy() for tensor in (examples.observation, examples.action)]
     return figures.regression_fits(
         x[0, :, 0].numpy(), environment.target(task, x)[..., 0].numpy(), points, fits

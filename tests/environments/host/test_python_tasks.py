@@ -108,7 +108,7 @@ def test_tasks_survive_all_that_is_done_to_populations(entities):
     family, population = entities
     both = nest.concat(population.train, population.test)
     assert_same(told(family, nest.take(both, [3, 1, 1])), [ENTITIES[i] for i in (3, 1, 1)])
-    sampled = told(family, population.sample(20, keys.from_int(1)))
+    sampled = told(family, population.sample(20, keys.from_int(1))[0])
     assert {entity["id"] for entity in sampled} == {3000000000, 2**33 + 1}
     assert_same(told(family, nest.map(np.asarray, both)), ENTITIES)
     kept = nest.map(tf.Variable, both)

@@ -99,10 +99,10 @@ def test_the_oracle_sees_the_goal():
 def test_goals(goals):
     environment = Navigation(NavigationConfig(goals=goals))
     population = environment.population(1, 40)
-    draws = [population.sample(500, keys.from_int(i))["goal"].numpy() for i in range(2)]
+    draws = [population.sample(500, keys.from_int(i))[0]["goal"].numpy() for i in range(2)]
     query = population.test["goal"].numpy()
     assert (draws[0] != draws[1]).all()  # fresh ones every time
-    again = population.sample(500, keys.from_int(0))["goal"]
+    again = population.sample(500, keys.from_int(0))[0]["goal"]
     np.testing.assert_array_equal(again, draws[0])
     np.testing.assert_array_equal(environment.population(1, 40).test["goal"], query)
     np.testing.assert_array_equal(environment.population(1, 7).test["goal"].shape, [7, 2])
@@ -121,7 +121,7 @@ def test_no_training_goal_is_a_query_goal():
     parity = lambda goal: np.asarray((goal.numpy().astype(np.float64) + 0.5) * 2**21) % 2
     assert (parity(population.test["goal"]) == 1).all()
     assert (parity(population.train["goal"]) == 0).all()
-    assert (parity(population.sample(1000, keys.from_int(0))["goal"]) == 0).all()
+    assert (parity(population.sample(1000, keys.from_int(0))[0]["goal"]) == 0).all()
 
 
 def test_corners():

@@ -147,11 +147,11 @@ def test_fewer_groups(rule):
 
 def test_population_samples_support_entities():
     population = Particle().population(0)
-    drawn = population.sample(200, keys.from_int(0))["displacement"].numpy()
+    drawn = population.sample(200, keys.from_int(0))[0]["displacement"].numpy()
     support = population.train["displacement"].numpy()
     index = [int(np.flatnonzero((support == row).all((1, 2)))[0]) for row in drawn]
     assert set(index) == set(range(24))
-    again = population.sample(200, keys.from_int(0))["displacement"]
+    again = population.sample(200, keys.from_int(0))[0]["displacement"]
     np.testing.assert_array_equal(drawn, again)
 
 

@@ -22,7 +22,7 @@ def test_examples_lie_on_the_curve():
 def test_curves_to_learn_from_are_fresh_and_held_out_ones_fixed():
     environment = Sinusoid()
     population = environment.population(0, 20)
-    first, second = (population.sample(20, keys.from_int(i))["phase"] for i in range(2))
+    first, second = (population.sample(20, keys.from_int(i))[0]["phase"] for i in range(2))
     query = population.test["phase"]
     assert not np.isin(first, second).any() and not np.isin(query, first).any()
     np.testing.assert_array_equal(query, environment.population(0, 20).test["phase"])

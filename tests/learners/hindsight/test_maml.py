@@ -136,7 +136,7 @@ def test_similar_policies_explore_in_its_place(
     remember(learner, nest.take(task, [0]), constant_action([2]), similar=False)
     alone, own_alone = explore(fast, task, keys.from_int(0))
     np.testing.assert_array_equal(alone.action, later.action)
-    plain, credits = learner.advantage(alone), []
+    plain, credits = learner.loss.advantage(alone), []
     for name in losses.IMPORTANCE_WEIGHTS:
         monkeypatch.setattr(learner, "config", dataclasses.replace(CONFIG, importance_weights=name))
         found = learner.off_policy(fast, task, alone, own_alone)
@@ -163,7 +163,7 @@ def test_small_samples_fall_back_to_own_episodes(
     np.testing.assert_array_equal(mask[:, :2], 1)
     np.testing.assert_array_equal(mask[:, 2:], 0)
     np.testing.assert_array_equal(found.weight[:, 2:], 0)
-    np.testing.assert_allclose(found.weight, learner.advantage(found.trajectory), rtol=1e-6)
+    np.testing.assert_allclose(found.weight, learner.loss.advantage(found.trajectory), rtol=1e-6)
 
 
 def test_experts_are_looked_back_on(particle, policy, population, sample, constant_action):

@@ -77,10 +77,10 @@ def test_random_initialization_is_that_of_the_seed(particle, policy, population)
 @pytest.mark.slow
 def test_joint_mixed_learns_from_an_episode_of_each_entity(particle, policy, population):
     learner = JointMixed(particle, policy, JointConfig(episodes_per_update=4, inner_updates=2))
-    task = learner.training_tasks(population, keys.from_int(3))
+    task, _ = learner.training_tasks(population, keys.from_int(3))
     assert nest.leading(task) == 4
-    params = nest.repeat(policy.init(0), 1)
-    batch = learner.support(params, task, keys.from_int(1))
+    fast = learner.start(learner.meta.read(), 1)
+    batch = learner.support(None, fast, task, keys.from_int(1), 4).trajectory
     assert batch.reward.shape == (1, 4, particle.horizon)
     moves = tf.gather(task["displacement"], batch.action[0], batch_dims=1)  # each its own entity's
     np.testing.assert_allclose(

@@ -13,7 +13,7 @@ TINY = {"num_iterations": 2, "episodes_per_update": 3, "inner_learning_rate": 0.
 @pytest.mark.slow
 def test_matched_policies_are_trained_on_the_held_out_entities(particle, policy, population):
     learner = Matched(particle, policy, MatchedConfig(**TINY))
-    task = learner.training_tasks(population, None)
+    task, _ = learner.training_tasks(population, None)
     np.testing.assert_array_equal(task["displacement"], population.test["displacement"])
     before = learner.meta.read().params
     tfcaml.train(learner, population)
@@ -27,7 +27,7 @@ def test_matched_policies_are_trained_on_the_held_out_entities(particle, policy,
 
 def test_unmatched_policies_are_trained_on_entities_of_other_groups(particle, policy, population):
     learner = Unmatched(particle, policy, MatchedConfig(**TINY))
-    task = learner.training_tasks(population, None)
+    task, _ = learner.training_tasks(population, None)
     assert (population.groups_of(task) != population.test_group).all()
     assert nest.leading(task) == 3
     train_iteration(learner, population, seed=0)

@@ -19,7 +19,7 @@ def rows(case):
     """A float64 case of three policies, and episodes that its `acted` played."""
     made = case(NaturalPolicyGradient, damping=0.1, cg_iterations=200)
     query = made._experience(made.acted["params"])
-    made.batch = MetaBatch((), query, made.learner.credit(query.trajectory))
+    made.batch = MetaBatch((), query, made.learner.carry(None, query.trajectory))
     return made
 
 

@@ -155,7 +155,8 @@ class HindsightMAML(MAML):
         """
         players = self._players(fast, task)
         trajectory, player = guided_exploration.sample(
-            self.policy, self.environment, players, task, self.test_episodes, seed
+            *(self.policy, self.environment, players, task, self.test_episodes, seed),
+            sampler=self.sampler,
         )
         return trajectory, player == 0
 
