@@ -56,7 +56,7 @@ def get_config(observe_goal=False):
             "meta_sgd": method("meta_sgd"),
             "e_maml": method("e_maml"),
             "promp": method("promp", meta_batch_size=20, fisher_subsample=0),
-            "reptile": reptile(inner_updates=3, outer_step_size=0.5),  # and there
+            "reptile": reptile(inner_updates=3, outer_step_size=1.0),  # and there
         }
     return base.experiment(
         environment=base.section("navigation", navigation),

@@ -157,7 +157,7 @@ def test_meta_sgd_starts_as_maml_and_learns_its_rates():
 def test_the_oracle_wants_to_see_the_goal():
     environment = environments.Navigation()
     policy = policies.mlp_policy(environment.observation_spec, environment.action_spec, (4,))
-    with pytest.raises(ConfigError, match="observe_goal"):
+    with pytest.raises(ConfigError, match="observations tell the task"):
         learners.Oracle(environment, policy)
 
 

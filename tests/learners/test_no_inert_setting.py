@@ -257,7 +257,7 @@ def place(kind):
     population = family.population(0, NUM_TASKS)
     if kind == "relabelling":  # goals around the start, which some of the episodes reach
         support, query = family.task([1, 10, 11]), family.task([2, 20])
-        population = population._replace(support=support, query=query)
+        population = population._replace(train=support, test=query)
     return family, PlainPolicy(family.observation_spec, family.action_spec), population
 
 

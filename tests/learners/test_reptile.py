@@ -69,7 +69,7 @@ def test_inner_steps_are_those_of_the_authors(particle, policy):
     ):
         learner = Reptile(particle, policy, ReptileConfig(**{**TINY, **settings}))
         fast = learner.start(learner.meta.read(), 2)
-        params, slots = fast
+        params, slots, _ = fast
         for k, length in enumerate(lengths):
             moved, slots = learner.inner_optimizer.apply(params, gradient(params, k), slots)
             for new, old in zip(moved, params):

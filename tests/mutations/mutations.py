@@ -52,8 +52,8 @@ MUTATIONS = [
     Mutation("optimization/outer.py", "tf.sqrt(2 * max_kl", "tf.sqrt(0.5 * max_kl", THE_STEP),
     Mutation(
         "learners/gradient_based.py",
-        "seed = keys.fold(seed, self.config.inner_updates)",
-        "seed = keys.fold(seed, self.config.inner_updates - 1)",
+        "self.task_at(task, phase), keys.fold(key, phase)",
+        "self.task_at(task, phase), keys.fold(key, phase // 2)",
         f"{NOISE} -k query",
     ),
     Mutation(
@@ -312,8 +312,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/gradient_based.py",
-        "p - column * rate",
-        "p + column * rate",
+        "return p - nest",
+        "return p + nest",
         f"{BY_HAND} -k later_inner",
     ),
     Mutation(
@@ -324,8 +324,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/gradient_based.py",
-        "rates), fast.slots + 1)",
-        "rates), fast.slots)",
+        "slots=fast.slots + 1)",
+        "slots=fast.slots)",
         f"{BY_HAND} -k later_inner_steps",
     ),
     Mutation(
@@ -335,10 +335,16 @@ MUTATIONS = [
         TWO_STEPS,
     ),
     Mutation(
-        "learners/gradient_based.py",
+        "losses/task_loss.py",
         'self.config.inner_estimator != "dice"',
         'self.config.inner_estimator == "dice"',
         f"{BY_HAND} -k maml",
+    ),
+    Mutation(
+        "evaluation.py",
+        "learner.adapt_to(fast, now, keys.fold(own, 1))",
+        "learner.adapt_to(fast, now, keys.fold(own, 0))",
+        "test_evaluation.py -k episodes_of_its_own",
     ),
     Mutation(
         "training.py",
@@ -347,22 +353,16 @@ MUTATIONS = [
         f"{NOISE} -k its_own_tasks",
     ),
     Mutation(
-        "learners/supervised.py",
+        "losses/supervised.py",
         "tf.reduce_mean(squared, axis=1)",
         "tf.reduce_sum(squared, axis=1)",
         "learners/test_regression_by_hand.py",
     ),
     Mutation(
         "learners/base.py",
-        "keys.fold(seed, update))",
-        "keys.fold(seed, 0))",
+        "keys.fold(key, update), num",
+        "keys.fold(key, 0), num",
         f"'{EVERY_SEED}[Reptile]'",
-    ),
-    Mutation(
-        "learners/base.py",
-        "self.test_episodes, keys.fold(seed, 1))",
-        "self.test_episodes, keys.fold(seed, 0))",
-        f"'{EVERY_SEED}[MAML]'",
     ),
     # Learners.
     Mutation(
@@ -373,8 +373,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/meta_sgd.py",
-        'support), meta["rates"])',
-        'support), nest.stop_gradient(meta["rates"]))',
+        'return meta["rates"]',
+        'return nest.stop_gradient(meta["rates"])',
         f"{BY_HAND} -k meta_sgd",
     ),
     Mutation(
@@ -407,8 +407,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/caml/learner.py",
-        "self.config.saved_episodes, keys.fold(seed, 2))",
-        "self.config.saved_episodes, keys.fold(seed, 0))",
+        "self.config.saved_episodes, keys.fold(key, 2))",
+        "self.config.saved_episodes, keys.fold(key, 0))",
         f"'{EVERY_SEED}[CAML]'",
     ),
     Mutation(
@@ -437,8 +437,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/hindsight/maml.py",
-        "self.advantage(trajectory) * tf.stop_gradient(weight)",
-        "self.advantage(trajectory)",
+        "self.loss.advantage(trajectory) * tf.stop_gradient(weight)",
+        "self.loss.advantage(trajectory)",
         f"{BY_HAND} -k hindsight",
     ),
     Mutation(
@@ -523,8 +523,8 @@ MUTATIONS = [
     # Sampling and keys.
     Mutation(
         "rollouts/sampling.py",
-        "tf.where(_expand(alive, new), new, old)",
-        "tf.where(_expand(alive, new), new, new)",
+        "nest.where(alive, next_state, state)",
+        "nest.where(alive, next_state, next_state)",
         "rollouts/test_sampling.py -k 'replay or episode_return'",
     ),
     Mutation(

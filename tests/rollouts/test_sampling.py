@@ -22,7 +22,7 @@ def assert_same(actual, expected, tolerance=1e-5):
 
 def test_shapes(rollouts):
     trajectory = rollouts[2]
-    shapes = {name: tuple(x.shape) for name, x in trajectory._asdict().items()}
+    shapes = {name: tuple(x.shape) for name, x in zip(Trajectory._fields[:7], trajectory)}
     assert shapes == {
         "observation": (5, 3, 10, 2),
         "action": (5, 3, 10),
@@ -32,6 +32,7 @@ def test_shapes(rollouts):
         "terminated": (5, 3, 10),
         "final_observation": (5, 3, 2),
     }
+    assert trajectory[7:] == ((), (), ())  # a policy without memory draws nothing once
     assert trajectory.action.dtype == tf.int32
     np.testing.assert_array_equal(trajectory.observation[:, :, 0], 0)  # the start
 

@@ -92,7 +92,7 @@ def _population(environment, seed):
     """Its population"""
     first, again = environment.population(seed), environment.population(seed)
     key, found = keys.from_int(seed), []
-    sampled = [x.sample(_NUM_SAMPLED, key) for x in (first, again)]
+    sampled = [x.sample(_NUM_SAMPLED, key)[0] for x in (first, again)]
     for name, task, same in (
         ("train", first.train, again.train),
         ("test", first.test, again.test),

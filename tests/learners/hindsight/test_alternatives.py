@@ -110,7 +110,9 @@ def test_only_own_episodes_count_later_or_among_other_tasks(
 
 
 def test_a_family_that_can_not_tell_is_refused(particle, policy):
-    message = r"environment to be a family with `relabel`, .*; received environment='Particle'$"
+    message = (
+        r"environment to be a family that implements `relabel`; received environment='Particle'$"
+    )
     with pytest.raises(ConfigError, match=message):
         HindsightRelabelling(particle, policy)
 

@@ -109,7 +109,7 @@ def test_experts_learn_to_arrive(maze):
     )
     policy = policies.mlp_policy(maze.observation_spec, maze.action_spec, ())
     learner = NaturalPolicyGradient(maze, policy, config)
-    population = maze.population(0)._replace(support=maze.task([2, 3, 5, 6]))
+    population = maze.population(0)._replace(train=maze.task([2, 3, 5, 6]))
     history = [training.train_iteration(learner, population, 0) for _ in range(12)]
     returns = [row["return_after"] for row in history]
     assert returns[0] < 0.4 and min(returns[-2:]) > 0.9, returns
@@ -123,7 +123,7 @@ def test_experts_learn_to_arrive(maze):
 def test_errors(maze, rows):
     with pytest.raises(ConfigError, match=r"meta_batch_size to be 2, .*meta_batch_size=3"):
         rows.learner.start(rows.acted, 2)
-    few = maze.population(0)._replace(support=maze.task([2, 3]))
+    few = maze.population(0)._replace(train=maze.task([2, 3]))
     with pytest.raises(ConfigError, match="meta_batch_size to be at most 2, the training"):
         rows.learner.training_tasks(few, None)
     with pytest.raises(ConfigError, match="fisher_subsample to be 0: every policy needs"):
