@@ -125,6 +125,17 @@ class TaskFamily:
         """
         return None
 
+    def pictures(self, examples):
+        """What is drawn of an evaluation of this family, besides what is drawn of any.
+
+        Args:
+          examples: dict method -> (`Trajectory` before adaptation, `Trajectory` after it).
+
+        Returns:
+          dict name -> matplotlib figure.
+        """
+        return {}
+
     def reset(self, task, seed):
         """Starts episodes.
 

@@ -28,7 +28,6 @@ from tfcaml.experiments.training_log import TrainingLog
 from tfcaml.policies import mlp_policy
 from tfcaml.reporting import report
 from tfcaml.reporting.evaluation_figures import (
-    pictures_of_days,
     pictures_of_evaluation,
     pictures_of_paths,
     write_evaluation,
@@ -392,5 +391,5 @@ class Experiment:
         pictures = pictures_of_evaluation(config, directory.train, results)
         query = self.population(config.seeds[0]).test
         pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
-        pictures |= pictures_of_days(self.environment, examples)
+        pictures |= self.environment.pictures(examples)
         return write_evaluation(self.directory, pictures, summary)

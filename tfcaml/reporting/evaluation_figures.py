@@ -4,8 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import figures
-from tfcaml.environments import Glucose
-from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
 from tfcaml.reporting import report, tensorboard
 
 
@@ -44,24 +42,6 @@ def pictures_of_paths(goal, examples):
         return {}
     before, after = ({method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1))
     return {"trajectories": figures.trajectories(before, after, goal[0])}
-
-
-def pictures_of_days(environment, examples):
-    """Glucose over the day before and after adaptation, as a dict of matplotlib figures.
-
-    Args:
-      environment: an `TaskFamily`; nothing is drawn of others than `Glucose`.
-      examples: dict method -> (`Trajectory` before, `Trajectory` after).
-    """
-    if not isinstance(environment, Glucose):
-        return {}
-    pictures = {}
-    for index, when in enumerate(("before", "after")):
-        readings = {name: environment.readings(ends[index]) for name, ends in examples.items()}
-        days = {name: np.reshape(x, [-1, x.shape[-1]]) for name, x in readings.items()}
-        title = f"Held-out patients {when} adaptation"
-        pictures[f"glucose_{when}"] = ambulatory_glucose_profile(days, title)
-    return pictures
 
 
 def write_evaluation(directory, pictures, summary):

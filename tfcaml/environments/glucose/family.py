@@ -8,6 +8,7 @@ much insulin the pump gives. An entity is a patient of the UVA/Padova model (`mo
 import dataclasses
 import math
 
+import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
@@ -22,6 +23,7 @@ from tfcaml.environments.glucose import (
     sensor,
     simulation,
 )
+from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
 from tfcaml.errors import check, check_acts, check_one_of
 
 DAY = 1440  # min
@@ -229,6 +231,16 @@ class Glucose(TaskFamily):
         """Carbohydrate of the meals that begin before the next decision, g: [N, E]."""
         grams = meals.announced(state["schedule"], state["minute"], self.config.interval)
         return tf.reduce_sum(grams, axis=0)
+
+    def pictures(self, examples):
+        """Glucose over the day before and after adaptation, see `TaskFamily.pictures`."""
+        pictures = {}
+        for index, when in enumerate(("before", "after")):
+            readings = {name: self.readings(ends[index]) for name, ends in examples.items()}
+            days = {name: np.reshape(x, [-1, x.shape[-1]]) for name, x in readings.items()}
+            title = f"Held-out patients {when} adaptation"
+            pictures[f"glucose_{when}"] = ambulatory_glucose_profile(days, title)
+        return pictures
 
     def readings(self, trajectory):
         """The sensor's readings that a `Trajectory` [N, E, T] holds, [N, E, T * k + 1], mg/dL.
