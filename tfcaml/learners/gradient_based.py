@@ -13,7 +13,7 @@ from tfcaml.advantages import baselines
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.state import Variables
-from tfcaml.optimization import inner, outer
+from tfcaml.optimization import inner, outer, trpo
 from tfcaml.policies import distributions
 from tfcaml.types import Experience, FastState, MetaBatch, Surrogate, episode_return
 
@@ -58,7 +58,7 @@ class GradientConfig(LearnerConfig):
         check(self.inner_optimizer == "sgd", "inner_optimizer", self.inner_optimizer, "sgd")
         check_one_of("inner_estimator", self.inner_estimator, tuple(losses.ESTIMATORS))
         check_one_of("outer_optimizer", self.outer_optimizer, OUTER_OPTIMIZERS)
-        check_one_of("hessian_products", self.hessian_products, tuple(outer.PRODUCTS))
+        check_one_of("hessian_products", self.hessian_products, tuple(trpo.PRODUCTS))
         check_positive(
             later_step_scale=self.later_step_scale,
             outer_learning_rate=self.outer_learning_rate,
@@ -113,7 +113,7 @@ class GradientConfig(LearnerConfig):
             return outer.adam(self.outer_learning_rate)
         if self.outer_optimizer == "ppo":
             return outer.adam(self.outer_learning_rate, self.outer_steps)
-        return outer.trpo(
+        return trpo.trpo(
             self.max_kl,
             self.damping,
             self.cg_iterations,

@@ -1,6 +1,6 @@
 """Natural policy gradient: N independent policies, one per entity, by trust regions.
 
-S. Kakade, "A natural policy gradient", NeurIPS 2001, in the form of TRPO (`outer.trpo`): one
+S. Kakade, "A natural policy gradient", NeurIPS 2001, in the form of TRPO (`trpo.trpo`): one
 step for all policies with a bound on their mean divergence, so that most of it goes where most is
 to be gained. Nothing else is shared between them. The experts whose divergence task similarity is
 learned from.
