@@ -47,11 +47,11 @@ class GradientConfig(LearnerConfig):
     clip_ratio: float = 0.3  # epsilon of ppo's clipped ratio (ProMP: 0.3)
     max_kl: float = 0.01  # delta of trpo, nats (code: 0.01)
     damping: float = 1e-5  # of trpo's Hessian (code: 1e-5)
-    cg_iterations: int = 10  # of trpo's conjugate gradient (code: 10)
+    cg_iterations: int = 5  # of trpo's conjugate gradient (code: 10; why 5: docs/maml_fisher)
     backtrack_ratio: float = 0.8  # of trpo's line search (code: 0.8)
     max_backtracks: int = 15  # step lengths trpo tries (code: 15)
     hessian_products: str = "gauss_newton"  # or hessian: same numbers, twice the time
-    fisher_subsample: int = 0  # tasks in trpo's products; 0: all
+    fisher_subsample: int = 5  # tasks in trpo's products, at most; 0: all (code: all)
 
     def __post_init__(self):
         super().__post_init__()
@@ -72,6 +72,7 @@ class GradientConfig(LearnerConfig):
         check(0 < self.backtrack_ratio < 1, "backtrack_ratio", self.backtrack_ratio, "in (0, 1)")
         allowed = f"0 (all tasks) to meta_batch_size = {self.meta_batch_size}"
         fits = 0 <= self.fisher_subsample <= self.meta_batch_size
+        fits |= self.fisher_subsample == type(self).fisher_subsample  # the default is "at most"
         check(fits, "fisher_subsample", self.fisher_subsample, allowed)
         name, steps = self.outer_optimizer, self.outer_steps
         check_acts(self, _OF_TRPO, name == "trpo", "with outer_optimizer=trpo")
@@ -120,7 +121,7 @@ class GradientConfig(LearnerConfig):
             self.backtrack_ratio,
             self.max_backtracks,
             self.hessian_products,
-            self.fisher_subsample or None,
+            self.fisher_subsample,
         )
 
 

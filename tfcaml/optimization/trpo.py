@@ -20,11 +20,11 @@ _MAX_PARTS = 8  # bounds the time that tracing takes
 def trpo(
     max_kl=0.01,
     damping=1e-5,
-    cg_iterations=10,
+    cg_iterations=5,
     backtrack_ratio=0.8,
     max_backtracks=15,
     products="gauss_newton",
-    fisher_subsample=None,
+    fisher_subsample=5,
 ):
     """Trust region policy optimisation of the adapted policies.
 
@@ -40,7 +40,7 @@ def trpo(
       backtrack_ratio: from one length of the step to the next.
       max_backtracks: lengths tried.
       products: a name in `PRODUCTS`.
-      fisher_subsample: tasks used in the products, or None for all. They are the first ones of
+      fisher_subsample: tasks used in the products, at most; 0: all. They are the first ones of
         the batch, a random choice as tasks come in random order; the line search sees all.
 
     Returns:
@@ -53,7 +53,7 @@ def trpo(
         def evaluate(vector, batch=batch):
             return objective(unravel(vector), batch)
 
-        if fisher_subsample is None:
+        if not 0 < fisher_subsample < nest.leading(batch):
             loss, gradient, hessian_product = _by_parts(PRODUCTS[products], evaluate, theta, batch)
         else:
             part = nest.map(lambda x: x[:fisher_subsample], batch)
@@ -233,8 +233,9 @@ def hessian_products(evaluate, theta, batch):
 def _by_parts(products, evaluate, theta, batch):
     """`products` over a few tasks at a time, averaged: the same numbers from nearer memory.
 
-    A sixth quicker for 20 tasks of 2,000 steps with 100 units, as what a part touches stays in the
-    processor's cache.
+    A tenth quicker for 20 tasks of 2,000 steps with 100 units, as what a part touches stays in the
+    processor's cache. A differentiated `tf.while_loop` over the parts would be traced once, but
+    takes a third longer than no parts at all.
     """
     num_tasks = nest.leading(batch)
     num_steps = batch.query.advantage.shape.num_elements()

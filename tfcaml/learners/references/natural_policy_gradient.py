@@ -20,6 +20,9 @@ from tfcaml.types import FastState, MetaBatch
 class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     """Settings of the independent policies; `meta_batch_size` is their number."""
 
+    cg_iterations: int = 10  # of trpo's conjugate gradient: it solves for all policies at once
+    fisher_subsample: int = 0  # all
+
     def __post_init__(self):
         super().__post_init__()
         rule = "0: every policy needs the curvature of its own task"
