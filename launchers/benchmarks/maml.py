@@ -46,7 +46,9 @@ class Sizes(NamedTuple):
 _QUICK = Sizes(tasks=2, episodes=2, horizon=5, width=8)
 _TRPO = {}  # the default
 _WHOLE = {"fisher_subsample": 0, "cg_iterations": 10}  # as the MAML paper's code has it
-_SHARE = 0.35  # of the CPU seconds with `_WHOLE` that the default may take
+_AS_PUBLISHED = "TRPO of all tasks, ten products, graph"
+# The most of the CPU seconds of that which others may take.
+_SHARES = {"TRPO, graph": 0.35, "TRPO of all tasks, graph": 0.9}
 _PPO = {"outer_optimizer": "ppo", "outer_steps": 5}
 
 
@@ -56,11 +58,11 @@ _PPO = {"outer_optimizer": "ppo", "outer_steps": 5}
 def navigation(repeats, quick):
     """Seconds, memory and stages of W1 by outer optimiser and compiler; TF-Agents beside it."""
     sizes = _QUICK if quick else Sizes()
-    whole = "TRPO, all tasks and ten products, graph"
     contestants = {
         "TRPO, graph": (_TRPO, False, None),
         "TRPO, XLA": (_TRPO, True, None),
-        whole: (_WHOLE, False, 3.5),
+        "TRPO of all tasks, graph": ({"fisher_subsample": 0}, False, None),
+        _AS_PUBLISHED: (_WHOLE, False, 3.5),
         "PPO, graph": (_PPO, False, 1.5),
         "PPO, XLA": (_PPO, True, None),
     }
@@ -77,10 +79,10 @@ def navigation(repeats, quick):
         row = details[name]
         retraced = row["traces at the end"] - row[f"traces after {_WARM_UP} iterations"]
         bars.append({"name": f"{name}, retracings", "value": retraced, "bar": 0})
-    cpu = [figures[name]["median_cpu_seconds"] for name in ("TRPO, graph", whole)]
-    bars.append(
-        {"name": f"CPU seconds, TRPO, graph / {whole}", "value": cpu[0] / cpu[1], "bar": _SHARE}
-    )
+    for name, most in _SHARES.items():
+        cpu_seconds = [figures[key]["median_cpu_seconds"] for key in (name, _AS_PUBLISHED)]
+        value = cpu_seconds[0] / cpu_seconds[1]
+        bars.append({"name": f"CPU seconds, {name} / {_AS_PUBLISHED}", "value": value, "bar": most})
     beside = _collections(sizes, repeats, quick)
     figures |= beside["figures"]
     agents = (
