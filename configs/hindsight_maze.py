@@ -15,6 +15,8 @@ SHARED = {
     "inner_learning_rate": 25.0,  # of a mean over some 1,000 steps, few of which are paid for
     "later_step_scale": 1.0,
     "max_kl": 0.03,
+    "fisher_subsample": 0,
+    "cg_iterations": 10,
     "baseline": "time_step_mean",
     "test_episodes_per_update": 10,
 }

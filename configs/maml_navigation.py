@@ -10,7 +10,8 @@ from tfcaml import environments, learners
 
 TRAINING = {
     "num_iterations": 100,  # the code's; with 20 tasks, more makes the second step worse
-    "fisher_subsample": 5,  # a third of the time at equal learning
+    "fisher_subsample": 5,
+    "cg_iterations": 10,
 }
 ADAPTATION = {
     "inner_learning_rate": 0.5,  # the code's for this family; the text says 0.1
@@ -23,6 +24,12 @@ def pretrained(**changes):
     """Twice the episodes of MAML's phases, as it has one: equal environment steps."""
     settings = {**SHARED, "episodes_per_update": 40, **changes}
     return base.section("pretrained", learners.Pretrained.Config(**settings))
+
+
+def promp():
+    """Its outer step is PPO's, without products."""
+    settings = {"num_iterations": SHARED["num_iterations"], "meta_batch_size": 20, **ADAPTATION}
+    return base.section("promp", learners.ProMP.Config(**settings))
 
 
 def reptile(**changes):
@@ -55,7 +62,7 @@ def get_config(observe_goal=False):
             "fomaml": method("fomaml"),
             "meta_sgd": method("meta_sgd"),
             "e_maml": method("e_maml"),
-            "promp": method("promp", meta_batch_size=20, fisher_subsample=0),
+            "promp": promp(),
             "reptile": reptile(inner_updates=3, outer_step_size=1.0),  # and there
         }
     return base.experiment(

@@ -94,6 +94,18 @@ def peak_mebi():
     return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
 
 
+def matrix_rate():
+    """The processor's matrix products, GFLOP per CPU second: what absolute figures are read by.
+
+    Those of a hidden layer of 100 units at 2,000 steps.
+    """
+    h, w, repeats = tf.random.normal([2000, 100]), tf.random.normal([100, 100]), 100
+    products = lambda: [tf.matmul(h, w) for _ in range(repeats)]
+    clock(products)
+    cpu_seconds = np.median([clock(products)[1] for _ in range(5)])
+    return float(repeats * 2 * 2000 * 100 * 100 / cpu_seconds / 1e9)
+
+
 def clock(run):
     """(wall, CPU) seconds of one run: they differ where other work keeps the machine busy."""
     start, cpu_start = time.perf_counter(), time.process_time()

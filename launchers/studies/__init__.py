@@ -9,6 +9,7 @@ from launchers.studies.caml import tuning as caml_tuning
 from launchers.studies.cartpole import entities as cartpole_entities
 from launchers.studies.glucose import cohort as glucose_cohort
 from launchers.studies.hindsight import maze as hindsight_maze
+from launchers.studies.maml import fisher as maml_fisher
 from launchers.studies.maml import navigation as maml_navigation
 from launchers.studies.maml import sinusoid as maml_sinusoid
 
@@ -22,6 +23,7 @@ STUDIES = {
     "cartpole_entities": cartpole_entities.run,
     "glucose_cohort": glucose_cohort.run,
     "hindsight_maze": hindsight_maze.run,
+    "maml_fisher": maml_fisher.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
 }

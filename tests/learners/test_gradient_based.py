@@ -175,6 +175,8 @@ def test_the_oracle_wants_to_see_the_goal():
         {"damping": -1.0},
         {"backtrack_ratio": 1.0},
         {"fisher_subsample": 21},
+        {"fisher_subsample": 4, "meta_batch_size": 3},
+        {"fisher_subsample": -1},
         {"later_step_scale": 0.0},
         {"gae_lambda": 1.5},
         {"return_type": "whole_return", "gae_lambda": 0.9},

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfcaml import learners, nest
-from tfcaml.optimization import outer
+from tfcaml.optimization import outer, trpo
 from tfcaml.policies import distributions
 
 
@@ -38,7 +38,7 @@ def finite_difference(evaluate, theta, batch, step=1e-4):
     def slope(vector):
         with tf.GradientTape() as tape:
             tape.watch(vector)
-            kl = outer._mean_kl(evaluate(vector), batch)
+            kl = outer.mean_kl(evaluate(vector), batch)
         return tape.gradient(kl, vector)
 
     def product(v):
@@ -58,7 +58,7 @@ def test_four_forms_of_hessian_products_agree(case, relative_error, steps):
 
     @tf.function(autograph=False)
     def products(v):
-        return [make(evaluate, theta, case.batch)[2](v) for make in outer.PRODUCTS.values()]
+        return [make(evaluate, theta, case.batch)[2](v) for make in trpo.PRODUCTS.values()]
 
     gauss_newton, truth = products(v)
     assert relative_error(gauss_newton, truth) < 1e-8
@@ -75,7 +75,7 @@ def test_gauss_newton_is_the_hessian_for_discrete_actions_too(case, relative_err
 
     @tf.function(autograph=False)
     def products(v):
-        return [make(evaluate, theta, case.batch)[2](v) for make in outer.PRODUCTS.values()]
+        return [make(evaluate, theta, case.batch)[2](v) for make in trpo.PRODUCTS.values()]
 
     assert relative_error(*products(v)) < 1e-5  # the softmax head rounds to float32
 
@@ -83,7 +83,7 @@ def test_gauss_newton_is_the_hessian_for_discrete_actions_too(case, relative_err
 @pytest.mark.slow
 def test_both_products_give_the_same_step(case, relative_error):
     steps = []
-    for products in outer.PRODUCTS:
+    for products in trpo.PRODUCTS:
         trial = case(hessian_products=products, inner_learning_rate=0.3)
         step = tf.function(trial.learner.outer.step, autograph=False)
         moved, _, metrics = step(trial.learner.objective, trial.acted, (), trial.batch)
@@ -94,15 +94,15 @@ def test_both_products_give_the_same_step(case, relative_error):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
-@pytest.mark.parametrize("subsample", [None, 2])
+@pytest.mark.parametrize("subsample", [0, 2])
 def test_a_step_worked_out_part_by_part_is_the_same(
     case, learner, subsample, relative_error, monkeypatch
 ):
     case = case(learner, inner_learning_rate=0.3)
-    optimizer = outer.trpo(fisher_subsample=subsample)
+    optimizer = trpo.trpo(fisher_subsample=subsample)
     steps = []
     for steps_per_part in (10_000, 30, 1):  # one part, two of unequal size, three
-        monkeypatch.setattr(outer, "_STEPS_PER_PART", steps_per_part)
+        monkeypatch.setattr(trpo, "_STEPS_PER_PART", steps_per_part)
         step = tf.function(optimizer.step, autograph=False)
         moved, _, metrics = step(case.learner.objective, case.acted, (), case.batch)
         assert metrics["step_accepted"] == 1
@@ -123,7 +123,7 @@ def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
     @tf.function(autograph=False)
     def measure(meta, batch):
         result = case.learner.objective(meta, batch)
-        return tf.reduce_mean(result.loss), outer._mean_kl(result, batch)
+        return tf.reduce_mean(result.loss), outer.mean_kl(result, batch)
 
     accepted = 0
     for _ in range(6):

@@ -49,7 +49,7 @@ MUTATIONS = [
         "result.loss - self.config.kl_penalty * penalty",
         f"{BY_HAND} -k promp",
     ),
-    Mutation("optimization/outer.py", "tf.sqrt(2 * max_kl", "tf.sqrt(0.5 * max_kl", THE_STEP),
+    Mutation("optimization/trpo.py", "tf.sqrt(2 * max_kl", "tf.sqrt(0.5 * max_kl", THE_STEP),
     Mutation(
         "learners/gradient_based.py",
         "self.task_at(task, phase), keys.fold(key, phase)",
@@ -479,36 +479,36 @@ MUTATIONS = [
         "optimization/test_optimizers.py",
     ),
     # Outer steps.
-    Mutation("optimization/outer.py", "+ damping * vector", "+ 0 * damping * vector", THE_STEP),
+    Mutation("optimization/trpo.py", "+ damping * vector", "+ 0 * damping * vector", THE_STEP),
     Mutation(
-        "optimization/outer.py",
+        "optimization/trpo.py",
         "tf.tensordot(direction, gradient - residual, 1)",
         "tf.tensordot(gradient, gradient - residual, 1)",
         EARLY_STOP,
     ),
     Mutation(
-        "optimization/outer.py", "kl <= max_kl", "kl <= 2 * max_kl", "optimization/test_outer.py"
+        "optimization/trpo.py", "kl <= max_kl", "kl <= 2 * max_kl", "optimization/test_trpo.py"
     ),
     Mutation(
-        "optimization/outer.py",
+        "optimization/trpo.py",
         "theta - length * full_step",
         "theta + length * full_step",
         THE_STEP,
     ),
     Mutation(
-        "optimization/outer.py",
+        "optimization/trpo.py",
         "length * ratio,",
         "length * ratio / 2,",
-        "optimization/test_outer.py",
+        "optimization/test_trpo.py",
     ),
     Mutation(
-        "optimization/outer.py",
+        "optimization/trpo.py",
         "next_squared / squared * p",
         "squared / next_squared * p",
-        "optimization/test_outer.py",
+        "optimization/test_trpo.py",
     ),
     Mutation(
-        "optimization/outer.py",
+        "optimization/trpo.py",
         "value * (size / num_tasks)",
         "value / len(sizes)",
         "learners/test_trpo.py -k part_by_part",

@@ -12,7 +12,7 @@ from tfcaml import keys, losses, nest
 from tfcaml.advantages import baselines
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.optimization import inner, outer
+from tfcaml.optimization import inner, outer, trpo
 from tfcaml.types import MetaBatch, episode_return
 
 OUTER_OPTIMIZERS = ("adam", "ppo", "trpo")
@@ -45,18 +45,18 @@ class GradientConfig(LearnerConfig):
     clip_ratio: float = 0.3  # epsilon of ppo's clipped ratio (ProMP: 0.3)
     max_kl: float = 0.01  # delta of trpo, nats (code: 0.01)
     damping: float = 1e-5  # of trpo's Hessian (code: 1e-5)
-    cg_iterations: int = 10  # of trpo's conjugate gradient (code: 10)
+    cg_iterations: int = 5  # of trpo's conjugate gradient (code: 10; why 5: docs/maml_fisher)
     backtrack_ratio: float = 0.8  # of trpo's line search (code: 0.8)
     max_backtracks: int = 15  # step lengths trpo tries (code: 15)
     hessian_products: str = "gauss_newton"  # or hessian: same numbers, twice the time
-    fisher_subsample: int = 0  # tasks in trpo's products; 0: all
+    fisher_subsample: int = 5  # tasks in trpo's products, at most; 0: all (code: all)
 
     def __post_init__(self):
         super().__post_init__()
         check(self.inner_optimizer == "sgd", "inner_optimizer", self.inner_optimizer, "sgd")
         check_one_of("inner_estimator", self.inner_estimator, tuple(losses.ESTIMATORS))
         check_one_of("outer_optimizer", self.outer_optimizer, OUTER_OPTIMIZERS)
-        check_one_of("hessian_products", self.hessian_products, tuple(outer.PRODUCTS))
+        check_one_of("hessian_products", self.hessian_products, tuple(trpo.PRODUCTS))
         check_positive(
             later_step_scale=self.later_step_scale,
             outer_learning_rate=self.outer_learning_rate,
@@ -70,6 +70,7 @@ class GradientConfig(LearnerConfig):
         check(0 < self.backtrack_ratio < 1, "backtrack_ratio", self.backtrack_ratio, "in (0, 1)")
         allowed = f"0 (all tasks) to meta_batch_size = {self.meta_batch_size}"
         fits = 0 <= self.fisher_subsample <= self.meta_batch_size
+        fits |= self.fisher_subsample == type(self).fisher_subsample  # the default is "at most"
         check(fits, "fisher_subsample", self.fisher_subsample, allowed)
         name, steps = self.outer_optimizer, self.outer_steps
         check_acts(self, _OF_TRPO, name == "trpo", "with outer_optimizer=trpo")
@@ -111,14 +112,14 @@ class GradientConfig(LearnerConfig):
             return outer.adam(self.outer_learning_rate)
         if self.outer_optimizer == "ppo":
             return outer.adam(self.outer_learning_rate, self.outer_steps)
-        return outer.trpo(
+        return trpo.trpo(
             self.max_kl,
             self.damping,
             self.cg_iterations,
             self.backtrack_ratio,
             self.max_backtracks,
             self.hessian_products,
-            self.fisher_subsample or None,
+            self.fisher_subsample,
         )
 
 

@@ -26,6 +26,7 @@ class ClusterMAML(learners.MAML):
         config.pop("name")
         config |= {
             "outer_optimizer": "trpo",  # and its inner rate: settings of its own, from a medoid
+            "cg_iterations": 10,
             "inner_learning_rate": 1.0,
             "outer_learning_rate": learners.MAML.Config.outer_learning_rate,
             "num_iterations": num_iterations,

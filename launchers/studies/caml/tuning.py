@@ -79,6 +79,8 @@ def _config(name, setting, quick):
     section.pop("name")
     tuned = {field for each in GRID[name] for field in each}  # at their defaults unless set
     section = {field: value for field, value in section.items() if field not in tuned} | setting
+    if section.get("outer_optimizer") == "trpo":
+        section["cg_iterations"] = 10
     if quick:
         section |= {"num_iterations": 1, "episodes_per_update": 2}
     return learners.LEARNERS[name].Config(**section)

@@ -10,7 +10,7 @@ from tfcaml import environments, losses, nest, policies, training
 from tfcaml.errors import ConfigError
 from tfcaml.learners import NaturalPolicyGradient
 from tfcaml.learners.references.natural_policy_gradient import NaturalPolicyGradientConfig
-from tfcaml.optimization import inner, outer
+from tfcaml.optimization import inner, outer, trpo
 from tfcaml.types import MetaBatch
 
 
@@ -82,7 +82,7 @@ def test_policies_share_the_length_of_a_step_and_nothing_else(rows, step):
 def test_a_step_by_parts_is_the_same_step(rows, step, monkeypatch):
     """Each part looks at its own rows of the weights."""
     whole, accepted = step(rows.batch)
-    monkeypatch.setattr(outer, "_STEPS_PER_PART", 20)  # of one task: three parts
+    monkeypatch.setattr(trpo, "_STEPS_PER_PART", 20)  # of one task: three parts
     parts, too = tf.function(step.python_function, autograph=False)(rows.batch)
     assert accepted == too == 1
     np.testing.assert_allclose(vectors(parts), vectors(whole), rtol=1e-6, atol=1e-9)

@@ -1,6 +1,6 @@
 """Natural policy gradient: N independent policies, one per entity, by trust regions.
 
-S. Kakade, "A natural policy gradient", NeurIPS 2001, in the form of TRPO (`outer.trpo`): one
+S. Kakade, "A natural policy gradient", NeurIPS 2001, in the form of TRPO (`trpo.trpo`): one
 step for all policies with a bound on their mean divergence, so that most of it goes where most is
 to be gained. Nothing else is shared between them. The experts whose divergence task similarity is
 learned from.
@@ -21,6 +21,9 @@ from tfcaml.types import FastState, MetaBatch
 @dataclasses.dataclass(frozen=True)
 class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     """Settings of the independent policies; `meta_batch_size` is their number."""
+
+    cg_iterations: int = 10  # of trpo's conjugate gradient: it solves for all policies at once
+    fisher_subsample: int = 0  # all
 
     def __post_init__(self):
         super().__post_init__()
