@@ -93,6 +93,58 @@ def test_episodes_are_those_of_a_plain_loop(walk_class, task, play):
         )
 
 
+@pytest.mark.parametrize("workers", [2, 3, None])
+def test_workers_change_no_number(walk_class, policy, task, play, workers):
+    make = lambda: gymnasium.wrappers.TimeLimit(walk_class(), 5)
+    family = HostEnvironment(make, TASKS, horizon=8, workers=workers)
+    again = rollout(family, policy, task)
+    for seed in (3, 7):
+        nest.map(np.testing.assert_array_equal, again(seed), play(seed))
+    family.close()
+
+
+def test_a_batch_is_spread_over_workers_evenly(walk_class):
+    threads = {}
+
+    class Counted(walk_class):
+        def reset(self, **kwargs):
+            threads.setdefault(threading.get_ident(), set()).add(self)
+            return super().reset(**kwargs)
+
+    for workers, sizes in ((1, [6]), (2, [3, 3]), (4, [1, 1, 2, 2]), (None, [1] * 6)):
+        threads.clear()
+        family = HostEnvironment(Counted, TASKS, horizon=5, workers=workers)
+        for _ in range(2):
+            state, _ = family.reset(family.population(0).train, np.zeros([3, 2, 2], np.int32))
+            family._pool.release(state["episode"].numpy().ravel())
+        assert sorted(len(own) for own in threads.values()) == sizes
+        family.close()
+
+
+def test_workers_step_at_the_same_time(walk_class):
+    """Each waits for the others, and one of them alone would wait for ever."""
+    meeting = threading.Barrier(3)
+
+    class Meeting(walk_class):
+        def step(self, action):
+            meeting.wait(30)
+            return super().step(action)
+
+    family = HostEnvironment(Meeting, TASKS, horizon=5, workers=3, max_retries=0)
+    task = family.population(0).train
+    state, _ = family.reset(task, keys.per_episode(keys.from_int(0), 3, 1))
+    family.step(task, state, tf.ones([3, 1], tf.int32), None)
+
+
+def test_nobody_is_called_when_all_episodes_have_ended(walk, task):
+    state, _ = walk.reset(task, keys.per_episode(keys.from_int(0), 3, 2))
+    state["ended"] = tf.ones([3, 2], bool)
+    walk._pool.release(state["episode"].numpy().ravel())  # nobody could be called
+    state, observation, reward, terminated = walk.step(task, state, tf.ones([3, 2], tf.int32), None)
+    assert state["ended"].numpy().all() and not np.any(terminated) and not np.any(reward)
+    assert observation.shape == [3, 2, 2]
+
+
 def test_cut_short_episodes_end_without_terminated(play):
     """gymnasium's TimeLimit stops at five steps, the family's horizon is eight."""
     found = play(7)
@@ -460,6 +512,12 @@ def test_what_can_not_be_a_family_is_refused(walk_class):
         tf_agents_wrappers.TimeLimit(GymnasiumPyEnvironment(walk_class()), 3)
     )
     HostEnvironment(two, TASKS, set_task=lambda *_: None)
+    for options, message in (
+        ({"workers": 0}, "expected workers to be None or >= 1; received workers=0"),
+        ({"worker": "fibre"}, "expected worker to be one of thread, process"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            HostEnvironment(walk_class, TASKS, horizon=3, **options)
 
 
 @pytest.mark.slow

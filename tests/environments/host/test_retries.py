@@ -208,9 +208,7 @@ def test_what_signal_can_not_do_here_is_said_in_one_line(walk_class):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         return walk_class()
 
-    line = (
-        r"ValueError: signal only works in main thread .* \(every environment has a thread of its"
-    )
+    line = r"ValueError: signal only works in main thread .*; worker='process' has\)"
     with pytest.raises(ConfigError, match=line):
         HostEnvironment(make, TASKS, horizon=HORIZON)
     with pytest.raises(RunError, match="^reset of the environment failed once.* " + line):
@@ -219,7 +217,9 @@ def test_what_signal_can_not_do_here_is_said_in_one_line(walk_class):
 
 @pytest.mark.parametrize("step", [0, 2])
 def test_an_environment_that_hung_is_left_behind_and_closed_when_it_wakes(walk_class, step):
-    """Nobody calls it again: the thread that was late closes it, and a new thread makes another."""
+    """Nobody calls it again. Its thread, which was late, closes it and the other that is its own;
+    a new thread makes both anew.
+    """
     wake, log = threading.Event(), []
 
     class Sleepy(walk_class):
@@ -248,19 +248,28 @@ def test_an_environment_that_hung_is_left_behind_and_closed_when_it_wakes(walk_c
             log.append((self.number, "close", threading.get_ident() == self.thread))
 
     family = HostEnvironment(Sleepy, TASKS, horizon=HORIZON, step_timeout=TIMEOUT)
-    play(family, num_episodes=1)  # two environments, one of which is replaced
-    assert family.faults() == {"timeouts": 1, "retried_episodes": 1} and Sleepy.number == 3
-    before = [entry for entry in log if entry[0] == 2]
-    assert (2, "close", True) not in before
+    found = play(family, num_episodes=1)  # two environments, of which the second hangs
+    assert family.faults() == {"timeouts": 1, "retried_episodes": 1} and Sleepy.number == 4
+    assert len(family._pool) == 2 and (found.mask == 1).all()
+    of = lambda numbers: [entry for entry in log if entry[0] in numbers]
+    before = of([1, 2])
+    assert all(what == "call" for _, what, _ in before)
     wake.set()
     family.close()
     wait_for(lambda: (2, "close", True) in log)
-    assert [entry for entry in log if entry[0] == 2][len(before) :] == [
-        (2, "call", True),
-        (2, "close", True),
-    ]
-    assert {(1, "close", True), (3, "close", True)} < set(log)
+    ends = [(2, "call", True), (1, "close", True), (2, "close", True)]
+    assert of([1, 2])[len(before) :] == ends
+    assert {(3, "close", True), (4, "close", True)} < set(log)
     assert all(in_own_thread for _, _, in_own_thread in log)
+
+
+def test_episodes_that_shared_a_worker_with_one_that_hung_change_no_number(make_family, faultless):
+    """Of two workers with two environments each; the third step has the most to be played again."""
+    for workers in (1, 2, None):
+        family = make_family("hangs", 3, times=1, step_timeout=TIMEOUT, workers=workers)
+        nest.map(np.testing.assert_array_equal, play(family), faultless)
+        assert family.faults() == {"timeouts": 1, "retried_episodes": 1}
+        assert len(family._pool) == 4
 
 
 def test_a_task_that_the_environment_changes_is_told_again_as_it_was(walk_class):

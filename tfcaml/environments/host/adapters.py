@@ -69,6 +69,8 @@ class GymnasiumEpisodes:
         self.time_limit = getattr(environment.spec, "max_episode_steps", None)
         self._to_space = functools.partial(gym_adapter.to_space, environment.action_space)
         self._from_space = functools.partial(gym_adapter.from_space, environment.observation_space)
+        if isinstance(environment.observation_space, gym_adapter.spaces.Box):
+            self._from_space = lambda observation: observation  # as it is; asked at each step
 
     def own_set_task(self):
         if self._environment.has_wrapper_attr("set_task"):

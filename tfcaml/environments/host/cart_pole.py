@@ -49,18 +49,18 @@ class CartPole(HostEnvironment):
     """The family. A task is {"length", "pole_mass", "cart_mass", "force"}, each [N]; a negative
     force is a reversed one.
 
+    Args:
+      config: `CartPoleConfig`.
+      options: those of `HostEnvironment` that change no number, such as `workers`.
+
     Raises:
       ConfigError: gymnasium is not installed.
     """
 
-    def __init__(self, config=None):
-        from tfcaml.environments.host.gym_adapter import gymnasium
-
+    def __init__(self, config=None, **options):
         self.config = config or CartPoleConfig()
-        # Unwrapped: gymnasium's limit of 500 steps and its checks of each call are not needed.
-        make = lambda: gymnasium.make("CartPole-v1").unwrapped
         num_train, horizon = self.config.num_train, self.config.horizon
-        super().__init__(make, self._sample_task, set_entity, horizon, num_train)
+        super().__init__(_make, self._sample_task, set_entity, horizon, num_train, **options)
 
     def population(self, seed, num_test=6):
         """`config.num_train` entities to learn from and `num_test` others to adapt to.
@@ -94,6 +94,13 @@ class CartPole(HostEnvironment):
         fraction = self.config.reversed_fraction
         counts = [math.floor(i * fraction) for i in range(nest.leading(task) + 1)]
         return np.diff(counts)
+
+
+def _make():
+    """gymnasium's environment without its limit of 500 steps and its checks of each call."""
+    from tfcaml.environments.host.gym_adapter import gymnasium
+
+    return gymnasium.make("CartPole-v1").unwrapped
 
 
 def set_entity(environment, task):

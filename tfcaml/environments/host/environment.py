@@ -30,6 +30,8 @@ can't compile it. A family of your own, from nothing:
     print(result.returns.mean(axis=(1, 2)))  # mean return before and after the update
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -39,6 +41,7 @@ from tfcaml.environments.host import adapters as python_environments
 from tfcaml.environments.host import python_tasks
 from tfcaml.environments.host.episodes import Pool
 from tfcaml.environments.host.retries import Player, first_environment
+from tfcaml.environments.host.workers import Crew, check_picklable
 from tfcaml.errors import ConfigError, RunError, check
 
 
@@ -51,13 +54,18 @@ class HostEnvironment(TaskFamily):
     to the bounds of `action_spec`; one that is not a number ends the episode with a reward of NaN,
     which makes learners skip the update.
 
-    Every environment has a thread of its own, in which it is made, told its task, reset, stepped
-    and closed. So whatever works in a single thread only (SQLite, OpenGL, `threading.local`) works
-    here. Python's module `signal` does not, as it works in the main thread only.
+    Environments live in `workers` threads or processes, which share them evenly. Each environment
+    is made, told its task, reset, stepped and closed by one and the same of them, so that whatever
+    works in a single thread only (SQLite, OpenGL, `threading.local`) works here. Workers step at
+    the same time, each its own environments one after the other; their number and kind change no
+    number. Threads cost least. Processes pay where a step computes for long in Python, and hold
+    what works in the main thread only, such as Python's module `signal`.
 
     An environment that raises, does not answer, or gives a wrong shape or what is not finite, is
     replaced by a fresh one, on which the episode is played again: same task, seed and actions, so
-    that a passing fault changes no number.
+    that a passing fault changes no number. A worker with an environment that does not answer is
+    replaced, and so is one whose process ends: the episodes of its other environments are played
+    again as well.
 
     Args:
       make: function () -> environment: an unbatched TF-Agents `PyEnvironment`, a `TFEnvironment` of
@@ -73,10 +81,15 @@ class HostEnvironment(TaskFamily):
       num_train: S, entities to learn from where `tasks` is a function.
       max_retries: how often an episode may be played again before the run ends with a `RunError`.
       step_timeout: seconds that one call of `reset` or `step` may take; None: for ever.
+      workers: how many threads or processes; None: one for each environment.
+      worker: "thread" or "process". For processes `make`, `set_task` and tasks have to be
+        picklable, and a program makes the family below `if __name__ == "__main__":`. Each starts
+        from a copy of a process that has imported tfcaml, and is a daemon: its environments can't
+        use `multiprocessing` themselves.
 
     Raises:
       ConfigError: an environment of another kind or with more than one action, no way to set the
-        task, no horizon, or tasks of another kind.
+        task, no horizon, tasks of another kind, or what can't be sent to a process.
     """
 
     supports_xla = False
@@ -91,14 +104,18 @@ class HostEnvironment(TaskFamily):
         *,
         max_retries=2,
         step_timeout=60.0,
+        workers=1,
+        worker="thread",
     ):
         check(num_train >= 1, "num_train", num_train, ">= 1")
         self._num_support = num_train
         self._draw = tasks if callable(tasks) else None
-        adapted = lambda: python_environments.adapt(make(), set_task)
-        first, (self.observation_spec, self.action_spec, time_limit) = first_environment(adapted)
-        self._pool = Pool(first)
-        self._player = Player(adapted, self.observation_spec, max_retries, step_timeout)
+        if worker == "process":
+            check_picklable(make=make, set_task=set_task)
+        crew = Crew(worker, workers, functools.partial(_adapted, make, set_task))
+        first, (self.observation_spec, self.action_spec, time_limit) = first_environment(crew)
+        self._pool = Pool(crew.num_lanes, first)
+        self._player = Player(crew, self.observation_spec, max_retries, step_timeout)
         if not isinstance(self.action_spec, tf.TypeSpec):
             raise ConfigError(
                 "expected make() to give an environment whose action is a number or an array; "
@@ -120,6 +137,8 @@ class HostEnvironment(TaskFamily):
             self._given = [nest.map(lambda x: x[:size], together)]
             self._given += [nest.map(lambda x: x[size:], together)]
             self._example, self.task_spec = support[0], python_tasks.specs(together)
+        if worker == "process":
+            check_picklable(tasks=self._example)
 
     def population(self, seed, num_test=None):
         """Entities to learn from and, apart, `num_test` to adapt to (3, or all that were given).
@@ -177,12 +196,13 @@ class HostEnvironment(TaskFamily):
         return dict(self._player.faults)
 
     def close(self):
-        """Closes all environments, each in its own thread, and gives up episodes under way.
+        """Closes all environments, each in its own worker, and gives up episodes under way.
 
         The family can still be used: it makes new environments then. Without this call they are
         closed some time after nothing refers to the family any more.
         """
-        self._pool.close(self._player.step_timeout)
+        self._pool.clear()
+        self._player.close()
 
     def _observation(self, leaves, shape):
         """Leaves [N, E, ...] of unknown shape as the nest of `observation_spec`."""
@@ -201,40 +221,40 @@ class HostEnvironment(TaskFamily):
         """seed [N, E, 2], leaves of the task [N, ...] -> [episode [N, E], observation leaves]."""
         shape = seed.shape[:2]
         number, episodes = self._pool.start(shape)
-        for n, e in np.ndindex(shape):
+        for n in range(shape[0]):
             own_task = tf.nest.pack_sequence_as(self.task_spec, [leaf[n] for leaf in task])
-            episodes[n, e].task = python_tasks.to_python(own_task, self._example)
-            episodes[n, e].seed = _episode_seed(seed[n, e])
-        observation = self._empty(shape)
-        outcomes = self._played(number, list(episodes.ravel()))
-        for row, (first, *_) in zip(np.ndindex(shape), outcomes):
-            _write(observation, row, first)
-        return [number, *observation]
+            own_task = python_tasks.to_python(own_task, self._example)
+            for e in range(shape[1]):
+                episodes[n, e].task, episodes[n, e].seed = own_task, _episode_seed(seed[n, e])
+        leaves = self._played(number, list(episodes.ravel())).leaves
+        return [number, *[leaf.reshape([*shape, *leaf.shape[1:]]) for leaf in leaves]]
 
     def _step_rows(self, number, ended, action):
         """[N, E] each, action [N, E, ...] -> [ended, cut, terminated, reward, observation leaves].
 
         An environment goes back to the pool with the last step of its episode.
         """
+        shape = ended.shape
         ended, cut, terminated = ended.copy(), np.zeros_like(ended), np.zeros_like(ended)
-        reward, observation = np.zeros(ended.shape, np.float32), self._empty(ended.shape)
-        under_way = [row for row in np.ndindex(ended.shape) if not ended[row]]
+        reward, observation = np.zeros(shape, np.float32), self._empty(shape)
         if self.action_spec.dtype.is_floating:
             action = np.clip(action, self.action_spec.minimum, self.action_spec.maximum)
-            lost = [row for row in under_way if np.isnan(action[row]).any()]
-            for row in lost:
-                reward[row], ended[row], cut[row] = np.nan, True, True
-            self._pool.release([number[row] for row in lost])
-        rows = [row for row in under_way if not ended[row]]
-        episodes = self._pool.find([number[row] for row in rows])
-        for row, episode in zip(rows, episodes):
-            episode.actions.append(action[row])
-        outcomes = self._played(number, episodes)
-        for row, episode, outcome in zip(rows, episodes, outcomes):
-            led_to, reward[row], terminated[row], cut[row] = outcome
-            _write(observation, row, led_to)
-            ended[row] = terminated[row] or cut[row] or len(episode.actions) == self.horizon
-        self._pool.release([number[row] for row in rows if ended[row]])
+            lost = np.isnan(action).any(axis=tuple(range(2, action.ndim))) & ~ended
+            reward[lost], ended[lost], cut[lost] = np.nan, True, True
+            self._pool.release(number[lost].tolist())
+        rows = np.nonzero(~ended)
+        if rows[0].size:
+            episodes = self._pool.find(number[rows].tolist())
+            for episode, own_action in zip(episodes, action[rows]):
+                episode.actions.append(own_action)
+            outcomes = self._played(number, episodes)
+            reward[rows], cut[rows] = outcomes.reward, outcomes.cut
+            terminated[rows] = outcomes.terminated
+            for array, leaf in zip(observation, outcomes.leaves):
+                array[rows] = leaf
+            at_horizon = [len(episode.actions) == self.horizon for episode in episodes]
+            ended[rows] = outcomes.terminated | outcomes.cut | at_horizon
+            self._pool.release(number[rows][ended[rows]].tolist())
         return [ended, cut, terminated, reward, *observation]
 
     def _played(self, number, episodes):
@@ -242,7 +262,7 @@ class HostEnvironment(TaskFamily):
         try:
             return self._player.outcomes(episodes)
         except RunError:
-            self._pool.drop(number.ravel())
+            self._pool.release(number.ravel().tolist())
             raise
 
     def _empty(self, shape):
@@ -250,10 +270,9 @@ class HostEnvironment(TaskFamily):
         return [np.zeros([*shape, *spec.shape], spec.dtype.as_numpy_dtype) for spec in specs]
 
 
-def _write(arrays, row, leaves):
-    """Puts the leaves of an observation into row (n, e) of theirs."""
-    for array, leaf in zip(arrays, leaves):
-        array[row] = leaf
+def _adapted(make, set_task):
+    """A new environment as workers call it."""
+    return python_environments.adapt(make(), set_task)
 
 
 def _rng(*key):

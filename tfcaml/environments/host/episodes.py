@@ -14,23 +14,27 @@ _LEAST_KEPT = 256  # episodes under way before any is taken for given up
 class Episode:
     """An episode under way, with all that it takes to play it again.
 
-    environment: the `EnvironmentThread` that is stepped; None until there is one
+    lane: which worker is to play it, see `workers.Crew`
+    seat: the `workers.Seat` of its environment; None until there is one
+    begun: whether that environment is where the episode is; it has to be brought there otherwise
     task: the task it was told
     seed: Python int, what it was reset with
     actions: those taken, in order
-    observation: leaves of what the last call gave
+    found: (leaves [R, ...], row) of the observation that the last call gave; None before the first
     """
 
-    def __init__(self, environment=None):
-        self.environment = environment
+    def __init__(self, lane, seat=None):
+        self.lane = lane
+        self.seat = seat
+        self.begun = False
         self.task = None
         self.seed = None
         self.actions = []
-        self.observation = None
+        self.found = None
 
 
 class Pool:
-    """Lends `EnvironmentThread`s by the numbers of their episodes; makes none itself.
+    """Lends environments by the numbers of their episodes; makes none itself.
 
     May be called from any thread. No number is used twice, so that rollouts that run side by side
     never share an environment. Of more episodes than four times the largest batch those that were
@@ -38,19 +42,22 @@ class Pool:
     their environments used anew.
 
     Args:
-      environment: the first one.
+      num_lanes: see `workers.Crew`. The rows of a batch are spread over the lanes evenly.
+      seat: that of the first environment, in lane 0.
     """
 
-    def __init__(self, environment):
+    def __init__(self, num_lanes, seat):
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._idle = [environment]
+        self._idle = [[] for _ in range(num_lanes)]  # lane -> `Seat`s
+        self._idle[0].append(seat)
         self._under_way = collections.OrderedDict()  # number -> Episode, least lately used first
         self._kept = _LEAST_KEPT
 
     def __len__(self):
         """How many environments there are."""
-        return len(self._idle) + len(self._under_way)
+        seats = [episode.seat for episode in self._under_way.values() if episode.seat is not None]
+        return sum(seat.worker.alive for seat in itertools.chain(seats, *self._idle))
 
     def start(self, shape):
         """Starts `shape` = (N, E) episodes: (numbers [N, E], `Episode`s [N, E]).
@@ -62,9 +69,10 @@ class Pool:
             self._kept = max(self._kept, 4 * numbers.size)
             while self._under_way and len(self._under_way) + numbers.size > self._kept:
                 self._take_back(self._under_way.popitem(last=False)[1])
-            for row in np.ndindex(*shape):
+            for index, row in enumerate(np.ndindex(*shape)):
+                lane = index % len(self._idle)
                 numbers[row] = next(self._numbers)
-                episodes[row] = Episode(self._idle.pop() if self._idle else None)
+                episodes[row] = Episode(lane, self._lent(lane))
                 self._under_way[numbers[row]] = episodes[row]
         return numbers, episodes
 
@@ -75,38 +83,39 @@ class Pool:
           ConfigError: one that is no longer under way.
         """
         with self._lock:
+            try:
+                episodes = [self._under_way[number] for number in numbers]
+            except KeyError:
+                raise ConfigError(
+                    "expected the state of an episode under way; received that of an episode "
+                    f"that failed, or that was left for more than {self._kept} others"
+                ) from None
             for number in numbers:
-                if number not in self._under_way:
-                    raise ConfigError(
-                        "expected the state of an episode under way; received that of an episode "
-                        f"that failed, or that was left for more than {self._kept} others"
-                    )
                 self._under_way.move_to_end(number)
-            return [self._under_way[number] for number in numbers]
+        return episodes
 
     def release(self, numbers):
-        """Takes back the environments of episodes that ended."""
+        """Takes back the environments of episodes that ended or are given up."""
         with self._lock:
             for number in numbers:
-                self._take_back(self._under_way.pop(number))
+                if number in self._under_way:
+                    self._take_back(self._under_way.pop(number))
 
-    def drop(self, numbers):
-        """Forgets episodes after a failure, and has their environments closed."""
+    def clear(self):
+        """Forgets all environments, and gives up the episodes under way."""
         with self._lock:
-            dropped = [self._under_way.pop(number, None) for number in numbers]
-        for episode in dropped:
-            if episode is not None and episode.environment is not None:
-                episode.environment.close(0)
+            self._idle = [[] for _ in self._idle]
+            self._under_way.clear()
 
-    def close(self, seconds):
-        """Closes all environments and waits for each, at most so many seconds (None: for ever)."""
-        with self._lock:
-            episodes = [episode.environment for episode in self._under_way.values()]
-            environments = [*self._idle, *filter(None, episodes)]
-            self._idle, self._under_way = [], collections.OrderedDict()
-        for environment in environments:
-            environment.close(seconds)
+    def _lent(self, lane):
+        """An idle environment, if there is one whose worker was not lost."""
+        idle = self._idle[lane]
+        while idle:
+            seat = idle.pop()
+            if seat.worker.alive:
+                return seat
+        return None
 
     def _take_back(self, episode):
-        if episode.environment is not None:
-            self._idle.append(episode.environment)
+        if episode.seat is not None and episode.seat.worker.alive:
+            self._idle[episode.lane].append(episode.seat)
