@@ -69,5 +69,5 @@ class CAVIA(MAML):
         return FastState({"context": context}, tf.zeros([num_tasks]))
 
     def acting(self, meta, fast):
-        num_tasks = nest.leading(fast.params)
+        num_tasks = nest.num_rows(fast.params)
         return {**fast.params, "policy": nest.repeat(meta["params"], num_tasks)}

@@ -48,7 +48,7 @@ def join(params, chosen, adapted):
     Returns:
       nest like `params`, each [N, ...].
     """
-    own, num_tasks = dict(zip(chosen, adapted)), nest.leading(adapted)
+    own, num_tasks = dict(zip(chosen, adapted)), nest.num_rows(adapted)
     leaves = [
         own[i] if i in own else nest.repeat(leaf, num_tasks)
         for i, leaf in enumerate(tf.nest.flatten(params))

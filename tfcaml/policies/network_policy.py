@@ -117,7 +117,7 @@ class NetworkPolicy(Policy):
 
     def initial_memory(self, params, num_episodes, noise=()):
         """The network's initial state: nest of [N, E, ...], `()` of networks without one."""
-        num_tasks = nest.leading(params)
+        num_tasks = nest.num_rows(params)
         state = self.network.get_initial_state(num_tasks * num_episodes)
         return nest.map(lambda x: tf.reshape(x, [num_tasks, num_episodes, *x.shape[1:]]), state)
 
