@@ -9,6 +9,7 @@ import operator
 
 import tensorflow as tf
 
+from tfcaml import nest
 from tfcaml.errors import ConfigError
 
 ACTIONS, STEPS, RESET, EPISODES = 1, 2, 3, 4  # salts: what an episode's random numbers are for
@@ -88,7 +89,7 @@ def uniform(seed, shape, dtype=tf.float32):
     rows = tf.reshape(seed, [-1, 2])
     draw = lambda row: tf.random.stateless_uniform(shape, row, dtype=dtype)
     numbers = tf.map_fn(draw, rows, fn_output_signature=dtype)
-    return tf.reshape(numbers, [*seed.shape[:-1], *shape])
+    return tf.reshape(numbers, [*nest.sizes(seed.shape[:-1]), *shape])
 
 
 def normal(seed, shape, dtype=tf.float32):
@@ -96,4 +97,4 @@ def normal(seed, shape, dtype=tf.float32):
     rows = tf.reshape(seed, [-1, 2])
     draw = lambda row: tf.random.stateless_normal(shape, row, dtype=dtype)
     numbers = tf.map_fn(draw, rows, fn_output_signature=dtype)
-    return tf.reshape(numbers, [*seed.shape[:-1], *shape])
+    return tf.reshape(numbers, [*nest.sizes(seed.shape[:-1]), *shape])

@@ -39,7 +39,12 @@ def stop_gradient(nest):
 
 def expand(mask, like):
     """mask [N, ...] -> [N, ..., 1, ...], of the rank of `like`."""
-    return tf.reshape(mask, [*mask.shape, *[1] * (like.shape.rank - mask.shape.rank)])
+    return tf.reshape(mask, [*sizes(mask.shape), *[1] * (like.shape.rank - mask.shape.rank)])
+
+
+def sizes(shape):
+    """A static shape as `tf.reshape` takes it: one size may be unknown."""
+    return [-1 if size is None else size for size in shape]
 
 
 def where(condition, nest, other):
@@ -62,6 +67,12 @@ def is_finite(nest):
 def leading(nest):
     """The static size of the leading axis (the number of tasks)."""
     return tf.nest.flatten(nest)[0].shape[0]
+
+
+def num_rows(nest):
+    """The size of the leading axis, as a number where it is known, else as a tensor."""
+    first = tf.nest.flatten(nest)[0]
+    return tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
 
 
 def shape(nest):
@@ -94,7 +105,10 @@ def vectors(nest, num_axes):
     leaves = tf.nest.flatten(nest)
     floating = {x.dtype for x in leaves if x.dtype.is_floating}
     dtype = floating.pop() if len(floating) == 1 else tf.float32
-    rows = [tf.cast(tf.reshape(x, [*x.shape[:num_axes], -1]), dtype) for x in leaves]
+    flat = lambda x: tf.reshape(
+        x, [*sizes(x.shape[:num_axes]), x.shape[num_axes:].num_elements()]
+    )
+    rows = [tf.cast(flat(x), dtype) for x in leaves]
     return rows[0] if len(rows) == 1 else tf.concat(rows, axis=-1)
 
 

@@ -4,8 +4,15 @@ import pytest
 import tensorflow as tf
 from tf_agents.agents.ppo import ppo_clip_agent, ppo_kl_penalty_agent
 from tf_agents.agents.reinforce import reinforce_agent
-from tf_agents.networks import actor_distribution_network, value_network
+from tf_agents.keras_layers import dynamic_unroll_layer
+from tf_agents.networks import (
+    actor_distribution_network,
+    actor_distribution_rnn_network,
+    value_network,
+)
 from tf_agents.trajectories import time_step as ts
+
+from tfcaml.policies import NetworkPolicy
 
 
 def _reinforce(specs, actor, value, **options):
@@ -70,3 +77,17 @@ def make_agent():
         return AGENTS[kind](specs, actor, value, optimizer=optimizer, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def gru_policy(slide):
+    """TF-Agents' recurrent actor with four gated recurrent units, for `slide`."""
+    network = actor_distribution_rnn_network.ActorDistributionRnnNetwork(
+        slide.observation_spec,
+        slide.action_spec,
+        input_fc_layer_params=(4,),
+        output_fc_layer_params=None,
+        rnn_construction_fn=dynamic_unroll_layer.DynamicUnroll,
+        rnn_construction_kwargs={"cell": tf.keras.layers.GRUCell(4)},
+    )
+    return NetworkPolicy(network, slide.action_spec)

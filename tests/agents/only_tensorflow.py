@@ -23,7 +23,7 @@ import tensorflow as tf  # noqa: E402
 
 
 def use(model, inputs):
-    """Two updates, then a step each way; name -> array."""
+    """Two updates, a step each way, and episodes if there are any; name -> array."""
     observation = inputs["observation"]
     rows = len(observation)
     time_step = {
@@ -32,13 +32,12 @@ def use(model, inputs):
         "discount": np.ones(rows, np.float32),
         "observation": observation,
     }
-    state = model.get_initial_state(rows)
+    seed = (inputs["seed"],) if inputs["random_start"] else ()
+    state = model.get_initial_state(rows, *seed)
     if "trial_returns" in inputs:
         state = model.choose(inputs["trial_returns"])
     for update in range(2):
-        parts = [name for name in inputs if name.startswith(f"trajectory_{update}/")]
-        trajectories = {name.split("/")[1]: tf.constant(inputs[name]) for name in parts}
-        state = model.adapt(trajectories, state)
+        state = model.adapt(nested(inputs, f"trajectory_{update}"), state)
     step = model.action(time_step, state, inputs["seed"])
     found = {
         "action": step["action"],
@@ -48,6 +47,34 @@ def use(model, inputs):
     }
     for part, values in (("state", state), ("state_after_step", step["state"])):
         found.update({f"{part}/{i}": x for i, x in enumerate(tf.nest.flatten(values))})
+    if "steps/step_type" in inputs:
+        found.update(live_through(model, state, nested(inputs, "steps"), inputs["seed"]))
+    return found
+
+
+def live_through(model, state, steps, seed):
+    """Episodes of all rows, time step by time step: [T, B, ...] each."""
+    found = {"means": [], "actions": [], "log_probabilities": []}
+    for t in range(len(steps["step_type"])):
+        time_step = tf.nest.map_structure(lambda x: x[t], steps)
+        found["means"].append(model.distribution(time_step, state)["loc"])
+        step = model.action(time_step, state, seed + [0, t])
+        state = step["state"]
+        found["actions"].append(step["action"])
+        found["log_probabilities"].append(step["info"]["log_probability"])
+    return {name: tf.stack(values) for name, values in found.items()}
+
+
+def nested(arrays, name):
+    """The arrays "NAME/A" and "NAME/A/B" as a nested dict of tensors."""
+    found = {}
+    for path, value in arrays.items():
+        first, *keys = path.split("/")
+        if first == name:
+            place = found
+            for key in keys[:-1]:
+                place = place.setdefault(key, {})
+            place[keys[-1]] = tf.constant(value)
     return found
 
 

@@ -9,20 +9,26 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
 import tfcaml
+from tests.recall import Recall
 from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
+from tfcaml.agents.adapted_policy import new_episode, with_episode
 from tfcaml.errors import ConfigError
-from tfcaml.learners import maml, meta_sgd
+from tfcaml.learners import anil, cavia, maml, meta_sgd
 from tfcaml.learners.caml import learner as caml
 from tfcaml.policies import distributions
+from tfcaml.types import Trajectory
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
-NAMES = ("caml", "maml", "meta_sgd")
+NAMES = ("anil", "caml", "cavia", "gru", "maml", "meta_sgd", "recall")
+SLIDES = ("cavia", "gru", "meta_sgd", "recall")  # the others are particles
+EPISODIC = ("gru", "recall")  # of policies that remember an episode
 NUM_TASKS, SHOTS = 3, 4
 SEED = keys.from_int(11)
 
@@ -33,18 +39,40 @@ def noisy(params, seed):
     return nest.map(lambda x: x + rng.normal(size=x.shape, scale=0.3).astype(np.float32), params)
 
 
+class Stored(learners.MAML):
+    """Starts at random, and keeps that beside what is adapted."""
+
+    starts_at_random = True
+
+    def start(self, meta, num_tasks, key=()):
+        drawn = tf.random.stateless_uniform([num_tasks, 2], key[0])
+        return super().start(meta, num_tasks)._replace(memory={"drawn": drawn})
+
+    def adapt(self, meta, fast, support):
+        fast = super().adapt(meta, fast, support)
+        return fast._replace(memory={"drawn": fast.memory["drawn"] + 1})
+
+    def acting(self, meta, fast):
+        shift = tf.reduce_sum(fast.memory["drawn"], axis=1)
+        return {"weights": fast.params["weights"] + shift[:, None]}
+
+
 @pytest.fixture(scope="module")
-def trained(particle, policy, slide, gaussian_policy):
+def trained(particle, policy, slide, gaussian_policy, gru_policy):
     """name -> learner with meta parameters far from the initial ones."""
     shots = {"episodes_per_update": SHOTS}
     found = {
         "maml": learners.MAML(particle, policy, maml.MAMLConfig(**shots)),
         "meta_sgd": learners.MetaSGD(slide, gaussian_policy, meta_sgd.MetaSGDConfig(**shots)),
+        "anil": learners.ANIL(particle, policy, anil.ANILConfig(**shots)),
+        "cavia": learners.CAVIA(slide, config=cavia.CAVIAConfig(**shots, inner_learning_rate=0.1)),
+        "gru": learners.MAML(slide, gru_policy, maml.MAMLConfig(**shots)),
+        "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(
             particle, policy, caml.CAMLConfig(**shots, num_medoids=2, trial_episodes=5)
         ),
     }
-    for name in ("maml", "meta_sgd"):
+    for name in found.keys() - {"caml"}:
         found[name].meta.write(noisy(found[name].meta.read(), seed=1))
     meta = found["caml"].meta.read()
     fast = meta["medoids"]["fast"]
@@ -75,10 +103,10 @@ def live(trained, tasks, trial_returns):
     """name -> (what the export is called with, what the live learner gives)."""
     found = {}
     for name, learner in trained.items():
-        task = tasks["slide" if name == "meta_sgd" else "particle"]
-        inputs = {"seed": SEED.numpy()}
+        task = tasks["slide" if name in SLIDES else "particle"]
+        inputs = {"seed": SEED.numpy(), "random_start": learner.starts_at_random}
         meta = learner.meta.read()
-        fast = learner.start(meta, NUM_TASKS)
+        fast = learner.start(meta, NUM_TASKS, learner.task_keys(SEED, NUM_TASKS))
         if name == "caml":
             inputs["trial_returns"] = trial_returns
             params = nest.take(learner.arms(meta), [0, 1, 2])
@@ -86,34 +114,79 @@ def live(trained, tasks, trial_returns):
 
         @tf.function(autograph=False)
         def update(fast, seed, learner=learner, task=task, meta=meta):
-            trajectory = learner.sample(fast.params, task, SHOTS, seed)
+            trajectory = learner.sample(learner.acting(meta, fast), task, SHOTS, seed)
             return trajectory, learner.adapt(meta, fast, learner.experience(meta, fast, trajectory))
 
         for k in range(2):
             trajectory, fast = update(fast, keys.from_int(k))
-            for field, value in trajectory._asdict().items():
-                inputs[f"trajectory_{k}/{field}"] = value.numpy()
+            fields = {name: x for name, x in trajectory._asdict().items() if name != "start"}
+            for path, value in zip(nest.names(fields), tf.nest.flatten(fields), strict=True):
+                inputs[f"trajectory_{k}/{path}"] = value.numpy()
         inputs["observation"] = trajectory.final_observation[:, 0].numpy()
         found[name] = inputs, expected_of(learner, fast, inputs["observation"])
+        if name in EPISODIC:
+            steps = two_episodes(trajectory)
+            for field, value in steps._asdict().items():
+                inputs[f"steps/{field}"] = value.numpy()
+            found[name][1].update(live_through(learner, fast, steps))
     return found
+
+
+def two_episodes(trajectory):
+    """The first two episodes of each task as time steps [T, N, ...], the ends included."""
+    length = trajectory.reward.shape[2]
+    seen = tf.concat([trajectory.observation, trajectory.final_observation[:, :, None]], axis=2)
+    kind = [ts.StepType.FIRST, *[ts.StepType.MID] * (length - 1), ts.StepType.LAST]
+    kind = np.broadcast_to(np.stack(kind), seen.shape[:3])
+    reward = tf.pad(trajectory.reward, [[0, 0], [0, 0], [1, 0]])
+    steps = ts.TimeStep(tf.constant(kind, tf.int32), reward, tf.ones_like(reward), seen)
+    both = lambda x: tf.concat([x[:, 0], x[:, 1]], axis=1)
+    return nest.map(lambda x: tf.transpose(both(x), [1, 0, *range(2, x.shape.rank - 1)]), steps)
+
+
+def live_through(learner, fast, steps):
+    """The live learner's side of what only_tensorflow.py does of that name."""
+    policy = AdaptedPolicy.of(learner, emit_log_probability=True)
+    state = policy.state_of(learner.acting(learner.meta.read(), fast))
+    found = {"means": [], "actions": [], "log_probabilities": []}
+    for t in range(steps.reward.shape[0]):
+        now = nest.map(lambda x: x[t], steps)
+        # The one of an export has no seed, and draws what it draws for an episode by this one.
+        blind = {**state, "seed": nest.repeat(keys.from_int(0), NUM_TASKS)}
+        found["means"].append(policy.distribution(now, blind).action.mean())
+        step = policy.action(now, state, seed=SEED + [0, t])
+        state = step.state
+        found["actions"].append(step.action)
+        found["log_probabilities"].append(policy_step.get_log_probability(step.info))
+    return {name: tf.stack(values) for name, values in found.items()}
 
 
 def expected_of(learner, fast, observation):
     """The live learner's side of what only_tensorflow.py calls."""
-    spec = ts.time_step_spec(learner.environment.observation_spec)
-    make = lambda **how: AdaptedPolicy(spec, learner.policy, fast.params, **how)
+    make = lambda **how: AdaptedPolicy.of(learner, **how)
     policy, time_step = make(emit_log_probability=True), ts.restart(observation, NUM_TASKS)
-    state = policy.state_of(fast.params)
+    state = policy.state_of(learner.acting(learner.meta.read(), fast))
     step = policy.action(time_step, state, seed=SEED)
-    values = distributions.tensors(policy.distribution(time_step, state).action)
+    values = distributions.tensors(
+        policy.distribution(
+            time_step, {**state, "seed": nest.repeat(keys.from_int(0), NUM_TASKS)}
+        ).action
+    )
     found = {
         "action": step.action,
-        "log_probability": step.info.log_probability,
-        "greedy": make(greedy=True).action(time_step, state).action,
+        "log_probability": policy_step.get_log_probability(step.info),
+        "greedy": make(greedy=True).action(time_step, state, seed=0).action,
         **{f"distribution/{key}": value for key, value in values.items()},
     }
-    for i, x in enumerate(tf.nest.flatten(fast._asdict())):
-        found[f"state/{i}"] = found[f"state_after_step/{i}"] = x
+    adapted = {name: part for name, part in fast._asdict().items() if tf.nest.flatten(part)}
+    meta, key = learner.meta.read(), learner.task_keys(SEED, NUM_TASKS)
+    first = learner.acting(meta, learner.start(meta, NUM_TASKS, key))
+    episode = new_episode(learner.policy, first, keys.from_int(0))
+    for i, x in enumerate(tf.nest.flatten(with_episode(adapted, episode))):
+        found[f"state/{i}"] = x
+    after = with_episode(adapted, step.state.get("episode", {}))
+    for i, x in enumerate(tf.nest.flatten(after)):
+        found[f"state_after_step/{i}"] = x
     return found
 
 
@@ -148,6 +221,32 @@ def test_adapt_and_action_equal_the_live_ones(exports, live, name):
         for key, value in expected.items():
             assert found[key].dtype == value.dtype.as_numpy_dtype, key
             np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-6, err_msg=key)
+
+
+def test_a_recurrent_export_is_the_policy_as_it_lives_through_episodes(exports, live, trained):
+    """The very distributions that `unroll` gives of the two episodes, one after the other."""
+    learner, (inputs, _) = trained["gru"], live["gru"]
+    with np.load(exports[0] / "gru" / "outputs.npz", allow_pickle=False) as found:
+        names = [f"state/{i}" for i in range(len(found.files)) if f"state/{i}" in found]
+        leaves = [tf.constant(found[name]) for name in names]
+        means = found["means"]
+    first = learner.start(learner.meta.read(), NUM_TASKS)
+    state = with_episode(
+        {"params": first.params, "slots": first.slots},
+        new_episode(learner.policy, first.params, SEED),
+    )
+    params = tf.nest.pack_sequence_as(state, leaves)["params"]
+    fields = {
+        name: tf.constant(inputs[f"trajectory_1/{name}"][:, :2])
+        for name in Trajectory._fields[:7]
+    }
+    expected = learner.policy.unroll(params, Trajectory(**fields)).mean()
+    expected = tf.reshape(expected, [NUM_TASKS, 2, 6])
+    played = means.reshape(2, 7, NUM_TASKS)[:, :6].transpose(2, 0, 1)
+    np.testing.assert_allclose(played, expected, rtol=0, atol=1e-6)
+    shuffled = Trajectory(**{**fields, "observation": fields["observation"][:, :, ::-1]})
+    other = tf.reshape(learner.policy.unroll(params, shuffled).mean(), [NUM_TASKS, 2, 6])
+    assert np.abs(other[:, :, ::-1] - expected).max() > 1e-3  # it remembers
 
 
 @pytest.mark.parametrize("name", NAMES)

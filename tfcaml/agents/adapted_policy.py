@@ -1,7 +1,8 @@
 """Differently adapted policies as one TF-Agents policy.
 
 The weights are data that travel in `policy_state`, a set per row of the batch, so they can't be
-captured by a compiled driver: whoever calls with other weights gets other actions.
+captured by a compiled driver: whoever calls with other weights gets other actions. So does what a
+policy remembers of an episode.
 """
 
 import numbers
@@ -9,8 +10,10 @@ import numbers
 import tensorflow as tf
 from tf_agents.policies import tf_policy
 from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import time_step as ts
 
 from tfcaml import keys, nest
+from tfcaml.agents.trajectories import policy_info
 from tfcaml.errors import check
 from tfcaml.policies import distributions
 
@@ -18,21 +21,26 @@ from tfcaml.policies import distributions
 class AdaptedPolicy(tf_policy.TFPolicy):
     """A tfcaml policy as a `TFPolicy`, each row of the batch [B] with weights of its own.
 
-    policy_state = {"params": nest of [B, ...], "seed": [B, 2]}
+    policy_state = {"params": nest of [B, ...], "seed": [B, 2]}, and of a policy that remembers
+    something, or draws something once per episode, "episode" as `new_episode` gives it.
 
     The seed, the same in all rows, is a hash and a count of steps. What row b draws follows from it
     and b, whatever else is in the batch; a later call goes on where the returned state is fed back.
-    State is never reset at an episode's start: weights outlive episodes.
+    Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST, and learns
+    at all others what came of the action before. `distribution` tells of the next action, and gives
+    the state back as it was.
 
-    Actions are those of `policy.sample`, not clipped to the spec, as in training. Don't wrap it in
+    Actions are those of `policy.play`, not clipped to the spec, as in training. Don't wrap it in
     TF-Agents' `GreedyPolicy` and the like: they set policy_state to 0 where episodes start.
 
     Args:
       time_step_spec: TF-Agents' `TimeStep` of specs.
       policy: a `Policy`.
-      params: weights without task axis that `get_initial_state` gives every row; nest of tensors,
-        or of variables, which are read at each call.
-      emit_log_probability: put log pi(a | s) into the `info` of each step, TF-Agents' way.
+      params: the policy's parameters that `get_initial_state` gives: without task axis, for every
+        row, a nest of tensors, or of variables, which are read at each call; or a function of the
+        number of rows B, which gives them with the axis [B].
+      emit_log_probability: put log pi(a | s) into the `info` of each step, TF-Agents' way, and what
+        the policy draws for an episode and says of a step, see `policy_info`.
       greedy: take the mode of the distribution.
     """
 
@@ -40,24 +48,45 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         self._policy = policy
         self._params = params
         self._greedy = greedy
-        state_spec = {
-            "params": nest.map(lambda x: tf.TensorSpec(x.shape, x.dtype), params),
-            "seed": tf.TensorSpec([2], tf.int32),
-        }
+        row = self.state_of(self._start(1))
+        info_spec = ()
+        if emit_log_probability:
+            info_spec = policy_info((), policy.episode_noise_spec, policy.info_spec)
         super().__init__(
             time_step_spec,
             policy.action_spec,
-            policy_state_spec=state_spec,
+            policy_state_spec=nest.map(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), row),
+            info_spec=info_spec,
             emit_log_probability=emit_log_probability,
             clip=False,
             automatic_state_reset=False,
         )
 
+    @classmethod
+    def of(cls, learner, **options):
+        """The policy of a learner, which starts with what its new tasks start with.
+
+        Args:
+          learner: a `MetaLearner`; its meta parameters are read at each call. One that starts at
+            random has one start, always the same.
+          **options: of the class.
+        """
+
+        def start(num_rows):
+            meta = learner.meta.read()
+            key = learner.task_keys(keys.from_int(0), num_rows)
+            return learner.acting(meta, learner.start(meta, num_rows, key))
+
+        spec = ts.time_step_spec(learner.environment.observation_spec)
+        policy = cls(spec, learner.policy, start, **options)
+        policy.meta = learner.meta  # whose variables are the policy's
+        return policy
+
     def state_of(self, params, seed=0):
         """The `policy_state` of adapted weights.
 
         Args:
-          params: weights, each [B, ...], such as `FastState.params`.
+          params: the policy's parameters, each [B, ...], as `learner.acting(meta, fast)` gives them.
           seed: an integer >= 0, Python's or NumPy's, or [2]; with equal weights, equal seeds give
             equal actions, so each collection of data needs another one, or the state that the last
             one returned.
@@ -66,63 +95,144 @@ class AdaptedPolicy(tf_policy.TFPolicy):
           ConfigError: a seed that is neither.
         """
         start = keys.fold(_as_seed(seed), 0)  # the number folded in is counted on
-        return {"params": params, "seed": nest.repeat(start, _num_rows(params))}
+        state = {"params": params, "seed": nest.repeat(start, nest.num_rows(params))}
+        return with_episode(state, new_episode(self._policy, params, start))
+
+    def _start(self, num_rows):
+        if callable(self._params):
+            return self._params(num_rows)
+        return nest.repeat(self._params, num_rows)
 
     def _get_initial_state(self, batch_size):
-        return self.state_of(nest.repeat(self._params, batch_size))
+        return self.state_of(self._start(batch_size))
 
     def _distribution(self, time_step, policy_state):
-        wide = act_distribution(self._policy, policy_state["params"], time_step.observation)
-        narrow = nest.map(lambda x: x[:, 0], distributions.tensors(wide))
-        return policy_step.PolicyStep(distributions.rebuild(wide, narrow), policy_state, ())
+        time_step, policy_state = nest.map(tf.convert_to_tensor, (time_step, policy_state))
+        seed = policy_state["seed"][0]
+        params, episode = policy_state["params"], policy_state.get("episode", {})
+        wide = act_distribution(self._policy, params, time_step, episode, seed)
+        distribution = distributions.rebuild(wide, _narrow(distributions.tensors(wide)))
+        info = self._told(episode, _nothing_said(self._policy, params))
+        return policy_step.PolicyStep(distribution, policy_state, info)
 
     def _action(self, time_step, policy_state, seed=None):
-        params = policy_state["params"]
+        time_step, policy_state = nest.map(tf.convert_to_tensor, (time_step, policy_state))
         seed = policy_state["seed"][0] if seed is None else _as_seed(seed)
-        seed = None if self._greedy else seed
-        action, log_prob = act(self._policy, params, time_step.observation, seed)
+        params, episode = policy_state["params"], policy_state.get("episode", {})
+        action, log_prob, info, episode = act(
+            self._policy, params, time_step, episode, seed, self._greedy
+        )
         state = {"params": params, "seed": policy_state["seed"] + [0, 1]}
-        info = ()
+        info = self._told(episode, info)
         if self.emit_log_probability:
             info = policy_step.set_log_probability(info, log_prob)
-        return policy_step.PolicyStep(action, state, info)
+        return policy_step.PolicyStep(action, with_episode(state, episode), info)
+
+    def _told(self, episode, said):
+        """What the `info` of a step has beside the log-probability."""
+        if not self.emit_log_probability:
+            return ()
+        return policy_info((), episode.get("noise", ()), said)
 
 
-def act_distribution(policy, params, observation):
-    """The distributions of one action per row, of batch shape [B, 1].
+def with_episode(state, episode):
+    """A policy_state with what a policy keeps of an episode, if there is anything."""
+    return {**state, "episode": episode} if episode else state
+
+
+def new_episode(policy, params, seed):
+    """What a policy keeps of an episode before its first step, each row's own.
 
     Args:
       policy: a `Policy`.
       params: weights, each [B, ...].
-      observation: nest of [B, ...].
+      seed: [2], of what the policy draws once per episode.
+
+    Returns:
+      {"noise": of `episode_noise`, "memory": the policy's, "action": the last one, 0 so far}, nests
+      of [B, ...], without those that the policy has no use for.
     """
-    return policy(params, nest.map(lambda x: x[:, None], observation))
+    rows, noise = nest.num_rows(params), ()
+    if tf.nest.flatten(policy.episode_noise_spec):
+        own = keys.per_task(keys.salted(seed, keys.EPISODES), rows)
+        noise = policy.episode_noise(own[:, None])
+    memory = policy.initial_memory(params, 1, noise)
+    episode = {"noise": noise, "memory": memory}
+    if tf.nest.flatten(memory):
+        spec = policy.action_spec
+        episode["action"] = tf.zeros([rows, 1, *spec.shape], spec.dtype)
+    narrow = {name: nest.map(lambda x: x[:, 0], part) for name, part in episode.items()}
+    return {name: part for name, part in narrow.items() if tf.nest.flatten(part)}
 
 
-def act(policy, params, observation, seed):
+def act_distribution(policy, params, time_step, episode, seed):
+    """The distributions of one action per row, of batch shape [B, 1]. Arguments as of `act`."""
+    episode = _at_step(policy, params, time_step, episode, seed)
+    distribution, _ = policy.act(params, _wide(time_step.observation), _memory(episode))
+    return distribution
+
+
+def act(policy, params, time_step, episode, seed, greedy=False):
     """One action per row.
 
     Args:
-      policy, params, observation: see `act_distribution`.
-      seed: [2], or None for the mode of the distribution.
+      policy: a `Policy`.
+      params: weights, each [B, ...].
+      time_step: `TimeStep` of [B, ...].
+      episode: as `new_episode` or the step before gave it.
+      seed: [2].
+      greedy: take the mode of the distribution.
 
     Returns:
-      (action [B, ...], its log-probability [B]).
+      (action [B, ...], its log-probability [B], info: nest of [B, ...] like `policy.info_spec`,
+      episode after the step).
     """
-    distribution = act_distribution(policy, params, observation)
-    if seed is None:
+    episode = _at_step(policy, params, time_step, episode, seed)
+    observation, memory = _wide(time_step.observation), _memory(episode)
+    if greedy:
+        distribution, memory = policy.act(params, observation, memory)
         action = distribution.mode()
+        log_prob, info = distribution.log_prob(action), _wide(_nothing_said(policy, params))
     else:
         # The rows draw as the steps of one episode do: one after the other from one seed.
-        noise = policy.noise(seed[None, None], _num_rows(params))[0, 0]
-        action = policy.sample(distribution, noise[:, None])
-    return action[:, 0], distribution.log_prob(action)[:, 0]
+        noise = policy.noise(seed[None, None], nest.num_rows(params))[0, 0]
+        action, log_prob, info, memory = policy.play(params, observation, memory, noise[:, None])
+    kept = {"memory": memory, "action": action}
+    kept = {name: _narrow(x) for name, x in kept.items() if name in episode}
+    return action[:, 0], log_prob[:, 0], _narrow(info), {**episode, **kept}
 
 
-def _num_rows(params):
-    """B, as a number where it is known."""
-    first = tf.nest.flatten(params)[0]
-    return first.shape[0] or tf.shape(first)[0]
+def _at_step(policy, params, time_step, episode, seed):
+    """`episode` with what came of the last action; a new one where the time step is the first."""
+    if not episode:
+        return {}
+    fresh = new_episode(policy, params, seed)
+    if "memory" in episode:
+        memory, action, reward = _wide((episode["memory"], episode["action"], time_step.reward))
+        ended = time_step.step_type == ts.StepType.LAST
+        memory = policy.observe(memory, action, reward, ended[:, None])
+        episode = {**episode, "memory": _narrow(memory)}
+    return nest.where(time_step.step_type == ts.StepType.FIRST, fresh, episode)
+
+
+def _nothing_said(policy, params):
+    """Zeros in place of `info`, nest of [B, ...]."""
+    rows = nest.num_rows(params)
+    return nest.map(lambda x: tf.zeros([rows, *x.shape], x.dtype), policy.info_spec)
+
+
+def _memory(episode):
+    return _wide(episode.get("memory", ()))
+
+
+def _wide(rows):
+    """A row is a task with one episode: [B, ...] -> [B, 1, ...]."""
+    return nest.map(lambda x: x[:, None], rows)
+
+
+def _narrow(rows):
+    """[B, 1, ...] -> [B, ...]."""
+    return nest.map(lambda x: x[:, 0], rows)
 
 
 def _as_seed(seed):

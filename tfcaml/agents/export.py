@@ -1,21 +1,24 @@
 """A trained learner as a SavedModel that adapts and acts where only TensorFlow is installed.
 
-The functions saved are the learner's own `start`, `experience` and `adapt` and the policy's own
-`sample`, traced on plain tensors and dicts. Beside them lies `card.json`: what each function takes
+The functions saved are the learner's own `start`, `acting`, `experience` and `adapt` and the
+policy's own `play`, traced on plain tensors and dicts. Beside them lies `card.json`: what each function takes
 and returns, how many episodes an update learns from, and where the model came from.
 """
 
 import dataclasses
+import functools
 import inspect
 import json
 import pathlib
 
 import numpy as np
 import tensorflow as tf
+from tf_agents.trajectories import time_step as ts
 
 import tfcaml
-from tfcaml import nest, settings
-from tfcaml.agents.adapted_policy import act, act_distribution
+from tfcaml import keys, nest, settings
+from tfcaml.agents.adapted_policy import act, act_distribution, new_episode, with_episode
+from tfcaml.agents.trajectories import policy_info
 from tfcaml.errors import check, check_utf8
 from tfcaml.policies import distributions
 from tfcaml.types import FastState, Trajectory
@@ -44,8 +47,12 @@ def export(learner, directory, environment=None, shots=None):
 
     A time step is TF-Agents' `TimeStep` as a dict, and `trajectories` a `tfcaml.types.Trajectory`
     as a dict, of `shots` episodes padded to the horizon; `time_step._asdict()` makes the one of the
-    other. policy_state holds weights and the state of their optimiser. Nothing is random but by
-    `seed`: give every step another one.
+    other. policy_state holds what is adapted, the state of its optimiser and what else travels with
+    it; of a policy that remembers an episode also "episode", which `action` and `greedy_action`
+    carry on from step to step, and begin anew where step_type is 0, TF-Agents' FIRST. What a policy
+    draws for an episode and says of a step is in "info", and belongs to `trajectories`. Nothing is
+    random but by `seed`, which `get_initial_state` takes too of a learner that starts at random:
+    give every step another one.
 
     Args:
       learner: a trained `MetaLearner`.
@@ -97,14 +104,16 @@ def _teaches(learner, environment, shots):
         reward=tf.constant(reward, tf.float32), mask=tf.ones_like(trajectory.mask)
     )
     meta = learner.meta.read()
-    weight = learner.experience(meta, learner.start(meta, 1), trajectory).weight
+    fast = learner.start(meta, 1, learner.task_keys(keys.from_int(0), 1))
+    weight = learner.experience(meta, fast, trajectory).weight
     return bool(tf.reduce_max(tf.abs(weight)) > _ROUNDING)
 
 
 def _functions(learner, environment, shots):
     """name -> traced function."""
     meta = learner.meta.read()
-    state = nest.map(_any_number_of, _state(learner.start(meta, 1)))
+    first = learner.task_keys(keys.from_int(0), 1)
+    state = nest.map(_any_number_of, _policy_state(learner, meta, learner.start(meta, 1, first)))
     time_step = {
         "step_type": tf.TensorSpec([None], tf.int32),
         "reward": tf.TensorSpec([None], tf.float32),
@@ -112,75 +121,123 @@ def _functions(learner, environment, shots):
         "observation": nest.map(lambda s: _spec([None], s), environment.observation_spec),
     }
     trajectories = _trajectory_spec(learner.policy, environment, shots)
+    seeds = (SEED,) if learner.starts_at_random else ()
     specs = {
-        "action": (_action(learner.policy), time_step, state, SEED),
-        "greedy_action": (_greedy_action(learner.policy), time_step, state),
-        "distribution": (_distribution(learner.policy), time_step, state),
-        "get_initial_state": (_get_initial_state(learner, meta), tf.TensorSpec([], tf.int32)),
+        "action": (_action(learner, meta), time_step, state, SEED),
+        "greedy_action": (_greedy_action(learner, meta), time_step, state),
+        "distribution": (_distribution(learner, meta), time_step, state),
+        "get_initial_state": (
+            _get_initial_state(learner, meta),
+            *(tf.TensorSpec([], tf.int32), *seeds),
+        ),
         "adapt": (_adapt(learner, meta, state), trajectories, state),
     }
-    specs.update(learner.exported(meta))
+    for name, (function, *signature) in learner.exported(meta).items():
+        specs[name] = (_with_policy_state(learner, meta, function), *signature)
     return {
         name: tf.function(function, input_signature=signature, autograph=False)
         for name, (function, *signature) in specs.items()
     }
 
 
-def _action(policy):
+def _action(learner, meta):
     def action(time_step, policy_state, seed):
         """An action drawn for each row, and its log-probability."""
-        return _step(policy, time_step, policy_state, seed)
+        return _step(learner, meta, time_step, policy_state, seed, False)
 
     return action
 
 
-def _greedy_action(policy):
+def _greedy_action(learner, meta):
     def greedy_action(time_step, policy_state):
         """The most probable action of each row, and its log-probability."""
-        return _step(policy, time_step, policy_state, None)
+        return _step(learner, meta, time_step, policy_state, keys.from_int(0), True)
 
     return greedy_action
 
 
-def _step(policy, time_step, policy_state, seed):
+def _step(learner, meta, time_step, policy_state, seed, greedy):
     """TF-Agents' `PolicyStep` as a dict."""
-    action, log_prob = act(policy, policy_state["params"], time_step["observation"], seed)
-    return {"action": action, "state": policy_state, "info": {"log_probability": log_prob}}
+    fast, episode = _parts(policy_state)
+    action, log_prob, info, episode = act(
+        *(learner.policy, learner.acting(meta, fast), ts.TimeStep(**time_step)),
+        *(episode, seed, greedy),
+    )
+    info = policy_info({"log_probability": log_prob}, episode.get("noise", ()), info)
+    return {"action": action, "state": with_episode(_state(fast), episode), "info": info}
 
 
-def _distribution(policy):
+def _distribution(learner, meta):
     def distribution(time_step, policy_state):
         """Parameters of each row's action distribution."""
-        wide = act_distribution(policy, policy_state["params"], time_step["observation"])
+        fast, episode = _parts(policy_state)
+        wide = act_distribution(
+            *(learner.policy, learner.acting(meta, fast), ts.TimeStep(**time_step)),
+            *(episode, keys.from_int(0)),
+        )
         return nest.map(lambda x: x[:, 0], distributions.tensors(wide))
 
     return distribution
 
 
 def _get_initial_state(learner, meta):
-    def get_initial_state(batch_size):
-        """The state before any experience, in every row."""
-        return _state(learner.start(meta, batch_size))
+    if learner.starts_at_random:
+
+        def get_initial_state(batch_size, seed):
+            """The state before any experience, each row's drawn."""
+            key = learner.task_keys(seed, batch_size)
+            return _policy_state(learner, meta, learner.start(meta, batch_size, key))
+
+    else:
+
+        def get_initial_state(batch_size):
+            """The state before any experience, in every row."""
+            return _policy_state(learner, meta, learner.start(meta, batch_size))
 
     return get_initial_state
 
 
 def _adapt(learner, meta, state_spec):
     """The learner's adaptation step, a task at a time: its code wants static shapes."""
-    result = nest.map(lambda spec: tf.TensorSpec(spec.shape[1:], spec.dtype), state_spec)
+    fast_spec, _ = _parts(state_spec)
+    result = nest.map(lambda spec: tf.TensorSpec(spec.shape[1:], spec.dtype), fast_spec)
 
     def one_task(inputs):
-        trajectory, policy_state = nest.map(lambda x: x[None], inputs)
-        trajectory = Trajectory(**trajectory)
-        fast = FastState(**{"slots": (), **policy_state})
-        support = learner.experience(meta, fast, trajectory)
-        return nest.map(lambda x: x[0], _state(learner.adapt(meta, fast, support)))
+        trajectory, fast = nest.map(lambda x: x[None], inputs)
+        support = learner.experience(meta, fast, Trajectory(**trajectory))
+        return nest.map(lambda x: x[0], learner.adapt(meta, fast, support))
 
     def adapt(trajectories, policy_state):
         """The state after one update on episodes that the state's own policies played."""
-        return tf.map_fn(one_task, (trajectories, policy_state), fn_output_signature=result)
+        fast, episode = _parts(policy_state)
+        fast = tf.map_fn(one_task, (trajectories, fast), fn_output_signature=result)
+        return with_episode(_state(fast), episode)
 
     return adapt
+
+
+def _with_policy_state(learner, meta, function):
+    """`function` with a policy_state where it returns a `FastState`."""
+
+    @functools.wraps(function)
+    def exported(*arguments):
+        result = function(*arguments)
+        is_fast = isinstance(result, FastState)
+        return _policy_state(learner, meta, result) if is_fast else result
+
+    return exported
+
+
+def _policy_state(learner, meta, fast):
+    """What travels with a row: its `FastState`, and what the policy keeps of an episode."""
+    episode = new_episode(learner.policy, learner.acting(meta, fast), keys.from_int(0))
+    return with_episode(_state(fast), episode)
+
+
+def _parts(policy_state):
+    """(`FastState`, what the policy keeps of an episode) of a policy_state."""
+    fields = {name: value for name, value in policy_state.items() if name != "episode"}
+    return FastState(**{"slots": (), **fields}), policy_state.get("episode", {})
 
 
 def _trajectory_spec(policy, environment, shots):
@@ -196,6 +253,8 @@ def _trajectory_spec(policy, environment, shots):
         log_prob=numbers,
         terminated=numbers,
         final_observation=observed(steps[:2]),
+        episode_noise=nest.map(lambda s: _spec(steps[:2], s), policy.episode_noise_spec),
+        info=nest.map(lambda s: _spec(steps, s), policy.info_spec),
     )
     return _state(spec)
 

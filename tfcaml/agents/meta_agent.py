@@ -3,15 +3,14 @@
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.trajectories import policy_step
-from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory as tf_agents_trajectory
 from tf_agents.utils import common
 
 from tfcaml import losses, nest, training
 from tfcaml.agents.adapted_policy import AdaptedPolicy
-from tfcaml.agents.trajectories import from_tf_agents, to_tf_agents
+from tfcaml.agents.trajectories import from_tf_agents, recorded_info, to_tf_agents
 from tfcaml.errors import check
-from tfcaml.learners import GradientLearner
+from tfcaml.learners import GradientLearner, MetaLearner
 
 
 class MetaAgent(tf_agent.TFAgent):
@@ -20,12 +19,14 @@ class MetaAgent(tf_agent.TFAgent):
     `train` takes {"support": a tuple of K trajectories, "query": a trajectory}, K being the
     learner's `inner_updates` and every leaf [N tasks, E episodes, T steps, ...] in TF-Agents' form
     (see `from_tf_agents`): support k was played by the policies adapted k times, the query by those
-    adapted K times. `experience` collects such data. A batch that was played by the current weights
+    adapted K times; and "index" [N] and "key" [N, 2] of a `MetaBatch`, for learners that know their
+    training tasks or start at random. `experience` collects such data. A batch that was played by the current weights
     is trained on with the very numbers of `learner.train`.
 
     The learner keeps the variables; a checkpoint of the agent holds them all, so that TF-Agents'
-    `Learner` resumes where it stopped. `collect_policy` acts by the meta parameters, not adapted;
-    `policy` takes the most likely action. Adapted weights go into their `policy_state`.
+    `Learner` resumes where it stopped. `collect_policy` acts as new tasks start, not adapted;
+    `policy` takes the most likely action. Adapted weights, `learner.acting(meta, fast)`, go into
+    their `policy_state`, see `AdaptedPolicy.state_of`.
 
     Args:
       learner: a `GradientLearner`.
@@ -40,16 +41,13 @@ class MetaAgent(tf_agent.TFAgent):
         expected = "a learner of the gradient-based family"
         check(isinstance(learner, GradientLearner), "learner", type(learner).__name__, expected)
         self._learner = learner
-        time_step_spec = ts.time_step_spec(learner.environment.observation_spec)
-        params = learner.meta.variables_nest["params"]
-        policy = lambda **options: AdaptedPolicy(time_step_spec, learner.policy, params, **options)
-        collect_policy = policy(emit_log_probability=True)
+        collect_policy = AdaptedPolicy.of(learner, emit_log_probability=True)
         if train_step_counter is None:
             train_step_counter = tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
         super().__init__(
-            time_step_spec,
+            collect_policy.time_step_spec,
             learner.policy.action_spec,
-            policy(greedy=True),
+            AdaptedPolicy.of(learner, greedy=True),
             collect_policy,
             train_sequence_length=None,
             num_outer_dims=1,  # tasks; episodes and steps are axes of the specs
@@ -76,10 +74,10 @@ class MetaAgent(tf_agent.TFAgent):
         task, key, index = training.draw(self._learner, population, seed)
         batch = self._collect(self._learner.meta.read(), task, key, index)
         data = lambda experience: to_tf_agents(
-            experience.trajectory,
-            policy_step.set_log_probability((), experience.trajectory.log_prob),
+            experience.trajectory, recorded_info(experience.trajectory)
         )
-        return {"support": tuple(map(data, batch.support)), "query": data(batch.query)}
+        which = {name: getattr(batch, name) for name in _which_tasks(self._learner)}
+        return {"support": tuple(map(data, batch.support)), "query": data(batch.query), **which}
 
     def dataset(self, population, seed):
         """`experience` as a dataset of one element, (data, ()), as TF-Agents' `Learner` takes it.
@@ -105,7 +103,8 @@ class MetaAgent(tf_agent.TFAgent):
         check(num_phases == learner.config.inner_updates, "support phases", num_phases, expected)
         phases = [*data["support"], data["query"]]
         read = lambda fast, phase: self._read(learner.acting(meta, fast), phases[phase])
-        return learner.batch(meta, nest.leading(data["query"].reward), read)
+        which = {name: data[name] for name in _which_tasks(learner)}
+        return learner.batch(meta, nest.leading(data["query"].reward), read, **which)
 
     def _read(self, params, data):
         """`Trajectory` of a phase; `params` acted, if no log-probabilities are recorded."""
@@ -124,4 +123,12 @@ def _data_spec(learner, trajectory_spec):
         lambda x: tf.TensorSpec([*episodes, *x.shape], x.dtype, x.name),
         tf_agents_trajectory.Trajectory(*trajectory_spec),
     )
-    return {"support": (spec,) * learner.config.inner_updates, "query": spec}
+    which = _which_tasks(learner)
+    return {"support": (spec,) * learner.config.inner_updates, "query": spec, **which}
+
+
+def _which_tasks(learner):
+    """Specs of what else has to be known of a task: its number, and the key it was started with."""
+    numbered = type(learner).resume is not MetaLearner.resume
+    index = {"index": tf.TensorSpec([], tf.int32)} if numbered else {}
+    return {**index, "key": tf.TensorSpec([2], tf.int32)} if learner.starts_at_random else index

@@ -1,11 +1,42 @@
 """Trajectories of tfcaml as those of TF-Agents, and back."""
 
+from collections.abc import Mapping
+
 import tensorflow as tf
+from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory as tf_agents_trajectory
 
 from tfcaml import nest
 from tfcaml.types import Trajectory
+
+
+def policy_info(info, episode_noise, said):
+    """TF-Agents' `policy_info` with what else is needed to live through an episode again.
+
+    Args:
+      info: `()`, or a dict.
+      episode_noise: nest of what the policy drew once for the episode, repeated at each step.
+      said: nest of the `info` of `Policy.play`.
+
+    Returns:
+      `info`, with "episode_noise" and "info" if there are any.
+    """
+    more = {"episode_noise": episode_noise, "info": said}
+    more = {name: value for name, value in more.items() if tf.nest.flatten(value)}
+    return {**dict(info), **more} if more else info
+
+
+def recorded_info(trajectory):
+    """The `policy_info` that `AdaptedPolicy` would have given at the steps of a `Trajectory`.
+
+    Args:
+      trajectory: `Trajectory` [N, E, T, ...].
+    """
+    steps = trajectory.reward.shape[2]
+    at_each = lambda x: tf.repeat(x[:, :, None], steps, axis=2)
+    info = policy_info((), nest.map(at_each, trajectory.episode_noise), trajectory.info)
+    return policy_step.set_log_probability(info, trajectory.log_prob)
 
 
 def to_tf_agents(trajectory, policy_info=()):
@@ -44,7 +75,8 @@ def from_tf_agents(trajectory, log_prob):
     its episode, so that the observation after it is missing, the last one stands in for it.
 
     Args:
-      trajectory: TF-Agents' `Trajectory`, every leaf [N, E, T, ...].
+      trajectory: TF-Agents' `Trajectory`, every leaf [N, E, T, ...]. What its `policy_info` says
+        beside the log-probability, see `policy_info`, is kept.
       log_prob: [N, E, T]  of the actions under the policy that acted, nats.
     """
     ended = tf.cumsum(tf.cast(trajectory.step_type == ts.StepType.LAST, tf.int32), axis=-1) > 0
@@ -52,6 +84,7 @@ def from_tf_agents(trajectory, log_prob):
     terminated = (trajectory.next_step_type == ts.StepType.LAST) & (trajectory.discount == 0)
     length = tf.reduce_sum(tf.cast(~ended, tf.int32), axis=-1)
     last = tf.minimum(length, ended.shape[-1] - 1)
+    told = trajectory.policy_info if isinstance(trajectory.policy_info, Mapping) else {}
     return Trajectory(
         observation=trajectory.observation,
         action=trajectory.action,
@@ -62,4 +95,6 @@ def from_tf_agents(trajectory, log_prob):
         final_observation=nest.map(
             lambda x: tf.gather(x, last, axis=2, batch_dims=2), trajectory.observation
         ),
+        episode_noise=nest.map(lambda x: x[:, :, 0], told.get("episode_noise", ())),
+        info=told.get("info", ()),
     )

@@ -87,12 +87,9 @@ class Experiment:
         self.allow_fresh_start = allow_fresh_start
         self.max_bad_updates = max_bad_updates
         self.environment = config.family(config.environment)
-        self._own_policy = mlp_policy(
-            self.environment.observation_spec, self.environment.action_spec, **config.policy
-        )
+        self._policies = {}  # method -> its own policy
         self._losses = {}  # discount -> the `AgentLoss`, where the config names an agent
-        _, main = next(iter(config.learners.values()))
-        self.policy, self.loss = self._policy_and_loss(main)
+        self.policy, self.loss = self._policy_and_loss(next(iter(config.learners)))
         self._learners = {}
         self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
 
@@ -261,18 +258,25 @@ class Experiment:
                 variable.assign(value)
             self._seconds.assign(seconds)
 
-    def _policy_and_loss(self, learner_config):
-        """(policy, loss) of a learner; the loss is None unless it is an agent's.
+    def _policy_and_loss(self, method):
+        """(policy, loss) of a method's learner; the loss is None unless it is an agent's.
 
         An agent knows one discount, so that methods with different ones get agents of their own.
         """
+        learner_class, learner_config = self.config.learners[method]
+        options = self.config.policy
         if self.config.agent == NO_AGENT:
-            return self._own_policy, None
+            if method not in self._policies:
+                place = learner_class.plays_in(self.environment, learner_config)
+                own = learner_class.make_policy(place, learner_config, **options)
+                self._policies[method] = own
+            return self._policies[method], None
         discount = learner_config.discount
         if discount not in self._losses:
             make = agents.AGENTS[self.config.agent]
-            layers = self.config.policy["fc_layer_params"]
-            network = self._own_policy.network
+            specs = self.environment.observation_spec, self.environment.action_spec
+            network = mlp_policy(*specs, **options).network
+            layers = options["fc_layer_params"]
             self._losses[discount] = make(self.environment, network, layers, discount)
         return self._losses[discount].policy, self._losses[discount]
 
@@ -280,7 +284,7 @@ class Experiment:
         """The method's learner, whatever it has learned; compiled once for all seeds."""
         if method not in self._learners:
             learner_class, learner_config = self.config.learners[method]
-            policy, loss = self._policy_and_loss(learner_config)
+            policy, loss = self._policy_and_loss(method)
             self._learners[method] = learner_class(
                 self.environment,
                 policy,

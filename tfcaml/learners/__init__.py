@@ -1,7 +1,9 @@
 """Meta-learners and the baselines they are compared with; one file per method."""
 
+from tfcaml.learners.anil import ANIL
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml.learner import CAML, CAMLConfig
+from tfcaml.learners.cavia import CAVIA
 from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRelabelling
@@ -19,7 +21,9 @@ from tfcaml.learners.supervised import MAMLRegression, PretrainedRegression
 
 # name in a config -> class
 LEARNERS = {
+    "anil": ANIL,
     "caml": CAML,
+    "cavia": CAVIA,
     "e_maml": EMAML,
     "fomaml": FOMAML,
     "hindsight_cloning": HindsightCloning,
@@ -43,7 +47,9 @@ LEARNERS = {
 }
 
 __all__ = [
+    "ANIL",
     "CAML",
+    "CAVIA",
     "EMAML",
     "FOMAML",
     "LEARNERS",

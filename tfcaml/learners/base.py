@@ -298,7 +298,10 @@ class MetaLearner(tf.Module):
         return {}
 
     def exported(self, meta):
-        """What an export has beside acting and adapting: dict name -> (function, *its specs)."""
+        """What an export has beside acting and adapting: dict name -> (function, *its specs).
+
+        A `FastState` that a function returns becomes a policy_state of the export.
+        """
         return {}
 
     def card(self):

@@ -1,6 +1,7 @@
 """Policies: pure functions of their parameters."""
 
 from tfcaml.policies.base import Policy
+from tfcaml.policies.context import ContextPolicy, with_context
 from tfcaml.policies.network_policy import ACTIVATIONS, NetworkPolicy, mlp_policy
 
-__all__ = ["ACTIVATIONS", "NetworkPolicy", "Policy", "mlp_policy"]
+__all__ = ["ACTIVATIONS", "ContextPolicy", "NetworkPolicy", "Policy", "mlp_policy", "with_context"]

@@ -1,5 +1,7 @@
 """What every policy is."""
 
+import tensorflow as tf
+
 from tfcaml import nest
 from tfcaml.errors import ConfigError
 
@@ -33,6 +35,14 @@ class Policy:
     def names(self):
         """A name for each tensor of the weights, in the order of `tf.nest.flatten`: tuple."""
         return tuple(nest.names(self.init(0)))
+
+    @property
+    def head(self):
+        """The positions in `names` of the last layer's weights and of all that follow: tuple.
+
+        The last layer is that of the last matrix; its bias and a standard deviation follow.
+        """
+        return last_layer([x.shape.rank for x in tf.nest.flatten(self.init(0))])
 
     def init(self, seed):
         """New weights without task axis. `seed`: Python int."""
@@ -142,3 +152,9 @@ class Policy:
           ConfigError: the policy has no critic.
         """
         raise ConfigError(f"expected a policy with a critic; received {type(self).__name__}")
+
+
+def last_layer(ranks):
+    """Positions from the last matrix on, given the weights' ranks; all where none is a matrix."""
+    matrices = [i for i, rank in enumerate(ranks) if rank >= 2]
+    return tuple(range(matrices[-1] if matrices else 0, len(ranks)))

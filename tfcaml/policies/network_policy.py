@@ -16,7 +16,7 @@ from tf_agents.trajectories.time_step import StepType
 from tfcaml import keys, nest
 from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.policies import distributions
-from tfcaml.policies.base import Policy
+from tfcaml.policies.base import Policy, last_layer
 from tfcaml.policies.functional import Functional
 from tfcaml.policies.inputs import vector_layers
 from tfcaml.policies.keras_actor import KerasActor
@@ -78,6 +78,19 @@ class NetworkPolicy(Policy):
         """The names of the network's variables, in the order of the weights."""
         return tuple(variable.name for variable in self.functional.variables)
 
+    @property
+    def head(self):
+        """The positions of the weights of the layers that give the distribution's parameters.
+
+        Of a TF-Agents actor its projection network; of other networks the last layer. Weights that
+        the policy holds beside its network's, such as a critic's, are none of them.
+        """
+        own = self.network.trainable_variables
+        projections = tf.nest.flatten(getattr(self.network, "_projection_networks", ()))
+        chosen = {x.ref() for part in projections for x in part.trainable_variables}
+        of_actor = tuple(i for i, x in enumerate(own) if x.ref() in chosen)
+        return of_actor or last_layer([x.shape.rank for x in own])
+
     def init(self, seed):
         """New weights, a tuple of tensors without task axis. `seed`: Python int."""
         return self.functional.init(seed)
@@ -104,7 +117,7 @@ class NetworkPolicy(Policy):
 
     def initial_memory(self, params, num_episodes, noise=()):
         """The network's initial state: nest of [N, E, ...], `()` of networks without one."""
-        num_tasks = nest.leading(params)
+        num_tasks = nest.num_rows(params)
         state = self.network.get_initial_state(num_tasks * num_episodes)
         return nest.map(lambda x: tf.reshape(x, [num_tasks, num_episodes, *x.shape[1:]]), state)
 

@@ -224,9 +224,7 @@ class CAML(MetaLearner):
         def trial_state(arm):
             """The states of these arms, with a fresh optimiser."""
             params = nest.take(arms, arm)
-            slots = self.inner_optimizer.init(params, tf.shape(arm)[0])
-            state = {"params": params, "slots": slots}
-            return {name: value for name, value in state.items() if tf.nest.flatten(value)}
+            return FastState(params, self.inner_optimizer.init(params, tf.shape(arm)[0]))
 
         def choose(trial_returns):
             """The states of the best arms, to adapt from."""

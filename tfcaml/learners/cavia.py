@@ -1,0 +1,73 @@
+"""CAVIA: only a context vector is adapted; the network is shared by all tasks.
+
+L. Zintgraf, K. Shiarlis, V. Kurin, K. Hofmann, S. Whiteson, "Fast context adaptation via
+meta-learning", ICML 2019, Algorithm 2. The context phi stands behind the observation as further
+inputs of the network theta. It is 0 before a task is seen; the inner step moves it alone,
+
+    phi_i = 0 - alpha grad_phi L_i(phi, theta)
+
+and the outer step lowers sum_i L_i(phi_i, theta) over theta, through the inner step.
+
+Differences from the paper: none known. Its code samples and learns as MAML's does, and takes whole
+steps beyond those that were trained.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.errors import check
+from tfcaml.learners.maml import MAML, MAMLConfig
+from tfcaml.policies import ContextPolicy, mlp_policy, with_context
+from tfcaml.types import FastState
+
+
+@dataclasses.dataclass(frozen=True)
+class CAVIAConfig(MAMLConfig):
+    """Settings of CAVIA; sources: the authors' code, 2D navigation."""
+
+    inner_learning_rate: float = 1.0  # alpha (code: 1)
+    later_step_scale: float = 1.0  # code: further steps are as long
+    context_size: int = 5  # numbers of phi (code's command for 2D navigation: 5)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.context_size >= 1, "context_size", self.context_size, ">= 1")
+
+
+class CAVIA(MAML):
+    """meta = {"params": theta}; `FastState.params` holds phi.
+
+    Raises:
+      ConfigError: a policy that is no `ContextPolicy` with a context of `context_size` numbers.
+    """
+
+    Config = CAVIAConfig
+
+    @classmethod
+    def make_policy(cls, environment, config, fc_layer_params=(100, 100), activation="tanh"):
+        """An MLP of the observation and the context."""
+        observation_spec, size = environment.observation_spec, config.context_size
+        seen = with_context(observation_spec, size)
+        policy = mlp_policy(seen, environment.action_spec, fc_layer_params, activation)
+        return ContextPolicy(policy, observation_spec, size)
+
+    def setup(self):
+        super().setup()
+        size = getattr(self.policy, "size", None)
+        fits = isinstance(self.policy, ContextPolicy) and size == self.config.context_size
+        expected = f"a ContextPolicy of context_size={self.config.context_size}"
+        received = type(self.policy).__name__ + (f" of {size}" if size else "")
+        check(fits, "policy", received, expected)
+
+    def init(self, seed):
+        return {"params": self.policy.init(seed)["policy"]}
+
+    def start(self, meta, num_tasks, key=()):
+        context = tf.zeros([num_tasks, self.config.context_size], self.policy.dtype)
+        return FastState({"context": context}, tf.zeros([num_tasks]))
+
+    def acting(self, meta, fast):
+        num_tasks = nest.num_rows(fast.params)
+        return {**fast.params, "policy": nest.repeat(meta["params"], num_tasks)}

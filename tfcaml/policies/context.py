@@ -1,0 +1,95 @@
+"""A policy that sees, beside the observation, a vector that belongs to the task."""
+
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.policies.base import Policy
+
+
+class ContextPolicy(Policy):
+    """A policy of vectors in which a context stands behind the observation.
+
+    params = {"context": [N, C], "policy": weights of the policy within}; a new context is 0.
+
+    Args:
+      policy: a `Policy` whose observation is one vector of `with_context(...)`.
+      observation_spec: nest of `TensorSpec`s of one observation, without the context.
+      size: C.
+    """
+
+    def __init__(self, policy, observation_spec, size):
+        self.policy = policy
+        self.size = size
+        self.dtype = with_context(observation_spec, size).dtype
+        self.action_spec = policy.action_spec
+        self.num_actions = policy.num_actions
+        self.has_memory = policy.has_memory
+        self.supports_xla = policy.supports_xla
+        self.episode_noise_spec = policy.episode_noise_spec
+        self.info_spec = policy.info_spec
+
+    @property
+    def names(self):
+        return ("context", *(f"policy/{name}" for name in self.policy.names))
+
+    @property
+    def head(self):
+        return tuple(1 + i for i in self.policy.head)
+
+    def init(self, seed):
+        return {"context": tf.zeros([self.size], self.dtype), "policy": self.policy.init(seed)}
+
+    def __call__(self, params, observation):
+        return self.policy(params["policy"], self._see(params, observation, 2))
+
+    def noise(self, key, num_steps):
+        return self.policy.noise(key, num_steps)
+
+    def sample(self, distribution, noise):
+        return self.policy.sample(distribution, noise)
+
+    def episode_noise(self, key):
+        return self.policy.episode_noise(key)
+
+    def initial_memory(self, params, num_episodes, noise=()):
+        return self.policy.initial_memory(params["policy"], num_episodes, noise)
+
+    def act(self, params, observation, memory):
+        return self.policy.act(params["policy"], self._see(params, observation, 2), memory)
+
+    def play(self, params, observation, memory, noise):
+        seen = self._see(params, observation, 2)
+        return self.policy.play(params["policy"], seen, memory, noise)
+
+    def observe(self, memory, action, reward, ended):
+        return self.policy.observe(memory, action, reward, ended)
+
+    def unroll(self, params, trajectory):
+        return self.policy.unroll(params["policy"], self._shown(params, trajectory))
+
+    def value(self, params, trajectory, head="value"):
+        return self.policy.value(params["policy"], self._shown(params, trajectory), head)
+
+    def _see(self, params, observation, num_axes):
+        """The vectors that the policy within sees: nest of [N, ...] -> [N, ..., O + C]."""
+        vector = nest.vectors(observation, num_axes)
+        context = tf.cast(params["context"], vector.dtype)
+        context = context[(slice(None), *[None] * (num_axes - 1))]
+        shape = tf.concat([tf.shape(vector)[:-1], [self.size]], axis=0)
+        if vector.shape[:-1].is_fully_defined():
+            shape = [*vector.shape[:-1], self.size]
+        return tf.concat([vector, tf.broadcast_to(context, shape)], axis=-1)
+
+    def _shown(self, params, trajectory):
+        """The trajectory as the policy within saw it."""
+        return trajectory._replace(
+            observation=self._see(params, trajectory.observation, 3),
+            final_observation=self._see(params, trajectory.final_observation, 2),
+        )
+
+
+def with_context(observation_spec, size):
+    """The spec of observations joined to one vector with a context of `size` numbers behind it."""
+    zeros = nest.map(lambda spec: tf.zeros([1, *spec.shape], spec.dtype), observation_spec)
+    vector = nest.vectors(zeros, 1)
+    return tf.TensorSpec([vector.shape[-1] + size], vector.dtype)
