@@ -145,6 +145,30 @@ def episode_return(trajectory):
     return tf.reduce_sum(trajectory.reward * trajectory.mask, axis=-1)
 
 
+def join(trajectories):
+    """Trajectories of the same rows one after another, as one; its padded steps are the last.
+
+    Args:
+      trajectories: list of `Trajectory` [N, E, T, ...], such as the episodes of a trial.
+
+    Returns:
+      `Trajectory` [N, E, sum of the T, ...], with the `start` of the first, the
+      `final_observation` of the last and no `episode_noise`.
+    """
+    steps = [trajectory.mask.shape[2] for trajectory in trajectories]
+    mask = tf.concat([trajectory.mask for trajectory in trajectories], axis=2)
+    # Valid steps first, each kind in its own order.
+    order = tf.argsort(tf.where(mask > 0, 0, sum(steps)) + tf.range(sum(steps)), axis=2)
+    row = lambda *parts: tf.gather(tf.concat(parts, axis=2), order, axis=2, batch_dims=2)
+    fields = ("observation", "action", "reward", "mask", "log_prob", "terminated", "info")
+    joined = {
+        name: nest.map(row, *(getattr(trajectory, name) for trajectory in trajectories))
+        for name in fields
+    }
+    final = trajectories[-1].final_observation
+    return trajectories[0]._replace(**joined, final_observation=final, episode_noise=())
+
+
 def next_observation(trajectory):
     """What each action led to, nest of [N, E, T, ...]; on padded steps, the end of the episode."""
     ahead = tf.pad(trajectory.mask[:, :, 1:], [[0, 0], [0, 0], [0, 1]]) > 0

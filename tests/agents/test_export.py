@@ -237,8 +237,7 @@ def test_a_recurrent_export_is_the_policy_as_it_lives_through_episodes(exports, 
     )
     params = tf.nest.pack_sequence_as(state, leaves)["params"]
     fields = {
-        name: tf.constant(inputs[f"trajectory_1/{name}"][:, :2])
-        for name in Trajectory._fields[:7]
+        name: tf.constant(inputs[f"trajectory_1/{name}"][:, :2]) for name in Trajectory._fields[:7]
     }
     expected = learner.policy.unroll(params, Trajectory(**fields)).mean()
     expected = tf.reshape(expected, [NUM_TASKS, 2, 6])

@@ -163,10 +163,14 @@ def reward_credit(trajectory, discount, normalize):
 
 
 def standardized(value):
-    """Numbers [N] brought to mean 0 and standard deviation 1; near 0 if they differ by rounding."""
+    """Numbers brought to mean 0 and standard deviation 1 along the last axis, as constants.
+
+    Near 0 if they differ by rounding.
+    """
     exact = tf.cast(value, tf.float64)
-    deviation = exact - tf.reduce_mean(exact)
-    rms = lambda x: tf.sqrt(tf.reduce_mean(x**2))
+    mean = lambda x: tf.reduce_mean(x, axis=-1, keepdims=True)
+    deviation = exact - mean(exact)
+    rms = lambda x: tf.sqrt(mean(x**2))
     scale = tf.maximum(rms(deviation), _SMALLEST_SCALE * rms(exact))
     return tf.stop_gradient(tf.cast(tf.math.divide_no_nan(deviation, scale), value.dtype))
 

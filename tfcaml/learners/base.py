@@ -103,7 +103,8 @@ class MetaLearner(tf.Module):
     What a learner defines, with the defaults of this class in parentheses:
 
       make_policy, plays_in      the policy (an MLP) and the family (the one given) it learns in
-      make_loss, setup           its `TaskLoss` (the policy gradient), and what else it is made of
+      Loss or make_loss          its `TaskLoss` (the policy gradient)
+      setup                      what else it is made of (nothing)
       init                       its meta parameters (weights)
       start, resume              where adaptation starts on new and on training tasks (the weights)
       acting                     the policy's parameters from what is adapted (they are the same)
@@ -141,6 +142,7 @@ class MetaLearner(tf.Module):
     """
 
     Config = LearnerConfig
+    Loss = losses.PolicyGradientLoss  # made of a policy and a config
     default_sampler = staticmethod(sampling.sample)
     adapts_to_any_task = True  # False for policies that belong to one task each
     quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`
@@ -205,10 +207,10 @@ class MetaLearner(tf.Module):
         return cls.quick_under_xla and version >= (2, 19)
 
     def make_loss(self):
-        """The `TaskLoss` of the learner's config."""
+        """The `TaskLoss` of the learner's config, a `Loss` with advantages."""
         self.config.check_advantages()
         baselines.check_baseline(self.config.baseline, self.environment.observation_spec)
-        return losses.PolicyGradientLoss(self.policy, self.config)
+        return self.Loss(self.policy, self.config)
 
     def setup(self):
         """Makes what else a learner is made of, before its state is; nothing unless overridden."""

@@ -9,7 +9,6 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import keys, losses, nest
-from tfcaml.advantages import baselines
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.optimization import inner, outer, trpo
@@ -146,6 +145,7 @@ class GradientLearner(MetaLearner):
 
       objective             the loss of the adapted policies, differentiable in the meta parameters
       carry, finish         what else the objective needs, of the adaptation and of all phases
+      returns               what the metrics say of each phase
 
     `FastState.slots` counts the steps taken, [N]. A `loss` given is descended by the inner and the
     outer step.
@@ -155,11 +155,7 @@ class GradientLearner(MetaLearner):
     """
 
     Config = GradientConfig
-
-    def make_loss(self):
-        self.config.check_advantages()
-        baselines.check_baseline(self.config.baseline, self.environment.observation_spec)
-        return losses.SurrogateLoss(self.policy, self.config)
+    Loss = losses.SurrogateLoss
 
     def setup(self):
         name = self.config.outer_optimizer
@@ -185,9 +181,14 @@ class GradientLearner(MetaLearner):
         """
         return ()
 
-    def finish(self, batch):
+    def finish(self, meta, batch):
         """The `MetaBatch` with what is worked out across its phases, such as advantages."""
         return batch
+
+    def returns(self, batch):
+        """Mean return of each phase of a `MetaBatch`, for metrics: list of K + 1 scalars."""
+        phases = [*batch.support, batch.query]
+        return [tf.reduce_mean(episode_return(phase.trajectory)) for phase in phases]
 
     # The iteration.
 
@@ -212,14 +213,14 @@ class GradientLearner(MetaLearner):
           index: [N], which training tasks these are, or `()`.
           key: [N, 2], for learners that start at random.
         """
-        fast, support = self._begin(meta, num_tasks, index, key), []
+        fast, support = self.begin(meta, num_tasks, index, key), []
         for phase in range(self.config.inner_updates):
             support.append(self.experience(meta, fast, trajectory_of(fast, phase)))
             fast = self.adapt(meta, fast, support[-1])
         trajectory = trajectory_of(fast, self.config.inner_updates)
         query = self.query_experience(meta, fast, trajectory)
         carried = self.carry(fast, trajectory)
-        return self.finish(MetaBatch(tuple(support), query, carried, index, key))
+        return self.finish(meta, MetaBatch(tuple(support), query, carried, index, key))
 
     def update(self, batch):
         """One outer iteration on a `MetaBatch`."""
@@ -228,8 +229,7 @@ class GradientLearner(MetaLearner):
         )
         self.meta.write(meta)
         self.state["outer_slots"].write(slots)
-        phases = [*batch.support, batch.query]
-        returns = [tf.reduce_mean(episode_return(phase.trajectory)) for phase in phases]
+        returns = self.returns(batch)
         metrics["return_before"] = returns[0]
         metrics["return_after"] = returns[-1]
         for k in range(1, len(returns) - 1):
@@ -251,10 +251,16 @@ class GradientLearner(MetaLearner):
         """`Surrogate` of a `FastState` on the query, an `Experience`."""
         return self.loss.surrogate(meta, self.acting(meta, fast), query)
 
+    def begin(self, meta, num_tasks, index=(), key=()):
+        """`FastState` before adaptation: on training tasks number `index`, or on new ones."""
+        if isinstance(index, tuple):  # no number: tasks that are made anew
+            return self.start(meta, num_tasks, key)
+        return self.resume(meta, num_tasks, index, key)
+
     def readapt(self, meta, batch):
         """`FastState` after adapting from `meta` on each of the K stored `Experience`s."""
         num_tasks = batch.query.weight.shape[0]
-        fast = self._begin(meta, num_tasks, batch.index, batch.key)
+        fast = self.begin(meta, num_tasks, batch.index, batch.key)
         for experience in batch.support:
             fast = self.adapt(meta, fast, experience)
         return fast
@@ -284,8 +290,3 @@ class GradientLearner(MetaLearner):
 
         params = nest.map(move, fast.params, gradients, rates)
         return fast._replace(params=params, slots=fast.slots + 1)
-
-    def _begin(self, meta, num_tasks, index, key):
-        if isinstance(index, tuple):  # no number: tasks that are made anew
-            return self.start(meta, num_tasks, key)
-        return self.resume(meta, num_tasks, index, key)

@@ -2,18 +2,19 @@
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import keys, nest
 from tfcaml.errors import ConfigError
+from tfcaml.policies import distributions
 
 
 class Policy:
     """A stochastic policy as a pure function of its parameters.
 
-    A subclass without memory defines `__call__`, `noise` and `sample`. One with memory defines
-    `initial_memory`, `act` and `unroll` too, and sets `has_memory`; it has no answer to a state
-    alone, and its `__call__` raises a ConfigError. One that learns from rewards within an episode
-    defines `observe`, one that draws something once per episode `episode_noise`, and one that makes
-    choices of its own at each step `play`.
+    A subclass without memory defines `__call__`. One with memory defines `initial_memory`, `act`
+    and `unroll` instead, and sets `has_memory`: it has no answer to a state alone. One that learns
+    from rewards within an episode defines `observe`, one that draws something once per episode
+    `episode_noise`, one that makes choices of its own at each step `play`, and one of other
+    distributions than a Categorical or a Gaussian and what that is wrapped in `noise` and `sample`.
 
     Attributes:
       action_spec: `BoundedTensorSpec` of one action.
@@ -57,16 +58,40 @@ class Policy:
 
         Returns:
           `tfd.Distribution` with batch shape [N, B].
+
+        Raises:
+          ConfigError: the policy has a memory.
         """
-        raise NotImplementedError
+        raise ConfigError(
+            "expected a policy without memory, to ask it about states one by one; received a "
+            f"{type(self).__name__} (`act` and `unroll` answer to episodes)"
+        )
 
     def noise(self, key, num_steps):
-        """The numbers `sample` turns into actions: key [N, E, 2] -> [N, E, num_steps, ...]."""
-        raise NotImplementedError
+        """The numbers `sample` turns into actions, drawn before a rollout.
+
+        Args:
+          key: [N, E, 2], one key per episode.
+          num_steps: T.
+
+        Returns:
+          [N, E, T, 1] of U(0, 1) for discrete actions, [N, E, T, A] of N(0, 1) for others.
+        """
+        if self.num_actions:
+            return keys.uniform(key, [num_steps, 1])
+        return keys.normal(key, [num_steps, *self.action_spec.shape])
 
     def sample(self, distribution, noise):
-        """An action per row of `distribution` [N, B] from its `noise` [N, B, ...]."""
-        raise NotImplementedError
+        """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A].
+
+        Nothing is clipped to the bounds of the spec. A transformed action is moved by a few
+        roundings where its log-probability would not be finite, see `distributions.scorable`.
+        """
+        if self.num_actions:
+            return distributions.sample_discrete(distribution, noise, self.action_spec.dtype)
+        action = distributions.sample_continuous(distribution, noise)
+        bijector = distributions.bijector(distribution)
+        return action if bijector is None else distributions.scorable(action, bijector)
 
     def episode_noise(self, key):
         """What is drawn once for each episode: key [N, E, 2] -> nest of [N, E, ...]; `()`: nothing.

@@ -13,7 +13,7 @@ from tf_agents.networks import (
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories.time_step import StepType
 
-from tfcaml import keys, nest
+from tfcaml import nest
 from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.policies import distributions
 from tfcaml.policies.base import Policy, last_layer
@@ -156,15 +156,8 @@ class NetworkPolicy(Policy):
         tensors = nest.map(lambda array: nest.task_major(array.stack()), arrays)
         return distributions.rebuild(self._example, nest.flat_steps(tensors))
 
-    def noise(self, seed, num_steps):
-        """The numbers `sample` turns into actions, drawn before a rollout.
-
-        Args:
-          seed: [N, E, 2], one seed per episode.
-          num_steps: T.
-
-        Returns:
-          [N, E, T, 1] of U(0, 1) for discrete actions, [N, E, T, A] of N(0, 1) for others.
+    def noise(self, key, num_steps):
+        """The numbers `sample` turns into actions, see `Policy`.
 
         Raises:
           ConfigError: the network is not in float32, which rollouts are.
@@ -173,21 +166,7 @@ class NetworkPolicy(Policy):
         dtype = self._example.log_prob(action).dtype.name
         allowed = "float32, to play episodes (see tf.keras.backend.set_floatx)"
         check(dtype == "float32", "dtype of the policy's network", dtype, allowed)
-        if self.num_actions:
-            return keys.uniform(seed, [num_steps, 1])
-        return keys.normal(seed, [num_steps, *self.action_spec.shape])
-
-    def sample(self, distribution, noise):
-        """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A].
-
-        Nothing is clipped to the bounds of the spec. A transformed action is moved by a few
-        roundings where its log-probability would not be finite, see `distributions.scorable`.
-        """
-        if self.num_actions:
-            return distributions.sample_discrete(distribution, noise, self.action_spec.dtype)
-        action = distributions.sample_continuous(distribution, noise)
-        bijector = distributions.bijector(distribution)
-        return action if bijector is None else distributions.scorable(action, bijector)
+        return super().noise(key, num_steps)
 
     def _answer(self, params, observation, memory):
         """One call of the network per task: (tensors of its distributions, memory)."""
