@@ -10,7 +10,7 @@ from tfcaml import environments, learners
 
 TRAINING = {
     "num_iterations": 100,  # the code's; with 20 tasks, more makes the second step worse
-    "fisher_subsample": 5,  # a third of the time at equal learning
+    "outer": {"fisher_subsample": 5},  # a third of the time at equal learning
 }
 ADAPTATION = {
     "inner_learning_rate": 0.5,  # the code's for this family; the text says 0.1
@@ -35,7 +35,7 @@ def reptile(**changes):
         "inner_optimizer": "sgd",
         "inner_learning_rate": SHARED["inner_learning_rate"],
         "later_step_scale": 0.5,
-        "baseline": "linear_feature",
+        "advantage": {"baseline": "linear_feature"},
     }
     return base.section("reptile", learners.Reptile.Config(**{**settings, **changes}))
 
@@ -55,7 +55,7 @@ def get_config(observe_goal=False):
             "fomaml": method("fomaml"),
             "meta_sgd": method("meta_sgd"),
             "e_maml": method("e_maml"),
-            "promp": method("promp", meta_batch_size=20, fisher_subsample=0),
+            "promp": method("promp", meta_batch_size=20, outer={}),
             "reptile": reptile(inner_updates=3, outer_step_size=1.0),  # and there
         }
     return base.experiment(

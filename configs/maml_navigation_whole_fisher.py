@@ -5,6 +5,6 @@ from configs import maml_navigation
 
 def get_config():
     config = maml_navigation.get_config()
-    config.learner.fisher_subsample = 0
+    config.learner.outer.fisher_subsample = 0
     config.compared = {}
     return config

@@ -36,7 +36,7 @@ class Sizes(NamedTuple):
 
 _QUICK = Sizes(tasks=2, episodes=2, horizon=5, width=8)
 _TRPO = {}  # the default
-_PPO = {"outer_optimizer": "ppo", "outer_steps": 5}
+_PPO = {"outer": {"optimizer": "ppo", "steps": 5}}
 
 
 # An iteration, and TF-Agents' way of collecting as many steps.
@@ -50,7 +50,7 @@ def navigation(repeats, quick):
         "TRPO, XLA": (_TRPO, True, None),  # the bar is for the default, graph mode
         "PPO, graph": (_PPO, False, 1.5),
         "PPO, XLA": (_PPO, True, None),
-        "TRPO on 5 tasks, graph": ({"fisher_subsample": 5}, False, None),
+        "TRPO on 5 tasks, graph": ({"outer": {"fisher_subsample": 5}}, False, None),
     }
     if quick:  # XLA takes as long over tiny sizes as over others
         contestants = {name: contestants[name] for name in ("TRPO, graph", "PPO, graph")}
@@ -189,13 +189,13 @@ def _passes(config, tries):
     collect = 2 * (k + 1) * _FORWARD + adapt  # to act, and again for what acted
     evaluate = adapt + _FORWARD
     gradient = evaluate + _BACKWARD + k * _CURVATURE
-    if config.outer_optimizer == "ppo":
-        return collect + config.outer_steps * gradient
+    if config.outer.optimizer == "ppo":
+        return collect + config.outer.steps * gradient
     product = 2 * k * _CURVATURE + 2 * _FORWARD + _BACKWARD  # J v, then J^T of it
     linearise = gradient + k * _CURVATURE + _BACKWARD
-    share = (config.fisher_subsample or config.meta_batch_size) / config.meta_batch_size
+    share = (config.outer.fisher_subsample or config.meta_batch_size) / config.meta_batch_size
     whole = share == 1  # then the gradient comes with the linearisation
-    products = share * (linearise + config.cg_iterations * product)
+    products = share * (linearise + config.outer.cg_iterations * product)
     return collect + products + (0 if whole else gradient) + tries * evaluate
 
 

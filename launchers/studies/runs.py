@@ -80,8 +80,8 @@ def shrink(content, compared=()):
         )
         if "num_medoids" in section:
             section.update(num_medoids=2, policies_per_clustering=2, adaptive_k=False)
-        if "fisher_subsample" in section:
-            section["fisher_subsample"] = 0
+        if "fisher_subsample" in section.get("outer", {}):
+            section["outer"]["fisher_subsample"] = 0
 
 
 def paired_rows(paired, kind="same_update", digits=1):

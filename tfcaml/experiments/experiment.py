@@ -269,7 +269,7 @@ class Experiment:
         """
         if self.config.agent == NO_AGENT:
             return self._own_policy, None
-        discount = learner_config.discount
+        discount = learner_config.advantage.discount
         if discount not in self._losses:
             make = agents.AGENTS[self.config.agent]
             layers = self.config.policy["fc_layer_params"]

@@ -1,7 +1,8 @@
 """Meta-learners and the baselines they are compared with; one file per method."""
 
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.learners.caml.learner import CAML, CAMLConfig
+from tfcaml.learners.caml.config import CAMLConfig
+from tfcaml.learners.caml.learner import CAML
 from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRelabelling

@@ -25,7 +25,8 @@ class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     def __post_init__(self):
         super().__post_init__()
         rule = "0: every policy needs the curvature of its own task"
-        check(self.fisher_subsample == 0, "fisher_subsample", self.fisher_subsample, rule)
+        tasks = self.outer.fisher_subsample
+        check(tasks == 0, "outer.fisher_subsample", tasks, rule)
 
 
 class NaturalPolicyGradient(MAML):
