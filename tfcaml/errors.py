@@ -115,7 +115,7 @@ def within(where):
 
 @contextlib.contextmanager
 def within_group(group):
-    """Names the field that a `ConfigError` is of with its group: GROUP.FIELD. For a `with` block."""
+    """Names the field of a `ConfigError` with its group: GROUP.FIELD. For a `with` block."""
     try:
         yield
     except ConfigError as error:

@@ -157,7 +157,7 @@ def _values(config_class, options, above=""):
     """
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     defaults, values = defaults_of(config_class), {}
-    for name, value in options.items():
+    for name in options:
         if name not in fields:
             raise _no_such("unknown", name, config_class, above)
     for name, value in options.items():

@@ -15,8 +15,7 @@ import tfcaml
 from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.errors import ConfigError
-from tfcaml.learners import maml, meta_sgd
-from tfcaml.learners.caml import learner as caml
+from tfcaml.learners import caml, maml, meta_sgd
 from tfcaml.policies import distributions
 
 pytestmark = pytest.mark.slow
@@ -41,7 +40,7 @@ def trained(particle, policy, slide, gaussian_policy):
         "maml": learners.MAML(particle, policy, maml.MAMLConfig(**shots)),
         "meta_sgd": learners.MetaSGD(slide, gaussian_policy, meta_sgd.MetaSGDConfig(**shots)),
         "caml": learners.CAML(
-            particle, policy, caml.CAMLConfig(**shots, num_medoids=2, trial_episodes=5)
+            particle, policy, caml.CAMLConfig(**shots, num_medoids=2, choice={"trial_episodes": 5})
         ),
     }
     for name in ("maml", "meta_sgd"):

@@ -7,11 +7,11 @@ own episodes. Beside it, in every iteration,
     adapted to them, measured anew: as the meta parameters move, so do they;
   - what went best is put into a buffer (`hindsight_buffer`): episodes, task and adapted weights.
 
-On a new task the first `guidance.updates` updates learn from episodes of which a share kappa, falling
-to 0, is played by buffered policies of similar tasks (`guided_exploration`), with importance
-weights. Where the effective sample is too small, only the policy's own episodes count. Updates
-take as many episodes as without. What follows a step, and so its advantage, is that of whoever
-played.
+On a new task the first `guidance.updates` updates learn from episodes of which a share kappa,
+falling to 0, is played by buffered policies of similar tasks (`guided_exploration`), with
+importance weights. Where the effective sample is too small, only the policy's own episodes count.
+Updates take as many episodes as without. What follows a step, and so its advantage, is that of
+whoever played.
 
 Differences from the note:
   - The threshold of similarity is a quantile, not a constant.
