@@ -8,6 +8,7 @@ import pytest
 from tests.dotted import nested
 from tfcaml import environments, learners, settings
 from tfcaml.errors import ConfigError, check, check_acts
+from tfcaml.learners.caml.config import ChoiceConfig
 from tfcaml.learners.hindsight.buffer import HindsightBufferConfig
 
 
@@ -146,9 +147,7 @@ def test_a_dict_gives_what_differs_from_the_default_of_a_group():
 )
 def test_fields_in_groups_are_named_with_dots(options, message):
     """In Python, in a config, and deeper down."""
-    inside = message.replace("'second", r"'middle\.second").replace(
-        "expected ", r"expected middle\."
-    )
+    inside = message.replace("'", r"'middle\.", 1).replace("expected ", r"expected middle\.")
     for make, text in (
         (lambda: Grouped(**options), f"^{message}"),
         (lambda: settings.filled("here", Grouped, options), f"^here: {message}"),
@@ -191,9 +190,17 @@ SIZES = [
 @pytest.mark.parametrize(("name", "config", "measured", "layers"), SIZES)
 def test_products_that_no_memory_holds_are_refused(name, config, measured, layers):
     @dataclasses.dataclass(frozen=True)
-    class Config(learners.CAML.Config):
+    class Config:
+        meta_batch_size: int = 5
+        policies_per_clustering: int = 25
+        episodes_per_update: int = 10
+        saved_episodes: int = 1
+        num_medoids: int = 8
+        choice: ChoiceConfig = ChoiceConfig(trial_episodes=2)
         buffer: HindsightBufferConfig = HindsightBufferConfig(capacity=25)
-        num_iterations: int = 10**6
+
+        def __post_init__(self):
+            settings.fill_groups(self)
 
     particle = environments.Particle()
     measured = {"num_tasks": 3, "episodes": 20, **measured}
