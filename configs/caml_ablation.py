@@ -1,22 +1,20 @@
 """CAML with one choice changed at a time, beside CAML as recommended (`caml_ablation` study)."""
 
-import dataclasses
-
 from configs import base
 from tfcaml import environments, learners
 
 # factor -> variant -> what differs from `CAML.Config()`
 TRAINING = {
     "metric": {
-        "paper_scott": {"bandwidth": "scott", "weight": "density"},
-        "paper_h_1": {"bandwidth": "1.0", "weight": "density"},
-        "hellinger": {"form": "hellinger"},
-        "time_indexed": {"time_indexed": True},
-        "policies_only": {"metric": "action"},
-        "states_only": {"metric": "state"},
-        "parameter_distance": {"metric": "parameters"},
-        "random_distance": {"metric": "random"},
-        "oracle_task_distance": {"metric": "task"},
+        "paper_scott": {"divergence": {"bandwidth": "scott", "weight": "density"}},
+        "paper_h_1": {"divergence": {"bandwidth": "1.0", "weight": "density"}},
+        "hellinger": {"divergence": {"form": "hellinger"}},
+        "time_indexed": {"divergence": {"time_indexed": True}},
+        "policies_only": {"divergence": {"metric": "action"}},
+        "states_only": {"divergence": {"metric": "state"}},
+        "parameter_distance": {"divergence": {"metric": "parameters"}},
+        "random_distance": {"divergence": {"metric": "random"}},
+        "oracle_task_distance": {"divergence": {"metric": "task"}},
     },
     "k": {
         "k_4": {"num_medoids": 4},
@@ -37,20 +35,19 @@ TRAINING = {
 # The same training, another choice for new entities.
 CHOICES = {
     "choice": {
-        "uniform_best_episode": {"choice": "uniform_best_episode"},
-        "round_robin_mean": {"choice": "round_robin_mean"},
-        "upper_confidence_bound": {"choice": "upper_confidence_bound"},
-        "oracle_choice": {"choice": "oracle"},
+        "uniform_best_episode": {"choice": {"rule": "uniform_best_episode"}},
+        "round_robin_mean": {"choice": {"rule": "round_robin_mean"}},
+        "upper_confidence_bound": {"choice": {"rule": "upper_confidence_bound"}},
+        "oracle_choice": {"choice": {"rule": "oracle"}},
     },
     "fallback": {
-        "no_fallback": {"fresh_arm": False},
+        "no_fallback": {"choice": {"include_initial_weights": False}},
         "no_fallback_uniform_best_episode": {
-            "fresh_arm": False,
-            "choice": "uniform_best_episode",
+            "choice": {"include_initial_weights": False, "rule": "uniform_best_episode"},
         },
-        "min_transfer_0": {"min_transfer": 0.0},
-        "min_transfer_0.75": {"min_transfer": 0.75},
-        "min_transfer_0.9": {"min_transfer": 0.9},
+        "min_transfer_0": {"choice": {"min_transfer": 0.0}},
+        "min_transfer_0.75": {"choice": {"min_transfer": 0.75}},
+        "min_transfer_0.9": {"choice": {"min_transfer": 0.9}},
     },
 }
 
@@ -61,7 +58,7 @@ def get_config(query_split="variants", factors=tuple(TRAINING)):
         environment=base.section("particle", environments.ParticleConfig(query_split=query_split)),
         learner=base.section("caml", learners.CAML.Config()),
         compared={
-            name: base.section("caml", dataclasses.replace(learners.CAML.Config(), **changes))
+            name: base.section("caml", learners.CAML.Config(**changes))
             for name, changes in variants.items()
         }
         | {"random": base.section("random", learners.RandomInitialization.Config())},

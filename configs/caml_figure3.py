@@ -8,18 +8,17 @@ step. Settings of Reptile, MAML and FOMAML: the best of a grid on 25 other seeds
 
 from configs import base, caml_particles
 from tfcaml import environments, learners
-from tfcaml.learners.caml import learner as caml
+from tfcaml.learners import caml
 
 _TASKS = 6
 _MAML = {
     "num_iterations": 100,
     "meta_batch_size": 5,
     "episodes_per_update": 10,
-    "baseline": "time_step_mean",
+    "advantage": {"baseline": "time_step_mean"},
     "later_step_scale": 1.0,
     "inner_learning_rate": 1.0,
-    "outer_optimizer": "adam",
-    "outer_learning_rate": 3e-4,
+    "outer": {"optimizer": "adam", "learning_rate": 3e-4},
 }
 
 

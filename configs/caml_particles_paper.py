@@ -6,7 +6,7 @@ entity gets per iteration; as with one nothing is learned, it is five here too.
 """
 
 from configs import base, caml_particles
-from tfcaml.learners.caml import learner as caml
+from tfcaml.learners import caml
 
 
 def get_config():

@@ -13,8 +13,7 @@ SHARED = {
     "meta_batch_size": 12,
     "episodes_per_update": 10,
     "inner_learning_rate": 0.03,  # the loss is a sum over steps; of 0.003 and 0.03, on seed 100
-    "fisher_subsample": 4,
-    "cg_iterations": 10,
+    "outer": {"fisher_subsample": 4, "cg_iterations": 10},
 }
 
 

@@ -11,7 +11,11 @@ from configs import base
 from tfcaml import environments, learners
 
 _TASKS = 9
-_SHARED = {"discount": 0.95, "episodes_per_update": 10, "test_episodes_per_update": 5}
+_SHARED = {
+    "advantage": {"discount": 0.95},
+    "episodes_per_update": 10,
+    "test_episodes_per_update": 5,
+}
 
 
 def get_config():
@@ -19,8 +23,8 @@ def get_config():
         **_SHARED,
         num_iterations=120,
         num_medoids=5,
-        trial_episodes=5,
-        fresh_arm=False,  # untrained doses are nothing to fall back on
+        # Untrained doses are nothing to fall back on.
+        choice={"trial_episodes": 5, "include_initial_weights": False},
     )
     joint = learners.JointMixed.Config(
         **{**_SHARED, "episodes_per_update": 20}, num_iterations=300, inner_learning_rate=0.005
@@ -34,8 +38,7 @@ def get_config():
         meta_batch_size=10,
         inner_learning_rate=0.5,
         later_step_scale=1.0,
-        outer_optimizer="ppo",
-        outer_learning_rate=3e-3,
+        outer={"optimizer": "ppo", "learning_rate": 3e-3},
     )
     matched = learners.Matched.Config(**_SHARED, num_iterations=200, meta_batch_size=_TASKS)
     return base.experiment(

@@ -8,25 +8,25 @@ methods' own ones the best of two to five on seeds 100 to 105.
 """
 
 from configs import base
-from tfcaml import environments, learners
+from tfcaml import environments, learners, settings
 
 SHARED = {
     "num_iterations": 10,
     "inner_learning_rate": 25.0,  # of a mean over some 1,000 steps, few of which are paid for
     "later_step_scale": 1.0,
-    "max_kl": 0.03,
-    "fisher_subsample": 0,
-    "cg_iterations": 10,
-    "baseline": "time_step_mean",
+    "outer": {"max_kl": 0.03, "fisher_subsample": 0, "cg_iterations": 10},
+    "advantage": {"baseline": "time_step_mean"},
     "test_episodes_per_update": 10,
 }
 HINDSIGHT = {
-    "best": 1.0,  # goals differ in how easy they are: a quantile of all would keep the near ones
-    "return_floor": 0.0,  # whoever arrived at all
-    "similarity_objective": "regression",
-    "min_similarity": -1.0,  # the nearest, however far
+    "buffer": {
+        "best": 1.0,  # goals differ in how easy they are: a quantile would keep the near ones
+        "floor": 0.0,  # whoever arrived at all
+    },
+    "similarity": {"objective": "regression"},
+    "guidance": {"min_similarity": -1.0},  # the nearest, however far
 }
-CLIPPED = {"importance_clip": 1.0}
+CLIPPED = settings.merged(HINDSIGHT, {"guidance": {"importance_clip": 1.0}})
 
 
 def get_config(layout="maze"):
@@ -37,9 +37,9 @@ def get_config(layout="maze"):
     return base.experiment(
         environment=base.section("maze", maze),
         policy={"fc_layer_params": (), "activation": "tanh"},
-        learner=method("hindsight_maml", **HINDSIGHT, **CLIPPED),
+        learner=method("hindsight_maml", **CLIPPED),
         compared={
-            "relabelling": method("hindsight_relabelling", **HINDSIGHT, **CLIPPED),
+            "relabelling": method("hindsight_relabelling", **CLIPPED),
             "cloning": method("hindsight_cloning", **HINDSIGHT, cloning_learning_rate=10.0),
             "maml": method("maml"),
             "random": method("maml", num_iterations=0),

@@ -10,8 +10,7 @@ from tfcaml import environments, learners
 
 TRAINING = {
     "num_iterations": 100,  # the code's; with 20 tasks, more makes the second step worse
-    "fisher_subsample": 5,
-    "cg_iterations": 10,
+    "outer": {"fisher_subsample": 5, "cg_iterations": 10},
 }
 ADAPTATION = {
     "inner_learning_rate": 0.5,  # the code's for this family; the text says 0.1
@@ -42,7 +41,7 @@ def reptile(**changes):
         "inner_optimizer": "sgd",
         "inner_learning_rate": SHARED["inner_learning_rate"],
         "later_step_scale": 0.5,
-        "baseline": "linear_feature",
+        "advantage": {"baseline": "linear_feature"},
     }
     return base.section("reptile", learners.Reptile.Config(**{**settings, **changes}))
 

@@ -16,15 +16,15 @@ from tfcaml.experiments.run_directory import RunDirectory
 from tfcaml.learners import LEARNERS
 
 COMMON = {"num_iterations": 4, "meta_batch_size": 2, "episodes_per_update": 2}
-GRADIENT = {**COMMON, "baseline": "time_step_mean"}
+GRADIENT = {**COMMON, "advantage": {"baseline": "time_step_mean"}}
 METHODS = {
     "caml": learners.CAML.Config(
-        **COMMON, inner_updates=2, policies_per_clustering=4, num_medoids=2, trial_episodes=4,
-        num_states=20,
+        **COMMON, inner_updates=2, policies_per_clustering=4, num_medoids=2,
+        choice={"trial_episodes": 4}, divergence={"num_states": 20},
     ),
     "reptile": learners.Reptile.Config(**COMMON, inner_updates=2),
     "maml": learners.MAML.Config(**GRADIENT),
-    "meta_sgd": learners.MetaSGD.Config(**GRADIENT, outer_optimizer="adam"),
+    "meta_sgd": learners.MetaSGD.Config(**GRADIENT, outer={"optimizer": "adam"}),
 }  # fmt: skip
 _COMPILED = {}  # of the experiments below; an `Experiment` resets a learner before it uses it
 
@@ -123,11 +123,11 @@ def small(name):
     fields = {field.name for field in dataclasses.fields(learner_class.Config)}
     if name in ("joint", "joint_mixed"):
         settings["meta_batch_size"] = 1
-    if "outer_optimizer" in fields:
-        settings |= {"baseline": "time_step_mean", "outer_optimizer": "adam"}
+    if {"advantage", "outer"} <= fields:
+        settings |= {"advantage": {"baseline": "time_step_mean"}, "outer": {"optimizer": "adam"}}
     if "num_medoids" in fields:
-        settings |= {"num_medoids": 2, "policies_per_clustering": 2, "num_states": 10}
-        settings["trial_episodes"] = 2
+        settings |= {"num_medoids": 2, "policies_per_clustering": 2}
+        settings |= {"choice": {"trial_episodes": 2}, "divergence": {"num_states": 10}}
     return learner_class(family, policy, learner_class.Config(**settings)), family.population(0, 2)
 
 

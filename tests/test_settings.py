@@ -5,8 +5,11 @@ import re
 
 import pytest
 
+from tests.dotted import nested
 from tfcaml import environments, learners, settings
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, check, check_acts
+from tfcaml.learners.caml.config import ChoiceConfig
+from tfcaml.learners.hindsight.buffer import HindsightBufferConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,10 +92,88 @@ def test_unknown_and_missing_fields_are_named():
         settings.filled("here", Options, [1])
 
 
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    rate: float = 0.5
+    bound: float = dataclasses.field(default=1.0, metadata={"infinite": True})
+
+    def __post_init__(self):
+        check(self.rate > 0, "rate", self.rate, "> 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Grouped:
+    first: Inner = Inner()
+    second: Inner = Inner(rate=0.25)
+    count: int = 1
+
+    def __post_init__(self):
+        settings.fill_groups(self)
+        check_acts(self, ("first.bound",), self.second.rate < 1, "with second.rate < 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outermost:
+    middle: Grouped = Grouped(count=3)
+
+    def __post_init__(self):
+        settings.fill_groups(self)
+
+
+def test_a_dict_gives_what_differs_from_the_default_of_a_group():
+    assert Grouped(second={"bound": 2.0}) == Grouped(second=Inner(0.25, 2.0))
+    assert Grouped(second=Inner()).second.rate == 0.5
+    assert settings.filled("here", Grouped, {"second": {"bound": None}}).second == Inner(
+        0.25, float("inf")
+    )
+    found = settings.filled("here", Outermost, {"middle": {"second": {"rate": 0.75}}})
+    assert found.middle == Grouped(second=Inner(0.75), count=3)
+    assert found == Outermost(**settings.as_json(dataclasses.asdict(found)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"second": {"rat": 1}}, r"unknown field 'second\.rat'; allowed are rate, bound$"),
+        ({"second": {"rate": "x"}}, r"expected second\.rate to be a finite number; received sec"),
+        ({"second": {"rate": -1.0}}, r"expected second\.rate to be > 0; received second\.rate=-1"),
+        ({"second": 3}, "expected second to be a dict of fields, or of class Inner; received"),
+        ({"second": None}, "expected second to be a dict of fields, or of class Inner; received"),
+        (
+            {"first": {"bound": 2.0}, "second": {"rate": 2.0}},
+            r"expected first\.bound to be left at 1\.0, as it acts only with second\.rate < 1; rec",
+        ),
+    ],
+)
+def test_fields_in_groups_are_named_with_dots(options, message):
+    """In Python, in a config, and deeper down."""
+    inside = message.replace("'", r"'middle\.", 1).replace("expected ", r"expected middle\.")
+    for make, text in (
+        (lambda: Grouped(**options), f"^{message}"),
+        (lambda: settings.filled("here", Grouped, options), f"^here: {message}"),
+        (lambda: Outermost(options), f"^{inside.split('; rec')[0]}"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            make()
+
+
+def test_groups_that_are_no_use_are_refused_whole():
+    with pytest.raises(ConfigError, match=r"expected first\.rate to be left at 0\.5, as it acts"):
+        check_acts(Grouped(first=Inner(2.0)), ("count", "first"), False, "nowhere")
+    check_acts(Grouped(), ("count", "first"), False, "nowhere")
+
+
+def test_nested_dicts_flat_and_merged():
+    one, other = {"a": {"b": 1, "c": {"d": 2}}, "e": 3}, {"a": {"c": {"d": 4}}, "e": {}, "f": 5}
+    assert settings.flat(one) == {"a.b": 1, "a.c.d": 2, "e": 3}
+    assert settings.merged(one, other) == {"a": {"b": 1, "c": {"d": 4}}, "e": {}, "f": 5}
+    assert one == {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
+
+
 SIZES = [
     ("meta_batch_size", {"meta_batch_size": 10**6}, {}, (100, 100)),
     ("policies_per_clustering", {"policies_per_clustering": 10**5}, {}, (100, 100)),
-    ("buffer_capacity", {"buffer_capacity": 10**5}, {}, (100, 100)),
+    ("buffer.capacity", {"buffer.capacity": 10**5}, {}, (100, 100)),
     ("evaluation.num_tasks", {}, {"num_tasks": 10**6}, (100, 100)),
     ("evaluation.num_tasks", {}, {"num_tasks": 10**3, "episodes": 10**6}, (8,)),
     ("meta_batch_size", {}, {}, (10**5, 10**5)),
@@ -102,27 +183,30 @@ SIZES = [
     # A matrix of all pairs of 40,000 policies.
     ("policies_per_clustering", {"policies_per_clustering": 40_000}, {}, (1,)),
     # All 1,000 medoids are tried on all tasks.
-    ("num_medoids", {"num_medoids": 1000, "trial_episodes": 10}, {"num_tasks": 200}, (8,)),
+    ("num_medoids", {"num_medoids": 1000, "choice.trial_episodes": 10}, {"num_tasks": 200}, (8,)),
 ]
 
 
 @pytest.mark.parametrize(("name", "config", "measured", "layers"), SIZES)
 def test_products_that_no_memory_holds_are_refused(name, config, measured, layers):
-    @dataclasses.dataclass
+    @dataclasses.dataclass(frozen=True)
     class Config:
         meta_batch_size: int = 5
         policies_per_clustering: int = 25
         episodes_per_update: int = 10
-        buffer_capacity: int = 25
         saved_episodes: int = 1
         num_medoids: int = 8
-        trial_episodes: int = 1
+        choice: ChoiceConfig = ChoiceConfig(trial_episodes=2)
+        buffer: HindsightBufferConfig = HindsightBufferConfig(capacity=25)
+
+        def __post_init__(self):
+            settings.fill_groups(self)
 
     particle = environments.Particle()
     measured = {"num_tasks": 3, "episodes": 20, **measured}
     settings.check_sizes("caml", Config(), particle, (100, 100), {"num_tasks": 3, "episodes": 20})
     with pytest.raises(ConfigError, match=f"expected {name} to be so small that caml holds at mos"):
-        settings.check_sizes("caml", Config(**config), particle, layers, measured)
+        settings.check_sizes("caml", Config(**nested(config)), particle, layers, measured)
 
 
 def test_what_an_outer_gradient_holds_is_counted():

@@ -16,11 +16,13 @@ MOST = 0.1  # MB that an iteration may add
 
 CONFIGS = {
     "caml": lambda n: learners.CAML.Config(
-        num_iterations=n, meta_batch_size=2, episodes_per_update=2, inner_updates=2, num_states=20,
-        policies_per_clustering=4, num_medoids=2, trial_episodes=4,
+        num_iterations=n, meta_batch_size=2, episodes_per_update=2, inner_updates=2,
+        policies_per_clustering=4, num_medoids=2,
+        choice={"trial_episodes": 4}, divergence={"num_states": 20},
     ),
     "maml": lambda n: learners.MAML.Config(
-        num_iterations=n, meta_batch_size=2, episodes_per_update=2, baseline="time_step_mean"
+        num_iterations=n, meta_batch_size=2, episodes_per_update=2,
+        advantage={"baseline": "time_step_mean"},
     ),
 }  # fmt: skip
 FORMS = pytest.mark.parametrize(

@@ -3,14 +3,22 @@
 import contextlib
 import dataclasses
 import errno
+import operator
 import os
 import re
+import types
 
 import tensorflow as tf
 
 
 class ConfigError(ValueError):
-    """Bad input. Its message names the thing, the value received and what is allowed."""
+    """Bad input. Its message names the thing, the value received and what is allowed.
+
+    Attributes:
+      refused: (name, value, allowed) as `check` was told; None of an error that is not of `check`.
+    """
+
+    refused = None
 
 
 class NotFiniteError(ConfigError):
@@ -41,7 +49,7 @@ _CAUSES = [
 def check(condition, name, value, allowed):
     """Raises `ConfigError` "expected NAME to be ALLOWED; received NAME=VALUE" or does nothing."""
     if not condition:
-        raise ConfigError(f"expected {name} to be {allowed}; received {name}={value!r}")
+        raise _refusal(name, value, allowed)
 
 
 def check_utf8(name, path):
@@ -68,19 +76,32 @@ def check_acts(config, names, acts, where):
 
     Args:
       config: an instance of a dataclass.
-      names: of its fields; each has a default.
+      names: of its fields, each of which has a default; GROUP.FIELD of a field in a group, GROUP of
+        all that are in it.
       acts: whether they can act.
-      where: where they can, as the end of a sentence: "with outer_optimizer=ppo".
+      where: where they can, as the end of a sentence: "with outer.optimizer=ppo".
 
     Raises:
       ConfigError: one that cannot act and is not at its default.
     """
     if acts:
         return
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    defaults = types.SimpleNamespace(**defaults_of(type(config)))
     for name in names:
-        value, default = getattr(config, name), defaults[name]
-        check(value == default, name, value, f"left at {default!r}, as it acts only {where}")
+        of_name = operator.attrgetter(name)
+        for field, value, default in _side_by_side(of_name(config), of_name(defaults), name):
+            check(value == default, field, value, f"left at {default!r}, as it acts only {where}")
+
+
+def defaults_of(config_class):
+    """The defaults of a dataclass's fields: dict name -> value, without those that have none."""
+    defaults = {}
+    for field in dataclasses.fields(config_class):
+        if field.default is not dataclasses.MISSING:
+            defaults[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            defaults[field.name] = field.default_factory()
+    return defaults
 
 
 @contextlib.contextmanager
@@ -90,6 +111,18 @@ def within(where):
         yield
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+@contextlib.contextmanager
+def within_group(group):
+    """Names the field of a `ConfigError` with its group: GROUP.FIELD. For a `with` block."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.refused is None:
+            raise ConfigError(f"{group}: {error}") from None
+        name, value, allowed = error.refused
+        raise _refusal(f"{group}.{name}", value, allowed) from None
 
 
 @contextlib.contextmanager
@@ -133,3 +166,19 @@ def writing(path=None):
         path = path or getattr(error, "filename", None) or (named[1] if named else "a file")
         message = f"cannot write {path}: {cause}; what was saved before is as it was"
         raise WriteError(message) from None
+
+
+def _refusal(name, value, allowed):
+    error = ConfigError(f"expected {name} to be {allowed}; received {name}={value!r}")
+    error.refused = name, value, allowed
+    return error
+
+
+def _side_by_side(value, default, name):
+    """(dotted name, value, default) of a setting, or of each one that a group of them holds."""
+    if not dataclasses.is_dataclass(default):
+        yield name, value, default
+        return
+    for field in dataclasses.fields(default):
+        pair = getattr(value, field.name), getattr(default, field.name)
+        yield from _side_by_side(*pair, f"{name}.{field.name}")

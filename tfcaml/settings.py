@@ -1,9 +1,12 @@
 """Whether a config's fields are of their types, and no number among them is absurd.
 
 A config comes from a user, or from a run directory that somebody else made: it is held against the
-dataclass that it fills before anything is made of it.
+dataclass that it fills before anything is made of it. A field whose default is a dataclass itself
+is a group of fields: a dict in its place gives what differs from that default. Fields in a group
+are named with dots, GROUP.FIELD.
 """
 
+import collections
 import dataclasses
 import itertools
 import json
@@ -11,7 +14,7 @@ import math
 
 import tensorflow as tf
 
-from tfcaml.errors import ConfigError, check
+from tfcaml.errors import ConfigError, check, defaults_of, within, within_group
 
 # Bounds far beyond any study, so that a slip of the hand is one line and not a full memory.
 MOST = 10**6  # of any whole number but those of iterations and intervals
@@ -36,32 +39,54 @@ def filled(where, config_class, options):
 
     Args:
       where: what they are of, for messages.
-      config_class: a dataclass. Fields of type int, float, bool, str, dict and tuple are checked;
-        those whose metadata has "infinite" may be infinite.
-      options: dict. None stands for infinity in a field that may be infinite, see `as_json`.
+      config_class: a dataclass. Fields of type int, float, bool, str, dict and tuple are checked,
+        and those in groups; those whose metadata has "infinite" may be infinite.
+      options: dict, with dicts for groups. None stands for infinity in a field that may be
+        infinite, see `as_json`.
 
     Raises:
       ConfigError: an unknown or missing field, one of another type, not a number or too large; or
         what the dataclass itself refuses.
     """
     check(isinstance(options, dict), where, options, "a dict of fields")
-    fields = {field.name: field for field in dataclasses.fields(config_class)}
-    unknown = [name for name in options if name not in fields]
-    needed = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
-    missing = [name for name in needed if name not in options]
-    for problem, names in (("unknown", unknown), ("missing", missing)):
-        if names:
-            allowed = ", ".join(fields)
-            raise ConfigError(f"{where}: {problem} field {names[0]!r}; allowed are {allowed}")
-    for name, value in options.items():
-        if value is None and fields[name].metadata.get("infinite", False):
-            options = options | {name: math.inf}
-    try:
-        for name, value in options.items():
-            _check_type(fields[name], value)
-        return config_class(**options)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    with within(where):
+        values = _values(config_class, options)
+        known = {*values, *defaults_of(config_class)}
+        for field in dataclasses.fields(config_class):
+            if field.name not in known:
+                raise _no_such("missing", field.name, config_class)
+        return config_class(**values)
+
+
+def fill_groups(config):
+    """Puts a group in the place of each dict that a dataclass was given for one.
+
+    For `__post_init__` of a frozen dataclass.
+
+    Raises:
+      ConfigError: as of `filled`; or something else than a dict or such a group.
+    """
+    for name, default in defaults_of(type(config)).items():
+        if dataclasses.is_dataclass(default):
+            object.__setattr__(config, name, _group(name, default, getattr(config, name)))
+
+
+def flat(config, above=""):
+    """The values of a nested dict by their dotted names: {"a": {"b": 1}} -> {"a.b": 1}."""
+    found = {}
+    for name, value in config.items():
+        own = f"{above}{name}"
+        found |= flat(value, f"{own}.") if isinstance(value, dict) else {own: value}
+    return found
+
+
+def merged(config, changes):
+    """A nested dict with the values that another one has in place of its own."""
+    found = dict(config)
+    for name, value in changes.items():
+        both = isinstance(found.get(name), dict) and isinstance(value, dict)
+        found[name] = merged(found[name], value) if both else value
+    return found
 
 
 def check_switch(name, value):
@@ -96,23 +121,25 @@ def check_sizes(method, config, environment, layers, measured):
     weights = 3 * sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
     played = environment.horizon * (observed + acted + 6)  # numbers of an episode
     learned = played + environment.horizon * sum(units[1:])  # those that its gradient needs
-    episodes = max(value for name, value in vars(config).items() if "episodes" in name)
+    number_of = collections.defaultdict(int, flat(dataclasses.asdict(config)))
+    episodes = max(value for name, value in number_of.items() if "episodes" in name)
     # An outer optimiser differentiates through the inner steps, so that all their batches stay.
-    batches, times = (config.inner_updates + 1, 4) if hasattr(config, "outer_optimizer") else (1, 2)
+    batches, times = (config.inner_updates + 1, 4) if hasattr(config, "outer") else (1, 2)
     tasks, most = measured["num_tasks"], max(episodes, measured["episodes"])
-    policies = getattr(config, "policies_per_clustering", 0)
-    places = getattr(config, "num_states", 0) * units[-1]  # each policy's density at all of them
-    kept = getattr(config, "saved_episodes", 0)
-    tried = getattr(config, "trial_episodes", 0) * tasks
+    policies = number_of["policies_per_clustering"]
+    # Each policy's density at all the states where they are compared.
+    places = number_of["divergence.num_states"] * units[-1]
+    kept = number_of["saved_episodes"]
+    tried = number_of["choice.trial_episodes"] * tasks
     for name, rows, number, numbers in (
         (
             *("meta_batch_size", config.meta_batch_size, batches * episodes),
             times * (batches * episodes * learned + weights),
         ),
         ("policies_per_clustering", policies, kept, kept * played + weights + places + policies),
-        ("buffer_capacity", getattr(config, "buffer_capacity", 0), kept, kept * played + weights),
+        ("buffer.capacity", number_of["buffer.capacity"], kept, kept * played + weights),
         ("evaluation.num_tasks", tasks, most, 2 * (most * learned + weights)),
-        ("num_medoids", getattr(config, "num_medoids", 0), tried, tried * played + tasks * weights),
+        ("num_medoids", number_of["num_medoids"], tried, tried * played + tasks * weights),
     ):
         size = rows * numbers
         rule = (
@@ -123,9 +150,46 @@ def check_sizes(method, config, environment, layers, measured):
         check(size <= MOST_NUMBERS, name, rows, rule)
 
 
-def _check_type(field, value):
-    """Raises `ConfigError` unless the value is one of the field's type."""
-    is_bool, name = isinstance(value, bool), field.name
+def _values(config_class, options, above=""):
+    """Options of a dataclass, checked, with infinity for None and groups for dicts.
+
+    above: the group that the fields are in, with a dot after it.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    defaults, values = defaults_of(config_class), {}
+    for name in options:
+        if name not in fields:
+            raise _no_such("unknown", name, config_class, above)
+    for name, value in options.items():
+        if value is None and fields[name].metadata.get("infinite", False):
+            value = math.inf
+        if dataclasses.is_dataclass(defaults.get(name)):
+            values[name] = _group(above + name, defaults[name], value)
+        else:
+            _check_type(fields[name], above + name, value)
+            values[name] = value
+    return values
+
+
+def _group(name, default, value):
+    """The group that is given, or that a dict of changes makes of the default one."""
+    if isinstance(value, type(default)):
+        return value
+    kind = f"a dict of fields, or of class {type(default).__name__}"
+    check(isinstance(value, dict), name, value, kind)
+    values = _values(type(default), value, f"{name}.")
+    with within_group(name):
+        return dataclasses.replace(default, **values)
+
+
+def _no_such(problem, name, config_class, above=""):
+    allowed = ", ".join(field.name for field in dataclasses.fields(config_class))
+    return ConfigError(f"{problem} field {f'{above}{name}'!r}; allowed are {allowed}")
+
+
+def _check_type(field, name, value):
+    """Raises `ConfigError` unless the value is one of the field's type. name: for messages."""
+    is_bool = isinstance(value, bool)
     if field.type is int:
         most = MOST_ITERATIONS if name.endswith(("iterations", "interval")) else MOST
         fits = isinstance(value, int) and not is_bool and abs(value) <= most

@@ -45,11 +45,11 @@ class Sizes(NamedTuple):
 
 _QUICK = Sizes(tasks=2, episodes=2, horizon=5, width=8)
 _TRPO = {}  # the default
-_WHOLE = {"fisher_subsample": 0, "cg_iterations": 10}  # as the MAML paper's code has it
+_WHOLE = {"outer": {"fisher_subsample": 0, "cg_iterations": 10}}  # as the MAML paper's code has it
 _AS_PUBLISHED = "TRPO of all tasks, ten products, graph"
 # The most of the CPU seconds of that which others may take.
 _SHARES = {"TRPO, graph": 0.35, "TRPO of all tasks, graph": 0.9}
-_PPO = {"outer_optimizer": "ppo", "outer_steps": 5}
+_PPO = {"outer": {"optimizer": "ppo", "steps": 5}}
 
 
 # An iteration, and TF-Agents' way of collecting as many steps.
@@ -61,7 +61,7 @@ def navigation(repeats, quick):
     contestants = {
         "TRPO, graph": (_TRPO, False, None),
         "TRPO, XLA": (_TRPO, True, None),
-        "TRPO of all tasks, graph": ({"fisher_subsample": 0}, False, None),
+        "TRPO of all tasks, graph": ({"outer": {"fisher_subsample": 0}}, False, None),
         _AS_PUBLISHED: (_WHOLE, False, 3.5),
         "PPO, graph": (_PPO, False, 1.5),
         "PPO, XLA": (_PPO, True, None),
@@ -214,14 +214,14 @@ def _passes(config, tries):
     collect = 2 * (k + 1) * _FORWARD + adapt  # to act, and again for what acted
     evaluate = adapt + _FORWARD
     gradient = evaluate + _BACKWARD + k * _CURVATURE
-    if config.outer_optimizer == "ppo":
-        return collect + config.outer_steps * gradient
+    if config.outer.optimizer == "ppo":
+        return collect + config.outer.steps * gradient
     product = 2 * k * _CURVATURE + 2 * _FORWARD + _BACKWARD  # J v, then J^T of it
     linearise = gradient + k * _CURVATURE + _BACKWARD
     tasks = config.meta_batch_size
-    share = min(config.fisher_subsample or tasks, tasks) / tasks
+    share = min(config.outer.fisher_subsample or tasks, tasks) / tasks
     whole = share == 1  # then the gradient comes with the linearisation
-    products = share * (linearise + config.cg_iterations * product)
+    products = share * (linearise + config.outer.cg_iterations * product)
     return collect + products + (0 if whole else gradient) + tries * evaluate
 
 

@@ -2,10 +2,10 @@
 
 import json
 
-from tfcaml import learners
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.experiments.run_directory import first_difference, read_json, write_json
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.reporting import report
 from tfcaml.settings import as_json
 
@@ -81,8 +81,8 @@ def shrink(content, compared=()):
         )
         if "num_medoids" in section:
             section.update(num_medoids=2, policies_per_clustering=2, adaptive_k=False)
-        if "fisher_subsample" in section:  # the default fits any number of tasks
-            section["fisher_subsample"] = learners.MAML.Config.fisher_subsample
+        if "fisher_subsample" in section.get("outer", {}):  # the default fits any number of tasks
+            section["outer"]["fisher_subsample"] = OuterConfig.fisher_subsample
 
 
 def paired_rows(paired, kind="same_update", digits=1):

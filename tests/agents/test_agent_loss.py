@@ -21,7 +21,7 @@ SETTINGS = {"meta_batch_size": 3, "episodes_per_update": 4, "inner_learning_rate
 
 
 def make_learner(loss, environment, cls=learners.MAML, **settings):
-    settings = {"outer_optimizer": "adam", **SETTINGS, **settings}
+    settings = {"outer": {"optimizer": "adam"}, **SETTINGS, **settings}
     return cls(environment, loss.policy, cls.Config(**settings), loss=loss)
 
 
@@ -365,8 +365,8 @@ def test_round_trip_of_trajectories(random_trajectory):
 @pytest.mark.parametrize(
     "cls, kind, settings",
     [
-        (learners.MAML, "ppo_clip", {"outer_optimizer": "ppo", "outer_steps": 2}),
-        (learners.FOMAML, "reinforce", {"outer_optimizer": "trpo"}),
+        (learners.MAML, "ppo_clip", {"outer": {"optimizer": "ppo", "steps": 2}}),
+        (learners.FOMAML, "reinforce", {"outer": {"optimizer": "trpo"}}),
         (learners.MetaSGD, "reinforce_value", {"inner_updates": 2}),
         (learners.Reptile, "ppo_kl", {"inner_updates": 2}),
     ],
@@ -421,7 +421,7 @@ def test_what_acts_on_the_agents_own_variables_is_refused(make_agent, particle):
 
 
 def test_a_learner_takes_what_fits(losses, particle, policy):
-    with pytest.raises(ConfigError, match="outer_optimizer"):
-        make_learner(losses["ppo_clip"], particle, outer_optimizer="trpo")
+    with pytest.raises(ConfigError, match=r"outer\.optimizer"):
+        make_learner(losses["ppo_clip"], particle, outer={"optimizer": "trpo"})
     with pytest.raises(ConfigError, match=r"loss\.policy"):
         learners.MAML(particle, policy, loss=losses["reinforce"])

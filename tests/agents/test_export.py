@@ -18,8 +18,7 @@ from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.agents.adapted_policy import new_episode, with_episode
 from tfcaml.errors import ConfigError
-from tfcaml.learners import anil, cavia, maml, meta_sgd
-from tfcaml.learners.caml import learner as caml
+from tfcaml.learners import anil, caml, cavia, maml, meta_sgd
 from tfcaml.policies import distributions
 from tfcaml.types import Trajectory
 
@@ -69,7 +68,7 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         "gru": learners.MAML(slide, gru_policy, maml.MAMLConfig(**shots)),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(
-            particle, policy, caml.CAMLConfig(**shots, num_medoids=2, trial_episodes=5)
+            particle, policy, caml.CAMLConfig(**shots, num_medoids=2, choice={"trial_episodes": 5})
         ),
     }
     for name in found.keys() - {"caml"}:
@@ -154,7 +153,7 @@ def live_through(learner, fast, steps):
         # The one of an export has no seed, and draws what it draws for an episode by this one.
         blind = {**state, "seed": nest.repeat(keys.from_int(0), NUM_TASKS)}
         found["means"].append(policy.distribution(now, blind).action.mean())
-        step = policy.action(now, state, seed=SEED + [0, t])
+        step = policy.action(now, state, seed=tf.add(SEED, [0, t]))
         state = step.state
         found["actions"].append(step.action)
         found["log_probabilities"].append(policy_step.get_log_probability(step.info))

@@ -21,7 +21,8 @@ SMALL = [
 ]
 FEW = (
     "Config(",
-    "Config(num_iterations=2, meta_batch_size=2, episodes_per_update=3, outer_optimizer='adam', ",
+    "Config(num_iterations=2, meta_batch_size=2, episodes_per_update=3, "
+    "outer={'optimizer': 'adam'}, ",
 )
 
 

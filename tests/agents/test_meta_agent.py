@@ -15,7 +15,7 @@ from tfcaml import agents, learners, nest, training
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 
-SETTINGS = {"meta_batch_size": 2, "episodes_per_update": 3, "outer_optimizer": "adam"}
+SETTINGS = {"meta_batch_size": 2, "episodes_per_update": 3, "outer": {"optimizer": "adam"}}
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_trains_on_what_a_driver_played(make_agent_of, particle, population):
 
 
 def test_policies_follow_training(make_agent_of, particle, population):
-    agent = make_agent_of(outer_learning_rate=0.5)
+    agent = make_agent_of(outer={"optimizer": "adam", "learning_rate": 0.5})
     steps = ts.restart(tf.zeros([2, 2]), 2)
     logits = lambda: agent.collect_policy.distribution(
         steps, agent.collect_policy.get_initial_state(2)

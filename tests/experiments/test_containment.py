@@ -75,7 +75,7 @@ class PoisonedLoss(losses.SurrogateLoss):
 
 
 # A singular metric is to be divided by, and the line search is to be short.
-_TRPO = {"trpo": {"damping": 0.0, "max_backtracks": 3}, "adam": {}, "ppo": {}}
+_OUTER = {"trpo": {"damping": 0.0, "max_backtracks": 3}, "adam": {}, "ppo": {}}
 
 
 def small(learner_class, environment, jit_compile=False, **settings):
@@ -125,7 +125,8 @@ def by_outer_optimizer():
 
     def make(name):
         if name not in made:
-            made[name] = small(PoisonedMAML, Poisoned(), outer_optimizer=name, **_TRPO[name])
+            outer = {"optimizer": name, **_OUTER[name]}
+            made[name] = small(PoisonedMAML, Poisoned(), outer=outer)
         made[name].reset(0)
         return made[name]
 
@@ -158,7 +159,8 @@ def test_normal_equations_that_can_not_be_solved_are_a_skipped_update(by_outer_o
 @pytest.mark.parametrize("jit_compile", [False, slow(True)])
 @pytest.mark.parametrize("name", ["reptile", slow("joint"), slow("caml")])
 def test_other_learners_too(name, jit_compile):
-    caml = {"policies_per_clustering": 4, "num_medoids": 2, "num_iterations": 4, "num_states": 20}
+    caml = {"policies_per_clustering": 4, "num_medoids": 2, "num_iterations": 4}
+    caml["divergence"] = {"num_states": 20}
     settings = {"caml": caml, "joint": {"meta_batch_size": 1}}
     learner = small(learners.LEARNERS[name], Poisoned(), jit_compile, **settings.get(name, {}))
     check_contained(learner, learner.environment.poison["reward"], np.nan)
@@ -190,7 +192,7 @@ class TroubledCAML(learners.CAML):
 @pytest.fixture(scope="module")
 def caml():
     """(numbers of failing clusterings) -> the learner as new."""
-    settings = {"policies_per_clustering": 4, "num_medoids": 2, "num_states": 20}
+    settings = {"policies_per_clustering": 4, "num_medoids": 2, "divergence": {"num_states": 20}}
     learner = small(TroubledCAML, Poisoned(), num_iterations=4, **settings)
 
     def make(fails):

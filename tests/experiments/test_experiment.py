@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing import event_accumulator
 
 import configs
 from configs import caml_particles, maml_sinusoid
+from tests.dotted import nested
 from tfcaml import nest
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.config import completed
@@ -35,7 +36,7 @@ def small_config():
             "inner_updates": 2,
             "policies_per_clustering": 4,
             "num_medoids": 2,
-            "num_states": 30,
+            "divergence": {"num_states": 30},
         }
     )
     del config.compared["joint"]
@@ -344,17 +345,19 @@ def test_unknown_field_is_named_with_those_allowed():
 
 def test_runs_of_earlier_versions_take_the_defaults_of_fields_added_since(tmp_path, caplog):
     content = small_config()
-    content["learner"]["min_transfer"] = 0.5  # its default
+    content["learner"]["choice"]["min_transfer"] = 0.5  # its default
     old = json.loads(json.dumps(content))
-    del old["learner"]["min_transfer"], old["divergence"], old["log_interval"]
+    del old["learner"]["choice"]["min_transfer"], old["learner"]["advantage"]
     RunDirectory(tmp_path, {"config": old, "seed": 0})
     ExperimentConfig.from_dict(old)
     RunDirectory(tmp_path, {"config": content, "seed": 0}, completed)
-    assert len(caplog.records) == 1 and "config.learner.min_transfer; it is 0.5" in caplog.text
-    content["learner"]["min_transfer"] = 0.25
+    assert (
+        len(caplog.records) == 1 and "config.learner.choice.min_transfer; it is 0.5" in caplog.text
+    )
+    content["learner"]["choice"]["min_transfer"] = 0.25
     with pytest.raises(ConfigError, match=r"min_transfer is 0\.5 there and 0\.25 here"):
         RunDirectory(tmp_path, {"config": content, "seed": 0}, completed)
-    del content["learner"]["min_transfer"]
+    del content["learner"]["choice"]["min_transfer"]
     with pytest.raises(ConfigError, match="another config"):
         RunDirectory(tmp_path, {"config": {**old, "learner": {}}, "seed": 0}, completed)
 
@@ -382,8 +385,8 @@ def test_the_agents_discount_is_the_methods(agent, tmp_path):
     """Each method's own; those that have the same share an agent."""
     content = small_config() | {"agent": agent}
     for name, discount in (("random", 0.5), ("reptile", 0.25)):
-        content["compared"][name]["discount"] = discount
-    content["learner"]["discount"] = 0.5
+        content["compared"][name]["advantage"]["discount"] = discount
+    content["learner"]["advantage"]["discount"] = 0.5
     experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
     made = {name: experiment._made(name) for name in ("caml", "random", "reptile")}
     assert made["caml"].loss is made["random"].loss is experiment.loss
@@ -407,18 +410,18 @@ GAMMA = {"reinforce": "_gamma", "ppo_clip": "_discount_factor"}
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("baseline", "none"),
-        ("gae_lambda", 0.5),
-        ("normalize_advantage", False),
-        ("return_type", "whole_return"),
+        ("advantage.baseline", "none"),
+        ("advantage.gae_lambda", 0.5),
+        ("advantage.normalize", False),
+        ("advantage.return_type", "whole_return"),
         ("inner_estimator", "dice"),
-        ("clip_ratio", 0.1),
+        ("outer.clip_ratio", 0.1),
     ],
 )
 def test_settings_that_an_agents_loss_replaces_are_refused(field, value):
     content = small_config()
-    maml = {"name": "maml", "outer_optimizer": "ppo", "inner_updates": 1, field: value}
-    content["compared"] = {"mine": maml}
+    maml = {"outer.optimizer": "ppo", "inner_updates": 1, field: value}
+    content["compared"] = {"mine": {"name": "maml", **nested(maml)}}
     ExperimentConfig.from_dict(content)
     with pytest.raises(ConfigError, match=f"{field} of mine to be .*, its default: the loss of ag"):
         ExperimentConfig.from_dict(content | {"agent": "reinforce"})
@@ -433,6 +436,6 @@ def test_regression_has_no_agent():
 def test_what_a_learner_refuses_leaves_no_directory(tmp_path):
     content = small_config() | {"agent": "ppo_clip"}
     content["compared"] = {"maml": {"name": "maml"}}  # with TRPO, which has no say on values
-    with pytest.raises(ConfigError, match="outer_optimizer to be one of adam, ppo"):
+    with pytest.raises(ConfigError, match=r"outer\.optimizer to be one of adam, ppo"):
         Experiment.create(tmp_path / "run", content)
     assert not list(tmp_path.iterdir())

@@ -18,7 +18,7 @@ import tensorflow as tf
 import tfcaml
 from configs import base, caml_particles
 from tests.eager import PlainPolicy, differ, eagerly
-from tfcaml import agents, divergence, environments, keys, learners, nest, policies
+from tfcaml import agents, divergence, environments, keys, learners, nest, policies, settings
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.config import ExperimentConfig, _Content, _Evaluation, _Policy, _Run
@@ -144,8 +144,10 @@ def test_every_config_is_in_the_tables():
     of_learners = {each.Config for each in LEARNERS.values()}
     bases = {b for c in of_learners for b in c.__mro__ if b is not object}
     of_families = {options for _, options in ENVIRONMENTS.values()}
-    parts = {DivergenceMonitorConfig, HindsightBufferConfig, TaskSimilarityConfig}
-    assert every_config() == bases | of_families | parts
+    groups = {type(value) for each in of_learners for value in vars(each()).values()}
+    groups = {each for each in groups if dataclasses.is_dataclass(each)}
+    assert {HindsightBufferConfig, TaskSimilarityConfig} < groups
+    assert every_config() == bases | of_families | groups | {DivergenceMonitorConfig}
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -261,6 +263,7 @@ SIMILARITY = {
     "nearest": 0.6,
     "units": 8,
     "learning_rate": 0.1,
+    "steps": 4,
     "pairs_per_step": 3,
 }
 BUFFER = {"capacity": 2, "best": 0.3, "window": 3, "floor": 2.5}
@@ -309,8 +312,8 @@ def test_every_field_of_the_similarity_changes_a_number():
     distance = tf.constant([0.1, 0.5, 0.2, 0.3, 0.4, 0.6])
 
     def fitted(**changes):
-        network = TaskSimilarity(TaskSimilarityConfig(**{"units": 4, **changes}))
-        return network.fit(network.init(2, 0), known, distance, 3, keys.from_int(0))
+        network = TaskSimilarity(TaskSimilarityConfig(**{"units": 4, "steps": 3, **changes}))
+        return network.fit(network.init(2, 0), known, distance, keys.from_int(0))
 
     for field, value in SIMILARITY.items():
         assert differ(fitted(), fitted(**{field: value})), field
@@ -404,7 +407,15 @@ REFUSED = [  # (changes of a config, what it says); for agents see those of thei
     ),
     ({"environment": {"num_test": 9}}, "environment: unknown field 'num_test'"),
     ({"environment": {"num_held_out_groups": 2}}, "environment: expected num_held_out_groups to"),
-    ({"learner": {"clip_ratio": 0.1}}, "learner maml: expected clip_ratio to be left at 0.3"),
+    (
+        {"learner": {"outer": {"clip_ratio": 0.1}}},
+        r"learner maml: expected outer\.clip_ratio to be left at 0\.3",
+    ),
+    (
+        {"learner": {"outer": {"max_lk": 0.1}}},
+        r"learner maml: unknown field 'outer\.max_lk'; allowed are optimizer, .*max_kl",
+    ),
+    ({"learner": {"outer": 0.1}}, "learner maml: expected outer to be a dict of fields, or"),
 ]
 
 
@@ -414,10 +425,7 @@ def content(changes=None):
         base.section("particle", environments.ParticleConfig(horizon=3)),
         base.section("maml", learners.MAML.Config(num_iterations=1, meta_batch_size=2)),
     ).to_dict()
-    found = copy.deepcopy(found)
-    for section, values in (changes or {}).items():
-        found[section] |= values
-    return found
+    return settings.merged(copy.deepcopy(found), changes or {})
 
 
 def test_every_field_of_an_experiment_is_known():

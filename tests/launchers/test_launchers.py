@@ -114,7 +114,7 @@ def test_a_run_that_fails_has_an_exit_code_of_its_own(tmp_path, run_all):
         "--config.policy.fc_layer_params=(4,)",
         "--config.learner.meta_batch_size=2",
         "--config.learner.episodes_per_update=2",
-        "--config.learner.fisher_subsample=0",
+        "--config.learner.outer.fisher_subsample=0",
         "--config.learner.inner_learning_rate=1e38",
     ]
     ((code, lines),) = run_all("train", [arguments])

@@ -13,7 +13,7 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import environments, learners, policies
 from tfcaml.agents import export
-from tfcaml.learners.caml import learner as caml
+from tfcaml.learners import caml
 
 gymnasium = pytest.importorskip("gymnasium")
 ROOT = pathlib.Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def model(tmp_path_factory):
     specs = CartPoleSpecs()
     policy = policies.mlp_policy(specs.observation_spec, specs.action_spec, (4,))
     config = caml.CAMLConfig(
-        num_medoids=1, trial_episodes=4, inner_updates=2, episodes_per_update=3
+        num_medoids=1, choice={"trial_episodes": 4}, inner_updates=2, episodes_per_update=3
     )
     learner = learners.CAML(specs, policy, config)
     meta = learner.meta.read()

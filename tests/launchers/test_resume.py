@@ -23,17 +23,17 @@ COMMON = dict(num_iterations={iterations}, meta_batch_size=2, episodes_per_updat
 
 
 def get_config():
-    gradient = dict(COMMON, baseline="time_step_mean")
+    gradient = dict(COMMON, advantage=dict(baseline="time_step_mean"))
     methods = dict(
         caml=learners.CAML.Config(
-            **COMMON, inner_updates=2, policies_per_clustering=12, num_medoids=2, trial_episodes=4,
-            num_states=20,
+            **COMMON, inner_updates=2, policies_per_clustering=12, num_medoids=2,
+            choice=dict(trial_episodes=4), divergence=dict(num_states=20),
         ),
         reptile=learners.Reptile.Config(**COMMON, inner_updates=2),
         maml=learners.MAML.Config(**gradient),
-        meta_sgd=learners.MetaSGD.Config(**gradient, outer_optimizer="adam"),
+        meta_sgd=learners.MetaSGD.Config(**gradient, outer=dict(optimizer="adam")),
         hindsight_maml=learners.HindsightMAML.Config(
-            **gradient, similarity_steps=2, buffer_capacity=10, return_window=20
+            **gradient, similarity=dict(steps=2), buffer=dict(capacity=10, window=20)
         ),
     )
     sections = {{name: base.section(name, methods[name]) for name in {methods}}}

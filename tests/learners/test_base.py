@@ -17,7 +17,7 @@ NAMES = sorted(set(LEARNERS) - OTHERS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_holds_every_variable(name, particle, policy):
     learner_class = LEARNERS[name]
-    changes = {"outer_optimizer": "ppo"} if hasattr(learner_class.Config, "outer_optimizer") else {}
+    changes = {"outer": {"optimizer": "ppo"}} if hasattr(learner_class.Config, "outer") else {}
     learner = learner_class(particle, policy, learner_class.Config(**changes))
     held = set()
     for item in learner.checkpointed().values():
@@ -43,12 +43,15 @@ def test_compilation_is_automatic_unless_it_is_said(particle, policy, xla_pays):
         ("reptile", {"test_episodes_per_update": 1}, "test_episodes_per_update=1"),
         (
             "caml",
-            {"episodes_per_update": 1, "baseline": "batch_mean", "return_type": "whole_return"},
+            {
+                "episodes_per_update": 1,
+                "advantage": {"baseline": "batch_mean", "return_type": "whole_return"},
+            },
             "batch_mean of whole_return",
         ),
         (
             "maml",
-            {"episodes_per_update": 1, "return_type": "whole_return"},
+            {"episodes_per_update": 1, "advantage": {"return_type": "whole_return"}},
             "linear_feature of whole_return",
         ),
         ("maml", {"episodes_per_update": 1, "inner_estimator": "dice"}, "inner_estimator=dice"),
@@ -62,7 +65,9 @@ def test_single_episodes_that_teach_nothing_are_refused(name, settings, message,
 
 @pytest.mark.parametrize("baseline", ["none", "batch_mean", "linear_feature"])
 def test_single_episodes_that_teach_something_are_not(baseline, particle, policy):
-    Reptile(particle, policy, Reptile.Config(episodes_per_update=1, baseline=baseline))
+    Reptile(
+        particle, policy, Reptile.Config(episodes_per_update=1, advantage={"baseline": baseline})
+    )
 
 
 def test_a_baseline_has_to_suit_the_observations(policy):

@@ -108,7 +108,7 @@ def test_first_order_maml():
 def test_maml_with_the_clipped_ratio_of_ppo():
     """J. Schulman et al., 2017, equation 7, of the adapted policies."""
     check(
-        *make(learners.MAML, outer_optimizer="ppo", clip_ratio=0.2),
+        *make(learners.MAML, outer={"optimizer": "ppo", "clip_ratio": 0.2}),
         lambda theta, task: outer_loss(theta, task, clip_ratio=0.2),
     )
 
@@ -214,8 +214,8 @@ def mean_loss_slope(**options):
 
 def test_several_adam_steps_of_ppo():
     """On one batch, adapting anew from the moved parameters before each."""
-    options = {"outer_learning_rate": 0.05, "outer_steps": 3, "clip_ratio": 0.2}
-    learner, meta = make(learners.MAML, outer_optimizer="ppo", **options)
+    options = {"optimizer": "ppo", "learning_rate": 0.05, "steps": 3, "clip_ratio": 0.2}
+    learner, meta = make(learners.MAML, outer=options)
     moved, metrics = updated(learner, meta, batch_of(learner))
     slope = mean_loss_slope(clip_ratio=0.2)
     path = by_hand.adam_steps(THETA, lambda theta, _: slope(theta), 0.05, 3)
@@ -231,7 +231,7 @@ def test_several_adam_steps_of_ppo():
 
 
 def test_one_adam_step_is_of_the_unclipped_loss():
-    learner, meta = make(learners.MAML, outer_optimizer="adam", outer_learning_rate=0.05)
+    learner, meta = make(learners.MAML, outer={"optimizer": "adam", "learning_rate": 0.05})
     moved, metrics = updated(learner, meta, batch_of(learner))
     slope = mean_loss_slope()
     path = by_hand.adam_steps(THETA, lambda theta, _: slope(theta), 0.05, 1)
@@ -273,7 +273,8 @@ def test_the_step_of_trpo(on_policy, trpo_by_hand, products, max_kl):
     gradient, curvature = trpo_by_hand
     damping, rounding = 1e-3, 1e-8
     options = {"max_kl": max_kl, "damping": damping, "cg_iterations": 30}
-    learner, meta = make(learners.MAML, inner_updates=1, hessian_products=products, **options)
+    options["hessian_products"] = products
+    learner, meta = make(learners.MAML, inner_updates=1, outer=options)
     moved, metrics = updated(learner, meta, batch_of(learner, supports, query))
 
     damped = curvature + damping * np.eye(WEIGHTS)
@@ -315,8 +316,8 @@ def test_reptile():
     """A. Nichol et al., 2018: theta + epsilon mean_i (phi_i - theta); Adam without momentum."""
     phases = [Phase(31), Phase(32), Phase(33)]
     rules = {"baseline": "batch_mean", "discount": 0.9}
-    settings = {"inner_updates": 3, "num_iterations": 4, "outer_step_size": 0.5, **rules}
-    learner, meta = make(learners.Reptile, tf.float32, **settings)
+    settings = {"inner_updates": 3, "num_iterations": 4, "outer_step_size": 0.5}
+    learner, meta = make(learners.Reptile, tf.float32, advantage=rules, **settings)
     learner.iteration.assign(1)
     fast = learner.start(meta, TASKS)
     for phase in phases:
@@ -339,7 +340,7 @@ def test_reptile():
 def test_the_inner_loop_of_caml():
     """Reward-to-go less the mean over episodes at each time step, standardised; Adam."""
     phases = [Phase(31), Phase(32)]
-    learner, _ = make(learners.PolicyGradient, tf.float32, discount=0.9)
+    learner, _ = make(learners.PolicyGradient, tf.float32, advantage={"discount": 0.9})
     params = split(tf.constant(np.stack([THETA] * TASKS), tf.float32))
     fast = FastState(params, learner.inner_optimizer.init(params, TASKS))
     for phase in phases:
@@ -359,9 +360,8 @@ def test_importance_weights_of_hindsight(least):
     """Advantages times min(c, pi / beta); own episodes only where few steps would decide."""
     learner, meta = make(
         learners.HindsightMAML,
-        importance_clip=1.5,
-        min_effective_share=least,
-        baseline="batch_mean",
+        guidance={"importance_clip": 1.5, "min_effective_share": least},
+        advantage={"baseline": "batch_mean"},
     )
     own = np.array([[True, False, True], [True, True, False], [False, True, True]])
     phase, fast = Phase(41), learner.start(meta, TASKS)

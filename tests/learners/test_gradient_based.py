@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
+from tests.dotted import nested
 from tfcaml import environments, keys, learners, losses, nest, policies, training
 from tfcaml.errors import ConfigError
 from tfcaml.optimization import outer
@@ -65,10 +66,10 @@ def test_trains_and_adapts_without_tracing_anew(cls):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("outer_optimizer", ["ppo", "adam"])
-def test_trains_under_xla(outer_optimizer):
+@pytest.mark.parametrize("optimizer", ["ppo", "adam"])
+def test_trains_under_xla(optimizer):
     learner, population = make(
-        learners.MAML, jit_compile=True, outer_optimizer=outer_optimizer, inner_updates=2
+        learners.MAML, jit_compile=True, outer={"optimizer": optimizer}, inner_updates=2
     )
     history = training.train(learner, population, seed=0)
     assert np.isfinite(history[-1]["loss_before"])
@@ -166,25 +167,25 @@ def test_the_oracle_wants_to_see_the_goal():
     [
         {"inner_optimizer": "adam"},
         {"inner_estimator": "lvc"},
-        {"outer_optimizer": "sgd"},
-        {"hessian_products": "fisher"},
-        {"outer_learning_rate": 0.0},
-        {"outer_steps": 0},
-        {"clip_ratio": 0.0},
-        {"max_kl": 0.0},
-        {"damping": -1.0},
-        {"backtrack_ratio": 1.0},
-        {"fisher_subsample": 21},
-        {"fisher_subsample": 4, "meta_batch_size": 3},
-        {"fisher_subsample": -1},
+        {"outer.optimizer": "sgd"},
+        {"outer.hessian_products": "fisher"},
+        {"outer.learning_rate": 0.0},
+        {"outer.steps": 0},
+        {"outer.clip_ratio": 0.0},
+        {"outer.max_kl": 0.0},
+        {"outer.damping": -1.0},
+        {"outer.backtrack_ratio": 1.0},
+        {"outer.fisher_subsample": 21},
+        {"outer.fisher_subsample": 4, "meta_batch_size": 3},
+        {"outer.fisher_subsample": -1},
         {"later_step_scale": 0.0},
-        {"gae_lambda": 1.5},
-        {"return_type": "whole_return", "gae_lambda": 0.9},
+        {"advantage.gae_lambda": 1.5},
+        {"advantage.return_type": "whole_return", "advantage.gae_lambda": 0.9},
     ],
 )
 def test_bad_settings_are_refused(options):
-    with pytest.raises(ConfigError, match=next(iter(options))):
-        learners.MAML.Config(**options)
+    with pytest.raises(ConfigError, match=f"expected {next(iter(options))} to be"):
+        learners.MAML.Config(**nested(options))
 
 
 def test_bad_settings_of_the_relatives_are_refused():

@@ -4,6 +4,7 @@ A field without an entry in the tables below fails. Learners run eagerly and at 
 numbers are compared, nothing is learned.
 """
 
+import copy
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -12,8 +13,9 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
+from tests.dotted import nested
 from tests.eager import PlainPolicy, differ, eagerly
-from tfcaml import environments, keys, learners, nest
+from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS
 from tfcaml.rollouts import sampling
@@ -22,24 +24,24 @@ NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
 TINY = {"num_iterations": 2, "meta_batch_size": 2, "inner_updates": 2, "episodes_per_update": 3}
 GRADIENT = {
     **{**TINY, "num_iterations": 1, "inner_updates": 1},
-    **{"outer_optimizer": "adam", "outer_learning_rate": 0.1},
+    **{"outer.optimizer": "adam", "outer.learning_rate": 0.1},
 }
 HINDSIGHT = {
-    **{**GRADIENT, "meta_batch_size": 3, "similarity_steps": 2},
+    **{**GRADIENT, "meta_batch_size": 3, "similarity.steps": 2},
     # All that was played may guide in all tasks.
-    **{"best": 1.0, "min_similarity": 0.0},
+    **{"buffer.best": 1.0, "guidance.min_similarity": 0.0},
 }
 REGRESSION = {**TINY, "inner_updates": 1, "inner_learning_rate": 0.1}
 TINY_OF = {
     **dict.fromkeys(("maml", "fomaml", "meta_sgd", "e_maml", "pretrained", "oracle"), GRADIENT),
     "natural_policy_gradient": GRADIENT,
-    "promp": {**GRADIENT, "outer_optimizer": "ppo", "outer_steps": 2},
+    "promp": {**GRADIENT, "outer.optimizer": "ppo", "outer.steps": 2},
     "hindsight_maml": HINDSIGHT,
     "hindsight_relabelling": HINDSIGHT,
     "hindsight_cloning": {**HINDSIGHT, "cloning_steps": 2},
     "caml": {
         **{**TINY, "num_iterations": 3, "policies_per_clustering": 4, "num_medoids": 2},
-        **{"trial_episodes": 4, "num_states": 10, "inner_learning_rate": 0.1},
+        **{"choice.trial_episodes": 4, "divergence.num_states": 10, "inner_learning_rate": 0.1},
     },
     "joint": {**TINY, "meta_batch_size": 1},
     "joint_mixed": {**TINY, "meta_batch_size": 1},
@@ -78,12 +80,12 @@ class SameNumbers(NamedTuple):
     why: str
 
 
-PPO = {"outer_optimizer": "ppo"}
-TRPO = {"outer_optimizer": "trpo", "outer_learning_rate": 1e-3, "outer_steps": 5}
+PPO = {"outer.optimizer": "ppo"}
+TRPO = {"outer.optimizer": "trpo", "outer.learning_rate": 1e-3, "outer.steps": 5}
 # Far steps along noise: of three iterations' line searches one at least refuses its first trial.
-SEARCHED = {**TRPO, "max_kl": 1.0, "baseline": "none", "num_iterations": 3}
+SEARCHED = {**TRPO, "outer.max_kl": 1.0, "advantage.baseline": "none", "num_iterations": 3}
 # Where the products are far from singular, so that rounding does not grow.
-WELL_CONDITIONED = {**TRPO, "cg_iterations": 2, "damping": 0.1}
+WELL_CONDITIONED = {**TRPO, "outer.cg_iterations": 2, "outer.damping": 0.1}
 FIELDS = {
     "num_iterations": Acts(3),
     "meta_batch_size": Acts(4),
@@ -92,11 +94,11 @@ FIELDS = {
     "test_episodes_per_update": Acts(2),
     "inner_optimizer": Acts("sgd"),
     "inner_learning_rate": Acts(0.3),
-    "discount": Acts(0.5),
-    "return_type": Acts("whole_return"),
-    "baseline": Acts("batch_mean"),
-    "gae_lambda": Acts(0.5),
-    "normalize_advantage": Acts(False),
+    "advantage.discount": Acts(0.5),
+    "advantage.return_type": Acts("whole_return"),
+    "advantage.baseline": Acts("batch_mean"),
+    "advantage.gae_lambda": Acts(0.5),
+    "advantage.normalize": Acts(False),
     # Reptile
     "outer_step_size": Acts(0.5),
     "annealing": Acts("none"),
@@ -107,62 +109,64 @@ FIELDS = {
     "later_step_scale": Acts(0.25),
     "inner_estimator": Acts("dice"),
     "first_order": Acts(True),
-    "outer_optimizer": Acts("trpo", {"outer_learning_rate": 1e-3}),
-    "outer_learning_rate": Acts(0.3),
-    "outer_steps": Acts(3, PPO),
-    "clip_ratio": Acts(0.01, PPO),
-    "max_kl": Acts(0.1, TRPO),
-    "damping": Acts(1.0, TRPO),
-    "cg_iterations": Acts(1, TRPO),
-    "backtrack_ratio": Acts(0.3, SEARCHED),
-    "max_backtracks": Acts(1, SEARCHED),
-    "hessian_products": SameNumbers(
+    "outer.optimizer": Acts("trpo", {"outer.learning_rate": 1e-3}),
+    "outer.learning_rate": Acts(0.3),
+    "outer.steps": Acts(3, PPO),
+    "outer.clip_ratio": Acts(0.01, PPO),
+    "outer.max_kl": Acts(0.1, TRPO),
+    "outer.damping": Acts(1.0, TRPO),
+    "outer.cg_iterations": Acts(1, TRPO),
+    "outer.backtrack_ratio": Acts(0.3, SEARCHED),
+    "outer.max_backtracks": Acts(1, SEARCHED),
+    "outer.hessian_products": SameNumbers(
         "hessian", WELL_CONDITIONED, "exact products by another way, in more time"
     ),
-    "fisher_subsample": Acts(1, TRPO),
+    "outer.fisher_subsample": Acts(1, TRPO),
     "exploration_weight": Acts(0.0),
     "kl_penalty": Acts(5.0),
     # Hindsight
-    "similarity_steps": Acts(3),
-    "similarity_learning_rate": Acts(0.1),
-    "similarity_objective": Acts("regression"),
-    "nearest": Acts(0.6),
+    "similarity.steps": Acts(3),
+    "similarity.learning_rate": Acts(0.1),
+    "similarity.objective": Acts("regression"),
+    "similarity.units": Acts(8),
+    "similarity.pairs_per_step": Acts(3),
+    "similarity.nearest": Acts(0.6),
     "saved_episodes": Acts(1),
-    "buffer_capacity": Acts(4, {"num_iterations": 2}),
-    "best": Acts(0.25),
-    "return_window": Acts(3, {"num_iterations": 2}),
-    "return_floor": Acts(0.5),
-    "guidance": Acts(0.9),
-    "guided_updates": Acts(1),
-    "num_similar": Acts(1),
-    "min_similarity": Acts(0.99),
-    "importance_weights": Acts("per_decision"),
-    "importance_clip": Acts(1.0),
-    "min_effective_share": Acts(1.0),
+    "buffer.capacity": Acts(4, {"num_iterations": 2}),
+    "buffer.best": Acts(0.25),
+    "buffer.window": Acts(3, {"num_iterations": 2}),
+    "buffer.floor": Acts(0.5),
+    "guidance.share": Acts(0.9),
+    "guidance.updates": Acts(1),
+    "guidance.num_similar": Acts(1),
+    "guidance.min_similarity": Acts(0.99),
+    "guidance.importance_weights": Acts("per_decision"),
+    "guidance.importance_clip": Acts(1.0),
+    "guidance.min_effective_share": Acts(1.0),
     "cloning_steps": Acts(3),
     "cloning_learning_rate": Acts(0.1),
     # CAML
     "policies_per_clustering": Acts(2),
     "num_medoids": Acts(3),
     "assignment": Acts("random"),
-    "choice": Acts("oracle"),
-    "trial_episodes": Acts(6),
-    "fresh_arm": Acts(False),
-    "min_transfer": Acts(100.0, {"inner_learning_rate": 0.5}),
+    "choice.rule": Acts("oracle"),
+    "choice.trial_episodes": Acts(6),
+    "choice.include_initial_weights": Acts(False),
+    "choice.min_transfer": Acts(100.0, {"inner_learning_rate": 0.5}),
     "keep_optimizer_state": Acts(False),
-    "metric": Acts("state"),
-    "bandwidth": Acts("1.0"),
-    "weight": Acts("uniform"),
-    "form": Acts("hellinger"),
-    "num_states": Acts(20),
-    "time_indexed": Acts(True),
+    "divergence.metric": Acts("state"),
+    "divergence.bandwidth": Acts("1.0"),
+    "divergence.weight": Acts("uniform"),
+    "divergence.form": Acts("hellinger"),
+    "divergence.num_states": Acts(20),
+    "divergence.time_indexed": Acts(True),
     "adaptive_k": Acts(True, {"num_medoids": 3}),
 }
 ONLY_SGD = {"inner_optimizer": Refused("adam")}
 NO_INNER_STEPS = {**ONLY_SGD, "first_order": Refused(True)}
 SEARCHED_OF_THREE = {  # tasks
-    "backtrack_ratio": Acts(0.3, {**TRPO, "max_kl": 0.5}),
-    "max_backtracks": Acts(1, {**TRPO, "max_kl": 0.5}),
+    "outer.backtrack_ratio": Acts(0.3, {**TRPO, "outer.max_kl": 0.5}),
+    "outer.max_backtracks": Acts(1, {**TRPO, "outer.max_kl": 0.5}),
 }
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
@@ -170,26 +174,28 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "fomaml": {**ONLY_SGD, "first_order": Acts(False)},
     "promp": {
         **ONLY_SGD,
-        "outer_optimizer": Acts("adam", {"outer_steps": 5}),
+        "outer.optimizer": Acts("adam", {"outer.steps": 5}),
     },
     "pretrained": NO_INNER_STEPS,
     "oracle": NO_INNER_STEPS,
-    "natural_policy_gradient": {**NO_INNER_STEPS, "fisher_subsample": Refused(1)},
+    "natural_policy_gradient": {**NO_INNER_STEPS, "outer.fisher_subsample": Refused(1)},
     "hindsight_maml": {**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
     "hindsight_relabelling": {
         **ONLY_SGD,
         "inner_estimator": Refused("dice"),
-        "guidance": Acts(0.0, {"similarity_objective": "regression", "min_similarity": -10.0}),
+        "guidance.share": Acts(
+            0.0, {"similarity.objective": "regression", "guidance.min_similarity": -10.0}
+        ),
     },
     "hindsight_cloning": {
         **ONLY_SGD,
         "inner_estimator": Refused("dice"),
-        "guidance": Refused(0.9),
+        "guidance.share": Refused(0.9),
         **SEARCHED_OF_THREE,
-        "guided_updates": Refused(1),
-        "importance_weights": Refused("per_decision"),
-        "importance_clip": Refused(1.0),
-        "min_effective_share": Refused(1.0),
+        "guidance.updates": Refused(1),
+        "guidance.importance_weights": Refused("per_decision"),
+        "guidance.importance_clip": Refused(1.0),
+        "guidance.min_effective_share": Refused(1.0),
     },
     "pretrained_regression": {
         "first_order": Refused(True),
@@ -215,8 +221,13 @@ def entry(name, field):
     return PARTICULAR.get(name, {}).get(field, FIELDS.get(field))
 
 
+def defaults(config_class):
+    """Default of each field, by its dotted name."""
+    return settings.flat(dataclasses.asdict(config_class()))
+
+
 def names_of(config_class):
-    return [field.name for field in dataclasses.fields(config_class)]
+    return list(defaults(config_class))
 
 
 def fields(name):
@@ -226,7 +237,12 @@ def fields(name):
 CASES = [(name, field) for name in LEARNERS for field in fields(name)]
 # They train like hindsight MAML, so that what acts in training is tried there.
 TRAINED_ALIKE = ("hindsight_relabelling", "hindsight_cloning")
-IN_ADAPTATION = ("test_episodes_per_update", "inner_learning_rate", "later_step_scale", "discount")
+IN_ADAPTATION = (
+    "test_episodes_per_update",
+    "inner_learning_rate",
+    "later_step_scale",
+    "advantage.discount",
+)
 TRIED = [
     (name, field)
     for name, field in CASES
@@ -286,11 +302,19 @@ def settings_of(name, **changes):
     return {**TINY_OF.get(name, TINY), **changes}
 
 
-def make(name, settings, unchecked):
+def config_of(name, given):
+    """The config of a learner with these settings, by their dotted names."""
+    return LEARNERS[name].Config(**nested(given))
+
+
+def make(name, given, unchecked):
     """A learner; `unchecked`: settings that are written past the checks of its config."""
-    config = LEARNERS[name].Config(**settings)
+    config = config_of(name, given)
     for field, value in unchecked.items():
-        object.__setattr__(config, field, value)
+        group, _, own = field.rpartition(".")
+        if group:  # of its own: what is a default is shared
+            object.__setattr__(config, group, copy.copy(getattr(config, group)))
+        object.__setattr__(getattr(config, group) if group else config, own, value)
     kind = kind_of(name)
     learner = LEARNERS[name](*place(kind)[:2], config)
     if kind != "regression":  # which samples in a way of its own
@@ -301,15 +325,15 @@ def make(name, settings, unchecked):
 
 
 @functools.cache
-def _trained(name, settings, unchecked):
-    learner, population = make(name, dict(settings), dict(unchecked)), place(kind_of(name))[2]
+def _trained(name, given, unchecked):
+    learner, population = make(name, dict(given), dict(unchecked)), place(kind_of(name))[2]
     history = tfcaml.train(learner, population, seed=0)
     return learner, [dict(enumerate(history)), *(x.read() for x in learner.state.values())]
 
 
 @functools.cache
-def _evaluated(name, settings, unchecked):
-    learner, _ = _trained(name, settings, unchecked)
+def _evaluated(name, given, unchecked):
+    learner, _ = _trained(name, given, unchecked)
     found = tfcaml.evaluate(
         learner, place(kind_of(name))[2].test, num_updates=NUM_UPDATES, num_episodes=2, seed=0
     )
@@ -317,23 +341,23 @@ def _evaluated(name, settings, unchecked):
     return [found.returns, found.trials, found.trajectories[-1].log_prob]
 
 
-def changes_a_number(name, settings, changes, unchecked=None):
-    """Whether training or evaluation gives another number after `changes` of `settings`."""
+def changes_a_number(name, given, changes, unchecked=None):
+    """Whether training or evaluation gives another number after `changes` of what is given."""
     hashable = lambda x: tuple(sorted(x.items()))
-    before = name, hashable(settings), ()
-    after = name, hashable({**settings, **changes}), hashable(unchecked or {})
+    before = name, hashable(given), ()
+    after = name, hashable({**given, **changes}), hashable(unchecked or {})
     if differ(_trained(*before)[1], _trained(*after)[1]):
         return True
     return differ(_evaluated(*before), _evaluated(*after))
 
 
-def refused(name, settings, field):
+def refused(name, given, field):
     """Asserts that the settings are refused for a field, in one line that says what to do."""
     with pytest.raises(ConfigError) as caught:
-        LEARNERS[name].Config(**settings)
+        config_of(name, given)
     message = str(caught.value)
     assert message.startswith(f"expected {field} to be ") and "\n" not in message, message
-    assert message.endswith(f"received {field}={settings[field]!r}"), message
+    assert message.endswith(f"received {field}={given[field]!r}"), message
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -341,7 +365,8 @@ def test_every_field_has_an_entry(name):
     for field in fields(name):
         assert entry(name, field) is not None, f"{field} has no entry in the tables of this file"
         other = entry(name, field).value
-        assert other != settings_of(name).get(field, getattr(LEARNERS[name].Config, field)), field
+        default = defaults(LEARNERS[name].Config)[field]
+        assert other != settings_of(name).get(field, default), field
 
 
 @pytest.mark.parametrize("name", TRAINED_ALIKE)
@@ -378,25 +403,31 @@ def test_other_ways_to_the_same_numbers(name, field):
 
 
 # (learner, other settings, field, value): it cannot act in this company.
-ADAM = {"outer_optimizer": "adam"}
-ONE_STEP = {**PPO, "outer_steps": 1}
-NO_GUIDANCE = {"guidance": 0.0, "min_similarity": 0.5}
-ONCE = {"num_states": 300, "num_iterations": 2}  # one clustering
+ADAM = {"outer.optimizer": "adam"}
+ONE_STEP = {**PPO, "outer.steps": 1}
+NO_GUIDANCE = {"guidance.share": 0.0, "guidance.min_similarity": 0.5}
+ONCE = {"divergence.num_states": 300, "num_iterations": 2}  # one clustering
 IN_COMPANY = [
     *(
         ("maml", company, field, FIELDS[field].value)
         for company in (ADAM, PPO)
-        for field in ("max_kl", "damping", "cg_iterations", "backtrack_ratio", "max_backtracks")
+        for field in (
+            "outer.max_kl",
+            "outer.damping",
+            "outer.cg_iterations",
+            "outer.backtrack_ratio",
+            "outer.max_backtracks",
+        )
     ),
-    ("maml", ADAM, "hessian_products", "hessian"),
-    ("maml", ADAM, "fisher_subsample", 1),
-    ("maml", {**TRPO, "max_backtracks": 1}, "backtrack_ratio", 0.3),
-    ("maml", {"outer_optimizer": "trpo", "outer_learning_rate": 1e-3}, "outer_learning_rate", 0.3),
-    ("maml", TRPO, "outer_steps", 3),
-    ("maml", ADAM, "outer_steps", 3),
-    ("maml", TRPO, "clip_ratio", 0.01),
-    ("maml", ADAM, "clip_ratio", 0.01),
-    ("maml", ONE_STEP, "clip_ratio", 0.01),
+    ("maml", ADAM, "outer.hessian_products", "hessian"),
+    ("maml", ADAM, "outer.fisher_subsample", 1),
+    ("maml", {**TRPO, "outer.max_backtracks": 1}, "outer.backtrack_ratio", 0.3),
+    ("maml", {"outer.optimizer": "trpo", "outer.learning_rate": 1e-3}, "outer.learning_rate", 0.3),
+    ("maml", TRPO, "outer.steps", 3),
+    ("maml", ADAM, "outer.steps", 3),
+    ("maml", TRPO, "outer.clip_ratio", 0.01),
+    ("maml", ADAM, "outer.clip_ratio", 0.01),
+    ("maml", ONE_STEP, "outer.clip_ratio", 0.01),
     ("fomaml", ADAM, "inner_estimator", "likelihood_ratio"),
     ("fomaml", ONE_STEP, "inner_estimator", "loaded_dice"),
     ("pretrained", TRPO, "inner_estimator", "likelihood_ratio"),
@@ -405,46 +436,56 @@ IN_COMPANY = [
     ("pretrained", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("natural_policy_gradient", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("pretrained_regression", {"later_step_scale": 1.0}, "inner_updates", 2),
-    ("promp", {"outer_optimizer": "adam", "outer_steps": 5}, "kl_penalty", 5.0),
-    ("promp", {"outer_steps": 1}, "kl_penalty", 5.0),
+    ("promp", {"outer.optimizer": "adam", "outer.steps": 5}, "kl_penalty", 5.0),
+    ("promp", {"outer.steps": 1}, "kl_penalty", 5.0),
     ("random", {"test_episodes_per_update": 3}, "episodes_per_update", 4),
     *(
         ("hindsight_maml", NO_GUIDANCE, field, FIELDS[field].value)
-        for field in ("guided_updates", "num_similar", "min_similarity", "importance_weights")
+        for field in (
+            "guidance.updates",
+            "guidance.num_similar",
+            "guidance.min_similarity",
+            "guidance.importance_weights",
+        )
     ),
-    ("hindsight_maml", NO_GUIDANCE, "importance_clip", 1.0),
-    ("hindsight_maml", NO_GUIDANCE, "min_effective_share", 1.0),
-    ("hindsight_maml", {"importance_weights": "none"}, "importance_clip", 1.0),
-    ("hindsight_relabelling", {"importance_weights": "none"}, "min_effective_share", 1.0),
-    ("hindsight_relabelling", {}, "guidance", 0.3),
+    ("hindsight_maml", NO_GUIDANCE, "guidance.importance_clip", 1.0),
+    ("hindsight_maml", NO_GUIDANCE, "guidance.min_effective_share", 1.0),
+    ("hindsight_maml", {"guidance.importance_weights": "none"}, "guidance.importance_clip", 1.0),
+    (
+        "hindsight_relabelling",
+        {"guidance.importance_weights": "none"},
+        "guidance.min_effective_share",
+        1.0,
+    ),
+    ("hindsight_relabelling", {}, "guidance.share", 0.3),
     ("hindsight_maml", {}, "saved_episodes", 5),
-    ("caml", {"fresh_arm": False}, "min_transfer", 100.0),
+    ("caml", {"choice.include_initial_weights": False}, "choice.min_transfer", 100.0),
     ("caml", {"inner_optimizer": "sgd"}, "keep_optimizer_state", False),
     ("caml", {"num_medoids": 1}, "assignment", "random"),
-    ("caml", {"num_medoids": 1}, "choice", "round_robin_mean"),
-    ("caml", {"metric": "parameters", **ONCE}, "bandwidth", "1.0"),
-    ("caml", {"metric": "random", **ONCE}, "weight", "uniform"),
-    ("caml", {"metric": "task", **ONCE}, "form", "hellinger"),
-    ("caml", {"metric": "parameters", **ONCE}, "num_states", 20),
-    ("caml", {"metric": "task", **ONCE}, "time_indexed", True),
+    ("caml", {"num_medoids": 1}, "choice.rule", "round_robin_mean"),
+    ("caml", {"divergence.metric": "parameters", **ONCE}, "divergence.bandwidth", "1.0"),
+    ("caml", {"divergence.metric": "random", **ONCE}, "divergence.weight", "uniform"),
+    ("caml", {"divergence.metric": "task", **ONCE}, "divergence.form", "hellinger"),
+    ("caml", {"divergence.metric": "parameters", **ONCE}, "divergence.num_states", 20),
+    ("caml", {"divergence.metric": "task", **ONCE}, "divergence.time_indexed", True),
 ]
 REFUSED = [(*x[:1], {}, x[1], entry(*x).value) for x in CASES if isinstance(entry(*x), Refused)]
 
 
 def clean(name, company):
     """Settings beside which a field of that company is refused, and nothing else is."""
-    trpo = company.get("outer_optimizer") == "trpo"
-    return {**settings_of(name), **({"outer_learning_rate": 1e-3} if trpo else {}), **company}
+    trpo = company.get("outer.optimizer") == "trpo"
+    return {**settings_of(name), **({"outer.learning_rate": 1e-3} if trpo else {}), **company}
 
 
 @pytest.mark.parametrize("name, company, field, value", IN_COMPANY)
 def test_what_cannot_act_in_company_is_refused(name, company, field, value):
-    LEARNERS[name].Config(**clean(name, company))
+    config_of(name, clean(name, company))
     refused(name, {**clean(name, company), field: value}, field)
 
 
 # What nothing reads, and what numbers of another size would be made of, is not tried.
-UNREAD = ("inner_optimizer", "fisher_subsample", "inner_estimator", "num_iterations")
+UNREAD = ("inner_optimizer", "outer.fisher_subsample", "inner_estimator", "num_iterations")
 
 
 @pytest.mark.slow
@@ -463,8 +504,8 @@ AFTER = {  # name of a learner -> fields that act in adaptation steps only
     "oracle": ("inner_learning_rate", "inner_updates"),
     "natural_policy_gradient": ("inner_learning_rate", "test_episodes_per_update"),
     "pretrained_regression": ("inner_learning_rate", "test_episodes_per_update"),
-    "hindsight_maml": ("guidance", "importance_clip", "min_similarity"),
-    "random": ("discount", "inner_optimizer", "episodes_per_update"),
+    "hindsight_maml": ("guidance.share", "guidance.importance_clip", "guidance.min_similarity"),
+    "random": ("advantage.discount", "inner_optimizer", "episodes_per_update"),
 }
 
 
@@ -473,7 +514,7 @@ AFTER = {  # name of a learner -> fields that act in adaptation steps only
 )
 def test_settings_of_adaptation_are_refused_where_there_is_none(name, field):
     value = FIELDS[field].value
-    config = LEARNERS[name].Config(**{field: value})
+    config = config_of(name, {field: value})
     config.check_steps(10)
     with pytest.raises(ConfigError, match=f"expected {field} to be left at .*={value!r}"):
         config.check_steps(0)

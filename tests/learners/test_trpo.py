@@ -84,7 +84,7 @@ def test_gauss_newton_is_the_hessian_for_discrete_actions_too(case, relative_err
 def test_both_products_give_the_same_step(case, relative_error):
     steps = []
     for products in trpo.PRODUCTS:
-        trial = case(hessian_products=products, inner_learning_rate=0.3)
+        trial = case(outer={"hessian_products": products}, inner_learning_rate=0.3)
         step = tf.function(trial.learner.outer.step, autograph=False)
         moved, _, metrics = step(trial.learner.objective, trial.acted, (), trial.batch)
         assert metrics["step_accepted"] == 1
@@ -114,7 +114,7 @@ def test_a_step_worked_out_part_by_part_is_the_same(
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
 def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
-    case = case(learner, inner_learning_rate=0.3, max_kl=0.02)
+    case = case(learner, inner_learning_rate=0.3, outer={"max_kl": 0.02})
     step = tf.function(
         lambda meta, batch: case.learner.outer.step(case.learner.objective, meta, (), batch),
         autograph=False,
@@ -148,10 +148,10 @@ def test_accepted_steps_keep_the_kl_limit_and_lower_the_loss(case, learner):
 def test_all_tasks_in_the_products_is_no_subsample(case, relative_error):
     steps = []
     for fisher_subsample in (0, 3, 1):
-        trial = case(fisher_subsample=fisher_subsample, inner_learning_rate=0.3)
+        trial = case(outer={"fisher_subsample": fisher_subsample}, inner_learning_rate=0.3)
         step = tf.function(trial.learner.outer.step, autograph=False)
         moved, _, metrics = step(trial.learner.objective, trial.acted, (), trial.batch)
-        assert metrics["kl"] <= trial.learner.config.max_kl
+        assert metrics["kl"] <= trial.learner.config.outer.max_kl
         steps.append(nest.ravel(moved)[0] - nest.ravel(trial.acted)[0])
     assert relative_error(steps[1], steps[0]) < 1e-9
     assert relative_error(steps[2], steps[0]) > 1e-2

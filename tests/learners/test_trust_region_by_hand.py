@@ -32,9 +32,7 @@ def test_the_first_trial_reaches_the_border_of_the_trust_region(num_iterations):
     config = learners.Pretrained.Config(
         meta_batch_size=TASKS,
         episodes_per_update=EPISODES,
-        max_kl=max_kl,
-        damping=damping,
-        cg_iterations=num_iterations,
+        outer={"max_kl": max_kl, "damping": damping, "cg_iterations": num_iterations},
     )
     learner = learners.Pretrained(environments.Navigation(), Softmax(), config)
     learner.meta.write({"params": split(tf.constant(THETA))})

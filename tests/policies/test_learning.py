@@ -21,7 +21,7 @@ TINY = {"meta_batch_size": 2, "inner_updates": 1, "episodes_per_update": 3}
 @pytest.mark.parametrize("kind", ["lstm", "conv", "dict"])
 @pytest.mark.parametrize(
     ("learner_class", "settings"),
-    [(learners.MAML, {"outer_optimizer": "adam"}), (learners.Reptile, {})],
+    [(learners.MAML, {"outer": {"optimizer": "adam"}}), (learners.Reptile, {})],
 )
 def test_one_iteration(cases, learner_class, settings, kind):
     case = cases(kind)

@@ -41,7 +41,7 @@ def few(population):
 def learner(particle, policy):
     """name -> learner, made once; in its state before training unless said otherwise."""
     made = {
-        "fomaml": FOMAML(particle, policy, FOMAML.Config(**TINY, outer_optimizer="adam")),
+        "fomaml": FOMAML(particle, policy, FOMAML.Config(**TINY, outer={"optimizer": "adam"})),
         "reptile": Reptile(particle, policy, Reptile.Config(**TINY, inner_updates=2)),
     }
 
@@ -109,7 +109,8 @@ def test_what_is_recorded_is_the_divergence_of_the_adapted_policies(learner, few
 
 @pytest.mark.slow
 def test_learners_that_try_their_start_are_followed(particle, policy, few, tmp_path):
-    config = CAML.Config(**TINY, policies_per_clustering=4, num_medoids=2, num_states=20)
+    sizes = {"policies_per_clustering": 4, "num_medoids": 2, "divergence": {"num_states": 20}}
+    config = CAML.Config(**TINY, **sizes)
     learner = CAML(particle, policy, config)
     record = DivergenceMonitor(tmp_path, CONFIG).follow(0, learner, few.train)
     assert set(record.metrics) == {"mean", "max", "silhouette"}  # no groups were given

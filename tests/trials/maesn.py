@@ -23,6 +23,7 @@ from tfcaml import keys, losses, nest
 from tfcaml.advantages import baselines
 from tfcaml.errors import check, check_positive
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import FastState
 
 
@@ -35,12 +36,14 @@ class MAESNConfig(GradientConfig):
     latent_learning_rate: float = 1.0  # initial step size of mu and log sigma (code: 0.5 or 1)
     kl_weight: float = 0.1  # w (code: 0.1 or 0.5)
     adapt_network: bool = False  # adapt theta too, with a step size per weight
-    fisher_subsample: int = 0  # all: the rows of tasks left out would have no curvature
+    # Of all tasks: the rows of those left out would have no curvature.
+    outer: OuterConfig = OuterConfig(fisher_subsample=0)
 
     def __post_init__(self):
         super().__post_init__()
         check(self.kl_weight >= 0, "kl_weight", self.kl_weight, ">= 0")
-        check(self.fisher_subsample == 0, "fisher_subsample", self.fisher_subsample, "0")
+        tasks = self.outer.fisher_subsample
+        check(tasks == 0, "outer.fisher_subsample", tasks, "0")
         check_positive(
             num_training_tasks=self.num_training_tasks,
             latent_size=self.latent_size,

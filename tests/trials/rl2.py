@@ -17,8 +17,10 @@ import tensorflow as tf
 
 from tests.trials.gru_policy import GRUPolicy
 from tfcaml import nest, types
+from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check_acts
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import FastState
 
 
@@ -27,8 +29,8 @@ class RL2Config(GradientConfig):
     """Settings of RL^2; `inner_updates` are the episodes of a trial before the last."""
 
     episodes_per_update: int = 20  # trials per task
-    baseline: str = "time_step_mean"
-    outer_optimizer: str = "ppo"
+    advantage: AdvantageConfig = AdvantageConfig(baseline="time_step_mean")
+    outer: OuterConfig = OuterConfig(optimizer="ppo")
 
     def __post_init__(self):
         super().__post_init__()

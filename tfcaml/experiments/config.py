@@ -22,24 +22,14 @@ from tfcaml.policies import ACTIVATIONS, mlp_policy
 from tfcaml.reporting.divergence_monitor import DivergenceMonitorConfig, check_can_be_followed
 
 NO_AGENT = "none"  # of a config: learners keep their own losses
-_DEFAULTS = {  # of fields that configs of earlier versions lack
-    "agent": NO_AGENT,
-    "log_interval": 1,
-    "divergence_interval": 0,
-    "divergence": {
-        field.name: field.default
-        for field in dataclasses.fields(DivergenceMonitorConfig)
-        if field.name != "interval"
-    },
-}
 # Of `mlp_policy`: what a policy without hidden layers, which has none, is written with.
 _ACTIVATION = inspect.signature(mlp_policy).parameters["activation"].default
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # of a method: it names a directory
 _PLUGIN = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*):([A-Za-z_]\w*)", re.ASCII)  # MODULE:CLASS
 # What the loss of an agent has in place of a learner's: its own returns, advantages and ratios.
 _OF_OWN_LOSSES = (
-    *("return_type", "baseline", "gae_lambda", "normalize_advantage"),
-    *("inner_estimator", "clip_ratio"),
+    *("advantage.return_type", "advantage.baseline", "advantage.gae_lambda"),
+    *("advantage.normalize", "inner_estimator", "outer.clip_ratio"),
 )
 
 
@@ -87,7 +77,7 @@ class _Evaluation:
 
 
 def completed(run, plugins=()):
-    """What a run is of, with the fields that were added to configs after it began.
+    """What a run is of, with the options of environments and learners that it leaves out.
 
     Args:
       run: dict with "config", as `run_directory.read_config` returns it.
@@ -95,13 +85,11 @@ def completed(run, plugins=()):
         classes of other modules stay as they are.
 
     Returns:
-      A dict like it, the added fields at their defaults.
+      A dict like it, the missing fields at their defaults.
     """
     if not isinstance(run.get("config"), dict):
         return run
-    config = {**_DEFAULTS, **run["config"]}
-    if isinstance(config["divergence"], dict):
-        config["divergence"] = {**_DEFAULTS["divergence"], **config["divergence"]}
+    config = dict(run["config"])
     if isinstance(config.get("compared"), dict):
         config["compared"] = dict(config["compared"])
     for parent, key, registry, base in _sections(config):
@@ -109,7 +97,7 @@ def completed(run, plugins=()):
         name = section.get("name") if isinstance(section, dict) else None
         if name in tuple(registry) or module_of(name) in (plugins or ()):
             _, options = _found(key, name, registry, base, plugins)
-            parent[key] = {**dataclasses.asdict(options()), **section}
+            parent[key] = settings.merged(dataclasses.asdict(options()), section)
     return {**run, "config": config}
 
 
@@ -259,12 +247,12 @@ def _check_loss_is_the_agents(method, config, agent):
     The discount is not among them: it becomes the agent's own.
     """
     rule = f"{NO_AGENT!r} with {method}, which learns from no rewards"
-    check(hasattr(config, "discount"), "agent", agent, rule)
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name in _OF_OWN_LOSSES:
-            rule = f"{field.default!r}, its default: the loss of agent={agent!r} has its own"
-            check(value == field.default, f"{field.name} of {method}", value, rule)
+    check(hasattr(config, "advantage"), "agent", agent, rule)
+    given, default = (settings.flat(dataclasses.asdict(each)) for each in (config, type(config)()))
+    for name, value in given.items():
+        if name in _OF_OWN_LOSSES:
+            rule = f"{default[name]!r}, its default: the loss of agent={agent!r} has its own"
+            check(value == default[name], f"{name} of {method}", value, rule)
 
 
 def _population(name, family, seed, num_tasks):
@@ -325,7 +313,8 @@ def _followed(config, learner_classes, support):
     found = settings.filled("divergence", DivergenceMonitorConfig, options)
     with within("divergence"):
         followed = config["divergence_interval"] > 0
-        check_acts(found, _DEFAULTS["divergence"], followed, "with divergence_interval > 0")
+        names = tuple(config["divergence"])
+        check_acts(found, names, followed, "with divergence_interval > 0")
     if config["divergence_interval"] == 0:
         return None
     for each in learner_classes:

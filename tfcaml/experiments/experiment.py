@@ -271,7 +271,7 @@ class Experiment:
                 own = learner_class.make_policy(place, learner_config, **options)
                 self._policies[method] = own
             return self._policies[method], None
-        discount = learner_config.discount
+        discount = learner_config.advantage.discount
         if discount not in self._losses:
             make = agents.AGENTS[self.config.agent]
             specs = self.environment.observation_spec, self.environment.action_spec

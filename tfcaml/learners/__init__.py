@@ -2,7 +2,8 @@
 
 from tfcaml.learners.anil import ANIL
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.learners.caml.learner import CAML, CAMLConfig
+from tfcaml.learners.caml.config import CAMLConfig
+from tfcaml.learners.caml.learner import CAML
 from tfcaml.learners.cavia import CAVIA
 from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner

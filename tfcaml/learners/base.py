@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfcaml import keys, losses, nest, settings
 from tfcaml.advantages import baselines
+from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import (
     check,
     check_acts,
@@ -34,8 +35,8 @@ from tfcaml.types import FastState, episode_return
 class LearnerConfig:
     """Settings every learner shares: how long it trains and how it adapts.
 
-    The inner loop is the vanilla policy gradient of the CAML study: reward-to-go less the mean
-    over episodes at each time step, divided by one scale per batch; Adam.
+    The inner loop is the vanilla policy gradient of the CAML study; Adam. A dict in place of a
+    group of settings, such as `advantage`, gives what differs from the learner's default of it.
     """
 
     num_iterations: int = 100  # outer iterations
@@ -45,26 +46,16 @@ class LearnerConfig:
     test_episodes_per_update: int = 0  # the same on new tasks; 0: episodes_per_update
     inner_optimizer: str = "adam"  # adam or sgd
     inner_learning_rate: float = 0.01
-    discount: float = 0.99
-    return_type: str = "reward_to_go"  # or whole_return
-    baseline: str = "time_step_mean"  # none, batch_mean, time_step_mean or linear_feature
-    gae_lambda: float = 1.0  # of generalised advantage estimation; 1: return minus baseline
-    normalize_advantage: bool = True
+    advantage: AdvantageConfig = AdvantageConfig()
 
     def __post_init__(self):
+        settings.fill_groups(self)
         for name in ("num_iterations", "test_episodes_per_update"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
         for name in ("meta_batch_size", "inner_updates", "episodes_per_update"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         check_positive(inner_learning_rate=self.inner_learning_rate)
-        check(0 < self.discount <= 1, "discount", self.discount, "in (0, 1]")
-        check(0 <= self.gae_lambda <= 1, "gae_lambda", self.gae_lambda, "in [0, 1]")
-        if self.gae_lambda < 1:
-            rule = "reward_to_go when gae_lambda < 1"
-            check(self.return_type == "reward_to_go", "return_type", self.return_type, rule)
         check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
-        check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
-        check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
 
     def check_advantages(self):
         """Refuses a single episode per update where its advantages would all be 0.
@@ -73,13 +64,10 @@ class LearnerConfig:
           ConfigError: `episodes_per_update` or `test_episodes_per_update` is 1, and the baseline is
             a mean over episodes, or fits the one number that is the whole return.
         """
-        if self.baseline == "time_step_mean":
-            why = "the mean over episodes at each time step"
-        elif self.baseline != "none" and self.return_type == "whole_return":
-            why = f"{self.baseline} of whole_return, which is one number per episode"
-        else:
+        why, baseline = self.advantage.why_alone_is_nothing(), self.advantage.baseline
+        if why is None:
             return
-        rule = f">= 2 with baseline={self.baseline}: of one episode {why} leaves advantages of 0"
+        rule = f">= 2 with baseline={baseline}: of one episode {why} leaves advantages of 0"
         for name in ("episodes_per_update", "test_episodes_per_update"):
             check(getattr(self, name) != 1, name, getattr(self, name), rule)
 
@@ -209,7 +197,8 @@ class MetaLearner(tf.Module):
     def make_loss(self):
         """The `TaskLoss` of the learner's config, a `Loss` with advantages."""
         self.config.check_advantages()
-        baselines.check_baseline(self.config.baseline, self.environment.observation_spec)
+        baseline = self.config.advantage.baseline
+        baselines.check_baseline(baseline, self.environment.observation_spec)
         return self.Loss(self.policy, self.config)
 
     def setup(self):

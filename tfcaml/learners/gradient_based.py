@@ -9,16 +9,12 @@ import dataclasses
 import tensorflow as tf
 
 from tfcaml import keys, losses, nest
+from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.optimization import inner, outer, trpo
+from tfcaml.optimization import inner
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import MetaBatch, episode_return
-
-OUTER_OPTIMIZERS = ("adam", "ppo", "trpo")
-_OF_TRPO = (
-    *("max_kl", "damping", "cg_iterations", "backtrack_ratio", "max_backtracks"),
-    *("hessian_products", "fisher_subsample"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,50 +33,20 @@ class GradientConfig(LearnerConfig):
     later_step_scale: float = 0.5  # of alpha in steps beyond the K trained (code, meta-test: 0.5)
     inner_estimator: str = "log_likelihood"  # a name in `losses.ESTIMATORS` (paper: log_likelihood)
     first_order: bool = False  # treat inner gradients as constants (FOMAML)
-    baseline: str = "linear_feature"  # paper: linear features, fitted per task and phase
-    outer_optimizer: str = "trpo"  # trpo (paper), ppo (clipped, several Adam steps) or adam
-    outer_learning_rate: float = 1e-3  # of ppo and adam (ProMP: 1e-3)
-    outer_steps: int = 5  # Adam steps per iteration of ppo (ProMP: 5)
-    clip_ratio: float = 0.3  # epsilon of ppo's clipped ratio (ProMP: 0.3)
-    max_kl: float = 0.01  # delta of trpo, nats (code: 0.01)
-    damping: float = 1e-5  # of trpo's Hessian (code: 1e-5)
-    cg_iterations: int = 5  # of trpo's conjugate gradient (code: 10; why 5: docs/maml_fisher)
-    backtrack_ratio: float = 0.8  # of trpo's line search (code: 0.8)
-    max_backtracks: int = 15  # step lengths trpo tries (code: 15)
-    hessian_products: str = "gauss_newton"  # or hessian: same numbers, twice the time
-    fisher_subsample: int = 5  # tasks in trpo's products, at most; 0: all (code: all)
+    # Paper: linear features, fitted per task and phase.
+    advantage: AdvantageConfig = AdvantageConfig(baseline="linear_feature")
+    outer: OuterConfig = OuterConfig()
 
     def __post_init__(self):
         super().__post_init__()
         check(self.inner_optimizer == "sgd", "inner_optimizer", self.inner_optimizer, "sgd")
         check_one_of("inner_estimator", self.inner_estimator, tuple(losses.ESTIMATORS))
-        check_one_of("outer_optimizer", self.outer_optimizer, OUTER_OPTIMIZERS)
-        check_one_of("hessian_products", self.hessian_products, tuple(trpo.PRODUCTS))
-        check_positive(
-            later_step_scale=self.later_step_scale,
-            outer_learning_rate=self.outer_learning_rate,
-            outer_steps=self.outer_steps,
-            clip_ratio=self.clip_ratio,
-            max_kl=self.max_kl,
-            cg_iterations=self.cg_iterations,
-            max_backtracks=self.max_backtracks,
-        )
-        check(self.damping >= 0, "damping", self.damping, ">= 0")
-        check(0 < self.backtrack_ratio < 1, "backtrack_ratio", self.backtrack_ratio, "in (0, 1)")
-        allowed = f"0 (all tasks) to meta_batch_size = {self.meta_batch_size}"
-        fits = 0 <= self.fisher_subsample <= self.meta_batch_size
-        fits |= self.fisher_subsample == type(self).fisher_subsample  # the default is "at most"
-        check(fits, "fisher_subsample", self.fisher_subsample, allowed)
-        name, steps = self.outer_optimizer, self.outer_steps
-        check_acts(self, _OF_TRPO, name == "trpo", "with outer_optimizer=trpo")
-        check_acts(self, ("backtrack_ratio",), self.max_backtracks > 1, "with max_backtracks > 1")
-        adam = "with outer_optimizer=adam or ppo"
-        check_acts(self, ("outer_learning_rate",), name != "trpo", adam)
-        check_acts(self, ("outer_steps",), name == "ppo", "with outer_optimizer=ppo")
-        # In the first step on a batch nothing has moved yet, and the ratio is 1.
-        moves = name == "ppo" and steps > 1
-        check_acts(self, ("clip_ratio",), moves, "with outer_optimizer=ppo and outer_steps > 1")
-        self._check_estimator(not self.first_order or name == "trpo" or moves)
+        check_positive(later_step_scale=self.later_step_scale)
+        tasks, most = self.outer.fisher_subsample, self.meta_batch_size
+        allowed = f"0 (all tasks) to meta_batch_size = {most}"
+        fits = tasks <= most or tasks == OuterConfig.fisher_subsample  # the default is "at most"
+        check(fits, "outer.fisher_subsample", tasks, allowed)
+        self._check_estimator(not self.first_order or self.outer.moves_on_a_batch)
 
     def check_steps(self, num_updates):
         super().check_steps(num_updates)
@@ -104,22 +70,6 @@ class GradientConfig(LearnerConfig):
         for name in ("episodes_per_update", "test_episodes_per_update"):
             alone = self.inner_estimator == "dice" and getattr(self, name) == 1
             check(not alone, name, getattr(self, name), rule)
-
-    def outer(self):
-        """The `OuterOptimizer` these settings name."""
-        if self.outer_optimizer == "adam":
-            return outer.adam(self.outer_learning_rate)
-        if self.outer_optimizer == "ppo":
-            return outer.adam(self.outer_learning_rate, self.outer_steps)
-        return trpo.trpo(
-            self.max_kl,
-            self.damping,
-            self.cg_iterations,
-            self.backtrack_ratio,
-            self.max_backtracks,
-            self.hessian_products,
-            self.fisher_subsample,
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,9 +108,9 @@ class GradientLearner(MetaLearner):
     Loss = losses.SurrogateLoss
 
     def setup(self):
-        name = self.config.outer_optimizer
-        check_one_of("outer_optimizer", name, self.loss.outer_optimizers)
-        self.outer = self.config.outer()
+        name = self.config.outer.optimizer
+        check_one_of("outer.optimizer", name, self.loss.outer_optimizers)
+        self.outer = self.config.outer.make()
 
     def initial_state(self, seed):
         meta = self.init(seed)

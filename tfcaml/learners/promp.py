@@ -18,6 +18,7 @@ import dataclasses
 from tfcaml import losses
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.maml import MAML, MAMLConfig
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.policies import distributions
 
 
@@ -27,17 +28,15 @@ class ProMPConfig(MAMLConfig):
 
     meta_batch_size: int = 40  # code: 40
     inner_estimator: str = "likelihood_ratio"
-    outer_optimizer: str = "ppo"
+    outer: OuterConfig = OuterConfig(optimizer="ppo")
     kl_penalty: float = 5e-4  # eta (code: 5e-4, not adapted)
 
     def __post_init__(self):
         super().__post_init__()
         check(self.kl_penalty >= 0, "kl_penalty", self.kl_penalty, ">= 0")
         # Where the policy has not moved yet the divergence is at its minimum, of gradient 0.
-        moves = self.outer_optimizer == "trpo" or self.outer_steps > 1
-        moves &= self.outer_optimizer != "adam"
-        where = "with outer_optimizer=trpo, or ppo of outer_steps > 1"
-        check_acts(self, ("kl_penalty",), moves, where)
+        where = "with outer.optimizer=trpo, or ppo of outer.steps > 1"
+        check_acts(self, ("kl_penalty",), self.outer.moves_on_a_batch, where)
 
 
 class ProMP(MAML):

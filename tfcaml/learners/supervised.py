@@ -11,7 +11,7 @@ Differences from the paper: the network's initial weights are Glorot-uniform.
 import dataclasses
 from typing import ClassVar
 
-from tfcaml import keys, losses
+from tfcaml import keys, losses, settings
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.maml import MAML
 from tfcaml.learners.references.pretrained import Pretrained
@@ -22,11 +22,27 @@ _SHOTS = 0x5407  # seed of the examples a new task is learned from
 
 
 @dataclasses.dataclass(frozen=True)
+class RegressionOuterConfig:
+    """Settings of the outer step: Adam."""
+
+    learning_rate: float = 1e-3  # code: 1e-3
+
+    optimizer: ClassVar[str] = "adam"  # which the family reads
+
+    def __post_init__(self):
+        check_positive(learning_rate=self.learning_rate)
+
+    def make(self):
+        """The `OuterOptimizer`."""
+        return outer.adam(self.learning_rate)
+
+
+@dataclasses.dataclass(frozen=True)
 class MAMLRegressionConfig:
     """Settings of the sinusoid study; the network has two hidden layers of 40 ReLU units.
 
-    Regression has no returns, no baseline and no trust region, so that it is not a
-    `GradientConfig`: it has the fields of one that act here, and fixes those that the family reads.
+    Regression has no advantages and no trust region, so that it is not a `GradientConfig`: it has
+    the fields of one that act here.
     """
 
     num_iterations: int = 70_000  # paper's code: 70 000
@@ -37,13 +53,10 @@ class MAMLRegressionConfig:
     inner_learning_rate: float = 0.01  # paper: 0.01 (its code's default: 0.001)
     later_step_scale: float = 1.0  # of it in steps beyond the K trained; 1: all steps alike
     first_order: bool = False  # treat inner gradients as constants
-    outer_learning_rate: float = 1e-3  # of Adam (code: 1e-3)
-
-    inner_optimizer: ClassVar[str] = "sgd"
-    outer_optimizer: ClassVar[str] = "adam"
-    baseline: ClassVar[str] = "none"
+    outer: RegressionOuterConfig = RegressionOuterConfig()
 
     def __post_init__(self):
+        settings.fill_groups(self)
         for name in ("num_iterations", "test_episodes_per_update"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
         for name in ("meta_batch_size", "inner_updates", "episodes_per_update"):
@@ -51,7 +64,6 @@ class MAMLRegressionConfig:
         check_positive(
             inner_learning_rate=self.inner_learning_rate,
             later_step_scale=self.later_step_scale,
-            outer_learning_rate=self.outer_learning_rate,
         )
 
     def check_steps(self, num_updates):
@@ -68,10 +80,6 @@ class MAMLRegressionConfig:
     def inner(self):
         """The `Optimizer` of the inner loop."""
         return optimizers.sgd(self.inner_learning_rate)
-
-    def outer(self):
-        """The `OuterOptimizer`."""
-        return outer.adam(self.outer_learning_rate)
 
 
 @dataclasses.dataclass(frozen=True)

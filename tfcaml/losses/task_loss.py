@@ -53,13 +53,13 @@ class PolicyGradientLoss(TaskLoss):
 
     def advantage(self, trajectory):
         """Advantages of a trajectory by the config's rule, [N, E, T]."""
-        config = self.config
+        config = self.config.advantage
         return baselines.advantage(
             trajectory,
             config.discount,
             config.return_type,
             config.baseline,
-            config.normalize_advantage,
+            config.normalize,
             config.gae_lambda,
         )
 
@@ -81,8 +81,8 @@ class SurrogateLoss(PolicyGradientLoss):
     def experience(self, meta, params, trajectory):
         if self.config.inner_estimator != "dice":
             return self.query_experience(meta, params, trajectory)
-        config = self.config
-        credit = baselines.reward_credit(trajectory, config.discount, config.normalize_advantage)
+        config = self.config.advantage
+        credit = baselines.reward_credit(trajectory, config.discount, config.normalize)
         return Experience(trajectory, credit, self.acted(params, trajectory))
 
     def query_experience(self, meta, params, trajectory):
@@ -97,8 +97,9 @@ class SurrogateLoss(PolicyGradientLoss):
         trajectory = query.trajectory
         distribution = action_distribution(self.policy, params, trajectory)
         ratio = probability_ratio(distribution, trajectory)
-        if self.config.outer_optimizer == "ppo":
-            loss = clipped_surrogate(ratio, query.weight, trajectory.mask, self.config.clip_ratio)
+        outer = self.config.outer
+        if outer.optimizer == "ppo":
+            loss = clipped_surrogate(ratio, query.weight, trajectory.mask, outer.clip_ratio)
         else:
             loss = surrogate(ratio, query.weight, trajectory.mask)
         return Surrogate(loss, distribution)

@@ -12,7 +12,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
-from tfcaml import figures
+from tfcaml import figures, settings
 
 _RETURN = "adaptation/return"
 
@@ -90,8 +90,12 @@ def read_curves(directories, prefix=""):
 
 
 def write_hparams(writer, config):
-    """A learner's settings, for the HParams page. config: a dataclass as dict."""
-    plain = {k: v for k, v in config.items() if isinstance(v, (bool, int, float, str))}
+    """A learner's settings by their dotted names, for the HParams page.
+
+    config: a dataclass as dict.
+    """
+    flat = settings.flat(config)
+    plain = {k: v for k, v in flat.items() if isinstance(v, (bool, int, float, str))}
     with writer.as_default():
         hparams.hparams(plain)
 

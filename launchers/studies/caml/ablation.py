@@ -114,7 +114,7 @@ def _evaluated(experiment, content, trained, path, settings):
                     "seed": seed,
                     "groups": population.test_group,
                     "returns": found.returns,
-                    "trial_episodes": experiment.config.learners[_BASE][1].trial_episodes,
+                    "trial_episodes": experiment.config.learners[_BASE][1].choice.trial_episodes,
                     "episodes_per_update": learner.test_episodes,
                 }
             )

@@ -25,10 +25,9 @@ class ClusterMAML(learners.MAML):
         config = caml_figure3.get_config().compared.maml.to_dict()
         config.pop("name")
         config |= {
-            "outer_optimizer": "trpo",  # and its inner rate: settings of its own, from a medoid
-            "cg_iterations": 10,
+            # And its inner rate: settings of its own, from a medoid.
+            "outer": {"optimizer": "trpo", "cg_iterations": 10},
             "inner_learning_rate": 1.0,
-            "outer_learning_rate": learners.MAML.Config.outer_learning_rate,
             "num_iterations": num_iterations,
             "episodes_per_update": caml.config.episodes_per_update,
         }

@@ -5,6 +5,7 @@ that is best there is chosen: the highest return, mean over updates 0 to 5. No o
 entities of these seeds. `configs/caml_figure3.py` ships the winners.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -13,19 +14,20 @@ from configs import caml_figure3
 from launchers.studies.runs import kept
 from tfcaml import environments, evaluation, figures, learners, policies, training
 from tfcaml.experiments.progress import Progress
+from tfcaml.settings import flat
 
 SCREENING_SEEDS = (100, 101, 102, 103, 104)  # on which every setting is tried
 FIRST_SEED = 105  # of those on which the best are compared
 NUM_FINALISTS = 3  # settings of each method that are compared there
 NUM_TASKS, NUM_UPDATES = 6, 5
 _OUTER = (
-    {"outer_optimizer": "adam", "outer_learning_rate": 3e-4},
-    {"outer_optimizer": "adam", "outer_learning_rate": 1e-3},
-    {"outer_optimizer": "adam", "outer_learning_rate": 3e-3},
-    {"outer_optimizer": "trpo"},
+    {"optimizer": "adam", "learning_rate": 3e-4},
+    {"optimizer": "adam", "learning_rate": 1e-3},
+    {"optimizer": "adam", "learning_rate": 3e-3},
+    {"optimizer": "trpo"},
 )
 _RATES = [
-    {"inner_learning_rate": alpha, **outer}
+    {"inner_learning_rate": alpha, "outer": outer}
     for alpha, outer in itertools.product((0.1, 0.3, 1.0, 3.0), _OUTER)
 ]
 GRID = {
@@ -69,7 +71,7 @@ def run(study_seeds, out_dir, quick=False):
 def measure(method, setting, stage, seeds, out_dir, quick=False):
     """Mean return of a setting after each update, [S, U + 1]; kept in a file of `out_dir`."""
     config = _config(method, setting, quick)
-    settings = {"seeds": list(seeds), "config": vars(config), "quick": quick}
+    settings = {"seeds": list(seeds), "config": dataclasses.asdict(config), "quick": quick}
     path = out_dir / "parts" / f"{stage}_{method}_{GRID[method].index(setting)}.json"
     return np.array(kept(path, settings, lambda: _returns(method, config, seeds, quick)))
 
@@ -79,8 +81,8 @@ def _config(name, setting, quick):
     section.pop("name")
     tuned = {field for each in GRID[name] for field in each}  # at their defaults unless set
     section = {field: value for field, value in section.items() if field not in tuned} | setting
-    if section.get("outer_optimizer") == "trpo":
-        section["cg_iterations"] = 10
+    if section.get("outer", {}).get("optimizer") == "trpo":
+        section["outer"] = {**section["outer"], "cg_iterations": 10}
     if quick:
         section |= {"num_iterations": 1, "episodes_per_update": 2}
     return learners.LEARNERS[name].Config(**section)
@@ -109,7 +111,7 @@ def _ranked(rows):
 
 
 def _words(setting):
-    return ", ".join(f"{name} {value}" for name, value in setting.items())
+    return ", ".join(f"{name} {value}" for name, value in flat(setting).items())
 
 
 def _text(found):

@@ -11,21 +11,21 @@ from launchers.studies.hindsight.similarity import SIMILARITY_STEPS, MazeSimilar
 from launchers.studies.runs import rounded
 from tfcaml import environments, keys, learners, nest, policies, training
 from tfcaml.rollouts import sampling
+from tfcaml.settings import merged
 from tfcaml.types import episode_return
 
 EXPERT_HORIZON = 300  # steps: random walks of 50 never see the far goals
 EXPERT_UPDATES = 60
 EXPERTS = {
     "episodes_per_update": 20,
-    "discount": 0.98,
-    "baseline": "none",
-    "max_kl": 0.05,
+    "advantage": {"discount": 0.98, "baseline": "none"},
+    "outer": {"max_kl": 0.05},
 }
 EXPERT_EPISODES = 4  # of each expert, to compare and to keep some of
 ALONE, GUIDED, OWN, RANDOM = "alone", "guided", "guided, own hindsight", "guided, random similarity"
-_UNWEIGHTED = {"importance_clip": learners.HindsightMAML.Config.importance_clip}
-ARMS = {  # name -> (method of the config, changes)
-    ALONE: ("hindsight_maml", {"guidance": 0.0, **_UNWEIGHTED}),
+_UNWEIGHTED = {"importance_clip": learners.HindsightMAML.Config.guidance.importance_clip}
+ARMS = {  # name -> (method of the config, changes of its guidance)
+    ALONE: ("hindsight_maml", {"share": 0.0, **_UNWEIGHTED}),
     GUIDED: ("hindsight_maml", {}),
     "guided, per-decision weights": ("hindsight_maml", {"importance_weights": "per_decision"}),
     "guided, no weights": ("hindsight_maml", {"importance_weights": "none", **_UNWEIGHTED}),
@@ -180,7 +180,8 @@ class Bench:
     def _learner(self, sections, method, changes):
         section = {k: v for k, v in sections[method].items() if k != "name"}
         cls = learners.LEARNERS[sections[method]["name"]]
-        return cls(self.maze, self.policy, cls.Config(**section | changes))
+        section = merged(section, {"guidance": changes})
+        return cls(self.maze, self.policy, cls.Config(**section))
 
     def _natural_policy_gradient(self, horizon):
         config = learners.NaturalPolicyGradient.Config(

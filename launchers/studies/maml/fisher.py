@@ -42,7 +42,10 @@ def run(study_seeds, out_dir, quick=False):
 def _stage(settings, seeds, root, quick):
     """(results of a stage, returns [S, U + 1, Q] by words)."""
     content = maml_navigation.get_config().to_dict()
-    methods = {name: content["learner"] | changes for name, changes in settings.items()}
+    methods = {
+        name: content["learner"] | {"outer": content["learner"]["outer"] | changes}
+        for name, changes in settings.items()
+    }
     content |= {"learner": methods.pop("maml"), "compared": methods}
     if quick:
         shrink(content, list(methods))

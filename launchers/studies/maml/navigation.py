@@ -4,11 +4,14 @@ Runs `configs/maml_navigation.py` and its variants in run directories of the stu
 on where it stopped, and joins their tables.
 """
 
+import dataclasses
+
 import numpy as np
 
 from configs import maml_navigation, maml_navigation_oracle
 from launchers.studies.runs import interval, paired_rows, run_config, shrink
 from tfcaml import figures
+from tfcaml.settings import flat
 
 CONFIGS = {  # suffix of the methods' names -> config
     "": maml_navigation,
@@ -21,8 +24,8 @@ _FIELDS = (
     "episodes_per_update",
     "inner_learning_rate",
     "inner_estimator",
-    "outer_optimizer",
-    "fisher_subsample",
+    "outer.optimizer",
+    "outer.fisher_subsample",
 )
 
 
@@ -55,9 +58,9 @@ def run(study_seeds, out_dir, quick=False):
 
 def _settings(experiment, method):
     """Settings, environment steps and training time (of this machine) of a method, per seed."""
-    config = experiment.config.learners[method][1]
+    given = flat(dataclasses.asdict(experiment.config.learners[method][1]))
     return {
-        **{field: getattr(config, field, None) for field in _FIELDS},
+        **{field: given.get(field) for field in _FIELDS},
         "environment_steps": experiment.environment_steps(method),
         "seconds": experiment.training_seconds(method),
     }

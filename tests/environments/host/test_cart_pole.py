@@ -110,7 +110,7 @@ def test_the_family_is_sound():
 def test_training_and_evaluation_are_decided_by_the_seed(family, policy, name):
     method = learners.LEARNERS[name]
     settings = {"num_iterations": 2, "meta_batch_size": 2, "inner_updates": 1}
-    settings |= {"outer_optimizer": "adam"} if name == "maml" else {}
+    settings |= {"outer": {"optimizer": "adam"}} if name == "maml" else {}
     learner = method(family, policy, method.Config(episodes_per_update=3, **settings))
     population = family.population(0)
 

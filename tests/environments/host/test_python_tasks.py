@@ -214,7 +214,8 @@ def test_tasks_come_back_from_the_checkpoint_of_a_learner(walk_class, tmp_path):
     family = HostEnvironment(walk_class, draw, horizon=3, num_train=4)
     population = family.population(0)
     sizes = {"num_iterations": 1, "meta_batch_size": 2, "policies_per_clustering": 2}
-    sizes |= {"num_medoids": 2, "trial_episodes": 4, "inner_updates": 1, "episodes_per_update": 2}
+    sizes |= {"num_medoids": 2, "choice": {"trial_episodes": 4}}
+    sizes |= {"inner_updates": 1, "episodes_per_update": 2}
     config = learners.CAML.Config(**sizes)
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (8,))
     saved, read = (learners.CAML(family, policy, config) for _ in range(2))

@@ -136,6 +136,6 @@ def test_fewer_pulls_than_arms():
 
 
 def test_unknown_rule():
-    with pytest.raises(ConfigError, match=r"choice='greedy'") as error:
+    with pytest.raises(ConfigError, match=r"rule='greedy'") as error:
         bandit.choose("greedy", np.zeros([2, 2]), 2, None)
     assert all(rule in str(error.value) for rule in bandit.RULES)

@@ -7,8 +7,8 @@ import tensorflow as tf
 import tfcaml
 from tfcaml import divergence, keys, nest
 from tfcaml.errors import ConfigError
-from tfcaml.learners.caml import bandit
-from tfcaml.learners.caml.learner import CAML, CAMLConfig, paper_config
+from tfcaml.learners.caml import CAML, CAMLConfig, bandit, paper_config
+from tfcaml.learners.caml.config import ChoiceConfig, DivergenceConfig
 from tfcaml.training import train_iteration
 
 TINY = {
@@ -19,8 +19,8 @@ TINY = {
     "inner_updates": 2,
     "episodes_per_update": 3,
     "inner_learning_rate": 0.1,
-    "trial_episodes": 4,
-    "num_states": 20,
+    "choice": {"trial_episodes": 4},
+    "divergence": {"num_states": 20},
 }
 
 
@@ -235,7 +235,8 @@ def test_every_choice_rule_finds_the_medoid_that_suits_a_new_entity(
     arms = constant_action([0, 1, 2, 3])
     best, returns = best_actions(population.train)
     for rule in bandit.RULES:
-        learner = still(particle, policy, choice=rule, trial_episodes=24, fresh_arm=False)
+        choice = {"rule": rule, "trial_episodes": 24, "include_initial_weights": False}
+        learner = still(particle, policy, choice=choice)
         fast, trials = learner.choose_start(
             with_medoids(learner, arms), population.train, keys.from_int(2)
         )
@@ -248,7 +249,8 @@ def test_every_choice_rule_finds_the_medoid_that_suits_a_new_entity(
 def test_initial_weights_are_the_fallback_when_no_medoid_is_any_good(
     particle, policy, population, constant_action
 ):
-    learner = still(particle, policy, num_medoids=3, trial_episodes=8, min_transfer=0.5)
+    choice = {"trial_episodes": 8, "min_transfer": 0.5}
+    learner = still(particle, policy, num_medoids=3, choice=choice)
     task = nest.map(lambda x: x[:12], population.train)
     _, returns = best_actions(task)
     meta = with_medoids(learner, constant_action([0, 1, 2]))
@@ -267,7 +269,8 @@ def test_initial_weights_are_the_fallback_when_no_medoid_is_any_good(
 
 
 def test_a_choice_does_not_depend_on_other_tasks(particle, policy, population, constant_action):
-    learner = still(particle, policy, choice="uniform_best_episode", fresh_arm=False)
+    choice = {"rule": "uniform_best_episode", "include_initial_weights": False}
+    learner = still(particle, policy, choice=choice | {"trial_episodes": 4})
     meta = with_medoids(learner, constant_action([0, 1, 2, 3]))
     _, alone = learner.choose_start(meta, nest.take(population.train, [7]), keys.from_int(0))
     _, among = learner.choose_start(meta, nest.take(population.train, [7, 8]), keys.from_int(0))
@@ -279,7 +282,10 @@ def test_a_choice_does_not_depend_on_other_tasks(particle, policy, population, c
 @pytest.mark.parametrize("metric", ["parameters", "task", "random", "action"])
 def test_metrics(particle, policy, population, metric):
     num_states = 20 if metric == "action" else 300  # of occupancies alone
-    settings = {"num_iterations": 2, "metric": metric, "num_states": num_states}
+    settings = {
+        "num_iterations": 2,
+        "divergence": {"metric": metric, "num_states": num_states},
+    }
     learner = CAML(particle, policy, CAMLConfig(**{**TINY, **settings}))
     tfcaml.train(learner, population)
     pool, matrix = learner.meta.read()["pool"], learner.last_clustering.matrix
@@ -351,20 +357,14 @@ def test_as_many_medoids_as_policies(particle, policy, population, size):
 
 def test_paper_config():
     config = paper_config()
-    assert (config.assignment, config.choice) == ("random", "uniform_best_episode")
-    assert (config.bandwidth, config.weight, config.form) == (
-        "scott",
-        "density",
-        "jensen_shannon",
-    )
-    assert (config.policies_per_clustering, config.num_medoids, config.trial_episodes) == (
-        25,
-        6,
-        10,
-    )
-    assert not config.fresh_arm
-    assert paper_config(num_medoids=3, weight="uniform") == dataclasses.replace(
-        config, num_medoids=3, weight="uniform"
+    assert (config.policies_per_clustering, config.num_medoids) == (25, 6)
+    assert config.assignment == "random"
+    assert config.choice == ChoiceConfig("uniform_best_episode", 10, include_initial_weights=False)
+    assert config.divergence == DivergenceConfig(bandwidth="scott", weight="density")
+    assert paper_config(num_medoids=3, divergence={"weight": "uniform"}) == dataclasses.replace(
+        config,
+        num_medoids=3,
+        divergence=dataclasses.replace(config.divergence, weight="uniform"),
     )
 
 
@@ -384,22 +384,31 @@ def test_paper_config_trains(particle, policy, population):
         ({"num_iterations": 4}, "policies_per_clustering to be at most .* 20, .* received .*=25"),
         ({"meta_batch_size": 3, "num_iterations": 40}, "multiple of meta_batch_size=3"),
         ({"num_medoids": 0}, "num_medoids to be >= 1; received num_medoids=0"),
-        ({"trial_episodes": 1}, "trial_episodes to be >= 2; received trial_episodes=1"),
-        ({"trial_episodes": 0, "fresh_arm": False}, "trial_episodes=0"),
-        ({"min_transfer": -0.1}, "min_transfer=-0.1"),
-        ({"metric": "state_visits"}, "metric='state_visits'"),
+        (
+            {"choice": {"trial_episodes": 1}},
+            r"choice\.trial_episodes to be >= 2; received choice\.trial_episodes=1",
+        ),
+        (
+            {"choice": {"trial_episodes": 0, "include_initial_weights": False}},
+            "trial_episodes=0",
+        ),
+        ({"choice": {"min_transfer": -0.1}}, "min_transfer=-0.1"),
+        ({"divergence": {"metric": "state_visits"}}, "metric='state_visits'"),
         ({"adaptive_k": True, "num_medoids": 1}, "num_medoids to be >= 3"),
         ({"saved_episodes": 0}, "saved_episodes=0"),
-        ({"num_states": 0}, "num_states=0"),
+        ({"divergence": {"num_states": 0}}, "num_states=0"),
         ({"assignment": "best"}, "best_trial, random; received assignment='best'"),
-        ({"choice": "greedy"}, "choice='greedy'"),
-        ({"weight": "q"}, "weight='q'"),
-        ({"form": "kl"}, "form='kl'"),
-        ({"bandwidth": "silverman"}, "number > 0 or one of scott, pooled; .*='silverman'"),
-        ({"bandwidth": "-1"}, "bandwidth='-1'"),
-        ({"bandwidth": "0"}, "bandwidth='0'"),
-        ({"bandwidth": "nan"}, "bandwidth='nan'"),
-        ({"bandwidth": "inf"}, "bandwidth='inf'"),
+        ({"choice": {"rule": "greedy"}}, "rule='greedy'"),
+        ({"divergence": {"weight": "q"}}, "weight='q'"),
+        ({"divergence": {"form": "kl"}}, "form='kl'"),
+        (
+            {"divergence": {"bandwidth": "silverman"}},
+            "number > 0 or one of scott, pooled; .*='silverman'",
+        ),
+        ({"divergence": {"bandwidth": "-1"}}, "bandwidth='-1'"),
+        ({"divergence": {"bandwidth": "0"}}, "bandwidth='0'"),
+        ({"divergence": {"bandwidth": "nan"}}, "bandwidth='nan'"),
+        ({"divergence": {"bandwidth": "inf"}}, "bandwidth='inf'"),
         ({"inner_learning_rate": -0.1}, "inner_learning_rate to be > 0; received .*=-0.1"),
         ({"inner_learning_rate": float("nan")}, "inner_learning_rate=nan"),
         ({"inner_optimizer": "rmsprop"}, "adam, sgd; received inner_optimizer='rmsprop'"),
@@ -407,10 +416,13 @@ def test_paper_config_trains(particle, policy, population):
         ({"episodes_per_update": 0}, "episodes_per_update=0"),
         ({"meta_batch_size": 0}, "meta_batch_size=0"),
         ({"num_iterations": -1}, "num_iterations=-1"),
-        ({"discount": 0.0}, r"discount to be in \(0, 1\]; received discount=0.0"),
-        ({"discount": 1.1}, "discount=1.1"),
-        ({"return_type": "return"}, "return_type='return'"),
-        ({"baseline": "value"}, "baseline='value'"),
+        (
+            {"advantage": {"discount": 0.0}},
+            r"advantage\.discount to be in \(0, 1\]; received advantage\.discount=0\.0",
+        ),
+        ({"advantage": {"discount": 1.1}}, "discount=1.1"),
+        ({"advantage": {"return_type": "return"}}, "return_type='return'"),
+        ({"advantage": {"baseline": "value"}}, "baseline='value'"),
     ],
 )
 def test_config_errors_name_field_and_value(options, message):
@@ -419,5 +431,5 @@ def test_config_errors_name_field_and_value(options, message):
 
 
 def test_bandwidth_of_the_config():
-    assert CAMLConfig(bandwidth="0.25").kernel_bandwidth() == 0.25
-    assert CAMLConfig(bandwidth="pooled").kernel_bandwidth() == "pooled"
+    assert DivergenceConfig(bandwidth="0.25").kernel_bandwidth() == 0.25
+    assert DivergenceConfig(bandwidth="pooled").kernel_bandwidth() == "pooled"

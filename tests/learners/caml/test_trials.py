@@ -66,5 +66,5 @@ def test_the_rule_that_draws_takes_the_best_episode():
 
 
 def test_unknown_rule():
-    with pytest.raises(ConfigError, match=r"choice to be one of .*received choice='guess'"):
+    with pytest.raises(ConfigError, match=r"rule to be one of .*received rule='guess'"):
         trials.best_arm("guess", tf.zeros([1, 2, 3]))

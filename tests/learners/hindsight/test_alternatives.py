@@ -17,10 +17,10 @@ SMALL = {
     "meta_batch_size": 2,
     "episodes_per_update": 4,
     "saved_episodes": 2,
-    "buffer_capacity": 6,
-    "num_similar": 3,  # with what is held in the third row, similar or not
-    "baseline": "time_step_mean",
-    "outer_optimizer": "adam",
+    "buffer": {"capacity": 6},
+    "guidance": {"num_similar": 3},  # with what is held in the third row, similar or not
+    "advantage": {"baseline": "time_step_mean"},
+    "outer": {"optimizer": "adam"},
 }
 LEFT, RIGHT = 2, 3
 NEXT, NEAR, FAR = 1, 4, 6  # cells of the corridor that leads to the right from the start
@@ -39,7 +39,8 @@ def linear(maze):
 @pytest.fixture(scope="module")
 def relabelling(maze, linear):
     # With a baseline, what did not arrive has advantages too, and noise from them.
-    return HindsightRelabelling(maze, linear, HindsightMAMLConfig(**{**SMALL, "baseline": "none"}))
+    config = HindsightMAMLConfig(**{**SMALL, "advantage": {"baseline": "none"}})
+    return HindsightRelabelling(maze, linear, config)
 
 
 @pytest.fixture(scope="module")

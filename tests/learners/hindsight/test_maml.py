@@ -8,11 +8,14 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
+from tests.dotted import nested
 from tfcaml import environments, keys, learners, losses, nest, policies
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.checkpoints import Checkpoints
 from tfcaml.learners import HindsightMAML, HindsightMAMLConfig
 from tfcaml.learners.hindsight.buffer import HindsightBufferConfig
+from tfcaml.learners.hindsight.maml import GuidanceConfig
+from tfcaml.learners.hindsight.task_similarity import TaskSimilarityConfig
 from tfcaml.learners.state import Variables
 from tfcaml.types import episode_return
 
@@ -21,12 +24,17 @@ CONFIG = HindsightMAMLConfig(
     meta_batch_size=4,
     episodes_per_update=4,
     saved_episodes=2,
-    buffer_capacity=6,
-    num_similar=2,
-    similarity_steps=3,
-    baseline="time_step_mean",
-    outer_optimizer="adam",
+    buffer={"capacity": 6},
+    guidance={"num_similar": 2},
+    similarity={"steps": 3},
+    advantage={"baseline": "time_step_mean"},
+    outer={"optimizer": "adam"},
 )
+
+
+def with_guidance(**changes):
+    """`CONFIG` with changes of how others guide."""
+    return dataclasses.replace(CONFIG, guidance=dataclasses.replace(CONFIG.guidance, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +146,7 @@ def test_similar_policies_explore_in_its_place(
     np.testing.assert_array_equal(alone.action, later.action)
     plain, credits = learner.loss.advantage(alone), []
     for name in losses.IMPORTANCE_WEIGHTS:
-        monkeypatch.setattr(learner, "config", dataclasses.replace(CONFIG, importance_weights=name))
+        monkeypatch.setattr(learner, "config", with_guidance(importance_weights=name))
         found = learner.off_policy(fast, task, alone, own_alone)
         np.testing.assert_allclose(found.weight, plain, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(found.trajectory.mask, alone.mask)
@@ -154,7 +162,7 @@ def test_small_samples_fall_back_to_own_episodes(
 ):
     task = nest.take(population.test, [0])
     remember(learner, task, constant_action([2]))
-    monkeypatch.setattr(learner, "config", dataclasses.replace(CONFIG, min_effective_share=1.0))
+    monkeypatch.setattr(learner, "config", with_guidance(min_effective_share=1.0))
     fast = learner.start(learner.meta.read(), 1)
     explore = tf.function(learner.explore, autograph=False)
     trajectory, own = explore(fast, task, keys.from_int(0))
@@ -203,29 +211,29 @@ def test_experts_are_looked_back_on(particle, policy, population, sample, consta
 @pytest.mark.parametrize(
     "options",
     [
-        {"guidance": 1.0},
+        {"guidance.share": 1.0},
+        {"guidance.updates": 0},
         {"meta_batch_size": 1},
         {"saved_episodes": 0},
-        {"buffer_capacity": 5},
-        {"num_similar": 101},
+        {"buffer.capacity": 5},
+        {"buffer.window": 5},
+        {"guidance.num_similar": 101},
         {"inner_estimator": "dice"},
-        {"min_effective_share": 2.0},
-        {"best": 0.0},
-        {"nearest": 1.0},
-        {"importance_weights": "some"},
-        {"min_similarity": 0.1, "similarity_objective": "regression"},
+        {"guidance.min_effective_share": 2.0},
+        {"buffer.best": 0.0},
+        {"similarity.nearest": 1.0},
+        {"guidance.importance_weights": "some"},
+        {"guidance.min_similarity": 0.1, "similarity.objective": "regression"},
     ],
 )
 def test_bad_settings_are_refused(options):
-    with pytest.raises(ConfigError, match=next(iter(options))):
-        HindsightMAMLConfig(**options)
+    with pytest.raises(ConfigError, match=f"expected {next(iter(options))} to be"):
+        HindsightMAMLConfig(**nested(options))
 
 
-def test_settings_are_those_of_its_parts():
-    config = HindsightMAMLConfig(
-        buffer_capacity=30, best=0.5, return_window=40, return_floor=0.0, nearest=0.2
-    )
-    assert config.buffer() == HindsightBufferConfig(30, 0.5, 40, 0.0)
-    assert config.similarity().nearest == 0.2
-    config = HindsightMAMLConfig(similarity_objective="regression", min_similarity=-0.3)
-    assert config.similarity().objective == "regression"
+def test_settings_are_those_of_its_parts(particle, policy):
+    settings = {"buffer.capacity": 30, "similarity.nearest": 0.2, "guidance.updates": 3}
+    learner = HindsightMAML(particle, policy, HindsightMAMLConfig(**nested(settings)))
+    assert learner.buffer.config == HindsightBufferConfig(capacity=30)
+    assert learner.similarity.config == TaskSimilarityConfig(nearest=0.2)
+    assert learner.config.guidance == GuidanceConfig(updates=3)

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -22,8 +24,7 @@ def area_under_curve(value, label):
 
 def compiled(network, num_steps):
     """`network.fit` of so many steps as one graph."""
-    fit = lambda state, known, distance, seed: network.fit(state, known, distance, num_steps, seed)
-    return tf.function(fit, autograph=False)
+    return tf.function(functools.partial(network.fit, num_steps=num_steps), autograph=False)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_moments_are_those_of_all_rows_so_far():
     for part in (slice(0, 2), slice(2, 6)):
         known = Known(rows[part], mask[part])
         pairs = len(divergence.pairs(known.rows.shape[0])[0])
-        state, _ = network.fit(state, known, tf.range(pairs), 1, keys.from_int(0))
+        state, _ = network.fit(state, known, tf.range(pairs), keys.from_int(0), 1)
     living, moments = rows.numpy()[mask.numpy() > 0], state["moments"]
     np.testing.assert_allclose(moments["mean"], living.mean(axis=0), rtol=1e-5)
     np.testing.assert_array_equal(moments["low"], living.min(axis=0))
@@ -170,7 +171,7 @@ def test_moments_are_those_of_all_rows_so_far():
 
 
 def test_errors():
-    for options in ({"objective": "ranking"}, {"nearest": 1.0}, {"units": 0}):
+    for options in ({"objective": "ranking"}, {"nearest": 1.0}, {"units": 0}, {"steps": 0}):
         with pytest.raises(ConfigError, match=next(iter(options))):
             TaskSimilarityConfig(**options)
 

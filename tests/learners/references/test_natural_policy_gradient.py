@@ -17,7 +17,7 @@ from tfcaml.types import MetaBatch
 @pytest.fixture(scope="module")
 def rows(case):
     """A float64 case of three policies, and episodes that its `acted` played."""
-    made = case(NaturalPolicyGradient, damping=0.1, cg_iterations=200)
+    made = case(NaturalPolicyGradient, outer={"damping": 0.1, "cg_iterations": 200})
     query = made._experience(made.acted["params"])
     made.batch = MetaBatch((), query, made.learner.carry(None, query.trajectory))
     return made
@@ -105,7 +105,10 @@ def maze():
 def test_experts_learn_to_arrive(maze):
     """Goals at most six steps away; linear policies, that is tables."""
     config = NaturalPolicyGradientConfig(
-        meta_batch_size=4, episodes_per_update=20, baseline="time_step_mean", max_kl=0.1
+        meta_batch_size=4,
+        episodes_per_update=20,
+        advantage={"baseline": "time_step_mean"},
+        outer={"max_kl": 0.1},
     )
     policy = policies.mlp_policy(maze.observation_spec, maze.action_spec, ())
     learner = NaturalPolicyGradient(maze, policy, config)
@@ -127,4 +130,4 @@ def test_errors(maze, rows):
     with pytest.raises(ConfigError, match="meta_batch_size to be at most 2, the training"):
         rows.learner.training_tasks(few, None)
     with pytest.raises(ConfigError, match="fisher_subsample to be 0: every policy needs"):
-        NaturalPolicyGradientConfig(fisher_subsample=2)
+        NaturalPolicyGradientConfig(outer={"fisher_subsample": 2})

@@ -31,7 +31,7 @@ def choose(rule, returns, budget, rng):
     Returns:
       `Choice`.
     """
-    check_one_of("choice", rule, tuple(RULES))
+    check_one_of("rule", rule, tuple(RULES))
     pulls, score = RULES[rule](returns, budget, rng)
     scores = [
         score(row[:count]) if count else -np.inf for row, count in zip(returns, pulls, strict=True)

@@ -28,114 +28,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import divergence, figures, keys, nest
-from tfcaml.divergence.density import BANDWIDTH_RULES
-from tfcaml.divergence.jensen_shannon import FORMS
-from tfcaml.divergence.policy_divergence import OCCUPANCIES, WEIGHTS
-from tfcaml.errors import RunError, check, check_acts, check_one_of
-from tfcaml.learners.base import LearnerConfig, MetaLearner
+from tfcaml.errors import RunError
+from tfcaml.learners.base import MetaLearner
 from tfcaml.learners.caml import bandit, trials
+from tfcaml.learners.caml.config import CAMLConfig
 from tfcaml.types import FastState, blank_trajectory, episode_return
-
-ASSIGNMENTS = ("best_trial", "random")
-# Divergences of an occupancy; and controls: distances of weights, at random, and of the tasks
-# themselves, which no learner knows.
-METRICS = (*OCCUPANCIES, "parameters", "random", "task")
-_OF_OCCUPANCIES = ("bandwidth", "weight", "form", "num_states", "time_indexed")
-
-
-@dataclasses.dataclass(frozen=True)
-class CAMLConfig(LearnerConfig):
-    """Settings of CAML; sampled entities in all: num_iterations * meta_batch_size."""
-
-    num_iterations: int = 20
-    meta_batch_size: int = 5  # entities trained side by side; divides policies_per_clustering
-    policies_per_clustering: int = 25  # n, policies saved between two clusterings (paper: 25)
-    num_medoids: int = 8  # k (paper: 6, the number of its groups)
-    assignment: str = "best_trial"  # medoid for a training entity; "random" is the paper's
-    choice: str = "successive_halving"  # medoid for a new entity, see `tfcaml.learners.caml.bandit`
-    trial_episodes: int = 10  # episodes spent on that choice (paper: K = 10)
-    fresh_arm: bool = True  # one trial is the initial weights', to fall back on
-    min_transfer: float = 0.5  # of its gain over them at home a medoid must bring, or they stay
-    keep_optimizer_state: bool = True  # it travels with a policy in training; fresh at test time
-    saved_episodes: int = 1  # episodes that represent a saved policy (paper: 1)
-    metric: str = "state_action"  # what clusters are made by, see `METRICS`
-    bandwidth: str = "0.5"  # of the density: a number in units of observations, or a rule's name
-    weight: str = "inverse_density"  # of sampled states: inverse_density, uniform or density
-    form: str = "jensen_shannon"  # of the divergence, see `policy_divergence_matrix`
-    num_states: int = 300  # at which occupancies are compared
-    time_indexed: bool = False  # densities of (state, time) instead of states
-    adaptive_k: bool = False  # 2 to num_medoids clusters, as many as the best silhouette has
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("saved_episodes", "num_states"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
-        check_one_of("assignment", self.assignment, ASSIGNMENTS)
-        check_one_of("choice", self.choice, tuple(bandit.RULES))
-        check_one_of("weight", self.weight, WEIGHTS)
-        check_one_of("form", self.form, FORMS)
-        check_one_of("metric", self.metric, METRICS)
-        least = 2 if self.fresh_arm else 1
-        check(self.trial_episodes >= least, "trial_episodes", self.trial_episodes, f">= {least}")
-        check(self.min_transfer >= 0, "min_transfer", self.min_transfer, ">= 0")
-        least, rule = (3, ">= 3, to choose from 2 on") if self.adaptive_k else (1, ">= 1")
-        check(self.num_medoids >= least, "num_medoids", self.num_medoids, rule)
-        self.kernel_bandwidth()
-        n, total = self.policies_per_clustering, self.num_iterations * self.meta_batch_size
-        check(
-            self.num_medoids <= n,
-            "num_medoids",
-            self.num_medoids,
-            f"at most policies_per_clustering={n}",
-        )
-        check(
-            n <= total,
-            "policies_per_clustering",
-            n,
-            f"at most num_iterations * meta_batch_size = {total}, the policies trained",
-        )
-        check(
-            n % self.meta_batch_size == 0,
-            "policies_per_clustering",
-            n,
-            f"a multiple of meta_batch_size={self.meta_batch_size}",
-        )
-        several = self.num_medoids > 1
-        check_acts(self, ("assignment", "choice"), several, "with num_medoids > 1")
-        check_acts(self, ("min_transfer",), self.fresh_arm, "with fresh_arm=True")
-        has_state = self.inner_optimizer == "adam"
-        check_acts(self, ("keep_optimizer_state",), has_state, "with inner_optimizer=adam")
-        where = "with metric=" + " or ".join(OCCUPANCIES)
-        check_acts(self, _OF_OCCUPANCIES, self.metric in OCCUPANCIES, where)
-
-    def kernel_bandwidth(self):
-        """`bandwidth` as a number or a rule's name."""
-        if self.bandwidth in BANDWIDTH_RULES:
-            return self.bandwidth
-        try:
-            value = float(self.bandwidth)
-        except ValueError:
-            value = -1.0
-        check(
-            0 < value < float("inf"),
-            "bandwidth",
-            self.bandwidth,
-            "a number > 0 or one of " + ", ".join(BANDWIDTH_RULES),
-        )
-        return value
-
-
-def paper_config(**changes):
-    """The literal choices of the paper's Algorithm 2, but for the five updates per entity."""
-    paper = {
-        "num_medoids": 6,
-        "assignment": "random",
-        "choice": "uniform_best_episode",
-        "bandwidth": "scott",
-        "weight": "density",
-        "fresh_arm": False,
-    }
-    return CAMLConfig(**{**paper, **changes})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,13 +91,14 @@ class CAML(MetaLearner):
         """Tries the medoids on each task and takes the best; the optimiser starts afresh."""
         arms = self.arms(meta)
         returns = self.trial_returns(arms, task, key)
-        rule, budget = self.config.choice, self.config.trial_episodes
-        home, transfer = self.home_returns(meta), self.config.min_transfer
+        config, home = self.config.choice, self.home_returns(meta)
+        rule, budget = config.rule, config.trial_episodes
         choices = []
         for index, row in enumerate(returns):
             rng = np.random.default_rng([*(np.asarray(key, np.int64) % 2**32), index])
-            if self.config.fresh_arm:
-                choice = bandit.choose_or_fall_back(rule, row, home, transfer, budget, rng)
+            if config.include_initial_weights:
+                least = config.min_transfer
+                choice = bandit.choose_or_fall_back(rule, row, home, least, budget, rng)
             else:
                 choice = bandit.choose(rule, row, budget, rng)
             choices.append(choice)
@@ -213,13 +111,14 @@ class CAML(MetaLearner):
 
     def exported(self, meta):
         """The choice of a start, for a machine without tfcaml: see `tfcaml.agents.export`."""
-        config, arms, home = self.config, self.arms(meta), self.home_returns(meta)
+        config, arms, home = self.config.choice, self.arms(meta), self.home_returns(meta)
         table = tf.TensorSpec([None, nest.leading(arms), config.trial_episodes], tf.float32)
 
         def next_trial(trial_returns, seed):
             """The arm to play one episode with, per task; -1 when the budget is spent."""
-            next_arm = trials.next_arm_or_fallback if config.fresh_arm else trials.next_arm
-            return next_arm(config.choice, trial_returns, seed)
+            falls_back = config.include_initial_weights
+            next_arm = trials.next_arm_or_fallback if falls_back else trials.next_arm
+            return next_arm(config.rule, trial_returns, seed)
 
         def trial_state(arm):
             """The states of these arms, with a fresh optimiser."""
@@ -228,9 +127,9 @@ class CAML(MetaLearner):
 
         def choose(trial_returns):
             """The states of the best arms, to adapt from."""
-            if not config.fresh_arm:
-                return trial_state(trials.best_arm(config.choice, trial_returns))
-            rule = config.choice, trial_returns, home, config.min_transfer
+            if not config.include_initial_weights:
+                return trial_state(trials.best_arm(config.rule, trial_returns))
+            rule = config.rule, trial_returns, home, config.min_transfer
             return trial_state(trials.best_arm_or_fallback(*rule))
 
         return {
@@ -242,8 +141,8 @@ class CAML(MetaLearner):
     def card(self):
         config = self.config
         trial = {
-            "rule": config.choice,
-            "episodes": config.trial_episodes,
+            "rule": config.choice.rule,
+            "episodes": config.choice.trial_episodes,
             "arms": nest.leading(self.arms(self.meta.read())),
             "medoids": config.num_medoids,
         }
@@ -253,13 +152,13 @@ class CAML(MetaLearner):
         """The weights tried on a new task: the medoids', then the initial ones as a fallback."""
         clusters = int(meta["num_clusters"])
         arms = nest.map(lambda x: x[:clusters], meta["medoids"]["fast"].params)
-        if self.config.fresh_arm:
+        if self.config.choice.include_initial_weights:
             arms = nest.concat(arms, nest.repeat(meta["initial"], 1))
         return arms
 
     def trial_returns(self, arms, task, seed):
         """`trial_episodes` of each of the weights [k, ...] on each task [N]: array [N, k, E]."""
-        return self._trials(arms, task, self.config.trial_episodes, seed).numpy()
+        return self._trials(arms, task, self.trial_episodes, seed).numpy()
 
     def home_returns(self, meta):
         """Mean return of each medoid on the entity it was trained on, [k]."""
@@ -322,7 +221,7 @@ class CAML(MetaLearner):
 
     @property
     def trial_episodes(self):
-        return self.config.trial_episodes
+        return self.config.choice.trial_episodes
 
     @property
     def episodes_per_iteration(self):
@@ -375,7 +274,7 @@ class CAML(MetaLearner):
 
     def _distances(self, saved, seed):
         """Distances [n, n] of saved policies by the config's metric."""
-        config = self.config
+        config = self.config.divergence
         if config.metric == "parameters":
             return divergence.euclidean(saved["fast"].params)
         if config.metric == "task":

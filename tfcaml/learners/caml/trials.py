@@ -20,7 +20,7 @@ def next_arm(rule, returns, seed):
     Returns:
       [N] integers; -1 when the budget is spent.
     """
-    check_one_of("choice", rule, tuple(bandit.RULES))
+    check_one_of("rule", rule, tuple(bandit.RULES))
     num_tasks, (num_arms, budget) = tf.shape(returns)[0], returns.shape[1:]
     if rule == "uniform_best_episode":
         order = tf.random.stateless_uniform([num_tasks, budget], seed, 0, num_arms, tf.int32)
@@ -40,7 +40,7 @@ def next_arm(rule, returns, seed):
 
 def best_arm(rule, returns):
     """The arm to take: `returns` [N, k, budget] -> [N] integers."""
-    check_one_of("choice", rule, tuple(bandit.RULES))
+    check_one_of("rule", rule, tuple(bandit.RULES))
     score = _best(returns) if rule == "uniform_best_episode" else _mean(returns)
     return tf.argmax(score, axis=1, output_type=tf.int32)
 

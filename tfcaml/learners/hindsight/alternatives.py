@@ -21,16 +21,16 @@ from tfcaml.types import FastState
 
 @dataclasses.dataclass(frozen=True)
 class HindsightRelabellingConfig(HindsightMAMLConfig):
-    """Settings of relabelling: stored episodes are added in the first `guided_updates` updates.
+    """Settings of relabelling: stored episodes are added in the first `guidance.updates` updates.
 
-    All of them are, so that `guidance` is no share here: 0 is for none.
+    All of them are, so that `guidance.share` is no share here: 0 is for none.
     """
 
     def __post_init__(self):
         super().__post_init__()
-        default = type(self).guidance
+        share, default = self.guidance.share, type(self).guidance.share
         rule = f"0 (no stored episodes) or {default} (all of them), as it is no share here"
-        check(self.guidance in (0, default), "guidance", self.guidance, rule)
+        check(share in (0, default), "guidance.share", share, rule)
 
 
 class HindsightRelabelling(HindsightMAML):
@@ -71,9 +71,9 @@ class HindsightCloningConfig(HindsightMAMLConfig):
         super().__post_init__()
         check(self.cloning_steps >= 1, "cloning_steps", self.cloning_steps, ">= 1")
         check_positive(cloning_learning_rate=self.cloning_learning_rate)
-        fields = ("guidance", "guided_updates", "importance_weights", "importance_clip")
+        names = ("share", "updates", "importance_weights", "importance_clip", "min_effective_share")
         where = "where others play in a new task, and after cloning the policy plays alone"
-        check_acts(self, (*fields, "min_effective_share"), False, where)
+        check_acts(self, tuple(f"guidance.{name}" for name in names), False, where)
 
     def of_guidance(self):
         return ()  # whom to clone is asked before the first update

@@ -57,10 +57,10 @@ def hindsight(trajectory, task, params):
 class HindsightBufferConfig:
     """Settings of the buffer."""
 
-    capacity: int = 64  # entries
+    capacity: int = 100  # entries
     best: float = 0.25  # share of returns that are good enough
     window: int = 200  # returns offered of late that the quantile is of
-    floor: float = float("-inf")  # returns up to here are never good enough (sparse rewards: 0)
+    floor: float = -1e30  # returns up to here are never good enough (sparse rewards: 0)
 
     def __post_init__(self):
         for name in ("capacity", "window"):

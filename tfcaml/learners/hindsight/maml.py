@@ -7,11 +7,11 @@ own episodes. Beside it, in every iteration,
     adapted to them, measured anew: as the meta parameters move, so do they;
   - what went best is put into a buffer (`hindsight_buffer`): episodes, task and adapted weights.
 
-On a new task the first `guided_updates` updates learn from episodes of which a share kappa, falling
-to 0, is played by buffered policies of similar tasks (`guided_exploration`), with importance
-weights. Where the effective sample is too small, only the policy's own episodes count. Updates
-take as many episodes as without. What follows a step, and so its advantage, is that of whoever
-played.
+On a new task the first `guidance.updates` updates learn from episodes of which a share kappa,
+falling to 0, is played by buffered policies of similar tasks (`guided_exploration`), with
+importance weights. Where the effective sample is too small, only the policy's own episodes count.
+Updates take as many episodes as without. What follows a step, and so its advantage, is that of
+whoever played.
 
 Differences from the note:
   - The threshold of similarity is a quantile, not a constant.
@@ -36,20 +36,11 @@ from tfcaml.types import Experience, blank_trajectory, episode_return
 
 
 @dataclasses.dataclass(frozen=True)
-class HindsightMAMLConfig(MAMLConfig):
-    """Settings of hindsight MAML."""
+class GuidanceConfig:
+    """How policies of similar tasks explore a new one, and how their episodes count."""
 
-    similarity_steps: int = 20  # of the similarity's Adam, per iteration
-    similarity_learning_rate: float = 1e-3
-    similarity_objective: str = "classification"  # or regression
-    nearest: float = 0.3  # share of pairs that count as similar in training
-    saved_episodes: int = 4  # of a policy, to compare and to keep; all where fewer are played
-    buffer_capacity: int = 100  # policies; at least meta_batch_size
-    best: float = 0.25  # share of returns that are good enough for the buffer
-    return_window: int = 200  # returns of late that the share is of
-    return_floor: float = -1e30  # returns up to here are never good enough (sparse rewards: 0)
-    guidance: float = 0.5  # kappa, in [0, 1), at the first update
-    guided_updates: int = 10  # over which kappa falls to 0
+    share: float = 0.5  # kappa, in [0, 1), at the first update
+    updates: int = 10  # over which kappa falls to 0
     num_similar: int = 4  # policies that guide, at most
     min_similarity: float = 0.5  # from which a policy guides: probability, or minus the divergence
     importance_weights: str = "per_step"  # a name in `losses.IMPORTANCE_WEIGHTS`
@@ -57,66 +48,67 @@ class HindsightMAMLConfig(MAMLConfig):
     min_effective_share: float = 0.2  # of the episodes' steps; below, the others' do not count
 
     def __post_init__(self):
-        super().__post_init__()
-        self.similarity()
-        self.buffer()
-        for name in ("similarity_steps", "saved_episodes", "guided_updates", "num_similar"):
+        check(0 <= self.share < 1, "share", self.share, "in [0, 1)")
+        for name in ("updates", "num_similar"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
-        size = self.meta_batch_size
-        check(size >= 2, "meta_batch_size", size, ">= 2, to have a pair of tasks")
-        for name in ("buffer_capacity", "return_window"):
-            check(getattr(self, name) >= size, name, getattr(self, name), f">= {size}, a batch")
-        most = self.buffer_capacity
-        check(self.num_similar <= most, "num_similar", self.num_similar, f"at most {most}")
-        check(0 <= self.guidance < 1, "guidance", self.guidance, "in [0, 1)")
-        check_one_of(
-            "importance_weights", self.importance_weights, tuple(losses.IMPORTANCE_WEIGHTS)
-        )
-        fits = self.similarity_objective != "regression" or self.min_similarity <= 0
-        rule = "<= 0 for regression, whose similarity is minus the divergence"
-        check(fits, "min_similarity", self.min_similarity, rule)
+        weights = self.importance_weights
+        check_one_of("importance_weights", weights, tuple(losses.IMPORTANCE_WEIGHTS))
         check(self.importance_clip >= 1, "importance_clip", self.importance_clip, ">= 1")
         share = self.min_effective_share
         check(0 <= share <= 1, "min_effective_share", share, "in [0, 1]")
+        fields, where = ("importance_clip", "min_effective_share"), "other than none"
+        check_acts(self, fields, weights != "none", f"with importance_weights {where}")
+
+
+@dataclasses.dataclass(frozen=True)
+class HindsightMAMLConfig(MAMLConfig):
+    """Settings of hindsight MAML."""
+
+    saved_episodes: int = 4  # of a policy, to compare and to keep; all where fewer are played
+    similarity: TaskSimilarityConfig = TaskSimilarityConfig()
+    buffer: HindsightBufferConfig = HindsightBufferConfig()
+    guidance: GuidanceConfig = GuidanceConfig()
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.saved_episodes >= 1, "saved_episodes", self.saved_episodes, ">= 1")
+        size = self.meta_batch_size
+        check(size >= 2, "meta_batch_size", size, ">= 2, to have a pair of tasks")
+        for name in ("capacity", "window"):
+            rows = getattr(self.buffer, name)
+            check(rows >= size, f"buffer.{name}", rows, f">= {size}, a batch")
+        most, similar = self.buffer.capacity, self.guidance.num_similar
+        check(similar <= most, "guidance.num_similar", similar, f"at most {most}")
+        least = self.guidance.min_similarity
+        fits = self.similarity.objective != "regression" or least <= 0
+        rule = "<= 0 for regression, whose similarity is minus the divergence"
+        check(fits, "guidance.min_similarity", least, rule)
         known = self.inner_estimator == "log_likelihood"
         check(known, "inner_estimator", self.inner_estimator, "log_likelihood")
         most, default = self.episodes_per_update, type(self).saved_episodes
         rule = f"at most episodes_per_update={most}, the episodes there are"
         fits = self.saved_episodes <= most or self.saved_episodes == default
         check(fits, "saved_episodes", self.saved_episodes, rule)
-        check_acts(self, self.of_guidance(), self.guidance > 0, "with guidance > 0")
-        fields = ("importance_clip", "min_effective_share")
-        weighted = self.importance_weights != "none"
-        check_acts(self, fields, weighted, "with importance_weights other than none")
+        check_acts(self, self.of_guidance(), self.guidance.share > 0, "with guidance.share > 0")
 
     def check_steps(self, num_updates):
         super().check_steps(num_updates)
-        fields = ("guidance", *self.of_guidance())
+        fields = ("guidance.share", *self.of_guidance())
         check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
     def of_guidance(self):
         """Names of the fields that say how others guide."""
-        weights = ("importance_weights", "importance_clip", "min_effective_share")
+        names = ("updates", "num_similar", "importance_weights", "importance_clip")
+        names += ("min_effective_share",)
         # Regression has no default of `min_similarity`: something has to be given.
-        given = self.similarity_objective == "regression"
-        return ("guided_updates", "num_similar", *weights, *(() if given else ("min_similarity",)))
-
-    def similarity(self):
-        """`TaskSimilarityConfig` of these settings."""
-        return TaskSimilarityConfig(
-            self.similarity_objective, self.nearest, learning_rate=self.similarity_learning_rate
-        )
+        if self.similarity.objective != "regression":
+            names += ("min_similarity",)
+        return tuple(f"guidance.{name}" for name in names)
 
     @property
     def episodes_kept(self):
         """Episodes of each policy that are compared and kept."""
         return min(self.saved_episodes, self.episodes_per_update)
-
-    def buffer(self):
-        """`HindsightBufferConfig` of these settings."""
-        return HindsightBufferConfig(
-            self.buffer_capacity, self.best, self.return_window, self.return_floor
-        )
 
 
 class HindsightMAML(MAML):
@@ -132,8 +124,8 @@ class HindsightMAML(MAML):
         super().setup()
         own = type(self.loss) is losses.SurrogateLoss
         check(own, "loss", self.loss, "None: hindsight MAML has a loss of its own")
-        self.similarity = TaskSimilarity(self.config.similarity())
-        self.buffer = HindsightBuffer(self.config.buffer())
+        self.similarity = TaskSimilarity(self.config.similarity)
+        self.buffer = HindsightBuffer(self.config.buffer)
 
     def initial_state(self, seed):
         return {
@@ -170,7 +162,7 @@ class HindsightMAML(MAML):
           task: nest, leading [N].
           trajectory, own: of `explore`.
         """
-        config = self.config
+        config = self.config.guidance
         log_ratio = losses.action_log_prob(self.policy, fast.params, trajectory)
         log_ratio -= trajectory.log_prob
         weight = losses.IMPORTANCE_WEIGHTS[config.importance_weights](
@@ -188,7 +180,7 @@ class HindsightMAML(MAML):
 
     def similar(self, task):
         """What is buffered of tasks like these [N]: (`Similar`, `Hindsight` [N, K, ...])."""
-        config, stored = self.config, self.state["hindsight"].read()
+        config, stored = self.config.guidance, self.state["hindsight"].read()
         entries = stored["entries"]
         alike = self.similarity(
             self.state["similarity"].read(),
@@ -205,7 +197,7 @@ class HindsightMAML(MAML):
 
         Args:
           params: weights of the policies, each [N, ...]; N is at least 2, and at most
-            `buffer_capacity` and `return_window`.
+            `buffer.capacity` and `buffer.window`.
           trajectory: `Trajectory` [N, E, T, ...] of what they did; E >= `episodes_kept`.
           task: nest, leading [N]: what they did it in.
           seed: [2].
@@ -225,8 +217,8 @@ class HindsightMAML(MAML):
             self.state["similarity"].read(),
             task_similarity.descriptors(task),
             apart,
-            similarity_steps or self.config.similarity_steps,
             seed,
+            similarity_steps,
         )
         self.state["similarity"].write(state)
         mean_return = tf.reduce_mean(episode_return(trajectory), axis=1)  # over all episodes
@@ -239,8 +231,8 @@ class HindsightMAML(MAML):
 
     def kappa(self, fast):
         """How much others count in the next update of each task: [N], falling to 0."""
-        left = tf.maximum(1 - fast.slots / self.config.guided_updates, 0)
-        return self.config.guidance * left
+        left = tf.maximum(1 - fast.slots / self.config.guidance.updates, 0)
+        return self.config.guidance.share * left
 
     def _players(self, fast, task):
         similar, entries = self.similar(task)

@@ -121,13 +121,17 @@ class TaskSimilarityConfig:
     nearest: float = 0.3  # share of pairs that are the same class of task
     units: int = 64  # of each of the two hidden layers
     learning_rate: float = 1e-3  # of Adam
+    steps: int = 20  # of Adam, whenever something is learned
     pairs_per_step: int = 128
 
     def __post_init__(self):
         check_one_of("objective", self.objective, OBJECTIVES)
         check(0 < self.nearest < 1, "nearest", self.nearest, "in (0, 1)")
         check_positive(
-            units=self.units, learning_rate=self.learning_rate, pairs_per_step=self.pairs_per_step
+            units=self.units,
+            learning_rate=self.learning_rate,
+            steps=self.steps,
+            pairs_per_step=self.pairs_per_step,
         )
 
 
@@ -159,7 +163,7 @@ class TaskSimilarity:
         moments |= {"low": tf.fill([size], tf.float32.max), "high": tf.fill([size], tf.float32.min)}
         return {"weights": weights, "slots": self._optimizer.init(weights), "moments": moments}
 
-    def fit(self, state, known, distance, num_steps, seed):
+    def fit(self, state, known, distance, seed, num_steps=None):
         """Learns from all pairs of some tasks.
 
         Args:
@@ -167,13 +171,14 @@ class TaskSimilarity:
           known: `Known` of N >= 2 tasks.
           distance: [N (N - 1) / 2], in the order of `divergence.pairs`, such as normalised policy
             divergences.
-          num_steps: of Adam, on `pairs_per_step` pairs each.
           seed: [2], of the choice of pairs.
+          num_steps: of Adam, on `pairs_per_step` pairs each; None: the config's.
 
         Returns:
           (state, dict of metrics: the loss before the first and before the last step, and the
           distance up to which tasks are of one class).
         """
+        num_steps = num_steps or self.config.steps
         distance = tf.cast(distance, tf.float32)
         label, threshold = nearest_share(distance, self.config.nearest)
         moments = _with_rows(state["moments"], known)

@@ -15,6 +15,7 @@ from tfcaml.errors import check
 from tfcaml.learners.gradient_based import NoInnerStepsConfig
 from tfcaml.learners.maml import MAML
 from tfcaml.learners.references.policy_gradient import first_tasks
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import FastState, MetaBatch
 
 
@@ -22,13 +23,14 @@ from tfcaml.types import FastState, MetaBatch
 class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     """Settings of the independent policies; `meta_batch_size` is their number."""
 
-    cg_iterations: int = 10  # of trpo's conjugate gradient: it solves for all policies at once
-    fisher_subsample: int = 0  # all
+    # More products, as they solve for all policies at once.
+    outer: OuterConfig = OuterConfig(cg_iterations=10, fisher_subsample=0)
 
     def __post_init__(self):
         super().__post_init__()
         rule = "0: every policy needs the curvature of its own task"
-        check(self.fisher_subsample == 0, "fisher_subsample", self.fisher_subsample, rule)
+        tasks = self.outer.fisher_subsample
+        check(tasks == 0, "outer.fisher_subsample", tasks, rule)
 
 
 class NaturalPolicyGradient(MAML):

@@ -6,13 +6,14 @@ import pytest
 import tfcaml
 from launchers.studies.caml.cluster_maml import ClusterMAML
 from tfcaml import keys, learners, nest
-from tfcaml.learners.caml.learner import CAMLConfig
+from tfcaml.learners.caml import CAMLConfig
 
 
 @pytest.fixture(scope="module")
 def caml(particle, policy, constant_action):
     """Two medoids that always take action 0 and action 3."""
-    config = CAMLConfig(num_medoids=2, trial_episodes=4, episodes_per_update=3, min_transfer=0.0)
+    choice = {"trial_episodes": 4, "min_transfer": 0.0}
+    config = CAMLConfig(num_medoids=2, choice=choice, episodes_per_update=3)
     learner = learners.CAML(particle, policy, config)
     meta = learner.meta.read()
     medoids = meta["medoids"]["fast"]

@@ -1,0 +1,42 @@
+"""Settings of advantages."""
+
+import dataclasses
+
+from tfcaml.advantages import baselines
+from tfcaml.errors import check, check_one_of
+
+
+@dataclasses.dataclass(frozen=True)
+class AdvantageConfig:
+    """What `baselines.advantage` makes of a trajectory.
+
+    The defaults are those of the CAML study: reward-to-go less the mean over episodes at each time
+    step, divided by one scale per batch.
+    """
+
+    discount: float = 0.99
+    return_type: str = "reward_to_go"  # or whole_return
+    baseline: str = "time_step_mean"  # none, batch_mean, time_step_mean or linear_feature
+    gae_lambda: float = 1.0  # of generalised advantage estimation; 1: return minus baseline
+    normalize: bool = True  # to standard deviation 1 over a task's batch
+
+    def __post_init__(self):
+        check(0 < self.discount <= 1, "discount", self.discount, "in (0, 1]")
+        check(0 <= self.gae_lambda <= 1, "gae_lambda", self.gae_lambda, "in [0, 1]")
+        if self.gae_lambda < 1:
+            rule = "reward_to_go when gae_lambda < 1"
+            check(self.return_type == "reward_to_go", "return_type", self.return_type, rule)
+        check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
+        check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
+
+    def why_alone_is_nothing(self):
+        """Why the advantages of an episode alone are all 0; None where they are not.
+
+        They are where the baseline is a mean over episodes, or fits the one number that is the
+        whole return.
+        """
+        if self.baseline == "time_step_mean":
+            return "the mean over episodes at each time step"
+        if self.baseline != "none" and self.return_type == "whole_return":
+            return f"{self.baseline} of whole_return, which is one number per episode"
+        return None

@@ -1,0 +1,124 @@
+"""Settings of CAML, and those that its paper takes literally."""
+
+import dataclasses
+
+from tfcaml import settings
+from tfcaml.divergence.density import BANDWIDTH_RULES
+from tfcaml.divergence.jensen_shannon import FORMS
+from tfcaml.divergence.policy_divergence import OCCUPANCIES, WEIGHTS
+from tfcaml.errors import check, check_acts, check_one_of
+from tfcaml.learners.base import LearnerConfig
+from tfcaml.learners.caml import bandit
+
+ASSIGNMENTS = ("best_trial", "random")
+# Divergences of an occupancy; and controls: distances of weights, at random, and of the tasks
+# themselves, which no learner knows.
+METRICS = (*OCCUPANCIES, "parameters", "random", "task")
+_OF_OCCUPANCIES = ("bandwidth", "weight", "form", "num_states", "time_indexed")
+
+
+@dataclasses.dataclass(frozen=True)
+class DivergenceConfig:
+    """By what saved policies are compared, see `divergence.policy_divergence_matrix`."""
+
+    metric: str = "state_action"  # what clusters are made by, see `METRICS`
+    bandwidth: str = "0.5"  # of the density: a number in units of observations, or a rule's name
+    weight: str = "inverse_density"  # of sampled states: inverse_density, uniform or density
+    form: str = "jensen_shannon"  # of the divergence, see `policy_divergence_matrix`
+    num_states: int = 300  # at which occupancies are compared
+    time_indexed: bool = False  # densities of (state, time) instead of states
+
+    def __post_init__(self):
+        check(self.num_states >= 1, "num_states", self.num_states, ">= 1")
+        check_one_of("weight", self.weight, WEIGHTS)
+        check_one_of("form", self.form, FORMS)
+        check_one_of("metric", self.metric, METRICS)
+        self.kernel_bandwidth()
+        where = "with metric=" + " or ".join(OCCUPANCIES)
+        check_acts(self, _OF_OCCUPANCIES, self.metric in OCCUPANCIES, where)
+
+    def kernel_bandwidth(self):
+        """`bandwidth` as a number or a rule's name."""
+        if self.bandwidth in BANDWIDTH_RULES:
+            return self.bandwidth
+        try:
+            value = float(self.bandwidth)
+        except ValueError:
+            value = -1.0
+        rule = "a number > 0 or one of " + ", ".join(BANDWIDTH_RULES)
+        check(0 < value < float("inf"), "bandwidth", self.bandwidth, rule)
+        return value
+
+
+@dataclasses.dataclass(frozen=True)
+class ChoiceConfig:
+    """How the start for a new entity is chosen, see `tfcaml.learners.caml.bandit`."""
+
+    rule: str = "successive_halving"  # a name in `bandit.RULES`
+    trial_episodes: int = 10  # episodes spent on the choice (paper: K = 10)
+    include_initial_weights: bool = True  # one trial is theirs, to fall back on
+    min_transfer: float = 0.5  # of its gain over them at home a medoid must bring, or they stay
+
+    def __post_init__(self):
+        check_one_of("rule", self.rule, tuple(bandit.RULES))
+        least = 2 if self.include_initial_weights else 1
+        check(self.trial_episodes >= least, "trial_episodes", self.trial_episodes, f">= {least}")
+        check(self.min_transfer >= 0, "min_transfer", self.min_transfer, ">= 0")
+        where = "with include_initial_weights=True"
+        check_acts(self, ("min_transfer",), self.include_initial_weights, where)
+
+
+@dataclasses.dataclass(frozen=True)
+class CAMLConfig(LearnerConfig):
+    """Settings of CAML; sampled entities in all: num_iterations * meta_batch_size."""
+
+    num_iterations: int = 20
+    meta_batch_size: int = 5  # entities trained side by side; divides policies_per_clustering
+    policies_per_clustering: int = 25  # n, policies saved between two clusterings (paper: 25)
+    num_medoids: int = 8  # k (paper: 6, the number of its groups)
+    adaptive_k: bool = False  # 2 to num_medoids clusters, as many as the best silhouette has
+    assignment: str = "best_trial"  # medoid for a training entity; "random" is the paper's
+    keep_optimizer_state: bool = True  # it travels with a policy in training; fresh at test time
+    saved_episodes: int = 1  # episodes that represent a saved policy (paper: 1)
+    choice: ChoiceConfig = ChoiceConfig()
+    divergence: DivergenceConfig = DivergenceConfig()
+
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.saved_episodes >= 1, "saved_episodes", self.saved_episodes, ">= 1")
+        check_one_of("assignment", self.assignment, ASSIGNMENTS)
+        least, rule = (3, ">= 3, to choose from 2 on") if self.adaptive_k else (1, ">= 1")
+        check(self.num_medoids >= least, "num_medoids", self.num_medoids, rule)
+        n, total = self.policies_per_clustering, self.num_iterations * self.meta_batch_size
+        rule = f"at most policies_per_clustering={n}"
+        check(self.num_medoids <= n, "num_medoids", self.num_medoids, rule)
+        check(
+            n <= total,
+            "policies_per_clustering",
+            n,
+            f"at most num_iterations * meta_batch_size = {total}, the policies trained",
+        )
+        check(
+            n % self.meta_batch_size == 0,
+            "policies_per_clustering",
+            n,
+            f"a multiple of meta_batch_size={self.meta_batch_size}",
+        )
+        several = self.num_medoids > 1
+        check_acts(self, ("assignment", "choice.rule"), several, "with num_medoids > 1")
+        has_state = self.inner_optimizer == "adam"
+        check_acts(self, ("keep_optimizer_state",), has_state, "with inner_optimizer=adam")
+
+
+def paper_config(**changes):
+    """The literal choices of the paper's Algorithm 2, but for the five updates per entity.
+
+    **changes: of fields; dicts of changes of the paper's groups.
+    """
+    paper = {
+        "num_medoids": 6,
+        "assignment": "random",
+        "choice": {"rule": "uniform_best_episode", "include_initial_weights": False},
+        "divergence": {"bandwidth": "scott", "weight": "density"},
+    }
+    return CAMLConfig(**settings.merged(paper, changes))

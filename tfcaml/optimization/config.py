@@ -1,0 +1,76 @@
+"""Settings of outer steps."""
+
+import dataclasses
+
+from tfcaml.errors import check, check_acts, check_one_of, check_positive
+from tfcaml.optimization import outer, trpo
+
+OPTIMIZERS = ("adam", "ppo", "trpo")
+_OF_TRPO = (
+    *("max_kl", "damping", "cg_iterations", "backtrack_ratio", "max_backtracks"),
+    *("hessian_products", "fisher_subsample"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class OuterConfig:
+    """Which outer step is taken, and how far; defaults: C. Finn et al., ICML 2017.
+
+    Sources: "paper" is its text, "code" its published code where the text is silent.
+    """
+
+    optimizer: str = "trpo"  # trpo (paper), ppo (clipped, several Adam steps) or adam
+    learning_rate: float = 1e-3  # of ppo and adam (ProMP: 1e-3)
+    steps: int = 5  # Adam steps per iteration of ppo (ProMP: 5)
+    clip_ratio: float = 0.3  # epsilon of ppo's clipped ratio (ProMP: 0.3)
+    max_kl: float = 0.01  # delta of trpo, nats (code: 0.01)
+    damping: float = 1e-5  # of trpo's Hessian (code: 1e-5)
+    cg_iterations: int = 5  # of trpo's conjugate gradient (code: 10; why 5: docs/maml_fisher)
+    backtrack_ratio: float = 0.8  # of trpo's line search (code: 0.8)
+    max_backtracks: int = 15  # step lengths trpo tries (code: 15)
+    hessian_products: str = "gauss_newton"  # or hessian: same numbers, twice the time
+    fisher_subsample: int = 5  # tasks in trpo's products, at most; 0: all (code: all)
+
+    def __post_init__(self):
+        check_one_of("optimizer", self.optimizer, OPTIMIZERS)
+        check_one_of("hessian_products", self.hessian_products, tuple(trpo.PRODUCTS))
+        check_positive(
+            learning_rate=self.learning_rate,
+            steps=self.steps,
+            clip_ratio=self.clip_ratio,
+            max_kl=self.max_kl,
+            cg_iterations=self.cg_iterations,
+            max_backtracks=self.max_backtracks,
+        )
+        check(self.damping >= 0, "damping", self.damping, ">= 0")
+        check(0 < self.backtrack_ratio < 1, "backtrack_ratio", self.backtrack_ratio, "in (0, 1)")
+        check(self.fisher_subsample >= 0, "fisher_subsample", self.fisher_subsample, ">= 0")
+        name = self.optimizer
+        check_acts(self, _OF_TRPO, name == "trpo", "with optimizer=trpo")
+        check_acts(self, ("backtrack_ratio",), self.max_backtracks > 1, "with max_backtracks > 1")
+        check_acts(self, ("learning_rate",), name != "trpo", "with optimizer=adam or ppo")
+        check_acts(self, ("steps",), name == "ppo", "with optimizer=ppo")
+        # In the first step on a batch nothing has moved yet, and the ratio is 1.
+        several = name == "ppo" and self.steps > 1
+        check_acts(self, ("clip_ratio",), several, "with optimizer=ppo and steps > 1")
+
+    @property
+    def moves_on_a_batch(self):
+        """Whether a loss is worked out at other parameters than those that made the batch."""
+        return self.optimizer == "trpo" or (self.optimizer == "ppo" and self.steps > 1)
+
+    def make(self):
+        """The `OuterOptimizer`."""
+        if self.optimizer == "adam":
+            return outer.adam(self.learning_rate)
+        if self.optimizer == "ppo":
+            return outer.adam(self.learning_rate, self.steps)
+        return trpo.trpo(
+            max_kl=self.max_kl,
+            damping=self.damping,
+            cg_iterations=self.cg_iterations,
+            backtrack_ratio=self.backtrack_ratio,
+            max_backtracks=self.max_backtracks,
+            products=self.hessian_products,
+            fisher_subsample=self.fisher_subsample,
+        )
