@@ -26,9 +26,9 @@ class AdaptedPolicy(tf_policy.TFPolicy):
 
     The seed, the same in all rows, is a hash and a count of steps. What row b draws follows from it
     and b, whatever else is in the batch; a later call goes on where the returned state is fed back.
-    Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST, and at all
-    others learns what came of the action before. `distribution` tells of the next action, and gives
-    the state back as it was.
+    Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST; in all
+    others it learns what came of the action before. `distribution` tells of the next action and
+    gives the state back as it was.
 
     Actions are those of `policy.play`, not clipped to the spec, as in training. Don't wrap it in
     TF-Agents' `GreedyPolicy` and the like: they set policy_state to 0 where episodes start.
