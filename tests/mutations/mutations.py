@@ -449,8 +449,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/hindsight/maml.py",
-        "1 - fast.slots / self.config.guided_updates",
-        "1 - 0 * fast.slots / self.config.guided_updates",
+        "1 - fast.slots / self.config.guidance.updates",
+        "1 - 0 * fast.slots / self.config.guidance.updates",
         "learners/hindsight/test_maml.py -k similar_policies",
     ),
     # Optimisers.
