@@ -18,6 +18,7 @@ from tests.eager import PlainPolicy, differ, eagerly
 from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS
+from tfcaml.policies.context import ContextPolicy, with_context
 from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
@@ -34,6 +35,7 @@ HINDSIGHT = {
 REGRESSION = {**TINY, "inner_updates": 1, "inner_learning_rate": 0.1}
 TINY_OF = {
     **dict.fromkeys(("maml", "fomaml", "meta_sgd", "e_maml", "pretrained", "oracle"), GRADIENT),
+    **dict.fromkeys(("anil", "cavia"), GRADIENT),
     "natural_policy_gradient": GRADIENT,
     "promp": {**GRADIENT, "outer.optimizer": "ppo", "outer.steps": 2},
     "hindsight_maml": HINDSIGHT,
@@ -171,6 +173,8 @@ SEARCHED_OF_THREE = {  # tasks
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
     **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
+    "anil": {**ONLY_SGD, "adapted": Acts("0")},
+    "cavia": {**ONLY_SGD, "context_size": Acts(2)},
     "fomaml": {**ONLY_SGD, "first_order": Acts(False)},
     "promp": {
         **ONLY_SGD,
@@ -281,6 +285,13 @@ def kind_of(name):
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
+def with_a_context(family, size):
+    """The policy of CAVIA: one with a context of that size."""
+    seen = with_context(family.observation_spec, size)
+    policy = PlainPolicy(seen, family.action_spec)
+    return ContextPolicy(policy, family.observation_spec, size)
+
+
 @functools.cache
 def sampler(kind, num_tasks, num_episodes):
     """`sampling.sample` as a graph, also while all else runs eagerly."""
@@ -316,8 +327,11 @@ def make(name, given, unchecked):
             object.__setattr__(config, group, copy.copy(getattr(config, group)))
         object.__setattr__(getattr(config, group) if group else config, own, value)
     kind = kind_of(name)
-    learner = LEARNERS[name](*place(kind)[:2], config)
-    if kind != "regression":  # which samples in a way of its own
+    family, policy, _ = place(kind)
+    if name == "cavia":
+        policy = with_a_context(family, config.context_size)
+    learner = LEARNERS[name](family, policy, config)
+    if kind != "regression" and name != "cavia":  # whose sampling is not that of `sampler`
         learner.sample = lambda params, task, num_episodes, seed: sampler(
             kind, nest.leading(task), num_episodes
         )(tuple(params), task, seed)

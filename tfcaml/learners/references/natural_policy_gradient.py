@@ -20,11 +20,18 @@ from tfcaml.types import FastState, MetaBatch
 
 
 @dataclasses.dataclass(frozen=True)
+class IndependentOuterConfig(OuterConfig):
+    """Outer steps of policies that share nothing, so that all of them have to be solved for."""
+
+    cg_iterations: int = 10  # of trpo's conjugate gradient
+    fisher_subsample: int = 0  # all tasks
+
+
+@dataclasses.dataclass(frozen=True)
 class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     """Settings of the independent policies; `meta_batch_size` is their number."""
 
-    # More products, as they solve for all policies at once.
-    outer: OuterConfig = OuterConfig(cg_iterations=10, fisher_subsample=0)
+    outer: IndependentOuterConfig = IndependentOuterConfig()
 
     def __post_init__(self):
         super().__post_init__()
