@@ -8,7 +8,7 @@ import pytest
 from tests.dotted import nested
 from tfcaml import environments, learners, settings
 from tfcaml.errors import ConfigError, check, check_acts
-from tfcaml.learners.caml.config import ChoiceConfig
+from tfcaml.learners.caml.config import ChoiceConfig, DivergenceConfig
 from tfcaml.learners.hindsight.buffer import HindsightBufferConfig
 
 
@@ -194,13 +194,24 @@ def test_products_that_no_memory_holds_are_refused(name, config, measured, layer
         meta_batch_size: int = 5
         policies_per_clustering: int = 25
         episodes_per_update: int = 10
+        test_episodes_per_update: int = 0
         saved_episodes: int = 1
         num_medoids: int = 8
         choice: ChoiceConfig = ChoiceConfig(trial_episodes=2)
+        divergence: DivergenceConfig = DivergenceConfig()
         buffer: HindsightBufferConfig = HindsightBufferConfig(capacity=25)
 
         def __post_init__(self):
             settings.fill_groups(self)
+
+        def stored(self, *sizes):
+            """What CAML and hindsight MAML store."""
+            config = dataclasses.asdict(self) | {"num_iterations": 10**6}
+            caml = learners.CAML.Config(**{k: v for k, v in config.items() if k != "buffer"})
+            hindsight = learners.HindsightMAML.Config(
+                buffer=config["buffer"], saved_episodes=self.saved_episodes
+            )
+            return [*caml.stored(*sizes), hindsight.stored(*sizes)[-1]]
 
     particle = environments.Particle()
     measured = {"num_tasks": 3, "episodes": 20, **measured}

@@ -6,11 +6,11 @@ is a group of fields: a dict in its place gives what differs from that default. 
 are named with dots, GROUP.FIELD.
 """
 
-import collections
 import dataclasses
 import itertools
 import json
 import math
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -96,18 +96,55 @@ def check_switch(name, value):
     check(fits, name, value, "True, False or None")
 
 
+class Sizes(NamedTuple):
+    """Numbers that one of a learner's policies takes.
+
+    played: of an episode
+    learned: of an episode and of what its gradient needs
+    weights: the weights, with the two slots of Adam
+    outputs: of the network at one state
+    """
+
+    played: int
+    learned: int
+    weights: int
+    outputs: int
+
+
+class Stored(NamedTuple):
+    """What a learner holds at once: `rows`, that of `field`, of so many episodes and numbers."""
+
+    field: str
+    rows: int
+    episodes: int
+    numbers: int
+
+
+def stored_by_tasks(config, sizes, batches=1, times=2):
+    """What a batch of tasks takes while it is learned from, `Stored`.
+
+    Args:
+      config: with meta_batch_size, episodes_per_update and test_episodes_per_update.
+      sizes: `Sizes`.
+      batches: of episodes that are held of each task at once.
+      times: how often all is there: twice for a gradient, four times for a gradient of a gradient.
+    """
+    episodes = batches * max(config.episodes_per_update, config.test_episodes_per_update)
+    numbers = times * (episodes * sizes.learned + sizes.weights)
+    return Stored("meta_batch_size", config.meta_batch_size, episodes, numbers)
+
+
 def check_sizes(method, config, environment, layers, measured):
     """What a learner holds of all tasks at once is at most `MOST_NUMBERS` numbers.
 
     Counted are the episodes, the outputs of all layers at their steps, the weights with the two
-    slots of Adam, and how often they are there: a gradient needs all of them twice, a gradient of a
-    gradient four times. By the resident memory of whole iterations on a CPU, the numbers held are
-    0.9 to 1.2 times the count for a batch that is large enough to tell.
+    slots of Adam, and how often they are there. By the resident memory of whole iterations on a
+    CPU, the numbers held are 0.9 to 1.2 times the count for a batch that is large enough to tell.
 
     Args:
       method: its name, for messages.
-      config: its config dataclass.
-      environment: an `TaskFamily`.
+      config: its config dataclass, which says what it stores: `stored(sizes, num_tasks)`.
+      environment: a `TaskFamily`.
       layers: units of the policy's hidden layers.
       measured: dict of num_tasks and episodes, of an evaluation.
 
@@ -119,28 +156,12 @@ def check_sizes(method, config, environment, layers, measured):
     observed, acted = width(environment.observation_spec), width(action)
     units = [observed, *layers, int(action.maximum) + 1 if action.dtype.is_integer else acted]
     weights = 3 * sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
-    played = environment.horizon * (observed + acted + 6)  # numbers of an episode
-    learned = played + environment.horizon * sum(units[1:])  # those that its gradient needs
-    number_of = collections.defaultdict(int, flat(dataclasses.asdict(config)))
-    episodes = max(value for name, value in number_of.items() if "episodes" in name)
-    # An outer optimiser differentiates through the inner steps, so that all their batches stay.
-    batches, times = (config.inner_updates + 1, 4) if hasattr(config, "outer") else (1, 2)
-    tasks, most = measured["num_tasks"], max(episodes, measured["episodes"])
-    policies = number_of["policies_per_clustering"]
-    # Each policy's density at all the states where they are compared.
-    places = number_of["divergence.num_states"] * units[-1]
-    kept = number_of["saved_episodes"]
-    tried = number_of["choice.trial_episodes"] * tasks
-    for name, rows, number, numbers in (
-        (
-            *("meta_batch_size", config.meta_batch_size, batches * episodes),
-            times * (batches * episodes * learned + weights),
-        ),
-        ("policies_per_clustering", policies, kept, kept * played + weights + places + policies),
-        ("buffer.capacity", number_of["buffer.capacity"], kept, kept * played + weights),
-        ("evaluation.num_tasks", tasks, most, 2 * (most * learned + weights)),
-        ("num_medoids", number_of["num_medoids"], tried, tried * played + tasks * weights),
-    ):
+    played = environment.horizon * (observed + acted + 6)
+    learned = played + environment.horizon * sum(units[1:])
+    sizes, tasks = Sizes(played, learned, weights, units[-1]), measured["num_tasks"]
+    most = max(config.episodes_per_update, config.test_episodes_per_update, measured["episodes"])
+    evaluated = Stored("evaluation.num_tasks", tasks, most, 2 * (most * learned + weights))
+    for name, rows, number, numbers in (*config.stored(sizes, tasks), evaluated):
         size = rows * numbers
         rule = (
             f"so small that {method} holds at most {MOST_NUMBERS:.0e} numbers at once, not "

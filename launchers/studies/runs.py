@@ -5,7 +5,7 @@ import json
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.experiments.run_directory import first_difference, read_json, write_json
-from tfcaml.optimization.config import OuterConfig
+from tfcaml.learners import LEARNERS
 from tfcaml.reporting import report
 from tfcaml.settings import as_json
 
@@ -73,16 +73,7 @@ def shrink(content, compared=()):
     content["policy"]["fc_layer_params"] = (4,)
     content["evaluation"] |= {"num_tasks": 2, "episodes": 2}
     for section in (content["learner"], *content["compared"].values()):
-        section.update(
-            num_iterations=min(section["num_iterations"], 1),
-            meta_batch_size=min(section["meta_batch_size"], 2),
-            episodes_per_update=2,
-            test_episodes_per_update=0,  # as many
-        )
-        if "num_medoids" in section:
-            section.update(num_medoids=2, policies_per_clustering=2, adaptive_k=False)
-        if "fisher_subsample" in section.get("outer", {}):  # the default fits any number of tasks
-            section["outer"]["fisher_subsample"] = OuterConfig.fisher_subsample
+        section.update(LEARNERS[section["name"]].Config.smallest(section))
 
 
 def paired_rows(paired, kind="same_update", digits=1):

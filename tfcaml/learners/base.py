@@ -75,6 +75,28 @@ class LearnerConfig:
         """The `Optimizer` of the inner loop that these settings name."""
         return optimizers.by_name(self.inner_optimizer, self.inner_learning_rate)
 
+    def stored(self, sizes, num_tasks):
+        """What the learner holds at once, for a check before any work.
+
+        Args:
+          sizes: `settings.Sizes`.
+          num_tasks: test tasks of an evaluation.
+
+        Returns:
+          list of `settings.Stored`.
+        """
+        return [settings.stored_by_tasks(self, sizes)]
+
+    @classmethod
+    def smallest(cls, section):
+        """Changes of a config's section with which a run takes seconds: dict."""
+        return {
+            "num_iterations": min(section["num_iterations"], 1),
+            "meta_batch_size": min(section["meta_batch_size"], 2),
+            "episodes_per_update": 2,
+            "test_episodes_per_update": 0,
+        }
+
     def check_steps(self, num_updates):
         """Refuses settings that cannot act when new tasks are adapted to in `num_updates` steps.
 

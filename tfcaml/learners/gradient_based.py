@@ -8,7 +8,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import keys, losses, nest
+from tfcaml import keys, losses, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
@@ -47,6 +47,15 @@ class GradientConfig(LearnerConfig):
         fits = tasks <= most or tasks == OuterConfig.fisher_subsample  # the default is "at most"
         check(fits, "outer.fisher_subsample", tasks, allowed)
         self._check_estimator(not self.first_order or self.outer.moves_on_a_batch)
+
+    def stored(self, sizes, num_tasks):
+        # The outer step differentiates through the inner ones, so that all their batches stay.
+        return [settings.stored_by_tasks(self, sizes, self.inner_updates + 1, 4)]
+
+    @classmethod
+    def smallest(cls, section):
+        outer = section["outer"] | {"fisher_subsample": cls().outer.fisher_subsample}
+        return {**super().smallest(section), "outer": outer}
 
     def check_steps(self, num_updates):
         super().check_steps(num_updates)

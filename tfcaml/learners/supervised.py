@@ -66,6 +66,10 @@ class MAMLRegressionConfig:
             later_step_scale=self.later_step_scale,
         )
 
+    def stored(self, sizes, num_tasks):
+        """As `LearnerConfig.stored`."""
+        return [settings.stored_by_tasks(self, sizes, self.inner_updates + 1, 4)]
+
     def check_steps(self, num_updates):
         """As `LearnerConfig.check_steps`."""
         check_acts(

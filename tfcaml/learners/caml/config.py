@@ -109,6 +109,26 @@ class CAMLConfig(LearnerConfig):
         has_state = self.inner_optimizer == "adam"
         check_acts(self, ("keep_optimizer_state",), has_state, "with inner_optimizer=adam")
 
+    def stored(self, sizes, num_tasks):
+        policies, kept = self.policies_per_clustering, self.saved_episodes
+        # Beside the episodes each policy's density at all the states where they are compared.
+        density = self.divergence.num_states * sizes.outputs
+        numbers = kept * sizes.played + sizes.weights + density + policies
+        tried = self.choice.trial_episodes * num_tasks
+        return [
+            *super().stored(sizes, num_tasks),
+            settings.Stored("policies_per_clustering", policies, kept, numbers),
+            settings.Stored(
+                *("num_medoids", self.num_medoids, tried),
+                tried * sizes.played + num_tasks * sizes.weights,
+            ),
+        ]
+
+    @classmethod
+    def smallest(cls, section):
+        of_clusters = {"num_medoids": 2, "policies_per_clustering": 2, "adaptive_k": False}
+        return {**super().smallest(section), **of_clusters}
+
 
 def paper_config(**changes):
     """The literal choices of the paper's Algorithm 2, but for the five updates per entity.

@@ -25,7 +25,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import divergence, keys, losses, nest
+from tfcaml import divergence, keys, losses, nest, settings
 from tfcaml.errors import check, check_acts, check_one_of
 from tfcaml.exploration import mixture as guided_exploration
 from tfcaml.learners.hindsight import task_similarity
@@ -90,6 +90,12 @@ class HindsightMAMLConfig(MAMLConfig):
         fits = self.saved_episodes <= most or self.saved_episodes == default
         check(fits, "saved_episodes", self.saved_episodes, rule)
         check_acts(self, self.of_guidance(), self.guidance.share > 0, "with guidance.share > 0")
+
+    def stored(self, sizes, num_tasks):
+        kept = self.saved_episodes
+        numbers = kept * sizes.played + sizes.weights
+        held = settings.Stored("buffer.capacity", self.buffer.capacity, kept, numbers)
+        return [*super().stored(sizes, num_tasks), held]
 
     def check_steps(self, num_updates):
         super().check_steps(num_updates)
