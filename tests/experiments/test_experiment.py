@@ -1,5 +1,6 @@
 """The whole path: config, training, stop and resume, evaluation, files."""
 
+import dataclasses
 import importlib
 import json
 import pathlib
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 import configs
 from configs import caml_particles, maml_sinusoid
 from tests.dotted import nested
-from tfcaml import nest
+from tfcaml import learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.config import completed
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
@@ -255,6 +257,18 @@ def test_pages_of_tensorboard_are_there_once(finished):
     assert "_hparams_/session_start_info" in events.Tags()["tensors"]
     curve = event_accumulator.EventAccumulator(str(root / "eval" / "caml")).Reload()
     assert [e.step for e in curve.Tensors("adaptation/return_value")] == [0, 1, 2]
+
+
+def test_settings_in_groups_are_shown_by_their_dotted_names(tmp_path):
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    tensorboard.write_hparams(writer, dataclasses.asdict(learners.MAML.Config()))
+    writer.close()
+    events = event_accumulator.EventAccumulator(str(tmp_path)).Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    shown = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    assert shown["outer.optimizer"].string_value == "trpo"
+    assert shown["advantage.discount"].number_value == 0.99
+    assert shown["inner_updates"].number_value == 1 and "outer" not in shown
 
 
 # Public methods of an experiment that only tell something, with arguments.

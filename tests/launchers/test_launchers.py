@@ -41,6 +41,18 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all)
             "--config.learner.medoids=3",
         ],
         "unknown config field 'lerner.num_medoids'": [*here, "--config.lerner.num_medoids=3"],
+        "unknown config field 'learner.choice.rul' (did you mean rule?)": [
+            *here,
+            "--config.learner.choice.rul=oracle",
+        ],
+        "learner caml: expected divergence.num_states to be >= 1": [
+            *here,
+            "--config.learner.divergence.num_states=0",
+        ],
+        "received advantage.discount=2.0": [
+            *here,
+            "--config.learner.advantage.discount=2.0",
+        ],
         "num_medoids=six": [*here, "--config.learner.num_medoids=six"],
         "inner_learning_rate to be > 0": [*here, "--config.learner.inner_learning_rate=-1"],
         "num_medoids to be at most policies_per_clustering=25": [
