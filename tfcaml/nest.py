@@ -105,9 +105,7 @@ def vectors(nest, num_axes):
     leaves = tf.nest.flatten(nest)
     floating = {x.dtype for x in leaves if x.dtype.is_floating}
     dtype = floating.pop() if len(floating) == 1 else tf.float32
-    flat = lambda x: tf.reshape(
-        x, [*sizes(x.shape[:num_axes]), x.shape[num_axes:].num_elements()]
-    )
+    flat = lambda x: tf.reshape(x, [*sizes(x.shape[:num_axes]), x.shape[num_axes:].num_elements()])
     rows = [tf.cast(flat(x), dtype) for x in leaves]
     return rows[0] if len(rows) == 1 else tf.concat(rows, axis=-1)
 

@@ -33,10 +33,10 @@ NUM_TASKS, SHOTS = 3, 4
 SEED = keys.from_int(11)
 
 
-def noisy(params, seed):
+def noisy(params, seed, scale=0.3):
     """Weights moved at random, so that no two leaves or rows are alike."""
     rng = np.random.default_rng(seed)
-    return nest.map(lambda x: x + rng.normal(size=x.shape, scale=0.3).astype(np.float32), params)
+    return nest.map(lambda x: x + rng.normal(size=x.shape, scale=scale).astype(np.float32), params)
 
 
 class Stored(learners.MAML):
@@ -73,7 +73,8 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         ),
     }
     for name in found.keys() - {"caml"}:
-        found[name].meta.write(noisy(found[name].meta.read(), seed=1))
+        scale = 0.1 if name == "gru" else 0.3  # means of size 1
+        found[name].meta.write(noisy(found[name].meta.read(), seed=1, scale=scale))
     meta = found["caml"].meta.read()
     fast = meta["medoids"]["fast"]
     meta["medoids"]["fast"] = fast._replace(params=noisy(fast.params, seed=2))
@@ -154,7 +155,7 @@ def live_through(learner, fast, steps):
         # The one of an export has no seed, and draws what it draws for an episode by this one.
         blind = {**state, "seed": nest.repeat(keys.from_int(0), NUM_TASKS)}
         found["means"].append(policy.distribution(now, blind).action.mean())
-        step = policy.action(now, state, seed=SEED + [0, t])
+        step = policy.action(now, state, seed=SEED + tf.constant([0, t]))
         state = step.state
         found["actions"].append(step.action)
         found["log_probabilities"].append(policy_step.get_log_probability(step.info))
@@ -237,8 +238,7 @@ def test_a_recurrent_export_is_the_policy_as_it_lives_through_episodes(exports, 
     )
     params = tf.nest.pack_sequence_as(state, leaves)["params"]
     fields = {
-        name: tf.constant(inputs[f"trajectory_1/{name}"][:, :2])
-        for name in Trajectory._fields[:7]
+        name: tf.constant(inputs[f"trajectory_1/{name}"][:, :2]) for name in Trajectory._fields[:7]
     }
     expected = learner.policy.unroll(params, Trajectory(**fields)).mean()
     expected = tf.reshape(expected, [NUM_TASKS, 2, 6])

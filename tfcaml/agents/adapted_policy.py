@@ -26,9 +26,9 @@ class AdaptedPolicy(tf_policy.TFPolicy):
 
     The seed, the same in all rows, is a hash and a count of steps. What row b draws follows from it
     and b, whatever else is in the batch; a later call goes on where the returned state is fed back.
-    Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST, and learns
-    at all others what came of the action before. `distribution` tells of the next action, and gives
-    the state back as it was.
+    Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST, and at
+    all others learns what came of the action before. `distribution` tells of the next action, and
+    gives the state back as it was.
 
     Actions are those of `policy.play`, not clipped to the spec, as in training. Don't wrap it in
     TF-Agents' `GreedyPolicy` and the like: they set policy_state to 0 where episodes start.
@@ -86,7 +86,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         """The `policy_state` of adapted weights.
 
         Args:
-          params: the policy's parameters, each [B, ...], as `learner.acting(meta, fast)` gives them.
+          params: the policy's parameters, each [B, ...], as of `learner.acting(meta, fast)`.
           seed: an integer >= 0, Python's or NumPy's, or [2]; with equal weights, equal seeds give
             equal actions, so each collection of data needs another one, or the state that the last
             one returned.

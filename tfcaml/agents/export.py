@@ -1,8 +1,8 @@
 """A trained learner as a SavedModel that adapts and acts where only TensorFlow is installed.
 
 The functions saved are the learner's own `start`, `acting`, `experience` and `adapt` and the
-policy's own `play`, traced on plain tensors and dicts. Beside them lies `card.json`: what each function takes
-and returns, how many episodes an update learns from, and where the model came from.
+policy's own `play`, traced on plain tensors and dicts. Beside them lies `card.json`: what each
+function takes and returns, how many episodes an update learns from, and where the model came from.
 """
 
 import dataclasses

@@ -20,8 +20,8 @@ class MetaAgent(tf_agent.TFAgent):
     learner's `inner_updates` and every leaf [N tasks, E episodes, T steps, ...] in TF-Agents' form
     (see `from_tf_agents`): support k was played by the policies adapted k times, the query by those
     adapted K times; and "index" [N] and "key" [N, 2] of a `MetaBatch`, for learners that know their
-    training tasks or start at random. `experience` collects such data. A batch that was played by the current weights
-    is trained on with the very numbers of `learner.train`.
+    training tasks or start at random. `experience` collects such data. A batch that was played by
+    the current weights is trained on with the very numbers of `learner.train`.
 
     The learner keeps the variables; a checkpoint of the agent holds them all, so that TF-Agents'
     `Learner` resumes where it stopped. `collect_policy` acts as new tasks start, not adapted;
