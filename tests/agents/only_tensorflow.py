@@ -58,7 +58,7 @@ def live_through(model, state, steps, seed):
     for t in range(len(steps["step_type"])):
         time_step = tf.nest.map_structure(lambda x: x[t], steps)
         found["means"].append(model.distribution(time_step, state)["loc"])
-        step = model.action(time_step, state, tf.add(seed, [0, t]))
+        step = model.action(time_step, state, seed + np.array([0, t], np.int32))
         state = step["state"]
         found["actions"].append(step["action"])
         found["log_probabilities"].append(step["info"]["log_probability"])

@@ -8,10 +8,13 @@ from tf_agents.metrics import tf_metrics
 from tf_agents.policies import policy_saver, py_tf_eager_policy
 from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory
 from tf_agents.utils import common
 
-from tfcaml import keys, nest
+from tests.recall import Recall
+from tfcaml import keys, learners, losses, nest
 from tfcaml.agents import AdaptedPolicy
+from tfcaml.agents.trajectories import from_tf_agents
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 
@@ -141,6 +144,76 @@ def test_start_weights_may_be_variables(gaussian, gaussian_policy, different):
         kernel = start(batch_size=2)["params"][0]
         np.testing.assert_array_equal(kernel[1], gaussian_policy.init(seed)[0])
     assert len(policy.variables()) == len(variables)
+
+
+@pytest.fixture(scope="module")
+def recalled(slide):
+    """(policy, weights, three episodes of two rows as TF-Agents' trajectories [T, B, ...])."""
+    task = {"goal": tf.constant([0.0, 1.0])}
+    environment = FamilyTFEnvironment(slide, task, num_episodes=1)
+    recall = Recall()
+    params = nest.stack([recall.init(1), recall.init(2)])
+    policy = AdaptedPolicy(
+        environment.time_step_spec(), recall, recall.init(0), emit_log_probability=True
+    )
+    step = common.function(lambda time_step, state: policy.action(time_step, state))
+    state, time_step, found = policy.state_of(params, seed=3), environment.reset(), []
+    for _ in range(3 * (slide.horizon + 1)):
+        taken = step(time_step, state)
+        following = environment.step(taken.action)
+        found.append(trajectory.from_transition(time_step, taken, following))
+        time_step, state = following, taken.state
+    np.testing.assert_array_equal(state["params"]["weights"], params["weights"])
+    return recall, params, nest.stack(found)
+
+
+def test_episodes_are_lived_through_as_in_a_rollout(slide, recalled):
+    """What a policy remembers, what it learns from rewards, what it draws once per episode."""
+    recall, params, played = recalled
+    episodes = tf.nest.map_structure(
+        lambda x: tf.transpose(
+            tf.reshape(x, [3, slide.horizon + 1, *x.shape[1:]]),
+            [2, 0, 1, *range(3, x.shape.rank + 1)],
+        ),
+        played,
+    )  # [N, E, T + 1, ...]
+    found = from_tf_agents(episodes, episodes.policy_info["log_probability"])
+    np.testing.assert_array_equal(tf.reduce_sum(found.mask, -1), slide.horizon)
+    valid = lambda x: x[:, :, :-1]
+    again = losses.action_log_prob(recall, params, found)
+    np.testing.assert_allclose(valid(again), valid(found.log_prob), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(valid(found.info["before"])[0, 1], range(slide.horizon))
+    noise = found.episode_noise["epsilon"].numpy()
+    assert noise.shape == (2, 3) and len(np.unique(noise)) == 6
+    one_noise = found._replace(episode_noise={"epsilon": found.episode_noise["epsilon"][:, ::-1]})
+    other = losses.action_log_prob(recall, params, one_noise)
+    assert np.abs(other - again)[:, [0, 2], :-1].max() > 1e-2
+    no_rewards = found._replace(reward=0 * found.reward)
+    other = losses.action_log_prob(recall, params, no_rewards)
+    np.testing.assert_array_equal(other[:, :, 0], again[:, :, 0])
+    assert np.abs(other - again)[:, :, 1:-1].max() > 1e-2
+
+
+@pytest.mark.parametrize("cls", [learners.ANIL, learners.CAVIA])
+def test_of_a_learner_acts_as_new_tasks_start_and_as_they_are_adapted(cls, slide):
+    learner = cls(slide, cls.make_policy(slide, cls.Config(), (4,)))
+    policy = AdaptedPolicy.of(learner)
+    assert {x.ref() for x in policy.variables()} == {x.ref() for x in learner.meta.variables}
+    time_step = ts.restart(tf.constant([[0.3], [-0.2]]), batch_size=2)
+    mean = lambda state: policy.distribution(time_step, state).action.mean().numpy()
+    meta, fast = learner.meta.read(), learner.start(learner.meta.read(), 2)
+    acting = lambda fast: learner.acting(learner.meta.read(), fast)
+    expected = lambda fast: learner.policy(acting(fast), time_step.observation[:, None]).mean()
+    first = mean(policy.get_initial_state(2))
+    np.testing.assert_allclose(first, expected(fast)[:, 0], rtol=1e-6)
+    rows = tf.constant([1.0, 2.0])
+    moved = fast._replace(params=nest.map(lambda x: x + nest.expand(rows, x), fast.params))
+    adapted = mean(policy.state_of(acting(moved)))
+    np.testing.assert_allclose(adapted, expected(moved)[:, 0], rtol=1e-6)
+    assert np.abs(adapted - first).min() > 1e-3
+    learner.meta.write(nest.map(lambda x: x + 1, meta))
+    again = expected(learner.start(learner.meta.read(), 2))
+    np.testing.assert_allclose(mean(policy.get_initial_state(2)), again[:, 0], rtol=1e-6)
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.agents.adapted_policy import new_episode, with_episode
 from tfcaml.errors import ConfigError
-from tfcaml.learners import anil, caml, cavia, maml, meta_sgd
+from tfcaml.learners import anil, cavia, maml, meta_sgd
+from tfcaml.learners.caml import learner as caml
 from tfcaml.policies import distributions
 from tfcaml.types import Trajectory
 
@@ -32,10 +33,10 @@ NUM_TASKS, SHOTS = 3, 4
 SEED = keys.from_int(11)
 
 
-def noisy(params, seed):
+def noisy(params, seed, scale=0.3):
     """Weights moved at random, so that no two leaves or rows are alike."""
     rng = np.random.default_rng(seed)
-    return nest.map(lambda x: x + rng.normal(size=x.shape, scale=0.3).astype(np.float32), params)
+    return nest.map(lambda x: x + rng.normal(size=x.shape, scale=scale).astype(np.float32), params)
 
 
 class Stored(learners.MAML):
@@ -68,11 +69,12 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         "gru": learners.MAML(slide, gru_policy, maml.MAMLConfig(**shots)),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(
-            particle, policy, caml.CAMLConfig(**shots, num_medoids=2, choice={"trial_episodes": 5})
+            particle, policy, caml.CAMLConfig(**shots, num_medoids=2, trial_episodes=5)
         ),
     }
     for name in found.keys() - {"caml"}:
-        found[name].meta.write(noisy(found[name].meta.read(), seed=1))
+        scale = 0.1 if name == "gru" else 0.3  # means of size 1
+        found[name].meta.write(noisy(found[name].meta.read(), seed=1, scale=scale))
     meta = found["caml"].meta.read()
     fast = meta["medoids"]["fast"]
     meta["medoids"]["fast"] = fast._replace(params=noisy(fast.params, seed=2))
@@ -153,7 +155,7 @@ def live_through(learner, fast, steps):
         # The one of an export has no seed, and draws what it draws for an episode by this one.
         blind = {**state, "seed": nest.repeat(keys.from_int(0), NUM_TASKS)}
         found["means"].append(policy.distribution(now, blind).action.mean())
-        step = policy.action(now, state, seed=tf.add(SEED, [0, t]))
+        step = policy.action(now, state, seed=SEED + tf.constant([0, t]))
         state = step.state
         found["actions"].append(step.action)
         found["log_probabilities"].append(policy_step.get_log_probability(step.info))

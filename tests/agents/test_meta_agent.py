@@ -11,7 +11,9 @@ from tf_agents.train import learner as tf_agents_learner
 from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import common
 
+from tests.recall import Recall
 from tfcaml import agents, learners, nest, training
+from tfcaml.environments import Population
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 
@@ -46,6 +48,56 @@ def test_learns_what_the_learner_would(make_agent_of, particle, policy, populati
     assert info.extra.keys() == metrics.keys() - {"bad_update"}  # a graph takes nothing back
     expected = nest.ravel((alone.meta.read(), alone.state["outer_slots"].read()))[0]
     np.testing.assert_allclose(values(agent), expected, rtol=1e-4, atol=1e-6)
+
+
+class Numbered(learners.MAML):
+    """Keeps a shift of the weights for each training task, and starts on new ones at random."""
+
+    starts_at_random = True
+
+    def init(self, seed):
+        return {**super().init(seed), "shift": tf.constant([0.0, 0.1, -0.1])}
+
+    def start(self, meta, num_tasks, key=()):
+        drawn = tf.random.stateless_uniform([num_tasks, 1], key[0])
+        return self._started(meta, num_tasks, drawn)
+
+    def resume(self, meta, num_tasks, index, key=()):
+        drawn = tf.random.stateless_uniform([num_tasks, 1], key[0])
+        return self._started(meta, num_tasks, drawn + tf.gather(meta["shift"], index)[:, None])
+
+    def _started(self, meta, num_tasks, drawn):
+        return super().start(meta, num_tasks)._replace(memory={"drawn": drawn})
+
+    def acting(self, meta, fast):
+        return {"weights": fast.params["weights"] + fast.memory["drawn"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "numbered"])
+def test_learns_what_any_learner_of_any_policy_would(kind, slide, gaussian_policy, gru_policy):
+    """Memory, draws of an episode, starts of their own, and what acts is not what is adapted."""
+    cls, policy = {
+        "anil": (learners.ANIL, gaussian_policy),
+        "cavia": (learners.CAVIA, None),
+        "gru": (learners.MAML, gru_policy),
+        "numbered": (Numbered, Recall()),
+    }[kind]
+    config = cls.Config(**SETTINGS, inner_learning_rate=0.1)
+    learner, alone = cls(slide, policy, config), cls(slide, policy, config)
+    agent = agents.MetaAgent(learner)
+    goals = lambda *values: {"goal": tf.constant(values)}
+    population = Population(goals(0.0, 1.0, 2.0), goals(3.0), np.zeros(3, int), np.zeros(1, int))
+    data = agent.experience(population, seed=5)
+    tf.nest.assert_same_structure(data, agent.training_data_spec)
+    assert set(data) - {"support", "query"} == ({"index", "key"} if kind == "numbered" else set())
+    before = nest.ravel(learner.meta.read())[0]
+    info = common.function(agent.train)(data)
+    metrics = training.train_iteration(alone, population, seed=5)
+    np.testing.assert_allclose(info.loss, metrics["loss_before"], rtol=1e-4, atol=1e-6)
+    after = nest.ravel(learner.meta.read())[0]
+    np.testing.assert_allclose(after, nest.ravel(alone.meta.read())[0], rtol=1e-4, atol=1e-6)
+    assert not np.array_equal(after, before)
 
 
 def run_learner(agent, population, directory):

@@ -26,8 +26,8 @@ class AdaptedPolicy(tf_policy.TFPolicy):
 
     The seed, the same in all rows, is a hash and a count of steps. What row b draws follows from it
     and b, whatever else is in the batch; a later call goes on where the returned state is fed back.
-    Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST; in all
-    others it learns what came of the action before. `distribution` tells of the next action and
+    Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST, and at
+    all others learns what came of the action before. `distribution` tells of the next action, and
     gives the state back as it was.
 
     Actions are those of `policy.play`, not clipped to the spec, as in training. Don't wrap it in
@@ -86,7 +86,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         """The `policy_state` of adapted weights.
 
         Args:
-          params: the policy's parameters, each [B, ...], such as `learner.acting(meta, fast)`.
+          params: the policy's parameters, each [B, ...], as of `learner.acting(meta, fast)`.
           seed: an integer >= 0, Python's or NumPy's, or [2]; with equal weights, equal seeds give
             equal actions, so each collection of data needs another one, or the state that the last
             one returned.
