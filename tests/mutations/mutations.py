@@ -171,7 +171,7 @@ MUTATIONS = [
     ),
     Mutation(
         "advantages/baselines.py",
-        "deviation = exact - tf.reduce_mean(exact)",
+        "deviation = exact - mean(exact)",
         "deviation = exact",
         f"{ADVANTAGES} -k standardized",
     ),
