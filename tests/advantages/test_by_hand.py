@@ -69,3 +69,5 @@ def test_standardized():
     values = np.array([3.0, -1.0, 4.0, 1.0])
     expected = (values - 1.75) / np.sqrt(np.mean((values - 1.75) ** 2))
     np.testing.assert_allclose(baselines.standardized(tf.constant(values)), expected, rtol=1e-12)
+    rows = tf.constant([values, 2 - 3 * values])
+    np.testing.assert_allclose(baselines.standardized(rows), [expected, -expected], rtol=1e-12)

@@ -195,3 +195,10 @@ def test_weights_without_influence_and_sparse_gradients():
     np.testing.assert_array_equal(value, [6])
     np.testing.assert_array_equal(to_table, [[[0], [0], [2]]])
     np.testing.assert_array_equal(to_unused, np.zeros([1, 4]))
+
+
+def test_a_step_leaves_what_is_not_descended():
+    fast = FastState(tf.constant([[1.0], [2.0]]), (), {"seen": tf.constant([3, 4])})
+    stepped, _ = inner.step(lambda params: tf.reduce_sum(params**2, axis=1), SGD, fast)
+    np.testing.assert_array_equal(stepped.params, [[0.0], [0.0]])
+    assert stepped.memory is fast.memory

@@ -33,7 +33,7 @@ def main(arguments):
     parser.add_argument("trial", choices=TRIALS)
     parser.add_argument("settings", nargs="*", help="name=value of the learner's config")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     learner_class, family_class, of_policy = TRIALS[options.trial]
     given = dict(setting.split("=") for setting in options.settings)
     given = {name: ast.literal_eval(value) for name, value in given.items()}
