@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tfcaml
 from configs import base
-from tfcaml import environments, learners, policies
+from tfcaml import environments, learners
 from tfcaml.environments import Navigation, NavigationConfig, Sinusoid
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory
@@ -118,7 +118,6 @@ def small(name):
         family = Sinusoid()
     elif name == "hindsight_relabelling":
         family = environments.Maze(environments.MazeConfig(horizon=4))
-    policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
     settings = {**COMMON, "num_iterations": 2, "inner_updates": 1}
     fields = {field.name for field in dataclasses.fields(learner_class.Config)}
     if name in ("joint", "joint_mixed"):
@@ -128,7 +127,9 @@ def small(name):
     if "num_medoids" in fields:
         settings |= {"num_medoids": 2, "policies_per_clustering": 2, "num_states": 10}
         settings["trial_episodes"] = 2
-    return learner_class(family, policy, learner_class.Config(**settings)), family.population(0, 2)
+    config = learner_class.Config(**settings)
+    policy = learner_class.make_policy(family, config, (4,))
+    return learner_class(family, policy, config), family.population(0, 2)
 
 
 def check_looking_changes_nothing(learner, population):

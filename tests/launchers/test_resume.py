@@ -32,6 +32,8 @@ def get_config():
         reptile=learners.Reptile.Config(**COMMON, inner_updates=2),
         maml=learners.MAML.Config(**gradient),
         meta_sgd=learners.MetaSGD.Config(**gradient, outer_optimizer="adam"),
+        anil=learners.ANIL.Config(**gradient),
+        cavia=learners.CAVIA.Config(**gradient, outer_optimizer="adam"),
         hindsight_maml=learners.HindsightMAML.Config(
             **gradient, similarity_steps=2, buffer_capacity=10, return_window=20
         ),
@@ -47,7 +49,7 @@ def get_config():
         log_interval={log_interval},
     )
 """
-METHODS = ("caml", "reptile", "maml", "meta_sgd", "hindsight_maml")
+METHODS = ("caml", "reptile", "maml", "meta_sgd", "hindsight_maml", "anil", "cavia")
 
 
 class Runs:

@@ -16,6 +16,7 @@ from tests.eager import PlainPolicy, differ, eagerly
 from tfcaml import environments, keys, learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS
+from tfcaml.policies import ContextPolicy, with_context
 from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
@@ -32,6 +33,7 @@ HINDSIGHT = {
 REGRESSION = {**TINY, "inner_updates": 1, "inner_learning_rate": 0.1}
 TINY_OF = {
     **dict.fromkeys(("maml", "fomaml", "meta_sgd", "e_maml", "pretrained", "oracle"), GRADIENT),
+    **dict.fromkeys(("anil", "cavia"), GRADIENT),
     "natural_policy_gradient": GRADIENT,
     "promp": {**GRADIENT, "outer_optimizer": "ppo", "outer_steps": 2},
     "hindsight_maml": HINDSIGHT,
@@ -122,6 +124,8 @@ FIELDS = {
     "fisher_subsample": Acts(1, TRPO),
     "exploration_weight": Acts(0.0),
     "kl_penalty": Acts(5.0),
+    "adapted": Acts("0"),  # the first layer
+    "context_size": Acts(3),
     # Hindsight
     "similarity_steps": Acts(3),
     "similarity_learning_rate": Acts(0.1),
@@ -166,7 +170,7 @@ SEARCHED_OF_THREE = {  # tasks
 }
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
-    **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
+    **dict.fromkeys(("maml", "meta_sgd", "e_maml", "anil", "cavia"), ONLY_SGD),
     "fomaml": {**ONLY_SGD, "first_order": Acts(False)},
     "promp": {
         **ONLY_SGD,
@@ -258,10 +262,15 @@ def place(kind):
     if kind == "relabelling":  # goals around the start, which some of the episodes reach
         support, query = family.task([1, 10, 11]), family.task([2, 20])
         population = population._replace(train=support, test=query)
-    return family, PlainPolicy(family.observation_spec, family.action_spec), population
+    seen, size = family.observation_spec, kind if isinstance(kind, int) else 0
+    policy = PlainPolicy(with_context(seen, size), family.action_spec)
+    return family, ContextPolicy(policy, seen, size) if size else policy, population
 
 
-def kind_of(name):
+def kind_of(name, config=None):
+    """The number stands for a policy with a context of that size."""
+    if hasattr(config, "context_size"):
+        return config.context_size
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
@@ -291,12 +300,12 @@ def make(name, settings, unchecked):
     config = LEARNERS[name].Config(**settings)
     for field, value in unchecked.items():
         object.__setattr__(config, field, value)
-    kind = kind_of(name)
+    kind = kind_of(name, config)
     learner = LEARNERS[name](*place(kind)[:2], config)
     if kind != "regression":  # which samples in a way of its own
         learner.sample = lambda params, task, num_episodes, seed: sampler(
             kind, nest.leading(task), num_episodes
-        )(tuple(params), task, seed)
+        )(tf.nest.pack_sequence_as(learner.policy.init(0), tf.nest.flatten(params)), task, seed)
     return learner
 
 
