@@ -19,7 +19,7 @@ import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys
-from tfcaml.policies import Policy, distributions
+from tfcaml.policies import ContextPolicy, Policy, distributions
 from tfcaml.types import Trajectory
 
 TASKS, EPISODES, STEPS = 3, 3, 5
@@ -33,16 +33,17 @@ ENDS = [["cut", "end", "limit"], ["end", "end", "limit"], ["cut", "limit", "end"
 
 
 class Softmax(Policy):
-    """Logits o W + b: params (W [N, SIZE, ACTIONS], b [N, ACTIONS])."""
+    """Logits o W + b: params (W [N, size, ACTIONS], b [N, ACTIONS])."""
 
     action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, ACTIONS - 1)
     num_actions = ACTIONS
 
-    def __init__(self, dtype=tf.float64):
+    def __init__(self, dtype=tf.float64, size=SIZE):
         self.dtype = dtype
+        self.size = size
 
     def init(self, seed):
-        return split(tf.constant(weights(seed), self.dtype))
+        return split(tf.constant(weights(seed, self.size), self.dtype), self.size)
 
     def __call__(self, params, observation):
         kernel, bias = params
@@ -56,16 +57,21 @@ class Softmax(Policy):
         return distributions.sample_discrete(distribution, noise, tf.int32)
 
 
-def weights(seed):
-    """Weights of a policy as one vector [WEIGHTS]."""
-    return 0.5 * np.random.default_rng([seed, 1]).normal(size=WEIGHTS)
+def with_context(size, dtype=tf.float64):
+    """A `Softmax` that sees a context of this size behind the observation."""
+    return ContextPolicy(Softmax(dtype, SIZE + size), tf.TensorSpec([SIZE], dtype), size)
 
 
-def split(vector):
-    """[..., WEIGHTS] -> (W [..., SIZE, ACTIONS], b [..., ACTIONS])."""
-    leading, kernel = vector.shape[:-1], SIZE * ACTIONS
+def weights(seed, size=SIZE):
+    """Weights of a policy as one vector [(size + 1) ACTIONS]."""
+    return 0.5 * np.random.default_rng([seed, 1]).normal(size=(size + 1) * ACTIONS)
+
+
+def split(vector, size=SIZE):
+    """[..., (size + 1) ACTIONS] -> (W [..., size, ACTIONS], b [..., ACTIONS])."""
+    leading, kernel = vector.shape[:-1], size * ACTIONS
     return (
-        tf.reshape(vector[..., :kernel], [*leading, SIZE, ACTIONS]),
+        tf.reshape(vector[..., :kernel], [*leading, size, ACTIONS]),
         vector[..., kernel:],
     )
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tfcaml
 from configs import base
-from tfcaml import environments, learners, policies
+from tfcaml import environments, learners
 from tfcaml.environments import Navigation, NavigationConfig, Sinusoid
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory
@@ -118,7 +118,6 @@ def small(name):
         family = Sinusoid()
     elif name == "hindsight_relabelling":
         family = environments.Maze(environments.MazeConfig(horizon=4))
-    policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
     settings = {**COMMON, "num_iterations": 2, "inner_updates": 1}
     fields = {field.name for field in dataclasses.fields(learner_class.Config)}
     if name in ("joint", "joint_mixed"):
@@ -126,9 +125,17 @@ def small(name):
     if {"advantage", "outer"} <= fields:
         settings |= {"advantage": {"baseline": "time_step_mean"}, "outer": {"optimizer": "adam"}}
     if "num_medoids" in fields:
+<<<<<<< HEAD
         settings |= {"num_medoids": 2, "policies_per_clustering": 2}
         settings |= {"choice": {"trial_episodes": 2}, "divergence": {"num_states": 10}}
     return learner_class(family, policy, learner_class.Config(**settings)), family.population(0, 2)
+=======
+        settings |= {"num_medoids": 2, "policies_per_clustering": 2, "num_states": 10}
+        settings["trial_episodes"] = 2
+    config = learner_class.Config(**settings)
+    policy = learner_class.make_policy(family, config, (4,))
+    return learner_class(family, policy, config), family.population(0, 2)
+>>>>>>> bridge
 
 
 def check_looking_changes_nothing(learner, population):

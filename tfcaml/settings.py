@@ -161,7 +161,8 @@ def check_sizes(method, config, environment, layers, measured):
     sizes, tasks = Sizes(played, learned, weights, units[-1]), measured["num_tasks"]
     most = max(config.episodes_per_update, config.test_episodes_per_update, measured["episodes"])
     evaluated = Stored("evaluation.num_tasks", tasks, most, 2 * (most * learned + weights))
-    for name, rows, number, numbers in (*config.stored(sizes, tasks), evaluated):
+    by_tasks, *others = config.stored(sizes, tasks)
+    for name, rows, number, numbers in (by_tasks, evaluated, *others):
         size = rows * numbers
         rule = (
             f"so small that {method} holds at most {MOST_NUMBERS:.0e} numbers at once, not "

@@ -31,7 +31,13 @@ def get_config():
         ),
         reptile=learners.Reptile.Config(**COMMON, inner_updates=2),
         maml=learners.MAML.Config(**gradient),
+<<<<<<< HEAD
         meta_sgd=learners.MetaSGD.Config(**gradient, outer=dict(optimizer="adam")),
+=======
+        meta_sgd=learners.MetaSGD.Config(**gradient, outer_optimizer="adam"),
+        anil=learners.ANIL.Config(**gradient),
+        cavia=learners.CAVIA.Config(**gradient, outer_optimizer="adam"),
+>>>>>>> bridge
         hindsight_maml=learners.HindsightMAML.Config(
             **gradient, similarity=dict(steps=2), buffer=dict(capacity=10, window=20)
         ),
@@ -47,7 +53,7 @@ def get_config():
         log_interval={log_interval},
     )
 """
-METHODS = ("caml", "reptile", "maml", "meta_sgd", "hindsight_maml")
+METHODS = ("caml", "reptile", "maml", "meta_sgd", "hindsight_maml", "anil", "cavia")
 
 
 class Runs:

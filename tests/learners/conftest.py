@@ -11,12 +11,12 @@ from tfcaml.policies import distributions
 from tfcaml.types import Experience, MetaBatch, Trajectory
 
 
-def _policy(head):
+def _policy(head, size=2):
     """A float64 policy with one tanh layer; TF-Agents' softmax head rounds to float32 inside."""
     before = tf.keras.backend.floatx()
     tf.keras.backend.set_floatx("float64")
     try:
-        observation = tf.TensorSpec([2], tf.float64)
+        observation = tf.TensorSpec([size], tf.float64)
         action = tensor_spec.BoundedTensorSpec([2], tf.float64, -1, 1)
         if head == "categorical":
             action = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3)
@@ -68,9 +68,9 @@ class Case:
         learner, support = self.learner, []
         fast = learner.start(self.acted, self.shape[0])
         for _ in range(learner.config.inner_updates):
-            support.append(self._experience(fast.params))
+            support.append(self._experience(learner.acting(self.acted, fast)))
             fast = learner.adapt(self.acted, fast, support[-1])
-        query = self._experience(fast.params)
+        query = self._experience(learner.acting(self.acted, fast))
         return MetaBatch(tuple(support), query, learner.carry(None, query.trajectory))
 
     def _experience(self, params):
@@ -80,21 +80,22 @@ class Case:
             action = tf.constant(self.rng.integers(0, 4, self.shape), tf.int32)
         mask = np.ones(self.shape)
         mask[0, 1, 3:] = 0
+        seen = normal(2)
         trajectory = Trajectory(
-            normal(2), action, normal(), tf.constant(mask), normal(), normal(), None
+            seen, action, normal(), tf.constant(mask), normal(), normal(), seen[:, :, -1]
         )
         policy = self.learner.policy
-        trajectory = trajectory._replace(
-            log_prob=losses.action_log_prob(policy, params, trajectory),
-            final_observation=trajectory.observation[:, :, -1],
-        )
+        log_prob = losses.action_log_prob(policy, params, trajectory)
+        trajectory = trajectory._replace(log_prob=log_prob)
         distribution = losses.action_distribution(policy, params, trajectory)
         return Experience(trajectory, normal(), distributions.tensors(distribution))
 
 
 @pytest.fixture(scope="session")
 def float64_policy():
-    return {head: _policy(head) for head in ("gaussian", "categorical")}
+    found = {head: _policy(head) for head in ("gaussian", "categorical")}
+    seen = tf.TensorSpec([2], tf.float64)
+    return {**found, "context": policies.ContextPolicy(_policy("gaussian", 2 + 5), seen, 5)}
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +103,7 @@ def case(float64_policy):
     """(learner class, head, **settings) -> `Case`."""
 
     def make(learner_class=learners.MAML, head="gaussian", **settings):
+        head = "context" if learner_class is learners.CAVIA else head
         return Case(learner_class, float64_policy[head], **settings)
 
     return make

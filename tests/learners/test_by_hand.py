@@ -46,6 +46,14 @@ def batch_of(learner, supports=SUPPORTS, query=QUERY):
     return MetaBatch(tuple(support), of_query, learner.carry(None, query.trajectory()))
 
 
+def batch_of_acting(learner, meta):
+    """The same with the learner's policies in the place of who acted."""
+    acted = learner.acting(meta, learner.start(meta, TASKS))
+    support = [learner.loss.experience(None, acted, phase.trajectory()) for phase in SUPPORTS]
+    query = learner.loss.query_experience(None, acted, QUERY.trajectory())
+    return MetaBatch(tuple(support), query)
+
+
 def value_and_gradient(learner, meta, batch):
     """(losses [N], gradient of their mean: nest like meta)."""
     leaves = tf.nest.flatten(meta)
@@ -129,6 +137,76 @@ def test_meta_sgd():
     np.testing.assert_allclose(np.mean(value), loss(vector), rtol=1e-9)
     actual = np.concatenate([join(gradient["params"]), join(gradient["rates"])])
     np.testing.assert_allclose(actual, complex_step(loss, vector), rtol=1e-7, atol=1e-11)
+
+
+def test_anil():
+    """A. Raghu et al., ICLR 2020, of biases alone: weights learn through steps that skip them."""
+    learner, meta = make(learners.ANIL, adapted="1")
+    biases = ALPHA * (np.arange(WEIGHTS) >= WEIGHTS - by_hand.ACTIONS)
+    loss = lambda theta, task: outer_loss(theta, task, rates=biases)
+    check(learner, meta, loss)
+    fast = learner.readapt(meta, batch_of(learner))
+    assert [x.shape for x in fast.params] == [[TASKS, by_hand.ACTIONS]]
+    for i in range(TASKS):
+        expected = adapted(THETA, i, "log_likelihood", rates=biases)
+        np.testing.assert_allclose(join(learner.acting(meta, fast))[i], expected, rtol=1e-9)
+    whole = make(learners.ANIL)[0]  # all of a linear policy is its head
+    assert whole.adapted == (0, 1)
+
+
+CONTEXT = 3
+
+
+def biased(theta, context):
+    """A network with a context: [kernel of o, kernel of the context, b] -> the weights it acts by.
+
+    What the context adds to the logits is a bias.
+    """
+    of_seen, of_bias = by_hand.SIZE * by_hand.ACTIONS, CONTEXT * by_hand.ACTIONS
+    shift = context @ theta[of_seen : of_seen + of_bias].reshape(CONTEXT, by_hand.ACTIONS)
+    return np.concatenate([theta[:of_seen], theta[of_seen + of_bias :] + shift])
+
+
+def contexts(theta, task, first_order=False):
+    """L. Zintgraf et al., ICML 2019: phi = 0, then phi - alpha grad_phi L(phi, theta)."""
+    of_seen, context = by_hand.SIZE * by_hand.ACTIONS, np.zeros(CONTEXT)
+    kernel = theta[of_seen : of_seen + CONTEXT * by_hand.ACTIONS].reshape(CONTEXT, -1)
+    for phase in SUPPORTS:
+        credit = by_hand.advantages(phase)[task]
+        slope = by_hand.inner_gradient(
+            "log_likelihood", biased(theta, context), phase, task, credit
+        )[of_seen:]
+        move = ALPHA * kernel @ slope
+        context = context - (np.real(move) if first_order else move)
+    return context
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_cavia(first_order):
+    """Algorithm 2: theta learns through steps of phi alone."""
+    sizes = {"meta_batch_size": TASKS, "episodes_per_update": EPISODES, "inner_updates": 2}
+    settings = {**sizes, "inner_learning_rate": ALPHA, "context_size": CONTEXT}
+    config = learners.CAVIA.Config(**settings, first_order=first_order)
+    policy = by_hand.with_context(CONTEXT)
+    learner = learners.CAVIA(environments.Navigation(), policy, config)
+    theta = by_hand.weights(51, by_hand.SIZE + CONTEXT)
+    meta = {"params": split(tf.constant(theta), by_hand.SIZE + CONTEXT)}
+    batch = batch_of_acting(learner, meta)
+    fast = learner.readapt(meta, batch)
+    found = [contexts(theta, i) for i in range(TASKS)]
+    np.testing.assert_allclose(fast.params["context"], found, rtol=1e-8, atol=1e-12)
+
+    def loss(theta):
+        total = 0.0
+        for i in range(TASKS):
+            weights = biased(theta, contexts(theta, i, first_order))
+            total = total + by_hand.surrogate(weights, QUERY, i, by_hand.advantages(QUERY)[i])
+        return total / TASKS
+
+    value, gradient = value_and_gradient(learner, meta, batch)
+    np.testing.assert_allclose(np.mean(value), loss(theta), rtol=1e-8)
+    expected = complex_step(loss, theta)
+    np.testing.assert_allclose(join(gradient["params"]), expected, rtol=1e-7, atol=1e-11)
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.3])

@@ -14,6 +14,8 @@ from tfcaml.types import FastState
 FAMILY = [
     learners.MAML,
     learners.FOMAML,
+    learners.ANIL,
+    learners.CAVIA,
     learners.MetaSGD,
     learners.EMAML,
     learners.ProMP,
@@ -26,9 +28,6 @@ def make(learner, jit_compile=False, **settings):
     """(learner, its population) on navigation of ten steps with a small network."""
     options = environments.NavigationConfig(horizon=10, observe_goal=learner is learners.Oracle)
     environment = environments.Navigation(options)
-    policy = policies.mlp_policy(
-        environment.observation_spec, environment.action_spec, (8,), "relu"
-    )
     settings = {
         "meta_batch_size": 3,
         "episodes_per_update": 4,
@@ -37,6 +36,7 @@ def make(learner, jit_compile=False, **settings):
         **settings,
     }
     config = learner.Config(**settings)
+    policy = learner.make_policy(environment, config, (8,), "relu")
     built = learner(environment, policy, config, seed=0, jit_compile=jit_compile)
     return built, environment.population(0)
 

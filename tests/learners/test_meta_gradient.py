@@ -44,6 +44,8 @@ def test_maml_agrees_with_central_differences(case, head, step, steps):
     "learner, estimator",
     [
         (learners.MAML, "likelihood_ratio"),
+        slow(learners.ANIL, "log_likelihood"),
+        slow(learners.CAVIA, "log_likelihood"),
         slow(learners.MetaSGD, "log_likelihood"),
         slow(learners.EMAML, "log_likelihood"),
         slow(learners.ProMP, "likelihood_ratio"),
@@ -63,6 +65,16 @@ def test_first_order_is_another_gradient(case, relative_error, steps):
     second, first = case(**settings), case(learners.FOMAML, **settings)
     gradients = [tf.function(c.gradient, autograph=False)(second.meta) for c in (first, second)]
     assert relative_error(*gradients) > 1e-2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("learner", [learners.ANIL, learners.CAVIA])
+def test_first_order_is_another_gradient_of_what_is_not_adapted_too(case, relative_error, learner):
+    settings = {"inner_updates": 2, "inner_learning_rate": 0.3}
+    second, first = case(learner, **settings), case(learner, **settings, first_order=True)
+    gradients = [tf.function(c.gradient, autograph=False)(second.meta) for c in (first, second)]
+    kernel = second.meta["params"][0].shape.num_elements()  # of the first layer, which comes first
+    assert relative_error(*(gradient[:kernel] for gradient in gradients)) > 1e-2
 
 
 @pytest.mark.slow

@@ -6,13 +6,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
-from tests.by_hand import Softmax
+from tests.by_hand import Softmax, with_context
 from tfcaml import environments, keys, learners, nest, training
 from tfcaml.policies import Policy
 from tfcaml.rollouts import sampling
 
 PLAYERS = [
     *(learners.MAML, learners.FOMAML, learners.MetaSGD, learners.EMAML, learners.ProMP),
+    *(learners.ANIL, learners.CAVIA),
     *(learners.Pretrained, learners.NaturalPolicyGradient, learners.HindsightMAML),
     *(learners.CAML, learners.Reptile, learners.Joint, learners.JointMixed),
     *(learners.PolicyGradient, learners.RandomInitialization),
@@ -43,7 +44,8 @@ def make(cls, family, sampler=None, **settings):
     if cls is learners.RandomInitialization:  # has no training to set anything of
         sizes = {"episodes_per_update": 2}
     config = cls.Config(**{**sizes, **settings})
-    return cls(family, Softmax(tf.float32), config, sampler=sampler)
+    policy = with_context(5, tf.float32) if cls is learners.CAVIA else Softmax(tf.float32)
+    return cls(family, policy, config, sampler=sampler)
 
 
 @pytest.mark.parametrize("cls", PLAYERS)

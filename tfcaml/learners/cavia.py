@@ -8,8 +8,8 @@ inputs of the network theta. It is 0 before a task is seen; the inner step moves
 
 and the outer step lowers sum_i L_i(phi_i, theta) over theta, through the inner step.
 
-Differences from the paper: none known. Its code samples and learns as MAML's does, and takes whole
-steps beyond those that were trained.
+Differences from the paper: none known. Its code samples and learns as that of MAML does, and takes
+whole steps beyond those that were trained.
 """
 
 import dataclasses
