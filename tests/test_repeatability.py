@@ -125,17 +125,11 @@ def small(name):
     if {"advantage", "outer"} <= fields:
         settings |= {"advantage": {"baseline": "time_step_mean"}, "outer": {"optimizer": "adam"}}
     if "num_medoids" in fields:
-<<<<<<< HEAD
         settings |= {"num_medoids": 2, "policies_per_clustering": 2}
         settings |= {"choice": {"trial_episodes": 2}, "divergence": {"num_states": 10}}
-    return learner_class(family, policy, learner_class.Config(**settings)), family.population(0, 2)
-=======
-        settings |= {"num_medoids": 2, "policies_per_clustering": 2, "num_states": 10}
-        settings["trial_episodes"] = 2
     config = learner_class.Config(**settings)
     policy = learner_class.make_policy(family, config, (4,))
     return learner_class(family, policy, config), family.population(0, 2)
->>>>>>> bridge
 
 
 def check_looking_changes_nothing(learner, population):

@@ -31,13 +31,9 @@ def get_config():
         ),
         reptile=learners.Reptile.Config(**COMMON, inner_updates=2),
         maml=learners.MAML.Config(**gradient),
-<<<<<<< HEAD
         meta_sgd=learners.MetaSGD.Config(**gradient, outer=dict(optimizer="adam")),
-=======
-        meta_sgd=learners.MetaSGD.Config(**gradient, outer_optimizer="adam"),
         anil=learners.ANIL.Config(**gradient),
-        cavia=learners.CAVIA.Config(**gradient, outer_optimizer="adam"),
->>>>>>> bridge
+        cavia=learners.CAVIA.Config(**gradient, outer=dict(optimizer="adam")),
         hindsight_maml=learners.HindsightMAML.Config(
             **gradient, similarity=dict(steps=2), buffer=dict(capacity=10, window=20)
         ),

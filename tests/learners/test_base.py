@@ -17,14 +17,9 @@ NAMES = sorted(set(LEARNERS) - OTHERS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_holds_every_variable(name, particle, policy):
     learner_class = LEARNERS[name]
-<<<<<<< HEAD
     changes = {"outer": {"optimizer": "ppo"}} if hasattr(learner_class.Config, "outer") else {}
-    learner = learner_class(particle, policy, learner_class.Config(**changes))
-=======
-    changes = {"outer_optimizer": "ppo"} if hasattr(learner_class.Config, "outer_optimizer") else {}
     own = name == "cavia"
     learner = learner_class(particle, None if own else policy, learner_class.Config(**changes))
->>>>>>> bridge
     held = set()
     for item in learner.checkpointed().values():
         variables = [item] if isinstance(item, tf.Variable) else item.variables

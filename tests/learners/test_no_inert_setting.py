@@ -18,11 +18,7 @@ from tests.eager import PlainPolicy, differ, eagerly
 from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS
-<<<<<<< HEAD
 from tfcaml.policies.context import ContextPolicy, with_context
-=======
-from tfcaml.policies import ContextPolicy, with_context
->>>>>>> bridge
 from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
@@ -130,8 +126,6 @@ FIELDS = {
     "outer.fisher_subsample": Acts(1, TRPO),
     "exploration_weight": Acts(0.0),
     "kl_penalty": Acts(5.0),
-    "adapted": Acts("0"),  # the first layer
-    "context_size": Acts(3),
     # Hindsight
     "similarity.steps": Acts(3),
     "similarity.learning_rate": Acts(0.1),
@@ -178,13 +172,9 @@ SEARCHED_OF_THREE = {  # tasks
 }
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
-<<<<<<< HEAD
     **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
     "anil": {**ONLY_SGD, "adapted": Acts("0")},
     "cavia": {**ONLY_SGD, "context_size": Acts(2)},
-=======
-    **dict.fromkeys(("maml", "meta_sgd", "e_maml", "anil", "cavia"), ONLY_SGD),
->>>>>>> bridge
     "fomaml": {**ONLY_SGD, "first_order": Acts(False)},
     "promp": {
         **ONLY_SGD,
@@ -288,15 +278,10 @@ def place(kind):
     if kind == "relabelling":  # goals around the start, which some of the episodes reach
         support, query = family.task([1, 10, 11]), family.task([2, 20])
         population = population._replace(train=support, test=query)
-    seen, size = family.observation_spec, kind if isinstance(kind, int) else 0
-    policy = PlainPolicy(with_context(seen, size), family.action_spec)
-    return family, ContextPolicy(policy, seen, size) if size else policy, population
+    return family, PlainPolicy(family.observation_spec, family.action_spec), population
 
 
-def kind_of(name, config=None):
-    """The number stands for a policy with a context of that size."""
-    if hasattr(config, "context_size"):
-        return config.context_size
+def kind_of(name):
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
@@ -337,7 +322,6 @@ def make(name, given, unchecked):
     """A learner; `unchecked`: settings that are written past the checks of its config."""
     config = config_of(name, given)
     for field, value in unchecked.items():
-<<<<<<< HEAD
         group, _, own = field.rpartition(".")
         if group:  # of its own: what is a default is shared
             object.__setattr__(config, group, copy.copy(getattr(config, group)))
@@ -348,15 +332,9 @@ def make(name, given, unchecked):
         policy = with_a_context(family, config.context_size)
     learner = LEARNERS[name](family, policy, config)
     if kind != "regression" and name != "cavia":  # whose sampling is not that of `sampler`
-=======
-        object.__setattr__(config, field, value)
-    kind = kind_of(name, config)
-    learner = LEARNERS[name](*place(kind)[:2], config)
-    if kind != "regression":  # which samples in a way of its own
->>>>>>> bridge
         learner.sample = lambda params, task, num_episodes, seed: sampler(
             kind, nest.leading(task), num_episodes
-        )(tf.nest.pack_sequence_as(learner.policy.init(0), tf.nest.flatten(params)), task, seed)
+        )(tuple(params), task, seed)
     return learner
 
 
