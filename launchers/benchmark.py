@@ -70,7 +70,7 @@ def print_table(result):
         print(name, *(f"    {label}: {value:.4g}" for label, value in row.items()), sep="\n")
     for row in result["ratios"]:
         met = "met" if row["ratio"] >= row["bar"] else "missed"
-        print(f"{row['fast']} / {row['slow']}: {row['ratio']:.1f} x  (bar {row['bar']:g}, {met})")
+        print(f"{row['fast']} / {row['slow']}: {row['ratio']:.3g} x  (bar {row['bar']:g}, {met})")
     for row in result.get("bars", []):
         met = "met" if row["value"] <= row["bar"] else "missed"
         print(f"{row['name']}: {row['value']:.3g}  (bar at most {row['bar']:g}, {met})")

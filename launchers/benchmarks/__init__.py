@@ -8,11 +8,12 @@ A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (lis
     checks   name -> number
 """
 
-from launchers.benchmarks import divergence, glucose, maml, rollout_particles
+from launchers.benchmarks import divergence, glucose, host_environments, maml, rollout_particles
 
 BENCHMARKS = {
     "divergence": divergence.run,
     "glucose": glucose.run,
+    "host_environments": host_environments.run,
     "maml_growth": maml.growth,
     "maml_navigation": maml.navigation,
     "rollout_particles": rollout_particles.run,
