@@ -8,9 +8,9 @@ from tfcaml import environments
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS, MAML, Reptile
 
-# CAVIA needs a policy with a context, regression another family, the oracle one that shows the
+# Regression needs another family, the oracle one that shows the
 # goal, relabelling one that knows what other tasks pay; they add no variables.
-OTHERS = {"cavia", "hindsight_relabelling", "maml_regression", "oracle", "pretrained_regression"}
+OTHERS = {"hindsight_relabelling", "maml_regression", "oracle", "pretrained_regression"}
 NAMES = sorted(set(LEARNERS) - OTHERS)
 
 
