@@ -246,7 +246,7 @@ def _pass_seconds(sizes):
 def _collections(sizes, repeats, quick):
     """Environment steps per second of rollouts, of TF-Agents' drivers, and with its agent."""
     environment = Navigation(NavigationConfig(horizon=sizes.horizon))
-    task = environment.population(0).sample(sizes.tasks, keys.from_int(0))
+    task, _ = environment.population(0).sample(sizes.tasks, keys.from_int(0))
     policy = _policy(environment, sizes)
     params = nest.repeat(policy.init(0), sizes.tasks)
     episodes = sizes.tasks * sizes.episodes
