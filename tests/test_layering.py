@@ -71,6 +71,33 @@ def test_imports_point_downwards(path):
             assert other == own or rank(other) < rank(own), imported
 
 
+# What generic code may know of learners and families: what all of them share, and their registries.
+SHARED_BY_ALL = {
+    "learners": {
+        *("base", "gradient_based", "state", "rollback"),
+        *("LEARNERS", "LearnerConfig", "MetaLearner", "GradientConfig", "GradientLearner"),
+    },
+    "environments": {
+        "base",
+        "conformance",
+        "tf_agents",
+        "ENVIRONMENTS",
+        "TaskFamily",
+        "Population",
+    },
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids(SOURCES))
+def test_generic_code_knows_no_concrete_learner_or_family(path):
+    if name(path) in ("__init__", *SHARED_BY_ALL):
+        return
+    for imported in imports(path):
+        package, _, rest = imported.removeprefix("tfcaml.").partition(".")
+        if imported.startswith("tfcaml.") and package in SHARED_BY_ALL and rest:
+            assert rest.split(".")[0] in SHARED_BY_ALL[package], imported
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=ids(SOURCES))
 def test_imports_of_the_outside(path):
     for imported in imports(path):
