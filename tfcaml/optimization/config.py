@@ -25,9 +25,7 @@ class OuterConfig:
     clip_ratio: float = 0.3  # epsilon of ppo's clipped ratio (ProMP: 0.3)
     max_kl: float = 0.01  # delta of trpo, nats (code: 0.01)
     damping: float = 1e-5  # of trpo's Hessian (code: 1e-5)
-    cg_iterations: int = (
-        5  # of trpo's conjugate gradient (code: 10; why 5: docs/maml_navigation.md)
-    )
+    cg_iterations: int = 5  # of trpo's conjugate gradient (code: 10; see docs/maml_navigation.md)
     backtrack_ratio: float = 0.8  # of trpo's line search (code: 0.8)
     max_backtracks: int = 15  # step lengths trpo tries (code: 15)
     hessian_products: str = "gauss_newton"  # or hessian: same numbers, twice the time
