@@ -262,7 +262,7 @@ def _experiment(root, max_bad_updates):
     experiment = Experiment(config, directory, max_bad_updates=max_bad_updates)
     learner = experiment._learner("reptile", 0)
     loss = learner.inner_loss
-    learner.inner_loss = lambda params, support: loss(params, support) * np.nan
+    learner.inner_loss = lambda meta, fast, support: loss(meta, fast, support) * np.nan
     return experiment
 
 
