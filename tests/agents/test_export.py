@@ -69,7 +69,7 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         "gru": learners.MAML(slide, gru_policy, maml.MAMLConfig(**shots)),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(
-            particle, policy, caml.CAMLConfig(**shots, num_medoids=2, trial_episodes=5)
+            particle, policy, caml.CAMLConfig(**shots, num_medoids=2, choice={"trial_episodes": 5})
         ),
     }
     for name in found.keys() - {"caml"}:
