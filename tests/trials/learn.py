@@ -24,7 +24,7 @@ SETTINGS = {
     "maesn": {"num_iterations": 100},
     "rl2": {"num_iterations": 125, "meta_batch_size": 50},
 }
-SETTINGS["rl2"] |= {"outer_learning_rate": 3e-3, "outer_steps": 5, "clip_ratio": 0.2}
+SETTINGS["rl2"] |= {"outer": {"learning_rate": 3e-3, "steps": 5, "clip_ratio": 0.2}}
 
 
 def main(arguments):

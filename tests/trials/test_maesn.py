@@ -48,7 +48,7 @@ def make(family):
 
     def made(seed=0, **settings):
         sizes = {"meta_batch_size": 3, "episodes_per_update": 5, "num_iterations": 3}
-        small = {"num_training_tasks": 7, "cg_iterations": 3, "adapt_network": True}
+        small = {"num_training_tasks": 7, "outer": {"cg_iterations": 3}, "adapt_network": True}
         config = MAESN.Config(**{**sizes, **small, **settings})
         return MAESN(family, LatentPolicy(TwoLayers(family), 2), config, seed=seed)
 
@@ -185,10 +185,10 @@ def test_distances_are_paid_in_training_alone(family, population):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"fisher_subsample": 2}, "fisher_subsample to be 0"),
+        ({"outer": {"fisher_subsample": 2}}, "fisher_subsample to be 0"),
         ({"kl_weight": -0.1}, "kl_weight"),
         ({"latent_size": 0}, "latent_size"),
-        ({"outer_optimizer": "adam"}, "outer_optimizer"),
+        ({"outer": {"optimizer": "adam", "fisher_subsample": 5}}, "outer.fisher_subsample to be 0"),
     ],
 )
 def test_what_cannot_work_is_refused(settings, message, make):
@@ -208,7 +208,7 @@ def test_it_learns():
     """With the network of `make_policy`; returns of training are minus distances."""
     family = SemicircleGoals(SemicircleGoalsConfig(horizon=15, num_training=10))
     settings = {"meta_batch_size": 10, "num_training_tasks": 10, "num_iterations": 15}
-    config = MAESN.Config(adapt_network=True, cg_iterations=5, **settings)
+    config = MAESN.Config(adapt_network=True, outer={"cg_iterations": 5}, **settings)
     policy = MAESN.make_policy(family, config, fc_layer_params=(16,), activation="relu")
     learner, population = MAESN(family, policy, config), family.population(0)
     history = tfcaml.train(learner, population)

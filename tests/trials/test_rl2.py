@@ -187,7 +187,7 @@ class OneOfTwo(Bandit):
 def test_it_learns_to_explore_and_to_remember():
     """From chance, 1.5 of 3 in each episode, towards one mistake in every other trial."""
     family = OneOfTwo(BanditConfig(num_arms=2, horizon=3))
-    settings = {"num_iterations": 20, "meta_batch_size": 20, "outer_learning_rate": 0.02}
+    settings = {"num_iterations": 20, "meta_batch_size": 20, "outer": {"learning_rate": 0.02}}
     learner = RL2(family, GRUPolicy(family, 16), RL2.Config(**settings))
     population = family.population(0)
     history = tfcaml.train(learner, population)
