@@ -39,7 +39,7 @@ def resident():
 
 
 def traces(learner):
-    functions = [learner._train, learner._evaluate]
+    functions = [learner._train, learner._measure, learner._adapt_to]
     functions += [learner._trials] if hasattr(learner, "_trials") else []
     return [function.experimental_get_tracing_count() for function in functions]
 

@@ -39,7 +39,8 @@ def stop_gradient(nest):
 
 def expand(mask, like):
     """mask [N, ...] -> [N, ..., 1, ...], of the rank of `like`."""
-    return tf.reshape(mask, [*sizes(mask.shape), *[1] * (like.shape.rank - mask.shape.rank)])
+    mask = tf.convert_to_tensor(mask)
+    return tf.reshape(mask, [*sizes(mask.shape), *[1] * (len(like.shape) - mask.shape.rank)])
 
 
 def sizes(shape):

@@ -105,7 +105,7 @@ def loop_over_time(reward, discount):
 def test_memory_grows_with_the_number_of_steps():
     """Of 20 tasks of 10 episodes of 5,000 steps, in a process of its own."""
     code = (
-        "import resource, numpy as np, tensorflow as tf; from tfcaml import returns;"
+        "import resource, numpy as np, tensorflow as tf; from tfcaml.advantages import returns;"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
         "returns.reward_to_go(tf.ones([20, 10, 200]), 0.99);"
         "reward = tf.ones([20, 10, 5000]); before = peak();"

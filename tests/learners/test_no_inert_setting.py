@@ -166,9 +166,10 @@ FIELDS = {
 }
 ONLY_SGD = {"inner_optimizer": Refused("adam")}
 NO_INNER_STEPS = {**ONLY_SGD, "first_order": Refused(True)}
+TEN_OF_ALL = {"outer.cg_iterations": 10, "outer.fisher_subsample": 0}  # products; tasks
 SEARCHED_OF_THREE = {  # tasks
-    "outer.backtrack_ratio": Acts(0.3, {**TRPO, "outer.max_kl": 0.5}),
-    "outer.max_backtracks": Acts(1, {**TRPO, "outer.max_kl": 0.5}),
+    "outer.backtrack_ratio": Acts(0.3, {**TRPO, **TEN_OF_ALL, "outer.max_kl": 0.5}),
+    "outer.max_backtracks": Acts(1, {**TRPO, **TEN_OF_ALL, "outer.max_kl": 0.5}),
 }
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there

@@ -151,7 +151,7 @@ def test_similar_policies_explore_in_its_place(
         np.testing.assert_allclose(found.weight, plain, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(found.trajectory.mask, alone.mask)
         own = tf.constant([[True, True, False, False]] * 2)
-        credits.append(learner.off_policy(fast, task, guided, own).advantage.numpy())
+        credits.append(learner.off_policy(fast, task, guided, own).weight.numpy())
     for one, other in itertools.combinations(credits, 2):
         assert np.abs(one - other)[:, 2:].max() > 0.1
 
