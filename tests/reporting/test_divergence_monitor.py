@@ -33,7 +33,7 @@ def few(population):
     """Two entities of each of two groups as a population."""
     rows = [0, 1, 4, 5]
     return population._replace(
-        support=nest.take(population.train, rows), train_group=population.train_group[rows]
+        train=nest.take(population.train, rows), train_group=population.train_group[rows]
     )
 
 

@@ -181,6 +181,8 @@ def gauss_newton_products(evaluate, theta, batch):
     with tf.GradientTape(persistent=True) as forward:
         forward.watch(theta)
         result = evaluate(theta)
+        if result.kl is not None:  # which is not that of the distributions
+            return hessian_products(evaluate, theta, batch)
         loss = tf.reduce_mean(result.loss)
         y = distributions.tensors(result.distribution)
     cotangent = nest.map(tf.zeros_like, y)

@@ -178,7 +178,7 @@ class TaskSimilarity:
           (state, dict of metrics: the loss before the first and before the last step, and the
           distance up to which tasks are of one class).
         """
-        num_steps = num_steps or self.config.steps
+        num_steps = self.config.steps if num_steps is None else num_steps
         distance = tf.cast(distance, tf.float32)
         label, threshold = nearest_share(distance, self.config.nearest)
         moments = _with_rows(state["moments"], known)
