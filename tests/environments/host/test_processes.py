@@ -224,7 +224,7 @@ Local = type("Local", (list,), {"__qualname__": "somewhere.Local"})
 
 
 def test_what_processes_can_not_make_is_named(walk_class):
-    with pytest.raises(RunError, match="^ZeroDivisionError: .* by zero$"):
+    with pytest.raises(RunError, match=r"^ZeroDivisionError: .* by zero$"):
         HostEnvironment(functools.partial(divmod, 1, 0), TASKS, horizon=3, worker="process")
     with pytest.raises(ConfigError, match=r"expected make\(\) to give .* received tuple"):
         HostEnvironment(functools.partial(divmod, 1, 1), TASKS, horizon=3, worker="process")

@@ -1,4 +1,4 @@
-"""Workers: each a thread or a process that makes environments, makes all calls to them, closes them.
+"""Workers: threads or processes that make environments, make all calls to them and close them.
 
 Some environments work only in the thread that made them: those with an SQLite connection, an OpenGL
 context or `threading.local` data. TensorFlow, however, calls Python from whichever of its own
