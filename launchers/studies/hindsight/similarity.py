@@ -71,7 +71,7 @@ class MazeSimilarity:
             network, known = self._networks[objective], kinds[kind]
             state = network.init(known.rows.shape[-1], seed)
             key = keys.from_int(seed)
-            state, _ = fit(state, nest.take(known, rows), apart, num_steps[kind], key)
+            state, _ = fit(state, nest.take(known, rows), apart, key, num_steps[kind])
             learned = network(state, known, known).numpy()
             found[f"{kind}, {objective}"] = self.auc(population, learned)
         return found
