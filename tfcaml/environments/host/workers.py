@@ -12,12 +12,12 @@ import functools
 import itertools
 import multiprocessing
 import os
-import pickle
 import queue
 import signal
 import threading
 import time
 import weakref
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 from tfcaml.environments.host.calls import CALLS, LEFT, ROW, Environments
@@ -198,22 +198,23 @@ class ProcessWorker(_Worker):
         super().__init__(context.RawArray("q", 3))
         self._progress[CALLS] = _NO_CALLS_YET
         self._connection, theirs = context.Pipe()
-        arguments = (pickle.dumps(make), theirs, self._progress, dict(os.environ))
+        arguments = (theirs, self._progress, dict(os.environ))
         self._process = context.Process(target=_serve_process, args=arguments, daemon=True)
         self._process.start()
         theirs.close()  # so that nobody but the process has it: its end is seen here
         weakref.finalize(self, _let_go, self._connection).atexit = False
+        self._send(make)
 
     def _send(self, message):
         with contextlib.suppress(OSError):  # it has ended, as `_receive` finds
-            self._connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+            self._connection.send(message)
 
     def _is_there(self, seconds):
         return self._connection.poll(seconds)
 
     def _receive(self):
         try:
-            return pickle.loads(self._connection.recv_bytes())
+            return self._connection.recv()
         except (EOFError, OSError):
             self._process.join(1)
         line = f"its worker process ended with exit code {self._process.exitcode}"
@@ -241,7 +242,7 @@ def check_picklable(**named):
     """Raises `ConfigError` for the first thing that can't be sent to a process."""
     for name, value in named.items():
         try:
-            pickle.dumps(value)
+            ForkingPickler.dumps(value)
         except Exception as error:  # whatever the thing's own methods raise
             raise ConfigError(
                 f"expected {name} to be picklable for worker='process', as functions and classes "
@@ -263,25 +264,25 @@ def _serve(make, receive, send, progress):
     environments.close()
 
 
-def _serve_process(pickled_make, connection, progress, environ):
+def _serve_process(connection, progress, environ):
     """What the process of a worker does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     os.environ.update(environ)  # the server process has those of its own start
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    @functools.cache
-    def unpickled():
-        try:
-            return pickle.loads(pickled_make)
-        except Exception as error:
-            rule = "expected make and set_task to be of modules that a worker process can import"
-            raise ConfigError(f"{rule}; received {_one_line(error)}") from None
-
     def receive():
         try:
-            return pickle.loads(connection.recv_bytes())
+            return connection.recv()
         except (EOFError, OSError):
             return None
+
+    def received_make():
+        """The function that comes first, or one that says why it could not be had."""
+        try:
+            return receive()
+        except Exception as error:
+            rule = "expected make and set_task to be of modules that a worker process can import"
+            return functools.partial(_refuse, f"{rule}; received {_one_line(error)}")
 
     def send(answer):
         if isinstance(answer, BaseException):
@@ -290,10 +291,15 @@ def _serve_process(pickled_make, connection, progress, environ):
             failures = {row: _portable(error) for row, error in answer.failures.items()}
             answer = answer._replace(failures=failures)
         with contextlib.suppress(OSError):
-            connection.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+            connection.send(answer)
 
+    make = received_make()
     progress[CALLS] = 0
-    _serve(lambda: unpickled()(), receive, send, progress)
+    _serve(make, receive, send, progress)
+
+
+def _refuse(message):
+    raise ConfigError(message)
 
 
 def _portable(error):
@@ -310,7 +316,7 @@ def _one_line(error):
 def _let_go(connection):
     """Has a process end by itself when it has done what it is doing."""
     with contextlib.suppress(OSError):
-        connection.send_bytes(pickle.dumps(None))
+        connection.send(None)
     connection.close()
 
 
