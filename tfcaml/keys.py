@@ -13,6 +13,7 @@ from tfcaml import nest
 from tfcaml.errors import ConfigError
 
 ACTIONS, STEPS, RESET, EPISODES = 1, 2, 3, 4  # salts: what an episode's random numbers are for
+START = 0x57A7  # what is drawn when a task is started on, apart from the phases of its iteration
 LATER = 8  # times the steps played before, the salt of what is played from there on
 _BITS = 31  # of each half of a seed [2], so that neither half is negative
 

@@ -48,6 +48,4 @@ def test_what_else_the_policy_within_does_it_does(slide):
     np.testing.assert_array_equal(
         policy.unroll(params, found).mean(), within.unroll(own, plain).mean()
     )
-    nest.map(
-        np.testing.assert_array_equal, policy.value(params, found), within.value(own, plain)
-    )
+    nest.map(np.testing.assert_array_equal, policy.value(params, found), within.value(own, plain))

@@ -205,11 +205,12 @@ class ExperimentConfig:
         measured = config["evaluation"]
         # Entities that can't be made, and what no memory holds, are found before any work.
         environment = family(options)
-        for method, (_, each) in learners.items():
+        for method, (learner_class, each) in learners.items():
             if config["agent"] != NO_AGENT:
                 _check_loss_is_the_agents(method, each, config["agent"])
             layers = config["policy"]["fc_layer_params"]
-            settings.check_sizes(method, each, environment, layers, measured)
+            place = learner_class.plays_in(environment, each)
+            settings.check_sizes(method, each, place, layers, measured)
         seeds = tuple(range(seed, seed + config["num_seeds"]))
         populations = [
             _population(name, environment, each, measured["num_tasks"]) for each in seeds

@@ -235,7 +235,7 @@ class Experiment:
         """Environment steps that training this method takes, per seed, at most."""
         learner = self._made(method)
         episodes = learner.config.num_iterations * learner.episodes_per_iteration
-        return episodes * self.environment.horizon
+        return episodes * learner.environment.horizon
 
     def training_seconds(self, method):
         """Wall time that training this method took, mean over seeds."""
@@ -384,7 +384,7 @@ class Experiment:
         metrics = training.train_iteration(learner, population, seed)
         seconds = time.monotonic() - start
         self._seconds.assign_add(seconds)
-        steps = learner.episodes_per_iteration * self.environment.horizon
+        steps = learner.episodes_per_iteration * learner.environment.horizon
         return {
             **metrics,
             "iterations_per_second": 1 / seconds,

@@ -374,7 +374,9 @@ class MetaLearner(tf.Module):
 
     def task_keys(self, key, num_tasks):
         """A key for each task, [N, 2], where the learner `starts_at_random`; else `()`."""
-        return keys.per_task(key, num_tasks) if self.starts_at_random else ()
+        if not self.starts_at_random:
+            return ()
+        return keys.per_task(keys.fold(key, keys.START), num_tasks)
 
     def adapt_online(self, meta, fast, task, num_updates, key):
         """`num_updates` times: sample a batch with the current weights, take one step.

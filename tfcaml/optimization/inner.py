@@ -8,7 +8,6 @@ tasks, at every order of differentiation.
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.types import FastState
 
 
 def gradient(loss, params):
@@ -49,4 +48,4 @@ def step(loss, optimizer, fast, first_order=False):
     if first_order:
         gradients = nest.stop_gradient(gradients)  # cuts the path through the inner gradient
     params, slots = optimizer.apply(fast.params, gradients, fast.slots)
-    return FastState(params, slots), value
+    return fast._replace(params=params, slots=slots), value

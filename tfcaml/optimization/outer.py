@@ -221,6 +221,8 @@ def gauss_newton_products(evaluate, theta, batch):
     and no second derivative of the policies is needed. J is linearised once, for all products: a
     product is one pass forward (the derivative of J^T u with respect to u) and one back.
 
+    A `Surrogate` with a KL of its own has no such distributions: of it `hessian_products` are taken.
+
     Args:
       evaluate: vector [P] -> `Surrogate`.
       theta: [P].
@@ -232,6 +234,8 @@ def gauss_newton_products(evaluate, theta, batch):
     with tf.GradientTape(persistent=True) as forward:
         forward.watch(theta)
         result = evaluate(theta)
+        if result.kl is not None:
+            return hessian_products(evaluate, theta, batch)
         loss = tf.reduce_mean(result.loss)
         y = distributions.tensors(result.distribution)
     cotangent = nest.map(tf.zeros_like, y)
