@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml.optimization import outer
-from tfcaml.types import Surrogate
+from tfcaml.types import Experience, MetaBatch, Surrogate
 
 
 def test_conjugate_gradient_solves():
@@ -76,3 +76,34 @@ def test_adam_steps_are_those_of_keras():
         meta, slots, _ = one.step(quadratic, meta, slots, batch)
     np.testing.assert_allclose(meta["x"], variable, rtol=1e-5)
     assert slots["count"] == 3
+
+
+def of_trial(meta, batch):
+    """A linear loss and a KL of the learner's own, x^T A x / 2; no action distributions."""
+    x = meta["x"][None]
+    slope, curvature = batch.per_task["slope"], batch.per_task["curvature"]
+    kl = 0.5 * tf.reduce_sum(x * tf.linalg.matvec(curvature, x), axis=1)
+    return Surrogate(tf.reduce_sum(slope * x, axis=1), None, kl)
+
+
+def test_a_kl_of_the_learners_own_bounds_the_step():
+    """TRPO by the Hessian of its mean over tasks; `Surrogate.kl` is what the metrics tell."""
+    curvature = np.array([[[2.0, 0.5], [0.5, 1.0]], [[4.0, -0.5], [-0.5, 3.0]]])
+    slope = np.array([[1.0, -1.0], [2.0, 0.0]])
+    per_task = {"slope": tf.constant(slope), "curvature": tf.constant(curvature)}
+    query = Experience((), tf.zeros([2, 1, 1], tf.float64))
+    batch = MetaBatch((), query, per_task)
+    start = {"x": tf.zeros([2], tf.float64)}
+    g, hessian = slope.mean(axis=0), curvature.mean(axis=0)
+    direction = np.linalg.solve(hessian, g)
+    expected = -np.sqrt(2 * 0.02 / (g @ direction)) * direction
+    for products in outer.PRODUCTS:
+        trpo = outer.trpo(max_kl=0.02, damping=0.0, backtrack_ratio=0.999, products=products)
+        meta, _, metrics = trpo.step(of_trial, start, (), batch)
+        np.testing.assert_allclose(meta["x"], expected, rtol=2e-3)
+        assert 0.0198 < metrics["kl"] <= 0.02
+        moved = meta["x"].numpy()
+        np.testing.assert_allclose(metrics["kl"], moved @ hessian @ moved / 2, rtol=1e-9)
+    adam = outer.adam(0.1)
+    _, _, metrics = adam.step(of_trial, meta, adam.init(meta), batch)
+    np.testing.assert_allclose(metrics["kl"], moved @ hessian @ moved / 2, rtol=1e-9)

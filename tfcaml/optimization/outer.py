@@ -221,7 +221,7 @@ def gauss_newton_products(evaluate, theta, batch):
     and no second derivative of the policies is needed. J is linearised once, for all products: a
     product is one pass forward (the derivative of J^T u with respect to u) and one back.
 
-    A `Surrogate` with a KL of its own has no such distributions: of it `hessian_products` are taken.
+    Of a `Surrogate` with a KL of its own `hessian_products` are taken.
 
     Args:
       evaluate: vector [P] -> `Surrogate`.
