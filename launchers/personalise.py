@@ -68,8 +68,10 @@ class Player:
         self.episodes += 1
         for t in range(self._horizon):
             rows["observation"][t] = observation
-            time_step = _time_step(rows["observation"][t])
+            reward = rows["reward"][t - 1] if t else 0  # of the action before
+            time_step = _time_step(rows["observation"][t], t > 0, reward)
             step = self.model.action(time_step, state, [self.seed, self.steps])
+            state = step["state"]  # with what the policy remembers of the episode
             self.steps += 1
             rows["action"][t] = step["action"][0]
             rows["log_prob"][t] = step["info"]["log_probability"][0]
@@ -115,11 +117,11 @@ def _best_start(player, trials):
     return player.model.choose(returns)
 
 
-def _time_step(observation):
-    """TF-Agents' `TimeStep` of one row as a dict; an exported policy looks at observations only."""
+def _time_step(observation, started, reward):
+    """TF-Agents' `TimeStep` of one row as a dict; step_type is 0 (FIRST), then 1 (MID)."""
     return {
-        "step_type": tf.ones([1], tf.int32),
-        "reward": tf.zeros([1]),
+        "step_type": tf.constant([int(started)], tf.int32),
+        "reward": tf.constant([reward], tf.float32),
         "discount": tf.ones([1]),
         "observation": tf.constant(observation[None]),
     }

@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.by_hand import Softmax
+from tests.recall import Recall
+from tfcaml import keys, nest
 from tfcaml.advantages import baselines, returns
 from tfcaml.errors import ConfigError
+from tfcaml.rollouts import sampling
 from tfcaml.types import Trajectory
 
 
@@ -227,3 +231,67 @@ def test_linear_features_of_images_are_refused():
     baselines.check_baseline("time_step_mean", image)
     with pytest.raises(ConfigError, match="observations of 1200 numbers"):
         baselines.check_baseline("linear_feature", image)
+
+
+def critic_loop(trajectory, value, final, discount, gae_lambda):
+    """J. Schulman et al., ICLR 2016, with what followed the last step if the episode was cut."""
+    reward, mask, ended = map(
+        np.asarray, (trajectory.reward, trajectory.mask, trajectory.terminated)
+    )
+    result = np.zeros(reward.shape)
+    for n, e in np.ndindex(reward.shape[:2]):
+        length = int(mask[n, e].sum())
+        cut = ended[n, e].sum() == 0
+        following = [*value[n, e, 1:length], final[n, e] if cut else 0.0]
+        advantage = 0.0
+        for t in reversed(range(length)):
+            delta = reward[n, e, t] + discount * following[t] - value[n, e, t]
+            advantage = delta + discount * gae_lambda * advantage
+            result[n, e, t] = advantage
+    return result
+
+
+@pytest.mark.parametrize("gae_lambda", [1.0, 0.7, 0.0])
+def test_a_critic_stands_in_for_the_baseline_and_for_what_follows_a_cut(
+    random_trajectory, gae_lambda
+):
+    """Episodes that terminated, were cut early, or reached the horizon."""
+    trajectory = random_trajectory(5, dtype=np.float64)
+    ended = trajectory.terminated.numpy()
+    ended[:, ::2] = 0
+    trajectory = trajectory._replace(terminated=tf.constant(ended))
+    rng = np.random.default_rng(0)
+    value, final = rng.normal(size=ended.shape), rng.normal(size=ended.shape[:2])
+    critic = (tf.constant(value), tf.constant(final))
+
+    def found(normalize=False, baseline="linear_feature"):
+        settings = 0.9, "reward_to_go", baseline, normalize, gae_lambda
+        return baselines.advantage(trajectory, *settings, critic=critic).numpy()
+
+    expected = critic_loop(trajectory, value, final, 0.9, gae_lambda)
+    np.testing.assert_allclose(found(), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(found(), found(baseline="none"))  # which is not asked
+    valid = trajectory.mask.numpy() > 0
+    for n, row in enumerate(found(normalize=True)):
+        np.testing.assert_allclose(np.mean(row[valid[n]]), 0, atol=1e-12)
+        np.testing.assert_allclose(np.std(row[valid[n]]), 1, rtol=1e-12)
+
+
+def test_values_of_a_policy_bootstrap_where_an_episode_is_cut(slide):
+    """`Policy.value` as `advantage` takes it: 2 o + (last reward)."""
+    policy = Recall()
+    task = {"goal": tf.constant([0.0, 1.0])}
+    params = nest.stack([policy.init(0), policy.init(1)])
+    played = sampling.sample(policy, slide, params, task, 3, keys.from_int(0))
+    value, final = policy.value(params, played)
+    seen = played.observation[..., 0].numpy()
+    last = np.pad(played.reward[:, :, :-1], [[0, 0], [0, 0], [1, 0]])
+    np.testing.assert_allclose(value, 2 * seen + last, rtol=1e-6)
+    ends = 2 * played.final_observation[..., 0].numpy() + played.reward[:, :, -1].numpy()
+    np.testing.assert_allclose(final, ends, rtol=1e-6)
+    settings = 0.9, "reward_to_go", "none", False, 0.8
+    found = baselines.advantage(played, *settings, critic=(value, final))
+    expected = critic_loop(played, value.numpy(), final.numpy(), 0.9, 0.8)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ConfigError, match="expected a policy with a critic; received Softmax"):
+        Softmax().value(params, played)

@@ -187,6 +187,14 @@ def test_step_carries_the_optimizer_state():
     np.testing.assert_allclose(fast.params[0], [[0.7], [1.7]], atol=0.01)
 
 
+def test_step_keeps_what_else_travels_with_adaptation():
+    params = (tf.constant([[1.0], [2.0]]),)
+    fast = FastState(params, SGD.init(params, 2), {"kept": tf.constant([3, 4])})
+    moved, _ = inner.step(lambda p: tf.reduce_sum(p[0] ** 2, axis=1), SGD, fast)
+    np.testing.assert_array_equal(moved.memory["kept"], [3, 4])
+    np.testing.assert_array_equal(moved.params[0], [[0.0], [0.0]])
+
+
 def test_weights_without_influence_and_sparse_gradients():
     table = tf.constant([[[1.0], [2.0], [3.0]]])
     unused = tf.ones([1, 4])

@@ -1,7 +1,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tfcaml.optimization import trpo
+from tfcaml.optimization import outer, trpo
+from tfcaml.types import Experience, MetaBatch, Surrogate
 
 
 def test_conjugate_gradient_solves():
@@ -50,3 +51,35 @@ def test_line_search_restores_the_parameters_when_nothing_is_allowed():
             assert metrics["loss_after"] == 1 and metrics["kl"] == 0
         else:  # left to be seen
             assert not np.isfinite(metrics["loss_after"] + metrics["kl"])
+
+
+def of_trial(meta, batch):
+    """A linear loss and a KL of the learner's own, x^T A x / 2; no action distributions."""
+    x = meta["x"][None]
+    slope, curvature = batch.per_task["slope"], batch.per_task["curvature"]
+    kl = 0.5 * tf.reduce_sum(x * tf.linalg.matvec(curvature, x), axis=1)
+    return Surrogate(tf.reduce_sum(slope * x, axis=1), None, kl)
+
+
+def test_a_kl_of_the_learners_own_bounds_the_step():
+    """TRPO by the Hessian of its mean over tasks; `Surrogate.kl` is what the metrics tell."""
+    curvature = np.array([[[2.0, 0.5], [0.5, 1.0]], [[4.0, -0.5], [-0.5, 3.0]]])
+    slope = np.array([[1.0, -1.0], [2.0, 0.0]])
+    per_task = {"slope": tf.constant(slope), "curvature": tf.constant(curvature)}
+    query = Experience((), tf.zeros([2, 1, 1], tf.float64))
+    batch = MetaBatch((), query, per_task)
+    start = {"x": tf.zeros([2], tf.float64)}
+    g, hessian = slope.mean(axis=0), curvature.mean(axis=0)
+    direction = np.linalg.solve(hessian, g)
+    expected = -np.sqrt(2 * 0.02 / (g @ direction)) * direction
+    for products in trpo.PRODUCTS:
+        settings = {"cg_iterations": 10, "fisher_subsample": 0, "products": products}
+        optimizer = trpo.trpo(max_kl=0.02, damping=0.0, backtrack_ratio=0.999, **settings)
+        meta, _, metrics = optimizer.step(of_trial, start, (), batch)
+        np.testing.assert_allclose(meta["x"], expected, rtol=2e-3)
+        assert 0.0198 < metrics["kl"] <= 0.02
+        moved = meta["x"].numpy()
+        np.testing.assert_allclose(metrics["kl"], moved @ hessian @ moved / 2, rtol=1e-9)
+    adam = outer.adam(0.1)
+    _, _, metrics = adam.step(of_trial, meta, adam.init(meta), batch)
+    np.testing.assert_allclose(metrics["kl"], moved @ hessian @ moved / 2, rtol=1e-9)
