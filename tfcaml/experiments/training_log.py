@@ -50,22 +50,29 @@ class TrainingLog:
         done = int(self._learner.iteration)
         last = done == self._learner.config.num_iterations
         if last or done % self._config.log_interval == 0:
-            tensorboard.write_scalars(self._writer, metrics, done - 1, prefix="train/")
             counts = {"bad_updates": int(self._learner.bad_updates), **self._faults()}
-            tensorboard.write_scalars(self._writer, counts, done - 1, prefix="Reliability/")
+            sections = {"train": metrics, "Reliability": counts}
+            values = {
+                f"{s}/{name}": x for s, numbers in sections.items() for name, x in numbers.items()
+            }
+            tensorboard.write_scalars(self._writer, values, done - 1)
 
     def draw(self, population):
-        """Pictures of a new clustering, and of adapted policies where these are followed."""
+        """Pictures of a new clustering, and of adapted policies where these are followed.
+
+        Clusterings are drawn of the first seed only, whose PNGs the run directory has.
+        """
         record = getattr(self._learner, "last_clustering", None)
-        if record is not None and record.iteration == int(self._learner.iteration) - 1:
+        new = record is not None and record.iteration == int(self._learner.iteration) - 1
+        if new and self._is_first:
             drawn = draw(record.matrix, record.clustering, population.groups_of(record.task))
-            pictures = {"divergence_matrix": drawn["matrix"], "policy_map": drawn["map"]}
-            for name, figure in pictures.items():
-                tensorboard.write_figure(self._writer, f"clusters/{name}", figure, record.iteration)
-            self._save(f"{self._method}_", pictures)
+            for name, kind in (("divergence_matrix", "matrix"), ("policy_map", "map")):
+                png = self._save(f"{self._method}_{name}", drawn[kind])
+                tensorboard.write_png(self._writer, f"clusters/{name}", png, record.iteration)
         followed = self._monitor and self._monitor(self._learner, population)
-        if followed is not None:
-            self._save(f"{self._method}_adapted_", followed.figures)
+        if followed is not None and self._is_first:
+            for name, figure in followed.figures.items():
+                self._save(f"{self._method}_adapted_{name}", figure)
 
     def flush(self):
         """Has the events on the disk: they may be ahead of a checkpoint, never behind."""
@@ -76,8 +83,9 @@ class TrainingLog:
         counts = self._learner.environment.faults()
         return {name: count - self._faults_before[name] for name, count in counts.items()}
 
-    def _save(self, prefix, pictures):
-        """PNGs of what the first seed looks like."""
-        if self._seed == self._config.seeds[0]:
-            for name, figure in pictures.items():
-                figures.save(figure, self._run_directory.figures / f"{prefix}{name}.png")
+    @property
+    def _is_first(self):
+        return self._seed == self._config.seeds[0]
+
+    def _save(self, name, figure):
+        return figures.save(figure, self._run_directory.figures / f"{name}.png")
