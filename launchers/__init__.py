@@ -1,6 +1,7 @@
 """Programs: `python -m launchers.NAME --help`."""
 
 import contextlib
+import gc
 import os
 import sys
 import warnings
@@ -24,7 +25,20 @@ def _silent_stderr():
         os.close(saved)
 
 
+@contextlib.contextmanager
+def _uncollected():
+    """No garbage collection while a million objects are made that stay; nor of them later."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+
 # TF-Agents' code as TensorFlow rewrites it.
 warnings.filterwarnings("ignore", '"is not" with', SyntaxWarning)
-with _silent_stderr():
+with _silent_stderr(), _uncollected():
     import tfcaml  # noqa: F401

@@ -14,7 +14,7 @@ as large as those of 20 or more tasks.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # whose parts are loaded when used
 
 LEAST_SEEDS = 3  # that have an interval
 _LEAST_FOR_QUANTILES = 5  # seeds: the range of fewer holds a median too seldom
@@ -74,7 +74,7 @@ def median(values, seed=0, resamples=4000):
     below = np.stack([np.searchsorted(row, cells, side="right") for row in rows], axis=1)
     share = below / values.shape[1]  # of each seed's cells that are at most a cell: [cells, S]
     excess = share.mean(axis=1) - 0.5
-    allowed = stats.t.ppf(_LEVEL, len(values) - 1) * share.std(axis=1, ddof=1)
+    allowed = scipy.stats.t.ppf(_LEVEL, len(values) - 1) * share.std(axis=1, ddof=1)
     allowed = allowed / np.sqrt(len(values)) + 1e-12
     first = np.argmax(excess + allowed >= 0)
     last = np.flatnonzero(np.append(-0.5, excess[:-1] - allowed[:-1]) <= 0)[-1]
@@ -132,8 +132,8 @@ def median_ratio(values, others, seed=0, resamples=4000):
         return Interval(center, float("nan"), float("nan"))
     draws = _resampled(ratio, cells, seed, resamples)
     low, high = np.where(np.isnan(draws), 0, draws), np.where(np.isnan(draws), np.inf, draws)
-    expanded = stats.t.ppf(_LEVEL, len(cells) - 1) * np.sqrt(len(cells) / (len(cells) - 1))
-    rank = int(stats.norm.cdf(-expanded) * (resamples - 1))
+    expanded = scipy.stats.t.ppf(_LEVEL, len(cells) - 1) * np.sqrt(len(cells) / (len(cells) - 1))
+    rank = int(scipy.stats.norm.cdf(-expanded) * (resamples - 1))
     return Interval(center, float(np.sort(low)[rank]), float(np.sort(high)[-1 - rank]))
 
 
@@ -232,7 +232,7 @@ def _student(center, error, freedom):
     """Student's t interval, without bounds where there are too few seeds."""
     if freedom < LEAST_SEEDS - 1 or not np.isfinite(error):
         return Interval(float(center), float("nan"), float("nan"))
-    half = stats.t.ppf(_LEVEL, freedom) * error
+    half = scipy.stats.t.ppf(_LEVEL, freedom) * error
     return Interval(float(center), float(center - half), float(center + half))
 
 
@@ -243,7 +243,8 @@ def _p_value(interval, freedom):
     if interval.upper == interval.lower:
         return float(interval.value == 0)
     half = (interval.upper - interval.lower) / 2
-    return float(2 * stats.t.sf(abs(interval.value) / half * stats.t.ppf(_LEVEL, freedom), freedom))
+    statistic = abs(interval.value) / half * scipy.stats.t.ppf(_LEVEL, freedom)
+    return float(2 * scipy.stats.t.sf(statistic, freedom))
 
 
 def _bootstrap_t(statistic, values, seed, resamples):

@@ -94,6 +94,14 @@ def test_events_have_every_iteration_once(finished):
 
 
 @pytest.mark.slow
+def test_clusterings_are_drawn_of_the_first_seed(finished):
+    """Every other seed has the same numbers, and no pictures."""
+    tags = [set(_all_events(finished[0] / "train" / "caml" / f"seed_{i}")) for i in (0, 1)]
+    assert tags[0] - tags[1] == {"clusters/divergence_matrix", "clusters/policy_map"}
+    assert tags[1] < tags[0] and "train/silhouette" in tags[1]
+
+
+@pytest.mark.slow
 def test_events_are_written_every_log_interval_and_at_the_end(finished, tmp_path):
     experiment = _experiment(tmp_path, log_interval=2)
     experiment.train()

@@ -4,7 +4,6 @@ import numbers
 from typing import NamedTuple
 
 import numpy as np
-from sklearn import metrics
 
 from tfcaml.errors import ConfigError, check
 
@@ -76,6 +75,8 @@ class Agreement(NamedTuple):
 
 def agreement(distances, groups, seed=0):
     """`Agreement` of distances [n, n] with known groups [n]; `seed` is that of `k_medoids`."""
+    from sklearn import metrics  # loaded when used: it takes a second
+
     distances, groups = np.array(distances, np.float64), np.asarray(groups)
     labels = k_medoids(distances, len(set(groups)), seed).labels
     between = silhouette(distances, groups)
@@ -102,6 +103,8 @@ def silhouette(distances, labels):
     np.fill_diagonal(distances, 0)
     if not 2 <= len(set(labels)) < len(distances):
         return float("nan")
+    from sklearn import metrics  # loaded when used: it takes a second
+
     return float(metrics.silhouette_score(distances, labels, metric="precomputed"))
 
 

@@ -1,7 +1,7 @@
 """Distances that know nothing of behaviour: what a divergence has to beat."""
 
 import numpy as np
-import scipy.spatial.distance
+import scipy  # whose parts are loaded when used
 import tensorflow as tf
 
 

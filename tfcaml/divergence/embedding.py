@@ -4,7 +4,6 @@ import numbers
 
 import numpy as np
 import threadpoolctl
-from sklearn import manifold
 
 from tfcaml.errors import check
 
@@ -23,6 +22,8 @@ def t_sne(distances, seed=0, perplexity=None):
     Raises:
       ConfigError: another seed.
     """
+    from sklearn import manifold  # loaded when used: it takes a second
+
     fits = isinstance(seed, numbers.Integral) and 0 <= seed < 2**32
     check(fits, "seed", seed, "an integer from 0 to 2**32 - 1")
     distances = np.asarray(distances, np.float64)

@@ -52,6 +52,7 @@ class Checkpoints:
         self.directory = pathlib.Path(directory)
         self.keep = keep
         self._variables = dict(variables)
+        self._checkpoint = tf.train.Checkpoint(**self._variables)  # the first write plans the rest
         kinds = {name: _kind(variable) for name, variable in self._variables.items()}
         major = tfcaml.__version__.split(".")[0]
         self._about = as_json({"major version": major, **about, "variables": kinds})
@@ -120,7 +121,7 @@ class Checkpoints:
     def _write(self, directory, step):
         """All files of a checkpoint, on the disk when this returns."""
         directory.mkdir()
-        tf.train.Checkpoint(**self._variables).write(str(directory / "variables"))
+        self._checkpoint.write(str(directory / "variables"))
         content = {
             "step": step,
             "versions": {"tfcaml": tfcaml.__version__, "tensorflow": tf.__version__},

@@ -50,20 +50,27 @@ class TrainingLog:
         done = int(self._learner.iteration)
         last = done == self._learner.config.num_iterations
         if last or done % self._config.log_interval == 0:
-            tensorboard.write_scalars(self._writer, metrics, done - 1, prefix="train/")
             counts = {"bad_updates": int(self._learner.bad_updates), **self._faults()}
-            tensorboard.write_scalars(self._writer, counts, done - 1, prefix="Reliability/")
+            sections = {"train": metrics, "Reliability": counts}
+            values = {
+                f"{s}/{name}": x for s, numbers in sections.items() for name, x in numbers.items()
+            }
+            tensorboard.write_scalars(self._writer, values, done - 1)
 
     def draw(self, population):
-        """Pictures of the learner, and of adapted policies where these are followed."""
-        pictures = self._learner.pictures(population)
-        for name, figure in pictures.items():
+        """Pictures of the learner, and of adapted policies where these are followed.
+
+        The learner is drawn for the first seed only, whose PNGs the run directory has.
+        """
+        if self._is_first:
             step = int(self._learner.iteration) - 1
-            tensorboard.write_figure(self._writer, name, figure, step)
-        self._save(f"{self._method}_", pictures)
+            for name, figure in self._learner.pictures(population).items():
+                png = self._save(f"{self._method}_{name.rpartition('/')[2]}", figure)
+                tensorboard.write_png(self._writer, name, png, step)
         followed = self._monitor and self._monitor(self._learner, population)
-        if followed is not None:
-            self._save(f"{self._method}_adapted_", followed.figures)
+        if followed is not None and self._is_first:
+            for name, figure in followed.figures.items():
+                self._save(f"{self._method}_adapted_{name}", figure)
 
     def flush(self):
         """Has the events on the disk: they may be ahead of a checkpoint, never behind."""
@@ -74,9 +81,10 @@ class TrainingLog:
         counts = self._learner.environment.faults()
         return {name: count - self._faults_before[name] for name, count in counts.items()}
 
-    def _save(self, prefix, pictures):
-        """PNGs of what the first seed looks like."""
-        if self._seed == self._config.seeds[0]:
-            for name, figure in pictures.items():
-                path = self._run_directory.figures / f"{prefix}{name.rpartition('/')[2]}.png"
-                figures.save(figure, path)
+    @property
+    def _is_first(self):
+        return self._seed == self._config.seeds[0]
+
+    def _save(self, name, figure):
+        """Writes a PNG and gives its bytes."""
+        return figures.save(figure, self._run_directory.figures / f"{name}.png")

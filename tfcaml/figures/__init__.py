@@ -1,4 +1,4 @@
-"""The pictures, as matplotlib figures, and how they become PNG and TensorBoard images.
+"""The pictures, as matplotlib figures, and how they become PNG.
 
 Nothing here knows where figures go.
 """
@@ -21,7 +21,7 @@ from tfcaml.figures.maps import (
     trajectories,
 )
 from tfcaml.figures.mazes import goal_similarity
-from tfcaml.figures.style import color, image, save
+from tfcaml.figures.style import color, png, save
 
 __all__ = [
     "adaptation_curves",
@@ -32,8 +32,8 @@ __all__ = [
     "end_positions",
     "error_curves",
     "goal_similarity",
-    "image",
     "paired_differences",
+    "png",
     "policy_map",
     "policy_maps",
     "regression_fits",

@@ -1,4 +1,4 @@
-"""How figures look, and how they become PNG and TensorBoard images."""
+"""How figures look, and how they become PNG."""
 
 import io
 import pathlib
@@ -37,16 +37,15 @@ def new(width, height, rows=1, columns=1):
 
 
 def save(figure, path):
-    """Writes a figure as PNG. path: of the file, its directory is made if missing; or a stream."""
-    if not hasattr(path, "write"):
-        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130, format="png")
+    """Writes a figure as a PNG file and returns its bytes. The directory is made if missing."""
+    content = png(figure)
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(path).write_bytes(content)
+    return content
 
 
-def image(figure):
-    """A figure as an image tensor [1, height, width, 4], as TensorBoard takes it."""
-    import tensorflow as tf
-
+def png(figure):
+    """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    save(figure, buffer)
-    return tf.image.decode_png(buffer.getvalue(), channels=4)[None]
+    figure.savefig(buffer, dpi=130, format="png")
+    return buffer.getvalue()

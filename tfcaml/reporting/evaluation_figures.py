@@ -60,8 +60,8 @@ def write_evaluation(directory, pictures, summary):
     writer = tf.summary.create_file_writer(str(directory.evaluation))
     tensorboard.write_layout(writer)
     for name, figure in pictures.items():
-        tensorboard.write_figure(writer, f"evaluation/{name}", figure, 0)
-        figures.save(figure, directory.figures / f"{name}.png")
+        png = figures.save(figure, directory.figures / f"{name}.png")
+        tensorboard.write_png(writer, f"evaluation/{name}", png, 0)
     writer.close()
     for method, values in summary["methods"].items():
         writer = tf.summary.create_file_writer(str(directory.evaluation / method))

@@ -7,10 +7,12 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 from tensorboard.backend.event_processing import event_accumulator
-from tensorboard.compat.proto import event_pb2
+from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar import summary as scalar_summary
 
 from tfcaml import figures, settings
 
@@ -18,10 +20,12 @@ _RETURN = "adaptation/return"
 
 
 def write_scalars(writer, values, step, prefix=""):
-    """Writes a dict of numbers."""
+    """Writes a dict of numbers as one event, read like one `tf.summary.scalar` each."""
+    summary = summary_pb2.Summary()
+    for name, value in values.items():
+        summary.MergeFrom(scalar_summary.scalar_pb(prefix + name, value))
     with writer.as_default():
-        for name, value in values.items():
-            tf.summary.scalar(prefix + name, value, step=step)
+        tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
 
 
 def flush(writer, directory):
@@ -102,17 +106,22 @@ def write_hparams(writer, config):
 
 def write_figure(writer, name, figure, step):
     """A matplotlib figure as an image."""
+    write_png(writer, name, figures.png(figure), step)
+
+
+def write_png(writer, name, png, step):
+    """An image that is PNG already (bytes), as `tf.summary.image` would write its pixels."""
+    width, height = np.frombuffer(png[16:24], ">u4")  # of the first chunk, IHDR
+    metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
     with writer.as_default():
-        tf.summary.image(name, figures.image(figure), step=step)
+        tf.summary.write(name, [str(width), str(height), png], step=step, metadata=metadata)
 
 
 def write_adaptation(writer, summary):
     """Mean return after k updates at step k, with the bounds of its interval."""
-    with writer.as_default():
-        for update, row in enumerate(summary):
-            for bound, value in row["mean"].items():
-                if value is not None:
-                    tf.summary.scalar(f"{_RETURN}_{bound}", value, step=update)
+    for update, row in enumerate(summary):
+        known = {bound: value for bound, value in row["mean"].items() if value is not None}
+        write_scalars(writer, known, update, prefix=f"{_RETURN}_")
 
 
 def write_layout(writer):

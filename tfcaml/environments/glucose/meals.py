@@ -5,8 +5,8 @@ drawn anew. Numbers of the standard random scenario of simglucose 0.2.11.
 """
 
 import numpy as np
+import scipy  # whose parts are loaded when used
 import tensorflow as tf
-from scipy import stats
 
 from tfcaml import keys
 
@@ -32,7 +32,7 @@ def day(seed):
     taken, when, much = tf.unstack(tf.clip_by_value(uniform, _LEAST, 1 - _LEAST), axis=-2)
     # A normal number cut off at both ends: the quantile of a number between their ranks.
     low, high = (
-        stats.norm.cdf((end - MEAN_TIME) / TIME_SPREAD).astype(np.float32)
+        scipy.stats.norm.cdf((end - MEAN_TIME) / TIME_SPREAD).astype(np.float32)
         for end in (EARLIEST, LATEST)
     )
     time = tf.round(MEAN_TIME + TIME_SPREAD * _normal(low + (high - low) * when))

@@ -7,8 +7,8 @@ SU transform, and a cubic spline through it.
 """
 
 import numpy as np
+import scipy  # whose parts are loaded when used
 import tensorflow as tf
-from scipy import interpolate
 
 from tfcaml import keys
 
@@ -33,7 +33,7 @@ def noise(seed, minutes, interval):
     process = tf.linalg.matvec(_recursion(steps + 1), keys.normal(seed, [steps + 1]))
     errors = _XI + _LAMBDA * tf.sinh((process - _GAMMA) / _DELTA)
     knots = PERIOD * np.arange(steps + 1)
-    spline = interpolate.CubicSpline(knots, np.eye(steps + 1))
+    spline = scipy.interpolate.CubicSpline(knots, np.eye(steps + 1))
     weights = spline(np.arange(0, minutes + 1, interval)).astype(np.float32)
     return tf.linalg.matvec(weights, errors)
 
