@@ -23,7 +23,6 @@ from tfcaml.environments.glucose import (
     sensor,
     simulation,
 )
-from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
 from tfcaml.errors import check, check_acts, check_one_of
 
 DAY = 1440  # min
@@ -234,6 +233,9 @@ class Glucose(TaskFamily):
 
     def pictures(self, examples):
         """Glucose over the day before and after adaptation, see `TaskFamily.pictures`."""
+        # Here, as Matplotlib takes long to import and is not always needed.
+        from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
+
         pictures = {}
         for index, when in enumerate(("before", "after")):
             readings = {name: self.readings(ends[index]) for name, ends in examples.items()}

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import divergence, figures, keys, nest
+from tfcaml import divergence, keys, nest
 from tfcaml.errors import RunError
 from tfcaml.learners.base import MetaLearner
 from tfcaml.learners.caml import bandit, trials
@@ -209,6 +209,9 @@ class CAML(MetaLearner):
 
     def pictures(self, population):
         """The latest clustering, if the last iteration made it."""
+        # Here, as Matplotlib takes long to import and is not always needed.
+        from tfcaml import figures
+
         record = self.last_clustering
         if record is None or record.iteration != int(self.iteration) - 1:
             return {}
