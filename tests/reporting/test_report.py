@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from tfcaml.errors import ConfigError
 from tfcaml.reporting import report
 
 
@@ -126,6 +127,35 @@ def test_csv_has_a_row_per_method_seed_task_and_update():
     rows = list(csv.DictReader(io.StringIO(report.to_csv(report.summarize(_results(), "main")))))
     assert len(rows) == 2 * 3 * 2 * 3
     assert rows[0]["group"] == "1"
+
+
+def test_named_test_sets_are_reported_each_for_itself():
+    results = _results()
+    for runs in results.values():
+        for run in runs:
+            run["test_set"] = np.array(["near", "far"])
+    summary = report.summarize(results, "main")
+    row = summary["methods"]["main"]
+    returns = np.array(row["returns"])  # [S, U + 1, Q]
+    assert set(row["sets"]) == {"near", "far"}
+    for q, name in enumerate(("near", "far")):
+        means = [x["mean"]["value"] for x in row["sets"][name]]
+        np.testing.assert_allclose(means, returns[:, :, q].mean(axis=0), atol=1e-3)
+    assert "test tasks of set 'far'" in report.to_text(summary)
+    rows = list(csv.DictReader(io.StringIO(report.to_csv(summary))))
+    assert {(row["task"], row["set"]) for row in rows} == {("0", "near"), ("1", "far")}
+    assert "sets" not in report.summarize(_results(), "main")["methods"]["main"]
+
+
+def test_a_named_test_set_is_as_large_with_every_seed():
+    results = _results()
+    for runs in results.values():
+        for run in runs:
+            run["test_set"] = np.array(["near", "far" if run["seed"] else "near"])
+    with pytest.raises(
+        ConfigError, match=r"set 'far' to be the same number with every seed; .*\[0, 1, 1\]"
+    ):
+        report.summarize(results, "main")
 
 
 def test_text_names_every_method_and_pair():

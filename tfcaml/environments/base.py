@@ -21,6 +21,9 @@ class Population(NamedTuple):
     test_group:   [Q]
     draw: for families that never run out of entities, (num_tasks, seed [2]) -> new tasks to learn
       from; `train` then holds examples of them
+    test_set: [Q] strings, the named set that each test task is of, such as "near" and "far", for
+      each of which results are reported too; `()` where there is but one
+    seen_sets: names of the sets whose tasks may be training tasks as well
     """
 
     train: Any
@@ -28,6 +31,8 @@ class Population(NamedTuple):
     train_group: Any
     test_group: Any
     draw: Any = None
+    test_set: Any = ()
+    seen_sets: tuple = ()
 
     def sample(self, num_tasks, key):
         """Training tasks, drawn with replacement or made anew.
@@ -54,6 +59,12 @@ class Population(NamedTuple):
         first = {row: index for index, row in reversed(rows)}
         return np.asarray(self.train_group)[[first.get(row, 0) for row in task_rows(task)]]
 
+    def held_out(self):
+        """The test tasks that must not be training tasks: those of all sets but `seen_sets`."""
+        if not len(self.test_set):
+            return self.test
+        return nest.take(self.test, np.flatnonzero(~np.isin(self.test_set, self.seen_sets)))
+
 
 def overlap(train, test):
     """How many test tasks, nest of [Q, ...], are among the training tasks, nest of [S, ...].
@@ -76,7 +87,7 @@ def task_rows(tasks):
 
 def check_held_out(environment, population, what="held-out entities"):
     """Raises `ConfigError` if an entity of `population` is both learned from and held out."""
-    shared = overlap(population.train, population.test) if environment.holds_out else 0
+    shared = overlap(population.train, population.held_out()) if environment.holds_out else 0
     check(not shared, f"{what} that are training entities too", shared, "none")
 
 

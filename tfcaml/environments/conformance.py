@@ -107,13 +107,23 @@ def _population(environment, seed):
         group, size = getattr(first, f"{name}_group"), nest.leading(getattr(first, name))
         if np.shape(group) != (size,):
             found.append(f"expected {name}_group of shape {(size,)}; received {np.shape(group)}")
+    found += _test_sets(first)
     if found or not environment.holds_out:
         return found
-    if shared := overlap(first.train, first.test):
+    if shared := overlap(first.train, first.held_out()):
         return [f"{shared} of the test tasks are training tasks too; expected none"]
-    if shared := overlap(sampled[0], first.test):
+    if shared := overlap(sampled[0], first.held_out()):
         return [f"population.sample gave {shared} of the test tasks; expected none"]
     return []
+
+
+def _test_sets(population):
+    """The named test sets fit the test tasks."""
+    names, size = population.test_set, nest.leading(population.test)
+    if np.shape(names) not in ((0,), (size,)):
+        return [f"expected test_set of shape {(size,)} or (); received {np.shape(names)}"]
+    unknown = sorted(set(population.seen_sets) - set(np.asarray(names).tolist()))
+    return [f"expected seen_sets to be of test_set; received {unknown}"] if unknown else []
 
 
 def _graph(environment, case):

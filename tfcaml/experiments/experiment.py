@@ -194,6 +194,7 @@ class Experiment:
                     {
                         "seed": seed,
                         "groups": population.test_group,
+                        "test_set": population.test_set,
                         "returns": found.returns,
                         "trial_episodes": learner.trial_episodes,
                         "episodes_per_update": learner.test_episodes,

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from tfcaml import statistics
+from tfcaml.errors import check
 
 COVERAGE = (
     "Intervals: simulated with 3 to 20 seeds they cover 92 to 98 %. Where the effects of seeds are",
@@ -21,14 +22,15 @@ def summarize(results, main):
 
     Args:
       results: dict method -> list over seeds of dict(seed, groups [Q], returns [U + 1, Q, E],
-        trial_episodes, episodes_per_update; and bad_updates [Q] where steps may be skipped).
+        trial_episodes, episodes_per_update; bad_updates [Q] where steps may be skipped; and
+        test_set [Q] where test tasks are of named sets).
       main: the method that is compared with the others.
 
     Returns:
       JSON-serialisable dict: per method the returns per seed, update and task, their summary per
-      update (mean, median, interquartile mean, each with its 95 % interval) and each task's mean
-      with an interval over episodes, which is of this learner on this entity; and the paired
-      differences main - other, see `compare`.
+      update (mean, median, interquartile mean, each with its 95 % interval), the same for each
+      named set of test tasks, and each task's mean with an interval over episodes, which is of this
+      learner on this entity; and the paired differences main - other, see `compare`.
     """
     methods = {}
     for name, runs in results.items():
@@ -41,6 +43,11 @@ def summarize(results, main):
             "summary": [summary(values[:, u]) for u in range(values.shape[1])],
             "tasks": [task for run in runs for task in _tasks(run)],
         }
+        if sets := _by_set(runs):
+            methods[name]["sets"] = {
+                which: [summary(rows[:, u]) for u in range(rows.shape[1])]
+                for which, rows in sets.items()
+            }
     return {"methods": methods, "paired": compare(methods, main)}
 
 
@@ -78,12 +85,12 @@ def to_csv(summary):
     """One row per method, seed, task and update."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["method", "seed", "task", "group", "update", "mean", "lower", "upper"])
+    writer.writerow(["method", "seed", "task", "group", "set", "update", "mean", "lower", "upper"])
     for method, values in summary["methods"].items():
         for task in values["tasks"]:
             for update, row in enumerate(task["returns"]):
-                key = [method, task["seed"], task["task"], task["group"], update]
-                writer.writerow([*key, row["value"], row["lower"], row["upper"]])
+                key = [method, task["seed"], task["task"], task["group"], task.get("set", "")]
+                writer.writerow([*key, update, row["value"], row["lower"], row["upper"]])
     return file.getvalue()
 
 
@@ -99,6 +106,13 @@ def to_text(summary):
         lines += [_row("", [f"k = {u}" for u in updates])]
         for name, values in methods.items():
             lines += [_row(name, [_interval(row[statistic], digits) for row in values["summary"]])]
+        lines += [""]
+    for which in next(iter(methods.values())).get("sets", ()):
+        lines += [f"Mean return on the test tasks of set {which!r} [95 % interval over seeds]"]
+        lines += [_row("", [f"k = {u}" for u in updates])]
+        for name, values in methods.items():
+            cells = [_interval(row["mean"], digits) for row in values["sets"][which]]
+            lines += [_row(name, cells)]
         lines += [""]
     if any(row["mean"]["lower"] is not None for row in next(iter(methods.values()))["summary"]):
         lines += [*COVERAGE, ""]
@@ -161,12 +175,28 @@ def summary(values):
     }
 
 
+def _by_set(runs):
+    """Mean returns of each named set of test tasks: dict name -> [S, U + 1, tasks of the set]."""
+    found = {}
+    names = np.concatenate([np.asarray(run.get("test_set", ()), str) for run in runs])
+    for name in sorted(set(names.tolist())):
+        rows = [np.asarray(run["test_set"]) == name for run in runs]
+        sizes = [int(row.sum()) for row in rows]
+        rule = "the same number with every seed"
+        check(len(set(sizes)) == 1, f"test tasks of set {name!r}", sizes, rule)
+        found[name] = np.stack([run["returns"][:, r].mean(-1) for run, r in zip(runs, rows)])
+    return found
+
+
 def _tasks(run):
     for task, group in enumerate(run["groups"]):
         rows = run["returns"][:, task]  # [U + 1, E]
         # One episode is one observation here, so that the interval is that of this entity's mean.
         intervals = [_json(statistics.mean(row[:, None])) for row in rows]
-        yield {"seed": run["seed"], "task": task, "group": int(group), "returns": intervals}
+        row = {"seed": run["seed"], "task": task, "group": int(group), "returns": intervals}
+        if len(run.get("test_set", ())):
+            row["set"] = str(run["test_set"][task])
+        yield row
 
 
 def _compare(row, other):
