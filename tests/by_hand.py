@@ -50,8 +50,8 @@ class Softmax(Policy):
         logits = tf.matmul(observation, kernel) + bias[:, None]
         return tfp.distributions.Categorical(logits=logits)
 
-    def noise(self, seed, num_steps):
-        return keys.uniform(seed, [num_steps, 1])
+    def noise(self, key, num_steps):
+        return keys.uniform(key, [num_steps, 1])
 
     def sample(self, distribution, noise):
         return distributions.sample_discrete(distribution, noise, tf.int32)

@@ -48,8 +48,8 @@ class Slide(tfcaml.environments.TaskFamily):
         self.observation_spec = tf.TensorSpec([1], tf.float32)
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -10, 10)
 
-    def reset(self, task, seed):
-        position = keys.uniform(seed, [1]) - 0.5
+    def reset(self, task, key):
+        position = keys.uniform(key, [1]) - 0.5
         return position, position
 
     def step(self, task, state, action, noise):
@@ -99,8 +99,8 @@ def sample(particle, policy):
     """`sampling.sample` of the particles, compiled once per shape."""
 
     @tf.function(autograph=False)
-    def compiled(params, task, num_episodes, seed):
-        return sampling.sample(policy, particle, params, task, num_episodes, seed)
+    def compiled(params, task, num_episodes, key):
+        return sampling.sample(policy, particle, params, task, num_episodes, key)
 
     return compiled
 

@@ -74,10 +74,10 @@ class PlainPolicy(Policy):
         deviation = tf.broadcast_to(tf.exp(log_deviation[0])[:, None], found.shape)
         return tfp.distributions.MultivariateNormalDiag(found, deviation)
 
-    def noise(self, seed, num_steps):
+    def noise(self, key, num_steps):
         if self.num_actions:
-            return keys.uniform(seed, [num_steps, 1])
-        return keys.normal(seed, [num_steps, *self.action_spec.shape])
+            return keys.uniform(key, [num_steps, 1])
+        return keys.normal(key, [num_steps, *self.action_spec.shape])
 
     def sample(self, distribution, noise):
         if self.num_actions:

@@ -6,7 +6,7 @@ from tfcaml import keys
 from tfcaml.errors import ConfigError
 
 
-def test_equal_ints_give_equal_seeds_and_other_ints_others():
+def test_equal_ints_give_equal_keys_and_other_ints_others():
     assert keys.from_int(3).numpy().tolist() == keys.from_int(3).numpy().tolist()
     distinct = {tuple(keys.from_int(i).numpy()) for i in range(100)}
     assert len(distinct) == 100
@@ -32,17 +32,17 @@ def test_other_seeds_are_refused(seed):
 
 
 def test_fold_is_a_function_of_all_its_data_and_their_order():
-    seed = keys.from_int(0)
+    key = keys.from_int(0)
     folds = {
-        data: tuple(keys.fold(seed, *data).numpy())
+        data: tuple(keys.fold(key, *data).numpy())
         for data in ((), (0,), (1,), (0, 1), (1, 0), (1, 1), (0, 0, 1))
     }
     assert len(set(folds.values())) == len(folds)
-    assert tuple(keys.fold(seed, tf.constant(1), 0).numpy()) == folds[1, 0]
-    assert tuple(keys.fold(keys.fold(seed, 1), 0).numpy()) == folds[1, 0]
+    assert tuple(keys.fold(key, tf.constant(1), 0).numpy()) == folds[1, 0]
+    assert tuple(keys.fold(keys.fold(key, 1), 0).numpy()) == folds[1, 0]
 
 
-def test_seeds_of_an_episode_do_not_depend_on_the_others():
+def test_keys_of_an_episode_do_not_depend_on_the_others():
     many = keys.per_episode(keys.from_int(1), 4, 5).numpy()
     few = keys.per_episode(keys.from_int(1), 2, 3).numpy()
     assert many.shape == (4, 5, 2)
@@ -51,7 +51,7 @@ def test_seeds_of_an_episode_do_not_depend_on_the_others():
 
 
 @pytest.mark.parametrize("draw", [keys.uniform, keys.normal])
-def test_a_batch_of_seeds_draws_what_each_draws_alone(draw):
+def test_a_batch_of_keys_draws_what_each_draws_alone(draw):
     batch = keys.per_episode(keys.from_int(2), 2, 3)
     numbers = draw(batch, [4])
     assert numbers.shape == [2, 3, 4]
@@ -62,11 +62,11 @@ def test_a_batch_of_seeds_draws_what_each_draws_alone(draw):
 
 
 def test_moments():
-    seed = keys.from_int(3)
-    uniform = keys.uniform(seed, [20_000]).numpy()
+    key = keys.from_int(3)
+    uniform = keys.uniform(key, [20_000]).numpy()
     assert uniform.min() >= 0 and uniform.max() < 1
     np.testing.assert_allclose([uniform.mean(), uniform.var()], [1 / 2, 1 / 12], atol=0.01)
-    normal = keys.normal(seed, [20_000]).numpy()
+    normal = keys.normal(key, [20_000]).numpy()
     np.testing.assert_allclose([normal.mean(), normal.var()], [0, 1], atol=0.03)
 
 
@@ -76,3 +76,11 @@ def test_the_global_random_stream_has_no_influence():
         tf.random.set_seed(global_seed)
         draws.append(keys.uniform(keys.per_episode(keys.from_int(4), 1, 2), [3]).numpy())
     np.testing.assert_array_equal(*draws)
+
+
+def test_no_two_salts_are_equal():
+    salts = {n: value for n, value in vars(keys).items() if n.isupper() and not n.startswith("_")}
+    assert {"ACTIONS", "START", "TRAINING", "EVALUATION"} < set(salts)
+    assert len(set(salts.values())) == len(salts)
+    # Those of an episode are XORed with any number of times LATER.
+    assert all(0 < keys.LATER > getattr(keys, n) for n in ("ACTIONS", "STEPS", "RESET", "EPISODES"))

@@ -12,10 +12,24 @@ import tensorflow as tf
 from tfcaml import nest
 from tfcaml.errors import ConfigError
 
-ACTIONS, STEPS, RESET, EPISODES = 1, 2, 3, 4  # salts: what an episode's random numbers are for
+# Salts: integers that are folded into a key or XORed with it, so that each use has numbers of its
+# own. Those of an episode's key; the first three bits are theirs:
+ACTIONS = 1  # the policy's noise at each step
+STEPS = 2  # the family's noise at each step
+RESET = 3  # the start of the episode
+EPISODES = 4  # what a policy draws once per episode
+LATER = 8  # times the steps played before: what is played from there on
+# Those of the key of a user's seed, or of an iteration:
+SMALL = 0x5EED  # the second half of the key of a seed below 2**31
+TRAINING = 0x7EA1  # the iterations of training
+EVALUATION = 0xE7A1  # adaptation and measurement of evaluation
+MONITOR = 0xD17E  # adaptation and episodes whose divergence is followed during training
 START = 0x57A7  # what is drawn when a task is started on, apart from the phases of its iteration
-LATER = 8  # times the steps played before, the salt of what is played from there on
-_BITS = 31  # of each half of a seed [2], so that neither half is negative
+EXAMPLES = 0x5407  # in place of a seed: the examples that a new regression task is learned from
+OCCUPANCY = 0xD1  # states and actions at which occupancies are compared
+STATE_BANK = 0xB4A  # states at which the metrics of policies are taken
+ACTION_DISTANCE = 0x15D  # actions of the Monte-Carlo distance of distributions
+_BITS = 31  # of each half of a key [2], so that neither half is negative
 
 
 def as_int(seed):
@@ -38,7 +52,7 @@ def as_int(seed):
 
 
 def from_int(seed):
-    """The seed [2] of an integer that a user gave; no two integers have the same.
+    """The key [2] of an integer that a user gave; no two integers have the same.
 
     Args:
       seed: see `as_int`.
@@ -48,54 +62,54 @@ def from_int(seed):
     """
     seed = as_int(seed)
     low, high = seed & (2**_BITS - 1), seed >> _BITS
-    return tf.constant([low, 0x5EED ^ high], tf.int32)
+    return tf.constant([low, SMALL ^ high], tf.int32)
 
 
-def fold(seed, *data):
-    """Derives a new seed [2] from `seed` [2] and integers."""
+def fold(key, *data):
+    """Derives a new key [2] from `key` [2] and integers."""
     for value in data:
-        seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(value, tf.int32))
-    return seed
+        key = tf.random.experimental.stateless_fold_in(key, tf.cast(value, tf.int32))
+    return key
 
 
-def per_episode(seed, num_tasks, num_episodes):
-    """seed [2] -> one seed per task and episode, [N, E, 2], independent of N and E."""
-    return of_episodes(seed, tf.repeat(tf.range(num_episodes)[None], num_tasks, axis=0))
+def per_episode(key, num_tasks, num_episodes):
+    """key [2] -> one key per task and episode, [N, E, 2], independent of N and E."""
+    return of_episodes(key, tf.repeat(tf.range(num_episodes)[None], num_tasks, axis=0))
 
 
-def of_episodes(seed, episode):
-    """The seeds of numbered episodes of each task: seed [2], episode [N, E] -> [N, E, 2]."""
-    # A seed is folded by hashing it and putting the number beside the hash, so one hash per task
+def of_episodes(key, episode):
+    """The keys of numbered episodes of each task: key [2], episode [N, E] -> [N, E, 2]."""
+    # A key is folded by hashing it and putting the number beside the hash, so one hash per task
     # does for all of its episodes.
-    task_hash = lambda task: fold(seed, task, 0)[0]
+    task_hash = lambda task: fold(key, task, 0)[0]
     hashes = tf.map_fn(task_hash, tf.range(episode.shape[0]))
     hashes = tf.broadcast_to(hashes[:, None], episode.shape)
     return tf.stack([hashes, episode], axis=-1)
 
 
-def per_task(seed, num_tasks):
-    """seed [2] -> one seed per task, [N, 2], independent of N."""
-    return tf.map_fn(lambda task: fold(seed, task), tf.range(num_tasks))
+def per_task(key, num_tasks):
+    """key [2] -> one key per task, [N, 2], independent of N."""
+    return tf.map_fn(lambda task: fold(key, task), tf.range(num_tasks))
 
 
-def salted(seed, salt):
-    """Other seeds for another use of the same episodes: seed [..., 2], `salt` one of the above."""
-    return tf.bitwise.bitwise_xor(seed, [salt, 0])
+def salted(key, salt):
+    """Other keys for another use of the same episodes: key [..., 2], `salt` an integer."""
+    return tf.bitwise.bitwise_xor(key, [salt, 0])
 
 
-def uniform(seed, shape, dtype=tf.float32):
-    """U(0, 1) numbers for a batch of seeds: seed [..., 2] -> [..., *shape]."""
+def uniform(key, shape, dtype=tf.float32):
+    """U(0, 1) numbers for a batch of keys: key [..., 2] -> [..., *shape]."""
     if 0 in [size for size in shape if isinstance(size, int)]:  # a family without noise
-        return tf.zeros([*seed.shape[:-1], *shape], dtype)
-    rows = tf.reshape(seed, [-1, 2])
+        return tf.zeros([*key.shape[:-1], *shape], dtype)
+    rows = tf.reshape(key, [-1, 2])
     draw = lambda row: tf.random.stateless_uniform(shape, row, dtype=dtype)
     numbers = tf.map_fn(draw, rows, fn_output_signature=dtype)
-    return tf.reshape(numbers, [*nest.sizes(seed.shape[:-1]), *shape])
+    return tf.reshape(numbers, [*nest.sizes(key.shape[:-1]), *shape])
 
 
-def normal(seed, shape, dtype=tf.float32):
-    """N(0, 1) numbers for a batch of seeds: seed [..., 2] -> [..., *shape]."""
-    rows = tf.reshape(seed, [-1, 2])
+def normal(key, shape, dtype=tf.float32):
+    """N(0, 1) numbers for a batch of keys: key [..., 2] -> [..., *shape]."""
+    rows = tf.reshape(key, [-1, 2])
     draw = lambda row: tf.random.stateless_normal(shape, row, dtype=dtype)
     numbers = tf.map_fn(draw, rows, fn_output_signature=dtype)
-    return tf.reshape(numbers, [*nest.sizes(seed.shape[:-1]), *shape])
+    return tf.reshape(numbers, [*nest.sizes(key.shape[:-1]), *shape])

@@ -4,8 +4,6 @@ from tfcaml import keys
 from tfcaml.environments.base import check_held_out
 from tfcaml.errors import RunError, check
 
-_TRAINING = 0x7EA1  # keeps the seeds of training apart from those of evaluation
-
 
 def draw(learner, population, seed):
     """Draws the training tasks and the random key of the learner's next iteration.
@@ -21,7 +19,7 @@ def draw(learner, population, seed):
       (task, nest with leading [N]; key [2]; index [N], which training tasks they are, or `()`):
       the arguments of `MetaLearner.train`.
     """
-    key = keys.fold(keys.from_int(seed), _TRAINING, int(learner.iteration))
+    key = keys.fold(keys.from_int(seed), keys.TRAINING, int(learner.iteration))
     task, index = learner.training_tasks(population, keys.fold(key, 0))
     return task, keys.fold(key, 1), index
 
@@ -42,7 +40,7 @@ def train_iteration(learner, population, seed):
 
 def train_all(learner, task, seed):
     """The learner's next iteration on `task` itself (independent policies, one per row)."""
-    key = keys.fold(keys.from_int(seed), _TRAINING, int(learner.iteration))
+    key = keys.fold(keys.from_int(seed), keys.TRAINING, int(learner.iteration))
     return learner.train(task, keys.fold(key, 1))
 
 

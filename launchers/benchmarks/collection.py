@@ -19,8 +19,8 @@ from tfcaml.rollouts import sampling
 def rollout(policy, environment, params, task, num_episodes, jit_compile):
     """`Contestant`: one policy per task, `num_episodes` each."""
     compiled = tf.function(
-        lambda params, task, seed: sampling.sample(
-            policy, environment, params, task, num_episodes, seed
+        lambda params, task, key: sampling.sample(
+            policy, environment, params, task, num_episodes, key
         ),
         autograph=False,
         jit_compile=jit_compile,

@@ -160,14 +160,14 @@ def _policy(environment, sizes):
 
 def _stages(learner, population, repeats):
     """{label: median wall or CPU seconds} of an iteration's parts, each compiled by itself."""
-    config, seed = learner.config, keys.from_int(0)
+    config, key = learner.config, keys.from_int(0)
     phases = config.inner_updates + 1
     compiled = functools.partial(tf.function, autograph=False, jit_compile=learner.jit_compile)
 
     @compiled
     def sampling(params, task):
         return [
-            learner.sample(params, task, config.episodes_per_update, keys.fold(seed, k))
+            learner.sample(params, task, config.episodes_per_update, keys.fold(key, k))
             for k in range(phases)
         ]
 
@@ -183,11 +183,11 @@ def _stages(learner, population, repeats):
     def outer(meta, slots, batch):
         return learner.outer.step(learner.objective, meta, slots, batch)
 
-    task, _ = population.sample(config.meta_batch_size, seed)
+    task, _ = population.sample(config.meta_batch_size, key)
     meta, slots = learner.meta.read(), learner.state["outer_slots"].read()
     params = learner.start(meta, config.meta_batch_size).params
     trajectories = sampling(params, task)
-    batch = tf.function(learner.collect, autograph=False)(meta, task, seed)
+    batch = tf.function(learner.collect, autograph=False)(meta, task, key)
     parts = {
         "sampling": lambda: sampling(params, task),
         "inner": lambda: inner(meta, trajectories),

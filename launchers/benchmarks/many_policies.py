@@ -46,7 +46,7 @@ def timed_matrix(form, size, num_states, horizon, repeats):
         bandwidth=0.5,
         weight="inverse_density",
         num_states=num_states,
-        seed=keys.from_int(0),
+        key=keys.from_int(0),
     )
     compiled = tf.function(policy_divergence.pairwise, autograph=False)
     pairs = Contestant(lambda: compiled(places, form), unit="matrices/s")

@@ -110,9 +110,9 @@ def test_actions_follow_from_seeds_and_not_from_the_rest_of_the_batch(gaussian, 
 
 def test_seeds_are_integers_of_any_kind_but_not_negative(gaussian, different):
     params, _ = different
-    expected = gaussian.state_of(params, seed=5)["seed"]
+    expected = gaussian.state_of(params, seed=5)["key"]
     for seed in (np.int64(5), np.uint8(5), keys.from_int(5), keys.from_int(5).numpy()):
-        np.testing.assert_array_equal(gaussian.state_of(params, seed)["seed"], expected)
+        np.testing.assert_array_equal(gaussian.state_of(params, seed)["key"], expected)
     for seed in (-1, np.int64(-1), 0.5, [1.0, 2.0], [1, 2, 3]):
         with pytest.raises(
             ConfigError, match=r"seed to be an integer >= 0, or two int32; received"

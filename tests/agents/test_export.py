@@ -114,8 +114,8 @@ def live(trained, tasks, trial_returns):
             fast = fast._replace(params=params)
 
         @tf.function(autograph=False)
-        def update(fast, seed, learner=learner, task=task, meta=meta):
-            trajectory = learner.sample(learner.acting(meta, fast), task, SHOTS, seed)
+        def update(fast, key, learner=learner, task=task, meta=meta):
+            trajectory = learner.sample(learner.acting(meta, fast), task, SHOTS, key)
             return trajectory, learner.adapt(meta, fast, learner.experience(meta, fast, trajectory))
 
         for k in range(2):
@@ -152,8 +152,8 @@ def live_through(learner, fast, steps):
     found = {"means": [], "actions": [], "log_probabilities": []}
     for t in range(steps.reward.shape[0]):
         now = nest.map(lambda x: x[t], steps)
-        # The one of an export has no seed, and draws what it draws for an episode by this one.
-        blind = {**state, "seed": nest.repeat(keys.from_int(0), NUM_TASKS)}
+        # The one of an export has no key, and draws what it draws for an episode by this one.
+        blind = {**state, "key": nest.repeat(keys.from_int(0), NUM_TASKS)}
         found["means"].append(policy.distribution(now, blind).action.mean())
         step = policy.action(now, state, seed=SEED + tf.constant([0, t]))
         state = step.state
@@ -170,7 +170,7 @@ def expected_of(learner, fast, observation):
     step = policy.action(time_step, state, seed=SEED)
     values = distributions.tensors(
         policy.distribution(
-            time_step, {**state, "seed": nest.repeat(keys.from_int(0), NUM_TASKS)}
+            time_step, {**state, "key": nest.repeat(keys.from_int(0), NUM_TASKS)}
         ).action
     )
     found = {

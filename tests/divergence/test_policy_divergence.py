@@ -38,8 +38,8 @@ def gaussian_rollouts(gaussian_policy, slide):
         lambda x: 2 * x, nest.stack([gaussian_policy.init(seed) for seed in range(4)])
     )
     task = {"goal": tf.constant([0.0, 1.0, 2.0, 3.0])}
-    seed = keys.from_int(0)
-    return params, sampling.sample(gaussian_policy, slide, params, task, 3, seed)
+    key = keys.from_int(0)
+    return params, sampling.sample(gaussian_policy, slide, params, task, 3, key)
 
 
 def algorithm_1(places, form):
@@ -97,9 +97,7 @@ def matrices(policy, rollouts):
         matrix = policy_divergence_matrix(policy, params, trajectories, **options, **SMALL)
         options = {"bandwidth": 0.5, "weight": "inverse_density", **options}
         form = options.pop("form", "jensen_shannon")
-        places = occupancies(
-            policy, params, trajectories, seed=keys.from_int(0), **options, **SMALL
-        )
+        places = occupancies(policy, params, trajectories, key=keys.from_int(0), **options, **SMALL)
         return matrix.numpy(), algorithm_1(places, form)
 
     return both
@@ -198,7 +196,7 @@ def test_the_integral_of_two_known_densities(policy, random_trajectory):
         weight="inverse_density",
         occupancy="state",
         num_states=20_000,
-        seed=keys.from_int(0),
+        key=keys.from_int(0),
     )
     actual = policy_divergence.pairwise(places, "jensen_shannon")[0, 1]
     np.testing.assert_allclose(actual, expected, rtol=0.03)
@@ -224,7 +222,7 @@ def test_occupancies_are_densities_times_policies(policy, rollouts):
         bandwidth=0.5,
         weight="inverse_density",
         occupancy=occupancy,
-        seed=keys.from_int(3),
+        key=keys.from_int(3),
         **SMALL,
     )
     both, state, action = (draw(name) for name in OCCUPANCIES)
@@ -276,7 +274,7 @@ def test_continuous_actions(gaussian_policy, gaussian_rollouts, weight, form):
     ).numpy()
     check_distances(matrix)
     places = occupancies(
-        gaussian_policy, params, trajectories, bandwidth=0.5, seed=keys.from_int(0), **options
+        gaussian_policy, params, trajectories, bandwidth=0.5, key=keys.from_int(0), **options
     )
     np.testing.assert_allclose(matrix, algorithm_1(places, form), rtol=1e-3, atol=1e-5)
 
@@ -291,8 +289,8 @@ def test_continuous_actions_integrate_to_the_divergence(gaussian_policy, slide, 
     params = [tf.repeat(x[None], 2, axis=0) for x in zeros]
     params[mean] = tf.constant([[-1.0], [1.0]])
     task = {"goal": tf.zeros([2])}
-    seed = keys.from_int(1)
-    trajectories = sampling.sample(gaussian_policy, slide, tuple(params), task, 2, seed)
+    key = keys.from_int(1)
+    trajectories = sampling.sample(gaussian_policy, slide, tuple(params), task, 2, key)
     trajectories = nest.map(lambda x: tf.repeat(x[:1], 2, axis=0), trajectories)
     distribution = gaussian_policy(tuple(params), tf.zeros([2, 1, 1]))
     np.testing.assert_allclose(distribution.stddev(), 1, rtol=1e-6)

@@ -177,7 +177,7 @@ def test_every_finding_of_a_look_has_its_line(sound):
             r"expected test_group of shape \(3,\); received \(2,\)",
         ),
         (
-            lambda p: p._replace(draw=lambda n, seed: {"goal": tf.repeat(p.test["goal"][:1], n)}),
+            lambda p: p._replace(draw=lambda n, key: {"goal": tf.repeat(p.test["goal"][:1], n)}),
             "population.sample gave 1 of the test tasks|population.sample gave 5 of the query",
         ),
     ],
@@ -231,8 +231,8 @@ def test_episodes_that_hang_on_their_batch(sound):
 
 def test_episodes_that_hang_on_their_place(sound):
     class Broken(sound):
-        def reset(self, task, seed):
-            state, observation = super().reset(task, seed)
+        def reset(self, task, key):
+            state, observation = super().reset(task, key)
             place = tf.cast(tf.range(state.shape[0]), tf.float32)[:, None, None]
             return state + 0.1 * place, observation
 
@@ -307,5 +307,5 @@ def test_python_environments_that_break_down(walk_class):
 def test_few_tasks_and_episodes_are_enough(sound):
     assert environments.check(sound(), num_tasks=1, num_episodes=1) is None
     family = sound()
-    seed = keys.per_episode(keys.from_int(0), 1, 1)
-    assert family.reset({"goal": tf.zeros([1])}, seed)[1].shape == [1, 1, 1]
+    key = keys.per_episode(keys.from_int(0), 1, 1)
+    assert family.reset({"goal": tf.zeros([1])}, key)[1].shape == [1, 1, 1]

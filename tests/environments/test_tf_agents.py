@@ -37,8 +37,8 @@ def sampled(family, task):
     """What the pure family did: `Trajectory` in NumPy."""
     policy = mlp_policy(family.observation_spec, family.action_spec, (8,))
     params = nest.map(lambda x: 2 * x, nest.repeat(policy.init(0), 3))
-    seed = keys.from_int(SEED)
-    trajectory = sampling.sample(policy, family, params, task, NUM_EPISODES, seed)
+    key = keys.from_int(SEED)
+    trajectory = sampling.sample(policy, family, params, task, NUM_EPISODES, key)
     return nest.map(lambda x: x.numpy(), trajectory)
 
 
@@ -83,7 +83,7 @@ def test_every_family_is_a_tf_environment(name):
 
 
 def test_py_environment_gives_the_family_s_episodes(family, task, sampled):
-    # Task 0, as seeds count tasks from 0.
+    # Task 0, as keys count tasks from 0.
     environment = FamilyPyEnvironment(family, nest.take(task, [0]), SEED)
     for episode in range(NUM_EPISODES):
         step = environment.reset() if episode == 0 else environment.step(np.int32(0))
@@ -200,8 +200,8 @@ def test_tf_environment_fills_a_replay_buffer(family, task):
 def test_starts_and_continuous_actions_are_the_family_s(slide, gaussian_policy):
     task = {"goal": tf.constant([0.0, 1.0])}
     params = nest.repeat(gaussian_policy.init(0), 2)
-    seed = keys.from_int(SEED)
-    sampled = sampling.sample(gaussian_policy, slide, params, task, 3, seed)
+    key = keys.from_int(SEED)
+    sampled = sampling.sample(gaussian_policy, slide, params, task, 3, key)
     environment = FamilyTFEnvironment(slide, task, 3, SEED)
     step = environment.reset()
     for time in range(slide.horizon):

@@ -295,8 +295,8 @@ def test_every_option_of_the_divergence_changes_a_number(small):
     policy, population = small.policy, small.environment.population(0)
     params = nest.map(lambda x: 3 * x, nest.stack([policy.init(seed) for seed in range(3)]))
     task = nest.map(lambda x: x[:3], population.train)
-    seed = keys.from_int(0)
-    trajectory = sampling.sample(policy, small.environment, params, task, 2, seed)
+    key = keys.from_int(0)
+    trajectory = sampling.sample(policy, small.environment, params, task, 2, key)
 
     def matrix(**changes):
         options = {"num_states": 20, **changes}

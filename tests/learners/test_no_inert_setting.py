@@ -298,8 +298,8 @@ def sampler(kind, num_tasks, num_episodes):
     """`sampling.sample` as a graph, also while all else runs eagerly."""
     family, policy, population = place(kind)
 
-    def sample(params, task, seed):
-        return sampling.sample(policy, family, params, task, num_episodes, seed)
+    def sample(params, task, key):
+        return sampling.sample(policy, family, params, task, num_episodes, key)
 
     row = lambda x: tf.TensorSpec([num_tasks, *x.shape], x.dtype)
     task = lambda x: tf.TensorSpec([num_tasks, *x.shape[1:]], x.dtype)
@@ -333,9 +333,9 @@ def make(name, given, unchecked):
         policy = with_a_context(family, config.context_size)
     learner = LEARNERS[name](family, policy, config)
     if kind != "regression" and name != "cavia":  # whose sampling is not that of `sampler`
-        learner.sample = lambda params, task, num_episodes, seed: sampler(
+        learner.sample = lambda params, task, num_episodes, key: sampler(
             kind, nest.leading(task), num_episodes
-        )(tuple(params), task, seed)
+        )(tuple(params), task, key)
     return learner
 
 

@@ -27,7 +27,7 @@ def family():
 
 
 class Recorder:
-    """A sampler that keeps the seed of every batch of episodes, as tuples."""
+    """A sampler that keeps the key of every batch of episodes, as tuples."""
 
     def __init__(self):
         self.used = []
@@ -52,7 +52,7 @@ def make(cls, family, sampler=None, **settings):
 def test_every_batch_of_episodes_has_a_seed_of_its_own(cls, family):
     """Within an iteration, and from one to the next; on new tasks, in every update."""
     recorder = Recorder()
-    seeds_used = recorder.used
+    keys_used = recorder.used
     learner, population = make(cls, family, recorder), family.population(0)
     if cls is not learners.RandomInitialization:
         batches = 0
@@ -60,19 +60,19 @@ def test_every_batch_of_episodes_has_a_seed_of_its_own(cls, family):
             learner.iteration.assign(iteration)
             task, key, index = training.draw(learner, population, 0)
             learner.collect(learner.meta.read(), task, key, index)
-            batches = batches or len(seeds_used)
-        assert batches >= 1 and len(seeds_used) == 2 * batches
+            batches = batches or len(keys_used)
+        assert batches >= 1 and len(keys_used) == 2 * batches
     task = nest.map(lambda x: x[:2], population.test)
     meta = learner.meta.read()
     fast = learner.start(meta, 2)
-    before = len(seeds_used)
+    before = len(keys_used)
     for update in range(2):
         key = keys.from_int(update)
         learner.sample(learner.acting(meta, fast), task, 2, keys.fold(key, 0))
         support = learner.test_support(meta, fast, task, keys.fold(key, 1))
         fast = learner.adapt(meta, fast, support)
-    assert len(seeds_used) == before + 4
-    assert len(set(seeds_used)) == len(seeds_used)
+    assert len(keys_used) == before + 4
+    assert len(set(keys_used)) == len(keys_used)
 
 
 @pytest.mark.parametrize("cls", [learners.MAML, learners.CAML, learners.JointMixed])
@@ -107,8 +107,8 @@ class Heard(environments.TaskFamily):
         self.observation_spec = tf.TensorSpec([1], tf.float32)
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, 0, 1)
 
-    def reset(self, task, seed):
-        start = keys.uniform(seed, [1])
+    def reset(self, task, key):
+        start = keys.uniform(key, [1])
         return start, start
 
     def step(self, task, state, action, noise):
@@ -121,8 +121,8 @@ class Said(Policy):
     def __call__(self, params, observation):
         return tfp.distributions.MultivariateNormalDiag(observation, tf.ones([1]))
 
-    def noise(self, seed, num_steps):
-        return keys.uniform(seed, [num_steps, 1])
+    def noise(self, key, num_steps):
+        return keys.uniform(key, [num_steps, 1])
 
     def sample(self, distribution, noise):
         return noise

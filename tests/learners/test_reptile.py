@@ -84,9 +84,9 @@ def test_an_iteration_is_collect_and_update(learner, population):
     for iteration in range(3):
         theta = learner.meta.read()
         task = nest.map(lambda x: x[iteration : iteration + 3], population.train)
-        seed = keys.from_int(iteration)
-        fast, returns = tf.function(learner.collect, autograph=False)(theta, task, seed)
-        metrics = learner.train(task, seed)
+        key = keys.from_int(iteration)
+        fast, returns = tf.function(learner.collect, autograph=False)(theta, task, key)
+        metrics = learner.train(task, key)
         epsilon = 0.5 * (1 - iteration / 4)
         assert metrics["outer_step_size"] == pytest.approx(epsilon)
         assert metrics["return_before"] == pytest.approx(float(np.mean(returns[0])), rel=1e-4)

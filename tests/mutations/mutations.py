@@ -565,8 +565,8 @@ MUTATIONS = [
     ),
     Mutation(
         "keys.py",
-        "fold(seed, task, 0)[0]",
-        "fold(seed, 0, 0)[0]",
+        "fold(key, task, 0)[0]",
+        "fold(key, 0, 0)[0]",
         "test_keys.py -k do_not_depend",
     ),
     Mutation(

@@ -38,8 +38,8 @@ class Tiny(tfcaml.environments.TaskFamily):
         self.observation_spec, self.action_spec = observation_spec, action_spec
         self.task_spec = {"goal": tf.TensorSpec([], tf.float32)}
 
-    def reset(self, task, seed):
-        position = keys.uniform(seed, [2])
+    def reset(self, task, key):
+        position = keys.uniform(key, [2])
         return position, self._see(position)
 
     def step(self, task, state, action, noise):

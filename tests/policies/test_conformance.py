@@ -50,10 +50,10 @@ def test_tasks_as_a_batch_are_tasks_in_a_loop(case):
 def test_samples_follow_the_distribution(case):
     """At one state of each task; continuous ones against TensorFlow Probability's samples."""
     policy, num = case.policy, 1500
-    seed = keys.per_episode(keys.from_int(3), 2, 1)
+    key = keys.per_episode(keys.from_int(3), 2, 1)
     start = nest.map(lambda x: tf.repeat(x[:, :1, 0], num, axis=1), case.trajectory.observation)
     distribution, _ = policy.act(case.params, start, policy.initial_memory(case.params, num))
-    action = policy.sample(distribution, policy.noise(seed, num)[:, 0])
+    action = policy.sample(distribution, policy.noise(key, num)[:, 0])
     assert action.shape == [2, num, *policy.action_spec.shape]
     assert action.dtype == policy.action_spec.dtype
     for task in range(2):

@@ -108,11 +108,11 @@ def test_discrete_sample_inverts_the_cumulative_distribution(policy):
 
 
 def test_noise_belongs_to_the_episode(policy, gaussian_policy):
-    seed = keys.per_episode(keys.from_int(0), 2, 3)
+    key = keys.per_episode(keys.from_int(0), 2, 3)
     for acting, size in ((policy, 1), (gaussian_policy, 1)):
-        noise = acting.noise(seed, 5)
+        noise = acting.noise(key, 5)
         assert noise.shape == [2, 3, 5, size]
-        np.testing.assert_array_equal(noise[:1, :2], acting.noise(seed[:1, :2], 5))
+        np.testing.assert_array_equal(noise[:1, :2], acting.noise(key[:1, :2], 5))
         assert np.isfinite(noise).all() and len(np.unique(noise)) == tf.size(noise)
 
 

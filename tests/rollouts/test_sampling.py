@@ -110,7 +110,7 @@ def test_compiled_is_eager(rollouts, policy, population, sample):
     config = tfcaml.environments.ParticleConfig(horizon=3)
     particle = tfcaml.environments.Particle(config)
     params, task, _ = rollouts
-    call = lambda seed: sampling.sample(policy, particle, params, task, 2, seed)
+    call = lambda key: sampling.sample(policy, particle, params, task, 2, key)
     assert_same(call(SEED), tf.function(call, autograph=False)(SEED))
 
 

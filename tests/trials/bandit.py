@@ -37,8 +37,8 @@ class Bandit(TaskFamily):
         group = np.zeros(num_test, np.int64)
         return Population(known, new, group, group, draw)
 
-    def reset(self, task, seed):
-        nothing = tf.zeros([*seed.shape[:2], 1])
+    def reset(self, task, key):
+        nothing = tf.zeros([*key.shape[:2], 1])
         return nothing, nothing
 
     def step(self, task, state, action, noise):

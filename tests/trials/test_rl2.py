@@ -80,8 +80,8 @@ def test_the_policy_lives_through_a_trial_as_it_was_played(make, batch):
 class Cut(Bandit):
     """Pays less and less, and ends an episode that was paid twice."""
 
-    def reset(self, task, seed):
-        state = tf.zeros([*seed.shape[:2], 1])
+    def reset(self, task, key):
+        state = tf.zeros([*key.shape[:2], 1])
         return state, state
 
     def step(self, task, state, action, noise):

@@ -21,10 +21,10 @@ from tfcaml.policies import distributions
 class AdaptedPolicy(tf_policy.TFPolicy):
     """A tfcaml policy as a `TFPolicy`, each row of the batch [B] with weights of its own.
 
-    policy_state = {"params": nest of [B, ...], "seed": [B, 2]}, and of a policy that remembers
+    policy_state = {"params": nest of [B, ...], "key": [B, 2]}, and of a policy that remembers
     something, or draws something once per episode, "episode" as `new_episode` gives it.
 
-    The seed, the same in all rows, is a hash and a count of steps. What row b draws follows from it
+    The key, the same in all rows, is a hash and a count of steps. What row b draws follows from it
     and b, whatever else is in the batch; a later call goes on where the returned state is fed back.
     Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST, and at
     all others learns what came of the action before. `distribution` tells of the next action, and
@@ -94,8 +94,8 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         Raises:
           ConfigError: a seed that is neither.
         """
-        start = keys.fold(_as_seed(seed), 0)  # the number folded in is counted on
-        state = {"params": params, "seed": nest.repeat(start, nest.num_rows(params))}
+        start = keys.fold(_as_key(seed), 0)  # the number folded in is counted on
+        state = {"params": params, "key": nest.repeat(start, nest.num_rows(params))}
         return with_episode(state, new_episode(self._policy, params, start))
 
     def _start(self, num_rows):
@@ -108,21 +108,21 @@ class AdaptedPolicy(tf_policy.TFPolicy):
 
     def _distribution(self, time_step, policy_state):
         time_step, policy_state = nest.map(tf.convert_to_tensor, (time_step, policy_state))
-        seed = policy_state["seed"][0]
+        key = policy_state["key"][0]
         params, episode = policy_state["params"], policy_state.get("episode", {})
-        wide = act_distribution(self._policy, params, time_step, episode, seed)
+        wide = act_distribution(self._policy, params, time_step, episode, key)
         distribution = distributions.rebuild(wide, _narrow(distributions.tensors(wide)))
         info = self._told(episode, _nothing_said(self._policy, params))
         return policy_step.PolicyStep(distribution, policy_state, info)
 
     def _action(self, time_step, policy_state, seed=None):
         time_step, policy_state = nest.map(tf.convert_to_tensor, (time_step, policy_state))
-        seed = policy_state["seed"][0] if seed is None else _as_seed(seed)
+        key = policy_state["key"][0] if seed is None else _as_key(seed)
         params, episode = policy_state["params"], policy_state.get("episode", {})
         action, log_prob, info, episode = act(
-            self._policy, params, time_step, episode, seed, self._greedy
+            self._policy, params, time_step, episode, key, self._greedy
         )
-        state = {"params": params, "seed": policy_state["seed"] + [0, 1]}
+        state = {"params": params, "key": policy_state["key"] + [0, 1]}
         info = self._told(episode, info)
         if self.emit_log_probability:
             info = policy_step.set_log_probability(info, log_prob)
@@ -140,13 +140,13 @@ def with_episode(state, episode):
     return {**state, "episode": episode} if episode else state
 
 
-def new_episode(policy, params, seed):
+def new_episode(policy, params, key):
     """What a policy keeps of an episode before its first step, each row's own.
 
     Args:
       policy: a `Policy`.
       params: weights, each [B, ...].
-      seed: [2], of what the policy draws once per episode.
+      key: [2], of what the policy draws once per episode.
 
     Returns:
       {"noise": of `episode_noise`, "memory": the policy's, "action": the last one, 0 so far}, nests
@@ -154,7 +154,7 @@ def new_episode(policy, params, seed):
     """
     rows, noise = nest.num_rows(params), ()
     if tf.nest.flatten(policy.episode_noise_spec):
-        own = keys.per_task(keys.salted(seed, keys.EPISODES), rows)
+        own = keys.per_task(keys.salted(key, keys.EPISODES), rows)
         noise = policy.episode_noise(own[:, None])
     memory = policy.initial_memory(params, 1, noise)
     episode = {"noise": noise, "memory": memory}
@@ -165,14 +165,14 @@ def new_episode(policy, params, seed):
     return {name: part for name, part in narrow.items() if tf.nest.flatten(part)}
 
 
-def act_distribution(policy, params, time_step, episode, seed):
+def act_distribution(policy, params, time_step, episode, key):
     """The distributions of one action per row, of batch shape [B, 1]. Arguments as of `act`."""
-    episode = _at_step(policy, params, time_step, episode, seed)
+    episode = _at_step(policy, params, time_step, episode, key)
     distribution, _ = policy.act(params, _wide(time_step.observation), _memory(episode))
     return distribution
 
 
-def act(policy, params, time_step, episode, seed, greedy=False):
+def act(policy, params, time_step, episode, key, greedy=False):
     """One action per row.
 
     Args:
@@ -180,33 +180,33 @@ def act(policy, params, time_step, episode, seed, greedy=False):
       params: weights, each [B, ...].
       time_step: `TimeStep` of [B, ...].
       episode: as `new_episode` or the step before gave it.
-      seed: [2].
+      key: [2].
       greedy: take the mode of the distribution.
 
     Returns:
       (action [B, ...], its log-probability [B], info: nest of [B, ...] like `policy.info_spec`,
       episode after the step).
     """
-    episode = _at_step(policy, params, time_step, episode, seed)
+    episode = _at_step(policy, params, time_step, episode, key)
     observation, memory = _wide(time_step.observation), _memory(episode)
     if greedy:
         distribution, memory = policy.act(params, observation, memory)
         action = distribution.mode()
         log_prob, info = distribution.log_prob(action), _wide(_nothing_said(policy, params))
     else:
-        # The rows draw as the steps of one episode do: one after the other from one seed.
-        noise = policy.noise(seed[None, None], nest.num_rows(params))[0, 0]
+        # The rows draw as the steps of one episode do: one after the other from one key.
+        noise = policy.noise(key[None, None], nest.num_rows(params))[0, 0]
         action, log_prob, info, memory = policy.play(params, observation, memory, noise[:, None])
     kept = {"memory": memory, "action": action}
     kept = {name: _narrow(x) for name, x in kept.items() if name in episode}
     return action[:, 0], log_prob[:, 0], _narrow(info), {**episode, **kept}
 
 
-def _at_step(policy, params, time_step, episode, seed):
+def _at_step(policy, params, time_step, episode, key):
     """`episode` with what came of the last action; a new one where the time step is the first."""
     if not episode:
         return {}
-    fresh = new_episode(policy, params, seed)
+    fresh = new_episode(policy, params, key)
     if "memory" in episode:
         memory, action, reward = _wide((episode["memory"], episode["action"], time_step.reward))
         ended = time_step.step_type == ts.StepType.LAST
@@ -235,8 +235,8 @@ def _narrow(rows):
     return nest.map(lambda x: x[:, 0], rows)
 
 
-def _as_seed(seed):
-    """[2], of an integer or of such a pair."""
+def _as_key(seed):
+    """The key [2] of an integer or of such a pair."""
     rule = "an integer >= 0, or two int32"
     if isinstance(seed, numbers.Integral):
         check(seed >= 0, "seed", int(seed), rule)

@@ -156,12 +156,12 @@ def _greedy_action(learner, meta):
     return greedy_action
 
 
-def _step(learner, meta, time_step, policy_state, seed, greedy):
+def _step(learner, meta, time_step, policy_state, key, greedy):
     """TF-Agents' `PolicyStep` as a dict."""
     fast, episode = _parts(policy_state)
     action, log_prob, info, episode = act(
         *(learner.policy, learner.acting(meta, fast), ts.TimeStep(**time_step)),
-        *(episode, seed, greedy),
+        *(episode, key, greedy),
     )
     info = policy_info({"log_probability": log_prob}, episode.get("noise", ()), info)
     return {"action": action, "state": with_episode(_state(fast), episode), "info": info}

@@ -28,7 +28,6 @@ tfd = tfp.distributions
 METHODS = ("jensen_shannon", "bound")
 _NUM_NODES = 256  # of the quadrature
 _NUM_SAMPLES = 128  # of the Monte-Carlo estimate
-_SALT = 0x15D  # of its noise
 
 
 def root_jensen_shannon(log_p, log_q):
@@ -153,7 +152,7 @@ def action_distance(distribution, other, method="jensen_shannon", num_samples=_N
     size = gaussians[0].shape[-1]
     if size == 1:
         return tf.sqrt(gaussian_jensen_shannon(*gaussians, *gauss_hermite()))
-    key = keys.fold(keys.from_int(seed), _SALT)
+    key = keys.fold(keys.from_int(seed), keys.ACTION_DISTANCE)
     noise = tf.random.stateless_normal([num_samples, size], key)
     return tf.sqrt(gaussian_jensen_shannon(*gaussians, noise))
 

@@ -114,11 +114,11 @@ class KernelDensity(tfd.Distribution):
         return log_sum - log_det[:, None] - tf.constant(constant, log_sum.dtype)
 
     def _sample_n(self, n, seed=None):
-        seed_point, seed_noise = tfp.random.split_seed(seed)
+        point_key, noise_key = tfp.random.split_seed(seed)
         size, _count, dimension = self._points.shape
-        index = tf.random.stateless_categorical(log_mask(self._mask), n, seed_point)
+        index = tf.random.stateless_categorical(log_mask(self._mask), n, point_key)
         chosen = tf.gather(self._points, index, batch_dims=1)  # [N, n, d]
-        noise = tf.random.stateless_normal([size, n, dimension], seed_noise, dtype=self.dtype)
+        noise = tf.random.stateless_normal([size, n, dimension], noise_key, dtype=self.dtype)
         sample = chosen + tf.linalg.matmul(noise, self._scale, transpose_b=True)
         return sample[0] if self._single else tf.transpose(sample, [1, 0, 2])
 

@@ -32,7 +32,6 @@ WEIGHTS = ("inverse_density", "uniform", "density")
 OCCUPANCIES = ("state_action", "state", "action")
 _LARGE = 200  # policies
 _XLA_IS_FASTER = tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 19)  # on CPUs
-_SALT = 0xD1  # keeps the seeds apart from those of whoever calls
 _CHUNK_ELEMENTS = 16_000_000  # floats of the largest intermediate tensor of a chunk
 
 
@@ -116,7 +115,7 @@ def _compiled(policy, bandwidth, weight, form, num_states, occupancy, time_index
         side = math.isqrt(len(bandwidth))
         bandwidth = bandwidth[0] if side == 1 else np.reshape(bandwidth, [side, side])
 
-    def matrix(params, trajectories, seed):
+    def matrix(params, trajectories, key):
         places = occupancies(
             policy,
             params,
@@ -124,7 +123,7 @@ def _compiled(policy, bandwidth, weight, form, num_states, occupancy, time_index
             bandwidth=bandwidth,
             weight=weight,
             num_states=num_states,
-            seed=seed,
+            key=key,
             occupancy=occupancy,
             time_indexed=time_indexed,
             max_points=max_points,
@@ -142,17 +141,17 @@ def occupancies(
     bandwidth,
     weight,
     num_states,
-    seed,
+    key,
     occupancy="state_action",
     time_indexed=False,
     max_points=300,
 ):
     """The `Occupancy` of N policies at common places.
 
-    Arguments as `policy_divergence_matrix`, but for `seed`: [2].
+    Arguments as `policy_divergence_matrix`, but for `key` in the place of `seed`: [2].
     """
     points, mask, covariance, states = sampled_states(
-        trajectories, bandwidth, num_states, seed, time_indexed, max_points
+        trajectories, bandwidth, num_states, key, time_indexed, max_points
     )
     observations = _observations(states, trajectories, time_indexed)
     log_q = _in_chunks(
@@ -163,7 +162,7 @@ def occupancies(
         num_states * points.shape[1],
     )
     log_pi, log_action_mixture = _action_log_probs(
-        policy, params, observations, keys.fold(seed, _SALT, 2)
+        policy, params, observations, keys.fold(key, keys.OCCUPANCY, 2)
     )
     log_state_mixture = _log_mean_exp(log_q)[:, None]
     log_mixture = log_state_mixture + log_action_mixture
@@ -184,20 +183,20 @@ def occupancies(
     return Occupancy(log_rho, tf.broadcast_to(log_weight, log_rho.shape[1:]))
 
 
-def sampled_states(trajectories, bandwidth, num_states, seed, time_indexed=False, max_points=300):
+def sampled_states(trajectories, bandwidth, num_states, key, time_indexed=False, max_points=300):
     """The states at which occupancies are compared, and the densities they are drawn from.
 
     Returns:
       (points [N, n, d], mask [N, n], the kernels' covariance [N, d, d], states [M, d]).
     """
-    key = keys.fold(seed, _SALT)
+    key = keys.fold(key, keys.OCCUPANCY)
     points, mask = visited_states(trajectories, time_indexed, max_points, keys.fold(key, 0))
     covariance = kernel_covariance(points, bandwidth, mask)
     states = _sample_mixture(points, mask, covariance, num_states, keys.fold(key, 1))
     return points, mask, covariance, states
 
 
-def visited_states(trajectories, time_indexed, max_points, seed):
+def visited_states(trajectories, time_indexed, max_points, key):
     """The states before each action of living steps, at most `max_points` per policy.
 
     Returns:
@@ -213,21 +212,21 @@ def visited_states(trajectories, time_indexed, max_points, seed):
     mask = tf.reshape(trajectories.mask, [size, episodes * steps])
     if states.shape[1] > max_points:
         # Living steps first, in an order that is random but the same for all policies.
-        order = tf.random.stateless_uniform([1, states.shape[1]], seed)
+        order = tf.random.stateless_uniform([1, states.shape[1]], key)
         chosen = tf.math.top_k(mask + order, max_points).indices
         states = tf.gather(states, chosen, batch_dims=1)
         mask = tf.gather(mask, chosen, batch_dims=1)
     return states, mask
 
 
-def _sample_mixture(points, mask, covariance, num_states, seed):
+def _sample_mixture(points, mask, covariance, num_states, key):
     """[M, d] states from the mixture of all densities: policy, one of its states, kernel noise."""
     size, _, dimension = points.shape
-    which = tf.random.stateless_uniform([num_states], keys.fold(seed, 0), 0, size, tf.int32)
-    index = tf.random.stateless_categorical(tf.gather(log_mask(mask), which), 1, keys.fold(seed, 1))
+    which = tf.random.stateless_uniform([num_states], keys.fold(key, 0), 0, size, tf.int32)
+    index = tf.random.stateless_categorical(tf.gather(log_mask(mask), which), 1, keys.fold(key, 1))
     chosen = tf.gather(tf.gather(points, which), index, batch_dims=1)[:, 0]
     scale = tf.linalg.cholesky(tf.gather(covariance, which))
-    noise = tf.random.stateless_normal([num_states, dimension], keys.fold(seed, 2))
+    noise = tf.random.stateless_normal([num_states, dimension], keys.fold(key, 2))
     return chosen + tf.linalg.matvec(scale, tf.cast(noise, chosen.dtype))
 
 
@@ -238,7 +237,7 @@ def _observations(states, trajectories, time_indexed):
     return nest.unvectors(states, trajectories.observation, 3)
 
 
-def _action_log_probs(policy, params, observations, seed):
+def _action_log_probs(policy, params, observations, key):
     """log pi_i(a | s) at all actions, or at one action per state drawn from the policies' mixture.
 
     Returns:
@@ -255,9 +254,9 @@ def _action_log_probs(policy, params, observations, seed):
             num_states * 256,
         )
         return log_pi, tf.zeros([1, 1], log_pi.dtype)
-    own_seed = tf.stack([keys.fold(seed, 0)])[None]
-    noise = policy.noise(own_seed, num_states)[0]  # [1, M, A]
-    which = tf.random.stateless_uniform([num_states], keys.fold(seed, 1), 0, size, tf.int32)
+    own_key = tf.stack([keys.fold(key, 0)])[None]
+    noise = policy.noise(own_key, num_states)[0]  # [1, M, A]
+    which = tf.random.stateless_uniform([num_states], keys.fold(key, 1), 0, size, tf.int32)
     distribution = policy(nest.take(params, which), nest.map(lambda x: x[:, None], observations))
     action = policy.sample(distribution, tf.transpose(noise, [1, 0, 2]))[:, 0]
     log_pi = _in_chunks(

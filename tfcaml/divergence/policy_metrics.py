@@ -32,8 +32,6 @@ from tfcaml.divergence.tabular_metrics import (
 )
 from tfcaml.types import Trajectory
 
-_SALT = 0xB4A
-
 
 class Behaviour(NamedTuple):
     """N policies and where each has been.
@@ -58,7 +56,7 @@ def state_bank(trajectories, max_points=100, cover=None, seed=0):
     Returns:
       (observation, nest of [M, ...]; weight [M], 0 for padding and 1 for states).
     """
-    key = keys.fold(keys.from_int(seed), _SALT)
+    key = keys.fold(keys.from_int(seed), keys.STATE_BANK)
     points, mask = visited_states(trajectories, False, max_points, key)
     points = tf.reshape(points, [-1, points.shape[-1]])
     bank, weight = nest.unvectors(points, trajectories.observation, 3), tf.reshape(mask, [-1])
@@ -109,7 +107,7 @@ def visited_distance(policy, one, other, bandwidth=0.5, max_points=100, distance
     Raises:
       ConfigError: a policy with memory, or an unusable bandwidth.
     """
-    key = keys.fold(keys.from_int(0), _SALT)
+    key = keys.fold(keys.from_int(0), keys.STATE_BANK)
     points, masks = zip(
         *(visited_states(x.trajectory, False, max_points, key) for x in (one, other))
     )

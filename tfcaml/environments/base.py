@@ -19,7 +19,7 @@ class Population(NamedTuple):
       `holds_out = False`
     train_group: [S] integers, the latent group of each entity (for reports, never for learning)
     test_group:   [Q]
-    draw: for families that never run out of entities, (num_tasks, seed [2]) -> new tasks to learn
+    draw: for families that never run out of entities, (num_tasks, key [2]) -> new tasks to learn
       from; `train` then holds examples of them
     test_set: [Q] strings, the named set that each test task is of, such as "near" and "far", for
       each of which results are reported too; `()` where there is but one
@@ -121,7 +121,7 @@ class TaskFamily:
         """The `Population` of a study with this seed and `num_test` held-out tasks.
 
         Args:
-          seed: an integer from 0 to 2**62 - 1, of Python or NumPy; see `seeds.as_int`.
+          seed: an integer from 0 to 2**62 - 1, of Python or NumPy; see `keys.as_int`.
           num_test: Q.
 
         Raises:
@@ -147,12 +147,12 @@ class TaskFamily:
         """
         return {}
 
-    def reset(self, task, seed):
+    def reset(self, task, key):
         """Starts episodes.
 
         Args:
           task: nest, leading [N].
-          seed: [N, E, 2], one seed per episode.
+          key: [N, E, 2], one key per episode.
 
         Returns:
           (state, nest of [N, E, ...]; observation, nest of [N, E, ...]).

@@ -57,7 +57,7 @@ class _Case(NamedTuple):
     """What decides some episodes; every leaf has leading [N]."""
 
     task: Any
-    seed: Any  # [N, E, 2]
+    key: Any  # [N, E, 2]
     action: Any  # [N, E, T, ...]
     noise: Any  # [N, E, T, noise_size]
 
@@ -130,7 +130,7 @@ def _graph(environment, case):
     """A step in a graph"""
 
     def first_step(case):
-        state, observation = environment.reset(case.task, case.seed)
+        state, observation = environment.reset(case.task, case.key)
         outcome = environment.step(case.task, state, case.action[:, :, 0], case.noise[:, :, 0])
         return observation, *outcome[1:3]
 
@@ -193,7 +193,7 @@ def _repetition(environment, case):
         return [f"{name} of a task's episodes differs with its place among other tasks"]
     corner = lambda tree: nest.map(lambda x: x[:1, :1], tree)
     alone = case._replace(task=nest.take(case.task, [0]))
-    alone = alone._replace(**{f: getattr(case, f)[:1, :1] for f in ("seed", "action", "noise")})
+    alone = alone._replace(**{f: getattr(case, f)[:1, :1] for f in ("key", "action", "noise")})
     if name := _first_difference(corner(first), _play(environment, alone)):
         return [f"{name} of an episode differs when it is played alone: it depends on its batch"]
     return []
@@ -211,7 +211,7 @@ def _difference(environment, case):
 
 
 def _random_case(environment, num_tasks, num_episodes, seed):
-    """Tasks of a population that share their seeds and actions: all that differs is the task."""
+    """Tasks of a population that share their keys and actions: all that differs is the task."""
     support = environment.population(seed).train
     size = min(num_tasks, nest.leading(support))
     key = keys.per_episode(keys.from_int(seed), 1, num_episodes)
@@ -237,8 +237,8 @@ def _random_actions(environment, num_episodes, rng):
 
 def _play(environment, case, look=lambda *step: None):
     """Plays episodes as `sampling.sample` does; `look` sees each step, and says whether to stop."""
-    shape = list(case.seed.shape[:2])
-    state, observation = environment.reset(case.task, case.seed)
+    shape = list(case.key.shape[:2])
+    state, observation = environment.reset(case.task, case.key)
     zeros = tf.zeros(shape)
     if look("reset", shape, state, state, observation, zeros, zeros > 0):
         return None

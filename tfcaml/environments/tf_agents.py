@@ -1,6 +1,6 @@
 """Families of environments as TF-Agents environments, for its drivers, buffers and agents.
 
-Both classes give episodes of the same random numbers as `rollouts.sampling.sample` with the seed
+Both classes give episodes of the same random numbers as `rollouts.sampling.sample` with the key
 `keys.from_int(seed)`: the k-th episode of a task there is its k-th episode here. Following
 TF-Agents, an episode that terminates ends with discount 0 and one that is truncated, by the horizon
 or before, ends with discount 1, as its `TimeLimit` has it; the step after the last ignores its
@@ -34,7 +34,7 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
         check(nest.leading(task) == 1, "number of tasks", nest.leading(task), "1")
         self._environment = environment
         self._task = task
-        self._seed = keys.from_int(seed)
+        self._key = keys.from_int(seed)
         self._episode = -1
 
     def observation_spec(self):
@@ -49,7 +49,7 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
         self._episode += 1
         self._time = 0
         self._state, observation, self._noise = _start_episodes(
-            self._environment, self._task, self._seed, tf.constant([[self._episode]])
+            self._environment, self._task, self._key, tf.constant([[self._episode]])
         )
         return ts.restart(nest.map(_single, observation))
 
@@ -89,7 +89,7 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
         self._environment = environment
         self._task = task
-        self._seed = keys.from_int(seed)
+        self._key = keys.from_int(seed)
         self._shape = [nest.leading(task), num_episodes]
         super().__init__(
             ts.time_step_spec(environment.observation_spec),
@@ -99,7 +99,7 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         rows = lambda value, dtype: tf.fill(self._shape, tf.constant(value, dtype))
         # All rows wait for a restart, which makes them the first E episodes of their task.
         episode = tf.repeat(tf.range(num_episodes)[None] - num_episodes, self._shape[0], axis=0)
-        state, observation, noise = _start_episodes(environment, task, self._seed, episode)
+        state, observation, noise = _start_episodes(environment, task, self._key, episode)
         values = {
             "episode": episode,
             "time": rows(0, tf.int32),  # steps since the episode's start
@@ -150,7 +150,7 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         """`values` with new episodes in the rows `which` [N, E]."""
         episode = values["episode"] + self._shape[1]
         state, observation, noise = _start_episodes(
-            self._environment, self._task, self._seed, episode
+            self._environment, self._task, self._key, episode
         )
         zeros = tf.zeros(self._shape)
         step_type = tf.fill(self._shape, tf.constant(ts.StepType.FIRST, tf.int32))
@@ -176,22 +176,22 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         return nest.map(lambda x: tf.reshape(x, [self.batch_size, *x.shape[2:]]), time_step)
 
 
-def _start_episodes(environment, task, seed, episode):
+def _start_episodes(environment, task, key, episode):
     """Episodes by number, with the random numbers that `sampling.sample` would give them.
 
     Args:
       environment: an `TaskFamily`.
       task: nest, leading [N].
-      seed: [2].
+      key: [2].
       episode: [N, E] integers.
 
     Returns:
       (state, nest of [N, E, ...]; observation, nest of [N, E, ...]; noise [N, E, T, noise_size]).
     """
-    seed = keys.of_episodes(seed, episode)
-    state, observation = environment.reset(task, keys.salted(seed, keys.RESET))
+    key = keys.of_episodes(key, episode)
+    state, observation = environment.reset(task, keys.salted(key, keys.RESET))
     size = [environment.horizon, environment.noise_size]
-    return state, observation, keys.uniform(keys.salted(seed, keys.STEPS), size)
+    return state, observation, keys.uniform(keys.salted(key, keys.STEPS), size)
 
 
 def _single(x):

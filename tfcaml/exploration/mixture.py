@@ -51,7 +51,7 @@ def shares(valid, kappa):
     return tf.concat([own, others], axis=1)
 
 
-def sample(policy, environment, players, task, num_episodes, seed, sampler=sampling.sample):
+def sample(policy, environment, players, task, num_episodes, key, sampler=sampling.sample):
     """Episodes of several policies on each task.
 
     Which policy plays is not drawn but dealt out, so that each plays its share of the episodes, to
@@ -63,7 +63,7 @@ def sample(policy, environment, players, task, num_episodes, seed, sampler=sampl
       players: `Players`.
       task: nest, leading [N].
       num_episodes: E.
-      seed: [2].
+      key: [2].
       sampler: what plays episodes, like `rollouts.sampling.sample`.
 
     Returns:
@@ -74,7 +74,7 @@ def sample(policy, environment, players, task, num_episodes, seed, sampler=sampl
     acting = nest.map(lambda x: tf.gather(x, player, batch_dims=1), players.params)
     acting = nest.map(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), acting)
     each_task = nest.map(lambda x: tf.repeat(x, num_episodes, axis=0), task)
-    trajectory = sampler(policy, environment, acting, each_task, 1, seed)
+    trajectory = sampler(policy, environment, acting, each_task, 1, key)
     gathered = lambda x: tf.reshape(x, [num_tasks, num_episodes, *x.shape[2:]])
     trajectory = nest.map(gathered, trajectory)
     dealt = tf.reduce_mean(tf.one_hot(player, num_players), axis=1)

@@ -18,8 +18,6 @@ from tfcaml.learners.references.pretrained import Pretrained
 from tfcaml.optimization import optimizers, outer
 from tfcaml.rollouts import examples
 
-_SHOTS = 0x5407  # seed of the examples a new task is learned from
-
 
 @dataclasses.dataclass(frozen=True)
 class RegressionOuterConfig:
@@ -115,7 +113,7 @@ class MAMLRegression(MAML):
 
     def test_support(self, meta, fast, task, key):
         """The K examples of each new task, the same for all steps (paper: K-shot)."""
-        return self.support(meta, fast, task, keys.from_int(_SHOTS), self.test_episodes)
+        return self.support(meta, fast, task, keys.from_int(keys.EXAMPLES), self.test_episodes)
 
 
 class PretrainedRegression(MAMLRegression, Pretrained):

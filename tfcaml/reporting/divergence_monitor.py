@@ -16,7 +16,6 @@ from tfcaml.errors import check, check_positive, from_python
 from tfcaml.reporting import tensorboard
 
 _PREFIX = "divergence/"
-_MONITOR = 0xD17E  # keeps the seeds apart from those of training and evaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,10 +155,10 @@ class DivergenceMonitor:
         )
 
     def _key(self, step):
-        return keys.fold(keys.from_int(self.seed), _MONITOR, step)
+        return keys.fold(keys.from_int(self.seed), keys.MONITOR, step)
 
 
-def adapted(learner, task, num_updates, num_episodes, seed):
+def adapted(learner, task, num_updates, num_episodes, key):
     """A learner adapted to tasks as at test time: (weights [N, ...], `Trajectory` [N, E, T]).
 
     Args:
@@ -167,13 +166,13 @@ def adapted(learner, task, num_updates, num_episodes, seed):
       task: nest, leading [N].
       num_updates: adaptation steps.
       num_episodes: E, episodes of the adapted policies.
-      seed: [2].
+      key: [2].
     """
     meta = learner.meta.read()
-    fast, _ = learner.choose_start(meta, task, keys.fold(seed, 0))
+    fast, _ = learner.choose_start(meta, task, keys.fold(key, 0))
     for update in range(num_updates):
-        fast = learner.adapt_to(fast, learner.task_at(task, update), keys.fold(seed, 1, update, 1))
-    now, key = learner.task_at(task, num_updates), keys.fold(seed, 1, num_updates, 0)
+        fast = learner.adapt_to(fast, learner.task_at(task, update), keys.fold(key, 1, update, 1))
+    now, key = learner.task_at(task, num_updates), keys.fold(key, 1, num_updates, 0)
     return learner.acting(meta, fast), learner.measure(fast, now, num_episodes, key)
 
 

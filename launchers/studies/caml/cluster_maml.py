@@ -53,8 +53,8 @@ class ClusterMAML(learners.MAML):
             params=nest.stack(trained)
         )
 
-    def choose_start(self, meta, task, seed):
-        fast, metrics = self.caml.choose_start(self.clusters, task, seed)
+    def choose_start(self, meta, task, key):
+        fast, metrics = self.caml.choose_start(self.clusters, task, key)
         return FastState(fast.params, tf.zeros([nest.leading(task)])), metrics
 
     def _from_medoid(self, params, support, seed, medoid):

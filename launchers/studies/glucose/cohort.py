@@ -34,7 +34,7 @@ _COLUMNS = {  # of a table: measure -> (title, factor, digits)
     "high_risk": ("HBGI", 1, 2),
 }
 _PAIRED = ("time_in_range", "time_below_54")  # measures whose differences are taken
-_ADAPTATION, _MEASURED = 0x61, 0x62  # seeds of the days learned from, and of those measured
+_ADAPTATION, _MEASURED = 0x61, 0x62  # salts of the days learned from, and of those measured
 
 
 def run(study_seeds, out_dir, quick=False):

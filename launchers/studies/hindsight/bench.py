@@ -35,7 +35,7 @@ ARMS = {  # name -> (method of the config, changes of its guidance)
     "cloning": ("cloning", {}),
 }
 WITHOUT_EXPERTS = (ALONE, OWN)  # of the arms
-_EXPERTS, _SHUFFLED, _MEASURED = 0xE1, 0xE2, 0xE3  # of seeds
+_EXPERTS, _SHUFFLED, _MEASURED = 0xE1, 0xE2, 0xE3  # salts of keys
 
 
 class Bench:
@@ -192,11 +192,11 @@ class Bench:
 
     @functools.cached_property
     def _play(self):
-        """Compiled: (weights, task, seed) -> `Trajectory` of some episodes."""
+        """Compiled: (weights, task, key) -> `Trajectory` of some episodes."""
 
         @tf.function(autograph=False)
-        def play(params, task, seed):
-            return sampling.sample(self.policy, self.maze, params, task, EXPERT_EPISODES, seed)
+        def play(params, task, key):
+            return sampling.sample(self.policy, self.maze, params, task, EXPERT_EPISODES, key)
 
         return play
 
@@ -214,10 +214,10 @@ def first_success(success):
     return np.where(success.any(axis=1), success.argmax(axis=1), success.shape[1]) + 1
 
 
-def _step(learner, fast, task, num_episodes, seed):
+def _step(learner, fast, task, num_episodes, key):
     """(returns of the policy [N, E], of what it learns from [N, E'], `FastState` after it)."""
-    tested = learner.sample(fast.params, task, num_episodes, keys.fold(seed, 0))
-    explored, own = learner.explore(fast, task, keys.fold(seed, 1))
+    tested = learner.sample(fast.params, task, num_episodes, keys.fold(key, 0))
+    explored, own = learner.explore(fast, task, keys.fold(key, 1))
     support = learner.off_policy(fast, task, explored, own)
     adapted = learner.adapt(learner.meta.read(), fast, support)
     return episode_return(tested), episode_return(explored), adapted

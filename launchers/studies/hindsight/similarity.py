@@ -9,7 +9,7 @@ from tfcaml.learners.hindsight import task_similarity
 
 SIMILARITY_STEPS = {"descriptor": 1500, "transitions": 400}  # there are many transitions
 NEAREST = 0.3  # share of pairs that are similar
-_EPISODES = 0xE2  # of a seed
+_EPISODES = 0xE2  # salt of a key
 
 
 class MazeSimilarity:
@@ -18,7 +18,7 @@ class MazeSimilarity:
     Args:
       maze: a `Maze`.
       policy: a `Policy` without hidden layers.
-      play: (weights, task, seed) -> `Trajectory`.
+      play: (weights, task, key) -> `Trajectory`.
 
     Attributes:
       goals: [G], indices of the cells that can be goals

@@ -172,9 +172,9 @@ def test_readings_of_a_trajectory_are_those_of_the_days(quick, three):
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
     still = nest.map(tf.zeros_like, policy.init(0))
     still = (*still[:-1], tf.fill(still[-1].shape, -12.0))  # a standard deviation of nearly 0
-    params, seed = nest.repeat(still, 3), keys.from_int(3)
-    sampled = sampling.sample(policy, family, params, three, E, seed)
-    days = controllers.play(family, controllers.constant_basal, three, E, seed)
+    params, key = nest.repeat(still, 3), keys.from_int(3)
+    sampled = sampling.sample(policy, family, params, three, E, key)
+    days = controllers.play(family, controllers.constant_basal, three, E, key)
     assert days.readings.shape == (3, E, 25)
     np.testing.assert_allclose(family.readings(sampled), days.readings, rtol=1e-4)
     np.testing.assert_allclose(sampled.reward, days.reward, rtol=1e-3)
@@ -187,8 +187,8 @@ def test_readings_of_a_trajectory_are_those_of_the_days(quick, three):
 
 def test_noise_changes_readings_only(quick, three):
     quiet, noisy = quick(horizon=3), quick(horizon=3, sensor_noise=True)
-    seed = keys.from_int(1)
-    days = [controllers.play(f, controllers.constant_basal, three, E, seed) for f in (quiet, noisy)]
+    key = keys.from_int(1)
+    days = [controllers.play(f, controllers.constant_basal, three, E, key) for f in (quiet, noisy)]
     np.testing.assert_array_equal(days[0].reward, days[1].reward)
     assert np.abs(days[0].readings - days[1].readings).max() > 1
 

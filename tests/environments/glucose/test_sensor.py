@@ -12,7 +12,7 @@ DAY, NUM = 1440, 500
 
 @pytest.fixture(scope="module")
 def errors():
-    draw = tf.function(lambda seed: sensor.noise(seed, DAY, 5), autograph=False)
+    draw = tf.function(lambda key: sensor.noise(key, DAY, 5), autograph=False)
     return draw(keys.per_episode(keys.from_int(2), 1, NUM))[0].numpy()
 
 

@@ -61,8 +61,8 @@ def test_the_same_push_moves_entities_apart(family):
     """Pushed to the right from the same start, as the equations of motion have it."""
     task = family.population(0).train
     size = nest.leading(task)
-    seed = tf.repeat(keys.per_episode(keys.from_int(0), 1, 1), size, axis=0)
-    state, start = family.reset(task, seed)
+    key = tf.repeat(keys.per_episode(keys.from_int(0), 1, 1), size, axis=0)
+    state, start = family.reset(task, key)
     assert (start == start[:1]).numpy().all()
     push, observations = tf.ones([size, 1], tf.int64), [start]
     for _ in range(4):

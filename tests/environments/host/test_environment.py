@@ -40,8 +40,8 @@ def rollout(family, policy, task, num_episodes=NUM_EPISODES):
     params = nest.map(lambda x: 3 * x, nest.repeat(policy.init(0), nest.leading(task)))
 
     @tf.function(autograph=False)
-    def sample(seed):
-        return sampling.sample(policy, family, params, task, num_episodes, seed)
+    def sample(key):
+        return sampling.sample(policy, family, params, task, num_episodes, key)
 
     return lambda seed: nest.map(lambda x: x.numpy(), sample(keys.from_int(seed)))
 
@@ -64,12 +64,12 @@ def play(walk, policy, task):
 def by_hand(walk_class, task, trajectory, seed, limit):
     """A plain loop over the environment with the trajectory's actions, as a `Trajectory`."""
     expected = nest.map(np.zeros_like, trajectory)
-    episode_seed = keys.per_episode(keys.from_int(seed), *trajectory.mask.shape[:2])
-    episode_seed = keys.salted(episode_seed, keys.RESET).numpy()
+    episode_key = keys.per_episode(keys.from_int(seed), *trajectory.mask.shape[:2])
+    episode_key = keys.salted(episode_key, keys.RESET).numpy()
     for n, e in np.ndindex(trajectory.mask.shape[:2]):
         environment = walk_class()
         environment.set_task({"gain": task["gain"][n]})
-        observation, _ = environment.reset(seed=host._episode_seed(episode_seed[n, e]))
+        observation, _ = environment.reset(seed=host._episode_seed(episode_key[n, e]))
         for time in range(limit):
             expected.observation[n, e, time] = observation
             expected.mask[n, e, time] = 1
@@ -354,9 +354,9 @@ def test_two_rollouts_of_one_graph_have_environments_of_their_own(walk, policy, 
 
 
 def test_interleaved_steps_do_not_meet(walk, task):
-    seed = keys.per_episode(keys.from_int(0), 3, 2)
-    one, first = walk.reset(task, seed)
-    two, again = walk.reset(task, seed)
+    key = keys.per_episode(keys.from_int(0), 3, 2)
+    one, first = walk.reset(task, key)
+    two, again = walk.reset(task, key)
     np.testing.assert_array_equal(first, again)
     still, right = tf.ones([3, 2], tf.int32), tf.fill([3, 2], RIGHT)
     two, _, _, _ = walk.step(task, two, right, None)
@@ -381,11 +381,11 @@ def test_threads_do_not_meet(play):
 def test_given_up_episodes_are_used_again(walk_class):
     family = HostEnvironment(walk_class, TASKS, horizon=3)
     task = family.population(0).train
-    seed = keys.per_episode(keys.from_int(0), 3, 20)
+    key = keys.per_episode(keys.from_int(0), 3, 20)
     action = tf.ones([3, 20], tf.int32)
-    kept, _ = family.reset(task, seed)
+    kept, _ = family.reset(task, key)
     for _ in range(12):
-        state, _ = family.reset(task, seed)  # never stepped
+        state, _ = family.reset(task, key)  # never stepped
     assert len(family._pool) <= pool._LEAST_KEPT
     family.step(task, state, action, None)
     with pytest.raises(ConfigError, match="expected the state of an episode under way"):
@@ -433,9 +433,9 @@ def test_an_environment_that_gives_other_observations_is_named(walk_class):
             return np.zeros(3)
 
     family = HostEnvironment(Wide, TASKS, horizon=5)
-    seed = keys.per_episode(keys.from_int(0), 3, 1)
+    key = keys.per_episode(keys.from_int(0), 3, 1)
     with pytest.raises(RunError, match=r"reset .* shape \(2,\); received shape=\(3,\)$"):
-        family.reset(family.population(0).train, seed)
+        family.reset(family.population(0).train, key)
 
 
 def test_xla_is_refused_and_not_taken_by_itself(walk, policy, xla_pays):

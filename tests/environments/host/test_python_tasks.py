@@ -27,9 +27,9 @@ class Told(gymnasium.Env):
 
 def told(family, task):
     """What environments receive of tasks, in a graph."""
-    seed = keys.per_episode(keys.from_int(0), len(task["id"]), 1)
+    key = keys.per_episode(keys.from_int(0), len(task["id"]), 1)
     TOLD.clear()
-    tf.function(lambda: family.reset(task, seed)[1], autograph=False)()
+    tf.function(lambda: family.reset(task, key)[1], autograph=False)()
     return list(TOLD)
 
 
@@ -191,7 +191,7 @@ def test_tasks_of_no_known_form_are_refused(tasks, message):
 
 def test_tasks_of_another_family_are_refused():
     family = HostEnvironment(Told, ({"x": [0.5], "n": [1]}, {"x": [1.5], "n": [2]}), horizon=3)
-    seed = keys.per_episode(keys.from_int(0), 1, 1)
+    key = keys.per_episode(keys.from_int(0), 1, 1)
     for task, message in (
         ({"x": [0.5]}, r"the names in task to be \['n', 'x'\]; received \['x'\]$"),
         (tf.zeros([1]), r"the names in task to be \['n', 'x'\]; received"),
@@ -204,7 +204,7 @@ def test_tasks_of_another_family_are_refused():
         ({"x": [None], "n": [1]}, r"task\['x'\] to be a number, string or array"),
     ):
         with pytest.raises(ConfigError, match=message):
-            family.reset(task, seed)
+            family.reset(task, key)
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def make_family(walk_class):
 
 @from_python()
 def play(family, num_episodes=2):
-    """A rollout with weights, tasks and seeds that are always the same."""
+    """A rollout with weights, tasks and keys that are always the same."""
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
     task = family.population(0).train
     params = nest.repeat(policy.init(0), 2)

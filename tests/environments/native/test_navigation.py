@@ -22,8 +22,8 @@ class Gaussian(Policy):
             self.mean(observation), self.std * tf.ones([2])
         )
 
-    def noise(self, seed, num_steps):
-        return keys.normal(seed, [num_steps, 2])
+    def noise(self, key, num_steps):
+        return keys.normal(key, [num_steps, 2])
 
     def sample(self, distribution, noise):
         return distribution.mean() + distribution.stddev() * noise

@@ -33,10 +33,10 @@ def test_an_iteration_is_one_step_of_reinforce(learner, policy, sample, populati
     """Sample, advantage, loss and Adam, put together by hand, one task after another."""
     learner.reset(seed=1)
     task = nest.map(lambda x: x[:3], population.train)
-    seed = keys.from_int(5)
+    key = keys.from_int(5)
     before = nest.map(tf.identity, learner.meta.read())
-    metrics = learner.train(task, seed)
-    trajectory = sample(before.params, task, 4, keys.fold(seed, 0))
+    metrics = learner.train(task, key)
+    trajectory = sample(before.params, task, 4, keys.fold(key, 0))
     assert metrics["return_before"] == pytest.approx(np.mean(episode_return(trajectory)), rel=1e-5)
     advantage = baselines.advantage(trajectory, 0.99, "reward_to_go", "time_step_mean", True)
     adam = optimizers.adam(0.1)

@@ -68,21 +68,21 @@ def pid(gains=(0.02, 5e-5, 1.8), target=140.0):
     return act
 
 
-def play(environment, controller, task, num_episodes, seed):
-    """Days of patients under a controller, with the meals that `sampling.sample` has for `seed`.
+def play(environment, controller, task, num_episodes, key):
+    """Days of patients under a controller, with the meals that `sampling.sample` has for `key`.
 
     Args:
       environment: `Glucose`.
       controller: see above.
       task: nest, leading [N].
       num_episodes: E.
-      seed: [2].
+      key: [2].
 
     Returns:
       `Days`.
     """
-    episode_seed = keys.per_episode(seed, nest.leading(task), num_episodes)
-    state, _ = environment.reset(task, keys.salted(episode_seed, keys.RESET))
+    episode_key = keys.per_episode(key, nest.leading(task), num_episodes)
+    state, _ = environment.reset(task, keys.salted(episode_key, keys.RESET))
     first = state["readings"][..., :1]
     alive, memory, rows = tf.ones(first.shape[:2], tf.bool), None, []
     for _ in range(environment.horizon):

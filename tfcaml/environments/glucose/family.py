@@ -37,7 +37,7 @@ _GLUCOSE_CENTER, _GLUCOSE_SCALE = 140.0, 60.0  # mg/dL
 _INSULIN_SCALE, _GRAMS_SCALE = 5.0, 50.0  # U, g
 _RISK_SCALE = 10.0
 _REWARDS = ("risk", "time_in_range")
-_SALT_SENSOR, _SALT_MEALS = 4, 8  # of seeds
+_SALT_SENSOR, _SALT_MEALS = 4, 8  # of keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,14 +154,14 @@ class Glucose(TaskFamily):
         """
         return simulation.simulate(self.tasks(patient_names), insulin, meals)
 
-    def reset(self, task, seed):
-        num_episodes = seed.shape[1]
+    def reset(self, task, key):
+        num_episodes = key.shape[1]
         body, eating = model.start(task["initial_state"], num_episodes)
         zeros = tf.zeros_like(body.gut)
         state = {
             "body": body,
             "eating": eating,
-            "schedule": meals.day(keys.salted(seed, _SALT_MEALS)),
+            "schedule": meals.day(keys.salted(key, _SALT_MEALS)),
             "minute": zeros,
             "insulin": zeros,  # U since the last decision
             # What the patient's basal rate has come to.
@@ -169,8 +169,8 @@ class Glucose(TaskFamily):
         }
         if self.config.sensor_noise:
             interval = self.config.sensor_interval
-            seed = keys.salted(seed, _SALT_SENSOR)
-            state["sensor_error"] = sensor.noise(seed, DAY, interval)
+            key = keys.salted(key, _SALT_SENSOR)
+            state["sensor_error"] = sensor.noise(key, DAY, interval)
         first = self._readings(state, simulation.glucose(task, body)[None])
         state["readings"] = tf.repeat(first, self.config.history, axis=-1)
         return state, self._observation(state)

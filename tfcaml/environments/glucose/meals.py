@@ -19,16 +19,16 @@ GRAMS_SPREAD = np.array([10, 5, 10, 5, 10, 5], np.float32)
 _LEAST = 1e-6  # of a uniform number, whose normal quantile is to be finite
 
 
-def day(seed):
+def day(key):
     """Draws a day for each episode.
 
     Args:
-      seed: [N, E, 2].
+      key: [N, E, 2].
 
     Returns:
       (time [N, E, 6], whole minutes after midnight; grams [N, E, 6], whole, 0 of a meal left out).
     """
-    uniform = keys.uniform(seed, [3, len(PROBABILITY)])
+    uniform = keys.uniform(key, [3, len(PROBABILITY)])
     taken, when, much = tf.unstack(tf.clip_by_value(uniform, _LEAST, 1 - _LEAST), axis=-2)
     # A normal number cut off at both ends: the quantile of a number between their ranks.
     low, high = (

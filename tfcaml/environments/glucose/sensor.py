@@ -18,11 +18,11 @@ COEFFICIENT = 0.7
 _GAMMA, _LAMBDA, _DELTA, _XI = -0.5444, 15.9574, 1.6898, -5.47
 
 
-def noise(seed, minutes, interval):
+def noise(key, minutes, interval):
     """Errors of the readings of each episode, mg/dL.
 
     Args:
-      seed: [N, E, 2].
+      key: [N, E, 2].
       minutes: length of an episode, a multiple of `interval`.
       interval: min between readings.
 
@@ -30,7 +30,7 @@ def noise(seed, minutes, interval):
       [N, E, minutes / interval + 1], of the readings at 0, interval, ..., minutes.
     """
     steps = -(-minutes // PERIOD)
-    process = tf.linalg.matvec(_recursion(steps + 1), keys.normal(seed, [steps + 1]))
+    process = tf.linalg.matvec(_recursion(steps + 1), keys.normal(key, [steps + 1]))
     errors = _XI + _LAMBDA * tf.sinh((process - _GAMMA) / _DELTA)
     knots = PERIOD * np.arange(steps + 1)
     spline = scipy.interpolate.CubicSpline(knots, np.eye(steps + 1))

@@ -166,11 +166,11 @@ class HostEnvironment(TaskFamily):
         group = lambda task: np.zeros(nest.leading(task), np.int64)
         return Population(support, query, group(support), group(query))
 
-    def reset(self, task, seed):
+    def reset(self, task, key):
         """Starts episodes; see `TaskFamily.reset`. The state names the episodes of the pool."""
-        shape = seed.shape[:2]
+        shape = key.shape[:2]
         dtypes = [tf.int64, *[spec.dtype for spec in tf.nest.flatten(self.observation_spec)]]
-        inputs = [seed, *python_tasks.leaves(task, self.task_spec, shape[0])]
+        inputs = [key, *python_tasks.leaves(task, self.task_spec, shape[0])]
         number, *observation = tf.numpy_function(self._reset_rows, inputs, dtypes)
         number.set_shape(shape)
         state = {"episode": number, "ended": tf.zeros(shape, bool), "cut": tf.zeros(shape, bool)}
@@ -217,15 +217,15 @@ class HostEnvironment(TaskFamily):
 
     # What runs in Python.
 
-    def _reset_rows(self, seed, *task):
-        """seed [N, E, 2], leaves of the task [N, ...] -> [episode [N, E], observation leaves]."""
-        shape = seed.shape[:2]
+    def _reset_rows(self, key, *task):
+        """key [N, E, 2], leaves of the task [N, ...] -> [episode [N, E], observation leaves]."""
+        shape = key.shape[:2]
         number, episodes = self._pool.start(shape)
         for n in range(shape[0]):
             own_task = tf.nest.pack_sequence_as(self.task_spec, [leaf[n] for leaf in task])
             own_task = python_tasks.to_python(own_task, self._example)
             for e in range(shape[1]):
-                episodes[n, e].task, episodes[n, e].seed = own_task, _episode_seed(seed[n, e])
+                episodes[n, e].task, episodes[n, e].seed = own_task, _episode_seed(key[n, e])
         leaves = self._played(number, list(episodes.ravel())).leaves
         return [number, *[leaf.reshape([*shape, *leaf.shape[1:]]) for leaf in leaves]]
 
@@ -281,7 +281,7 @@ def _rng(*key):
     return np.random.default_rng([*key, 0x7A5C, index])
 
 
-def _episode_seed(seed):
+def _episode_seed(key):
     """[2] -> the number that seeds one episode, a Python int from 0 to 2^31 - 1."""
     # 31 bits, as some environments hand it on to generators that take no more.
-    return int(np.random.SeedSequence(seed.astype(np.uint32)).generate_state(1)[0] >> 1)
+    return int(np.random.SeedSequence(key.astype(np.uint32)).generate_state(1)[0] >> 1)

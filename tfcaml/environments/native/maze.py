@@ -134,8 +134,8 @@ class Maze(TaskFamily):
             raise ConfigError(f"expected goals to be cells without a wall; received goal={wrong}")
         return same.argmax(axis=1)
 
-    def reset(self, task, seed):
-        cell = tf.fill(seed.shape[:2], self.start)
+    def reset(self, task, key):
+        cell = tf.fill(key.shape[:2], self.start)
         return cell, self._observation(cell)
 
     def step(self, task, state, action, noise):

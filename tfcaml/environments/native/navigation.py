@@ -91,8 +91,8 @@ class Navigation(TaskFamily):
     def planar_goal(self, task):
         return task["goal"]
 
-    def reset(self, task, seed):
-        position = tf.zeros([*seed.shape[:2], 2], task["goal"].dtype)
+    def reset(self, task, key):
+        position = tf.zeros([*key.shape[:2], 2], task["goal"].dtype)
         return position, self._observation(task, position)
 
     def step(self, task, state, action, noise):
@@ -117,10 +117,10 @@ class Navigation(TaskFamily):
         goal = tf.broadcast_to(task["goal"][:, None], position.shape)
         return tf.concat([position, goal], axis=-1)
 
-    def _draw(self, num_tasks, seed):
-        """New goals to learn from. seed: [2]."""
+    def _draw(self, num_tasks, key):
+        """New goals to learn from. key: [2]."""
         return self._goals(
-            2 * tf.random.stateless_uniform([num_tasks, 2], seed, 0, _GRID, dtype=tf.int32)
+            2 * tf.random.stateless_uniform([num_tasks, 2], key, 0, _GRID, dtype=tf.int32)
         )
 
     def _goals(self, point):

@@ -112,8 +112,8 @@ class Particle(TaskFamily):
     def planar_goal(self, task):
         return np.broadcast_to(GOAL, [task["displacement"].shape[0], 2])
 
-    def reset(self, task, seed):
-        position = tf.zeros([*seed.shape[:2], 2])
+    def reset(self, task, key):
+        position = tf.zeros([*key.shape[:2], 2])
         return position, position
 
     def step(self, task, state, action, noise):

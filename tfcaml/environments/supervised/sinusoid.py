@@ -16,6 +16,8 @@ from tfcaml import keys
 from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import check
 
+_SALT = 0x51E  # of the key of a population
+
 
 @dataclasses.dataclass(frozen=True)
 class SinusoidConfig:
@@ -49,36 +51,36 @@ class Sinusoid(TaskFamily):
     def population(self, seed, num_test=600):
         """Fresh curves at every draw to learn from, and `num_test` fixed ones to adapt to.
 
-        Both are drawn from continuous distributions, by unrelated seeds.
+        Both are drawn from continuous distributions, by unrelated keys.
         """
         check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
-        key = keys.fold(keys.from_int(seed), 0x51E)
+        key = keys.fold(keys.from_int(seed), _SALT)
         query = self._draw(num_test, keys.fold(key, 0))
         examples = self._draw(num_test, keys.fold(key, 1))
         group = np.zeros(num_test, np.int64)
         return Population(examples, query, group, group, self._draw)
 
-    def examples(self, task, num_examples, seed):
-        """Inputs and targets: (x, y), each [N, num_examples, 1]. seed: [2]."""
+    def examples(self, task, num_examples, key):
+        """Inputs and targets: (x, y), each [N, num_examples, 1]. key: [2]."""
         shape = [task["amplitude"].shape[0], num_examples, 1]
-        x = self.config.max_x * tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
+        x = self.config.max_x * tf.random.stateless_uniform(shape, key, -1.0, 1.0)
         return x, self.target(task, x)
 
     def target(self, task, x):
         """The curves' values at x [N, E, 1]."""
         return task["amplitude"][:, None, None] * tf.sin(x - task["phase"][:, None, None])
 
-    def reset(self, task, seed):
-        x = self.config.max_x * (2 * keys.uniform(seed, [1]) - 1)
+    def reset(self, task, key):
+        x = self.config.max_x * (2 * keys.uniform(key, [1]) - 1)
         return x, x
 
     def step(self, task, state, action, noise):
         reward = -tf.reduce_sum((action - self.target(task, state)) ** 2, axis=-1)
         return state, state, reward, tf.ones_like(reward, tf.bool)
 
-    def _draw(self, num_tasks, seed):
-        """New curves. seed: [2]."""
+    def _draw(self, num_tasks, key):
+        """New curves. key: [2]."""
         config = self.config
-        unit = tf.random.stateless_uniform([2, num_tasks], seed)
+        unit = tf.random.stateless_uniform([2, num_tasks], key)
         amplitude = config.min_amplitude + (config.max_amplitude - config.min_amplitude) * unit[0]
         return {"amplitude": amplitude, "phase": config.max_phase * unit[1]}

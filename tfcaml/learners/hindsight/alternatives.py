@@ -48,8 +48,8 @@ class HindsightRelabelling(HindsightMAML):
         tells = family.relabel is not TaskFamily.relabel
         check(tells, "environment", family.__name__, "a family that implements `relabel`")
 
-    def explore(self, fast, task, seed):
-        return _alone(self, fast, task, seed)
+    def explore(self, fast, task, key):
+        return _alone(self, fast, task, key)
 
     def off_policy(self, fast, task, trajectory, own):
         stored = _stored_episodes(*self.similar(task))
@@ -92,8 +92,8 @@ class HindsightCloning(HindsightMAML):
         fast = self.start(meta, nest.leading(task))
         return FastState(self._cloned(fast.params, task), fast.slots), {}
 
-    def explore(self, fast, task, seed):
-        return _alone(self, fast, task, seed)
+    def explore(self, fast, task, key):
+        return _alone(self, fast, task, key)
 
     def _clone(self, params, task):
         """Weights [N, ...] after the cloning steps on L = - mean log pi(a | s)."""
@@ -116,9 +116,9 @@ class HindsightCloning(HindsightMAML):
         return fast.params
 
 
-def _alone(learner, fast, task, seed):
+def _alone(learner, fast, task, key):
     """`HindsightMAML.explore` by the policy itself."""
-    trajectory = learner.sample(fast.params, task, learner.test_episodes, seed)
+    trajectory = learner.sample(fast.params, task, learner.test_episodes, key)
     return trajectory, tf.ones(trajectory.mask.shape[:2], tf.bool)
 
 

@@ -140,20 +140,20 @@ class HindsightMAML(MAML):
             "hindsight": self.buffer.init(self._blank()),
         }
 
-    def explore(self, fast, task, seed):
+    def explore(self, fast, task, key):
         """Plays the episodes of one update on new tasks, guided by what is in the buffer.
 
         Args:
           fast: `FastState` of leading [N].
           task: nest, leading [N].
-          seed: [2].
+          key: [2].
 
         Returns:
           (`Trajectory` [N, E, T, ...], [N, E] bool: the episodes that `fast` played itself).
         """
         players = self._players(fast, task)
         trajectory, player = guided_exploration.sample(
-            *(self.policy, self.environment, players, task, self.test_episodes, seed),
+            *(self.policy, self.environment, players, task, self.test_episodes, key),
             sampler=self.sampler,
         )
         return trajectory, player == 0
@@ -196,7 +196,7 @@ class HindsightMAML(MAML):
         similar = self.buffer.retrieve(stored, alike, config.num_similar, config.min_similarity)
         return similar, nest.take(entries, similar.index)
 
-    def look_back(self, params, trajectory, task, seed, similarity_steps=None):
+    def look_back(self, params, trajectory, task, key, similarity_steps=None):
         """Teaches the similarity and fills the buffer; metrics.
 
         Part of every iteration; also for policies that were trained elsewhere, such as experts.
@@ -206,7 +206,7 @@ class HindsightMAML(MAML):
             `buffer.capacity` and `buffer.window`.
           trajectory: `Trajectory` [N, E, T, ...] of what they did; E >= `episodes_kept`.
           task: nest, leading [N]: what they did it in.
-          seed: [2].
+          key: [2].
           similarity_steps: of Adam; None: the config's.
 
         Raises:
@@ -223,7 +223,7 @@ class HindsightMAML(MAML):
             self.state["similarity"].read(),
             task_similarity.descriptors(task),
             apart,
-            seed,
+            key,
             similarity_steps,
         )
         self.state["similarity"].write(state)

@@ -29,7 +29,7 @@ from tfcaml.types import next_observation
 
 OBJECTIVES = ("classification", "regression")
 _HUBER = 0.1  # where the loss turns from quadratic to linear; the divergence is at most 0.83
-_SALT = 0x51A3
+_SALT = 0x51A3  # of the initial weights
 
 
 class Known(NamedTuple):
@@ -87,7 +87,7 @@ def nearest_share(distance, share):
     return tf.cast(distance <= threshold, tf.float32), threshold
 
 
-def balanced(label, num, seed):
+def balanced(label, num, key):
     """Indices [num] of pairs, drawn so that labels 1 and 0 [P] are equally likely.
 
     Pairs are drawn with replacement; with one label only, from all.
@@ -95,7 +95,7 @@ def balanced(label, num, seed):
     positive = tf.reduce_sum(label)
     negative = tf.cast(label.shape[0], label.dtype) - positive
     logits = -tf.math.log(tf.where(label > 0, positive, negative))
-    return tf.random.stateless_categorical(logits[None], num, seed, tf.int32)[0]
+    return tf.random.stateless_categorical(logits[None], num, key, tf.int32)[0]
 
 
 def encode(weights, rows, mask):
@@ -163,7 +163,7 @@ class TaskSimilarity:
         moments |= {"low": tf.fill([size], tf.float32.max), "high": tf.fill([size], tf.float32.min)}
         return {"weights": weights, "slots": self._optimizer.init(weights), "moments": moments}
 
-    def fit(self, state, known, distance, seed, num_steps=None):
+    def fit(self, state, known, distance, key, num_steps=None):
         """Learns from all pairs of some tasks.
 
         Args:
@@ -171,7 +171,7 @@ class TaskSimilarity:
           known: `Known` of N >= 2 tasks.
           distance: [N (N - 1) / 2], in the order of `divergence.pairs`, such as normalised policy
             divergences.
-          seed: [2], of the choice of pairs.
+          key: [2], of the choice of pairs.
           num_steps: of Adam, on `pairs_per_step` pairs each; None: the config's.
 
         Returns:
@@ -186,7 +186,7 @@ class TaskSimilarity:
         index = tf.stack(divergence.pairs(known.rows.shape[0]), axis=1)  # [P, 2]
 
         def body(step, weights, slots, history):
-            chosen = balanced(label, self.config.pairs_per_step, keys.fold(seed, step))
+            chosen = balanced(label, self.config.pairs_per_step, keys.fold(key, step))
             pairs = nest.take((index, label, distance), chosen)
             weights, slots, loss = self._step(weights, slots, scaled, *pairs)
             return step + 1, weights, slots, history.write(step, loss)
@@ -239,9 +239,9 @@ class TaskSimilarity:
         return tf.reduce_mean(loss)
 
 
-def _glorot(shape, seed):
+def _glorot(shape, key):
     limit = (6 / sum(shape)) ** 0.5
-    return tf.random.stateless_uniform(shape, seed, -limit, limit)
+    return tf.random.stateless_uniform(shape, key, -limit, limit)
 
 
 def _with_rows(moments, known):
