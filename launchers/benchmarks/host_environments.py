@@ -17,20 +17,24 @@ BARS = {"Pendulum-v1": 0.6, "HalfCheetah-v5": 0.9}
 def run(repeats, quick):
     """Environment steps per second while episodes of 20 policies, one per entity, are recorded.
 
-    The plain loop takes random actions that were drawn before. Two workers are as fast as the
-    machine has idle cores for both. CPU seconds count the worker processes.
+    The plain loops take random actions that were drawn before. One plays episode after episode in
+    one environment, which stays in the processor's cache; the other steps as many environments in
+    turn as a rollout has rows. Two workers are as fast as the machine has idle cores for both. CPU
+    seconds count the worker processes.
     """
     num_tasks, num_episodes, horizon = (2, 2, 5) if quick else (20, 10, 50)
     contestants, ratios, families = {}, [], []
     for name in filter(_can_be_made, BARS):
-        bare = f"{name}, bare"
-        contestants[bare] = _bare(name, num_tasks * num_episodes, horizon)
+        rows = num_tasks * num_episodes
+        bare, in_turn = f"{name}, bare", f"{name}, bare, {rows} in turn"
+        contestants[bare] = _bare(name, rows, horizon, 1)
+        contestants[in_turn] = _bare(name, rows, horizon, rows)
         for kind, plural in (("thread", "threads"), ("process", "processes")):
             for workers in (1, 2):
                 family = _family(name, num_tasks, horizon, workers=workers, worker=kind)
                 label = f"{name}, {workers} {kind if workers == 1 else plural}"
                 contestants[label] = _rollout(family, num_episodes)
-                ratios.append(Ratio(label, bare, BARS[name]))
+                ratios += [Ratio(label, bare, BARS[name]), Ratio(label, in_turn, BARS[name])]
                 families.append(family)
     result = measure(contestants, repeats, ratios)
     for family in families:
@@ -47,18 +51,20 @@ def _can_be_made(name):
     return True
 
 
-def _bare(name, num_episodes, horizon):
-    """`Contestant`: one environment, stepped in a plain loop."""
-    environment = gymnasium.make(name)
-    environment.action_space.seed(0)
-    actions = [environment.action_space.sample() for _ in range(horizon)]
+def _bare(name, num_episodes, horizon, num_environments):
+    """`Contestant`: so many environments, stepped in a plain loop."""
+    environments = [gymnasium.make(name) for _ in range(num_environments)]
+    environments[0].action_space.seed(0)
+    actions = [environments[0].action_space.sample() for _ in range(horizon)]
 
     def play():
         total = 0.0
-        for seed in range(num_episodes):
-            environment.reset(seed=seed)
+        for first in range(0, num_episodes, num_environments):
+            for index, environment in enumerate(environments):
+                environment.reset(seed=first + index)
             for action in actions:
-                total += environment.step(action)[1]
+                for environment in environments:
+                    total += environment.step(action)[1]
         return np.float64(total)
 
     return Contestant(play, num_episodes * horizon, "steps/s")
