@@ -30,6 +30,7 @@ OCCUPANCY = 0xD1  # states and actions at which occupancies are compared
 STATE_BANK = 0xB4A  # states at which the metrics of policies are taken
 ACTION_DISTANCE = 0x15D  # actions of the Monte-Carlo distance of distributions
 _BITS = 31  # of each half of a key [2], so that neither half is negative
+NUM_SEEDS = 2 ** (2 * _BITS)  # a user's seed is one of 0 to NUM_SEEDS - 1
 
 
 def as_int(seed):
@@ -46,7 +47,7 @@ def as_int(seed):
         number = operator.index(seed)
     except TypeError:
         number = None
-    if number is None or not 0 <= number < 2 ** (2 * _BITS):
+    if number is None or not 0 <= number < NUM_SEEDS:
         raise ConfigError(f"expected seed to be an integer from 0 to 2**62 - 1; received {seed=!r}")
     return number
 

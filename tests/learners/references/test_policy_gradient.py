@@ -29,6 +29,10 @@ def test_each_policy_starts_on_its_own(learner, particle, policy):
         np.testing.assert_array_equal(x[0], x[2])
 
 
+def test_any_seed_of_a_user_makes_policies(particle, policy):
+    PolicyGradient(particle, policy, PolicyGradientConfig(**TINY), seed=2**62 - 1)
+
+
 def test_an_iteration_is_one_step_of_reinforce(learner, policy, sample, population):
     """Sample, advantage, loss and Adam, put together by hand, one task after another."""
     learner.reset(seed=1)

@@ -10,7 +10,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import keys, nest
 from tfcaml.errors import check
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import FastState
@@ -38,7 +38,8 @@ class PolicyGradient(MetaLearner):
         if self.config.shared_initialization:
             params = nest.repeat(self.policy.init(seed), num)
         else:
-            params = nest.stack([self.policy.init(seed * 1_000_003 + i) for i in range(num)])
+            seeds = [(seed * 1_000_003 + i) % keys.NUM_SEEDS for i in range(num)]
+            params = nest.stack([self.policy.init(each) for each in seeds])
         return FastState(params, self.inner_optimizer.init(params, num))
 
     def training_tasks(self, population, key):
