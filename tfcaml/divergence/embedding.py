@@ -8,7 +8,7 @@ import threadpoolctl
 from tfcaml.errors import check
 
 
-def t_sne(distances, seed=0, perplexity=None):
+def t_sne(distances: np.ndarray, seed: int = 0, perplexity: float | None = None) -> np.ndarray:
     """t-SNE map (van der Maaten & Hinton 2008) of a distance matrix.
 
     Args:

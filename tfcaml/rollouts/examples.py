@@ -1,11 +1,15 @@
 """Sampling the examples of supervised tasks."""
 
+from typing import Any
+
 import tensorflow as tf
 
-from tfcaml.types import Trajectory
+from tfcaml.types import Params, Task, Trajectory
 
 
-def sample(policy, environment, params, task, num_episodes, key):
+def sample(
+    policy: Any, environment: Any, params: Params, task: Task, num_episodes: int, key: tf.Tensor
+) -> Trajectory:
     """Examples as one-step episodes, the target in place of the action.
 
     An episode's return is minus the squared error of the policy's mean, so that a supervised task
