@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from tf_agents.agents.ppo import ppo_clip_agent
@@ -14,12 +14,14 @@ from tf_agents.trajectories import time_step as ts
 from tfcaml.agents.agent_loss import AgentLoss, PPOLoss, ReinforceLoss
 
 if TYPE_CHECKING:
+    from tf_agents.networks.network import Network
+
     from tfcaml.environments.base import TaskFamily
 
 
 def reinforce(
     environment: TaskFamily,
-    actor_network: Callable[..., Any],
+    actor_network: Network,
     fc_layer_params: Sequence[int],
     discount: float = 0.99,
 ) -> ReinforceLoss:
@@ -47,7 +49,7 @@ def reinforce(
 
 def ppo_clip(
     environment: TaskFamily,
-    actor_network: Callable[..., Any],
+    actor_network: Network,
     fc_layer_params: Sequence[int],
     discount: float = 0.99,
     bootstrap: bool = False,
