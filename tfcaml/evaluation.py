@@ -8,8 +8,6 @@ from tfcaml import keys, nest
 from tfcaml.errors import RunError, check, from_python
 from tfcaml.types import episode_return
 
-_EVALUATION = 0xE7A1  # keeps the seeds of evaluation apart from those of training
-
 
 class Evaluation(NamedTuple):
     """What adaptation brought.
@@ -49,7 +47,7 @@ def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
     check(num_updates >= 0, "num_updates", num_updates, ">= 0")
     check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
     check(nest.leading(task) >= 1, "num_tasks", nest.leading(task), ">= 1 (no task to evaluate)")
-    key = keys.fold(keys.from_int(seed), _EVALUATION)
+    key = keys.fold(keys.from_int(seed), keys.EVALUATION)
     fast, trials = learner.choose_start(learner.meta.read(), task, keys.fold(key, 0))
     returns, trajectories = [], []
     before, bad_updates = fast, np.zeros(nest.leading(task), np.int64)

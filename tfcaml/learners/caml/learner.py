@@ -156,9 +156,9 @@ class CAML(MetaLearner):
             arms = nest.concat(arms, nest.repeat(meta["initial"], 1))
         return arms
 
-    def trial_returns(self, arms, task, seed):
+    def trial_returns(self, arms, task, key):
         """`trial_episodes` of each of the weights [k, ...] on each task [N]: array [N, k, E]."""
-        return self._trials(arms, task, self.trial_episodes, seed).numpy()
+        return self._trials(arms, task, self.trial_episodes, key).numpy()
 
     def home_returns(self, meta):
         """Mean return of each medoid on the entity it was trained on, [k]."""
@@ -232,28 +232,28 @@ class CAML(MetaLearner):
         extra = self.config.saved_episodes + tried
         return super().episodes_per_iteration + self.config.meta_batch_size * extra
 
-    def _assign(self, meta, task, seed):
+    def _assign(self, meta, task, key):
         """`FastState` of a medoid for each task; the initial weights before there is a medoid."""
         medoids, num_tasks = meta["medoids"]["fast"], nest.leading(task)
         if self.config.assignment == "random":
-            arm = tf.random.stateless_uniform([num_tasks], seed, 0, meta["num_clusters"], tf.int32)
+            arm = tf.random.stateless_uniform([num_tasks], key, 0, meta["num_clusters"], tf.int32)
         else:
-            returns = self._play_trials(medoids.params, task, 1, seed)
+            returns = self._play_trials(medoids.params, task, 1, key)
             arm = tf.argmax(returns[:, :, 0], axis=1, output_type=tf.int32)
         fast = nest.take(medoids, arm)
         if self.config.keep_optimizer_state:
             return fast
         return FastState(fast.params, self.inner_optimizer.init(fast.params, num_tasks))
 
-    def _play_trials(self, arms, task, num_episodes, seed):
+    def _play_trials(self, arms, task, num_episodes, key):
         """Every arm on every task: arms [k, ...], task [N] -> returns [N, k, num_episodes]."""
         num_arms, num_tasks = nest.leading(arms), nest.leading(task)
         each_arm = nest.take(arms, np.tile(np.arange(num_arms), num_tasks))
         each_task = nest.take(task, np.repeat(np.arange(num_tasks), num_arms))
-        trial = self.sample(each_arm, each_task, num_episodes, seed)
+        trial = self.sample(each_arm, each_task, num_episodes, key)
         return tf.reshape(episode_return(trial), [num_tasks, num_arms, num_episodes])
 
-    def _cluster(self, meta, seed):
+    def _cluster(self, meta, key):
         """Chooses new medoids among the pool and the old medoids, and empties the pool."""
         config = self.config
         size = int(meta["pool_size"])
@@ -261,8 +261,8 @@ class CAML(MetaLearner):
         if meta["clusterings"] > 0:
             clusters = int(meta["num_clusters"])
             saved = nest.concat(nest.map(lambda x: x[:clusters], meta["medoids"]), saved)
-        matrix = self._distances(saved, int(seed[0]) % 2**31)
-        clustering = self._clustering(matrix, int(seed[1]) % 2**31)
+        matrix = self._distances(saved, int(key[0]) % 2**31)
+        clustering = self._clustering(matrix, int(key[1]) % 2**31)
         clusters = len(clustering.medoids)
         rows = np.arange(config.num_medoids) % clusters
         meta["medoids"] = nest.take(saved, clustering.medoids[rows])

@@ -9,13 +9,13 @@ from tfcaml.errors import check_one_of
 from tfcaml.learners.caml import bandit
 
 
-def next_arm(rule, returns, seed):
+def next_arm(rule, returns, key):
     """The arm to pull next.
 
     Args:
       rule: a name in `bandit.RULES`.
       returns: [N, k, budget].
-      seed: [2], the same for all pulls; for the rule that draws.
+      key: [2], the same for all pulls; for the rule that draws.
 
     Returns:
       [N] integers; -1 when the budget is spent.
@@ -23,7 +23,7 @@ def next_arm(rule, returns, seed):
     check_one_of("rule", rule, tuple(bandit.RULES))
     num_tasks, (num_arms, budget) = tf.shape(returns)[0], returns.shape[1:]
     if rule == "uniform_best_episode":
-        order = tf.random.stateless_uniform([num_tasks, budget], seed, 0, num_arms, tf.int32)
+        order = tf.random.stateless_uniform([num_tasks, budget], key, 0, num_arms, tf.int32)
     elif rule == "round_robin_mean":
         order = tf.tile(tf.range(budget)[None] % num_arms, [num_tasks, 1])
     elif rule == "oracle":
@@ -45,9 +45,9 @@ def best_arm(rule, returns):
     return tf.argmax(score, axis=1, output_type=tf.int32)
 
 
-def next_arm_or_fallback(rule, returns, seed):
+def next_arm_or_fallback(rule, returns, key):
     """`next_arm` where the last arm is a fallback, pulled once and first: [N, k + 1, budget]."""
-    arm = next_arm(rule, returns[:, :-1, :-1], seed)
+    arm = next_arm(rule, returns[:, :-1, :-1], key)
     return tf.where(_pulled(returns[:, -1, 0]), arm, returns.shape[1] - 1)
 
 
