@@ -39,6 +39,7 @@ class ANIL(MAML):
     """
 
     Config = ANILConfig
+    config: ANILConfig
 
     def setup(self) -> None:
         super().setup()

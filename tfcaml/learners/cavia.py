@@ -52,6 +52,8 @@ class CAVIA(MAML):
     """
 
     Config = CAVIAConfig
+    config: CAVIAConfig
+    policy: ContextPolicy
 
     @classmethod
     def make_policy(

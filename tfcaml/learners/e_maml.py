@@ -46,6 +46,7 @@ class EMAML(MAML):
     """meta = {"params": theta}."""
 
     Config = EMAMLConfig
+    config: EMAMLConfig
 
     def carry(self, fast: FastState, trajectory: Trajectory) -> tf.Tensor:
         """R_i': mean return of each task's episodes, standardised over tasks: [N]."""

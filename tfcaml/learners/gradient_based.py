@@ -125,6 +125,7 @@ class GradientLearner(MetaLearner):
     """
 
     Config: type = GradientConfig
+    config: GradientConfig
     Loss = losses.SurrogateLoss
 
     def setup(self) -> None:
@@ -163,7 +164,7 @@ class GradientLearner(MetaLearner):
     # The iteration.
 
     def collect(
-        self, meta: Nest, task: Task, key: tf.Tensor | tuple[()], index: tf.Tensor | tuple[()] = ()
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
     ) -> MetaBatch:
         """K times (sample, adapt), then the query: `MetaBatch`."""
         num_tasks, episodes = nest.leading(task), self.config.episodes_per_update

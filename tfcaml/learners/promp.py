@@ -46,6 +46,7 @@ class ProMP(MAML):
     """meta = {"params": theta}."""
 
     Config = ProMPConfig
+    config: ProMPConfig
 
     def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         initial = self.start(meta, batch.query.weight.shape[0])

@@ -51,10 +51,11 @@ class Reptile(MetaLearner):
     """meta = {"params": theta}."""
 
     Config = ReptileConfig
+    config: ReptileConfig
     quick_under_xla = True
 
     def collect(
-        self, meta: Nest, task: Task, key: tf.Tensor | tuple[()], index: tf.Tensor | tuple[()] = ()
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
     ) -> tuple[FastState, tf.Tensor]:
         fast = self.start(meta, nest.leading(task))
         return self.adapt_online(meta, fast, task, self.config.inner_updates, key)

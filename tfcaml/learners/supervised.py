@@ -9,7 +9,7 @@ Differences from the paper: the network's initial weights are Glorot-uniform.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -108,6 +108,7 @@ class MAMLRegression(MAML):
     """meta = {"params": theta}."""
 
     Config = MAMLRegressionConfig
+    config: Any  # a `MAMLRegressionConfig`, which is no `GradientConfig`
     default_sampler = staticmethod(examples.sample)
     adapts_to_any_task = False  # a regression function has no behaviour
 

@@ -162,10 +162,10 @@ def spec_from_space(space: Any, name: str | None = None) -> Nest:
         low, high = space.low.astype(dtype), space.high.astype(dtype)
         return BoundedArraySpec(space.shape, dtype, low, high, name)
     if isinstance(space, spaces.Discrete):
-        return BoundedArraySpec((), space.dtype, 0, space.n - 1, name)
+        return BoundedArraySpec((), space.dtype, 0, int(space.n) - 1, name)
     if isinstance(space, spaces.MultiDiscrete):
         zeros = np.zeros(space.shape, space.dtype)
-        return BoundedArraySpec(space.shape, space.dtype, zeros, np.subtract(space.nvec, 1), name)
+        return BoundedArraySpec(space.shape, space.dtype, zeros, space.nvec - 1, name)
     if isinstance(space, spaces.MultiBinary):
         return BoundedArraySpec(space.shape, space.dtype, 0, 1, name)
     if isinstance(space, spaces.Dict):

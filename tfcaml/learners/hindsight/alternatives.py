@@ -91,6 +91,7 @@ class HindsightCloning(HindsightMAML):
     """Starts from the meta parameters after imitating the policies of similar tasks."""
 
     Config = HindsightCloningConfig
+    config: HindsightCloningConfig
 
     def setup(self) -> None:
         super().setup()

@@ -141,6 +141,8 @@ class HindsightMAML(MAML):
     """
 
     Config = HindsightMAMLConfig
+    config: HindsightMAMLConfig
+    loss: losses.PolicyGradientLoss
 
     def setup(self) -> None:
         super().setup()

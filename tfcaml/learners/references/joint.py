@@ -45,7 +45,7 @@ class Joint(MetaLearner):
         return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
     def collect(
-        self, meta: Nest, task: Task, key: tf.Tensor | tuple[()], index: tf.Tensor | tuple[()] = ()
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
     ) -> tuple[FastState, tf.Tensor]:
         return self.adapt_online(meta, meta, task, self.config.inner_updates, key)
 

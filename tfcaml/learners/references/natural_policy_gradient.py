@@ -70,7 +70,7 @@ class NaturalPolicyGradient(MAML):
         return FastState(meta["params"], tf.zeros([num_tasks]))
 
     def collect(
-        self, meta: Nest, task: Task, key: tf.Tensor | tuple[()], index: tf.Tensor | tuple[()] = ()
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
     ) -> MetaBatch:
         fast = self.start(meta, nest.leading(task))
         trajectory = self.sample(fast.params, task, self.config.episodes_per_update, key)

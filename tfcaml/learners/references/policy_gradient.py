@@ -36,6 +36,7 @@ class PolicyGradient(MetaLearner):
     """Row i of `meta` is the policy of task i, with its optimiser state."""
 
     Config = PolicyGradientConfig
+    config: PolicyGradientConfig
     adapts_to_any_task = False
     quick_under_xla = True
 
@@ -55,7 +56,7 @@ class PolicyGradient(MetaLearner):
         return FastState(meta.params, self.inner_optimizer.init(meta.params, num_tasks))
 
     def collect(
-        self, meta: Nest, task: Task, key: tf.Tensor | tuple[()], index: tf.Tensor | tuple[()] = ()
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
     ) -> tuple[FastState, tf.Tensor]:
         return self.adapt_online(meta, meta, task, self.config.inner_updates, key)
 

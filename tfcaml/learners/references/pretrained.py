@@ -35,7 +35,7 @@ class Pretrained(MAML):
         return self.config.meta_batch_size * self.config.episodes_per_update
 
     def collect(
-        self, meta: Nest, task: Task, key: tf.Tensor | tuple[()], index: tf.Tensor | tuple[()] = ()
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
     ) -> MetaBatch:
         fast = self.start(meta, nest.leading(task))
         episodes = self.config.episodes_per_update
