@@ -99,7 +99,9 @@ def salted(key: tf.Tensor, salt: int) -> tf.Tensor:
     return tf.bitwise.bitwise_xor(key, [salt, 0])
 
 
-def uniform(key: tf.Tensor, shape: Sequence[Any], dtype: tf.DType = tf.float32) -> tf.Tensor:
+def uniform(
+    key: tf.Tensor, shape: Sequence[int | tf.Tensor], dtype: tf.DType = tf.float32
+) -> tf.Tensor:
     """U(0, 1) numbers for a batch of keys: key [..., 2] -> [..., *shape]."""
     if 0 in [size for size in shape if isinstance(size, int)]:  # a family without noise
         return tf.zeros([*key.shape[:-1], *shape], dtype)
@@ -109,7 +111,9 @@ def uniform(key: tf.Tensor, shape: Sequence[Any], dtype: tf.DType = tf.float32) 
     return tf.reshape(numbers, [*nest.sizes(key.shape[:-1]), *shape])
 
 
-def normal(key: tf.Tensor, shape: Sequence[Any], dtype: tf.DType = tf.float32) -> tf.Tensor:
+def normal(
+    key: tf.Tensor, shape: Sequence[int | tf.Tensor], dtype: tf.DType = tf.float32
+) -> tf.Tensor:
     """N(0, 1) numbers for a batch of keys: key [..., 2] -> [..., *shape]."""
     rows = tf.reshape(key, [-1, 2])
     draw = lambda row: tf.random.stateless_normal(shape, row, dtype=dtype)

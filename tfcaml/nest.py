@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 # A nest in the sense of `tf.nest`: a tensor (or spec, or array), or tuples, named tuples, lists and
@@ -22,7 +23,7 @@ def repeat(nest: Nest, num: int) -> Nest:
     return map(lambda x: broadcast(tf.convert_to_tensor(x)), nest)
 
 
-def take(nest: Nest, index: Any) -> Nest:
+def take(nest: Nest, index: tf.Tensor | np.ndarray | Sequence[int]) -> Nest:
     """Rows `index` of each leaf's leading axis."""
     return map(lambda x: tf.gather(x, index), nest)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from tfcaml.learners.base import MetaLearner
 
 
-def draw(learner: MetaLearner, population: Population, seed: int) -> tuple[Task, tf.Tensor, Any]:
+def draw(
+    learner: MetaLearner, population: Population, seed: int
+) -> tuple[Task, tf.Tensor, tf.Tensor | tuple[()]]:
     """Draws the training tasks and the random key of the learner's next iteration.
 
     All random numbers of the iteration follow from `seed` and the iteration's number.

@@ -1,11 +1,16 @@
 """K-medoids on a distance matrix, by PAM."""
 
+from __future__ import annotations
+
 import numbers
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tfcaml.errors import ConfigError, check
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _RESTARTS = 20
 
@@ -19,7 +24,7 @@ class Clustering(NamedTuple):
     cost: float
 
 
-def k_medoids(distances: np.ndarray, k: int, seed: int = 0) -> Clustering:
+def k_medoids(distances: ArrayLike, k: int, seed: int = 0) -> Clustering:
     """Partitioning around medoids (Kaufman & Rousseeuw 1990): BUILD and random starts, then swaps.
 
     From every start the best swap of a medoid with another row is made until none lowers the cost;
@@ -73,7 +78,7 @@ class Agreement(NamedTuple):
     nearest_neighbour: float
 
 
-def agreement(distances: np.ndarray, groups: np.ndarray, seed: int = 0) -> Agreement:
+def agreement(distances: ArrayLike, groups: ArrayLike, seed: int = 0) -> Agreement:
     """`Agreement` of distances [n, n] with known groups [n]; `seed` is that of `k_medoids`."""
     from sklearn import metrics  # loaded when used: it takes a second
 
@@ -97,7 +102,7 @@ def spread(distances: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
-def silhouette(distances: np.ndarray, labels: np.ndarray) -> float:
+def silhouette(distances: ArrayLike, labels: np.ndarray) -> float:
     """Mean silhouette of a labelling in [-1, 1] (Rousseeuw 1987); nan with one cluster only."""
     distances = np.array(distances, np.float64)
     np.fill_diagonal(distances, 0)

@@ -37,7 +37,7 @@ class Population(NamedTuple):
     test_group: np.ndarray
     draw: Callable[[int, tf.Tensor], Task] | None = None
 
-    def sample(self, num_tasks: int, key: tf.Tensor) -> tuple[Task, Any]:
+    def sample(self, num_tasks: int, key: tf.Tensor) -> tuple[Task, tf.Tensor | tuple[()]]:
         """Training tasks, drawn with replacement or made anew.
 
         Args:
@@ -128,7 +128,7 @@ class TaskFamily:
         """
         raise NotImplementedError
 
-    def planar_goal(self, task: Task) -> Any:
+    def planar_goal(self, task: Task) -> tf.Tensor | np.ndarray | None:
         """Where episodes should end, [N, 2], if observations are positions in a plane; else None.
 
         For pictures only.

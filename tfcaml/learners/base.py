@@ -252,7 +252,9 @@ class MetaLearner(tf.Module):
         """All that training changes, for a seed (Python int): dict name -> nest of tensors."""
         return {"meta": self.init(seed)}
 
-    def training_tasks(self, population: Population, key: tf.Tensor) -> tuple[Task, Any]:
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         """The tasks of one iteration, drawn with `key` [2].
 
         Returns:

@@ -25,7 +25,7 @@ class Rollback:
       variables: list of `Variables`, the state.
     """
 
-    def __init__(self, owner: Any, variables: Sequence[Variables]) -> None:
+    def __init__(self, owner: str, variables: Sequence[Variables]) -> None:
         self._owner = owner
         self._variables = variables
         # Not part of the steps, whose numbers are the same with and without them.

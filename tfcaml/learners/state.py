@@ -1,7 +1,5 @@
 """The state of learners."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from tfcaml import nest
@@ -16,13 +14,13 @@ class Variables(tf.Module):
         self._structure = tf.nest.map_structure(lambda _: 0, values)
         self._flat = [tf.Variable(value, trainable=False) for value in tf.nest.flatten(values)]
 
-    def read(self) -> Any:
+    def read(self) -> Nest:
         """The values, as tensors."""
         values = [tf.convert_to_tensor(variable) for variable in self._flat]
         return tf.nest.pack_sequence_as(self._structure, values)
 
     @property
-    def variables_nest(self) -> Any:
+    def variables_nest(self) -> Nest:
         """The `tf.Variable`s themselves, as a nest like the values."""
         return tf.nest.pack_sequence_as(self._structure, self._flat)
 

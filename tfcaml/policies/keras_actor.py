@@ -31,7 +31,12 @@ class KerasActor(Network):
         dtype than actions; or see `functional.check_precision`.
     """
 
-    def __init__(self, model: tf.keras.Model, observation_spec: Nest, action_spec: Nest) -> None:
+    def __init__(
+        self,
+        model: tf.keras.Model,
+        observation_spec: Nest,
+        action_spec: tensor_spec.BoundedTensorSpec,
+    ) -> None:
         super().__init__(input_tensor_spec=observation_spec, name="KerasActor")
         check(isinstance(model, tf.keras.layers.Layer), "model", model, "a Keras 2 model")
         functional.check_precision(model)

@@ -67,7 +67,10 @@ class NetworkPolicy(Policy):
 
     @classmethod
     def from_keras(
-        cls, model: tf.keras.Model, observation_spec: Nest, action_spec: Nest
+        cls,
+        model: tf.keras.Model,
+        observation_spec: Nest,
+        action_spec: tensor_spec.BoundedTensorSpec,
     ) -> NetworkPolicy:
         """A policy of a Keras 2 model without memory.
 
@@ -207,7 +210,7 @@ class NetworkPolicy(Policy):
 
 def mlp_policy(
     observation_spec: Nest,
-    action_spec: Nest,
+    action_spec: tensor_spec.BoundedTensorSpec,
     fc_layer_params: Sequence[int] = (100, 100),
     activation: str = "tanh",
     one_hot: int = 0,
@@ -268,7 +271,7 @@ def mlp_policy(
     return NetworkPolicy(network, action_spec)
 
 
-def _num_actions(action_spec: Nest) -> int | None:
+def _num_actions(action_spec: tensor_spec.BoundedTensorSpec) -> int | None:
     """How many actions there are; None when actions are continuous."""
     if isinstance(action_spec, tf.TensorSpec) and action_spec.dtype.is_floating:
         return None

@@ -1,14 +1,19 @@
 """Sampling the examples of supervised tasks."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from tfcaml.types import Params, Task, Trajectory
 
+if TYPE_CHECKING:
+    from tfcaml.policies.base import Policy
+
 
 def sample(
-    policy: Any, environment: Any, params: Params, task: Task, num_episodes: int, key: tf.Tensor
+    policy: Policy, environment: Any, params: Params, task: Task, num_episodes: int, key: tf.Tensor
 ) -> Trajectory:
     """Examples as one-step episodes, the target in place of the action.
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -61,7 +61,9 @@ class Joint(MetaLearner):
 class JointMixed(Joint):
     """Joint pretraining on batches that mix entities: each episode of an update is another's."""
 
-    def training_tasks(self, population: Population, key: tf.Tensor) -> tuple[Task, Any]:
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         return population.sample(self.config.episodes_per_update, key)
 
     def support(

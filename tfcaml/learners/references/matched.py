@@ -8,7 +8,7 @@ section 5 ("training on matched / unmatched types").
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +36,9 @@ class Matched(PolicyGradient):
 
     Config = MatchedConfig
 
-    def training_tasks(self, population: Population, key: tf.Tensor) -> tuple[Task, Any]:
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         self._check_number(nest.leading(population.test))
         return population.test, ()
 
@@ -53,7 +55,9 @@ class Matched(PolicyGradient):
 class Unmatched(Matched):
     """Row i of `meta` is the policy of a training entity of another group than entity i's."""
 
-    def training_tasks(self, population: Population, key: tf.Tensor) -> tuple[Task, Any]:
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         self._check_number(nest.leading(population.test))
         rows = []
         for i, group in enumerate(population.test_group):

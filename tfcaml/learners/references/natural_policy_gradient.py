@@ -9,7 +9,7 @@ learned from.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -55,7 +55,9 @@ class NaturalPolicyGradient(MAML):
     def init(self, seed: int) -> Nest:
         return {"params": nest.repeat(self.policy.init(seed), self.config.meta_batch_size)}
 
-    def training_tasks(self, population: Population, key: tf.Tensor) -> tuple[Task, Any]:
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         """The first training tasks, the same in every iteration: row i is policy i's."""
         return first_tasks(population, self.config.meta_batch_size)
 

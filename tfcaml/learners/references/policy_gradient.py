@@ -9,7 +9,7 @@ tested) and makes the populations of policies that `tfcaml.divergence` compares.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -48,7 +48,9 @@ class PolicyGradient(MetaLearner):
             params = nest.stack([self.policy.init(seed * 1_000_003 + i) for i in range(num)])
         return FastState(params, self.inner_optimizer.init(params, num))
 
-    def training_tasks(self, population: Population, key: tf.Tensor) -> tuple[Task, Any]:
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         """The first training tasks, the same in every iteration: row i is policy i's."""
         return first_tasks(population, self.config.meta_batch_size)
 
@@ -69,7 +71,7 @@ class PolicyGradient(MetaLearner):
         }
 
 
-def first_tasks(population: Population, num_tasks: int) -> tuple[Task, Any]:
+def first_tasks(population: Population, num_tasks: int) -> tuple[Task, tf.Tensor | tuple[()]]:
     """The first N training tasks and their numbers, for learners with a policy for each of them.
 
     Args:
