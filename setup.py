@@ -19,7 +19,7 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=setuptools.find_packages(include=["tfcaml", "tfcaml.*"]),
-    package_data={"tfcaml.environments.glucose": ["data/*"]},
+    package_data={"tfcaml": ["py.typed"], "tfcaml.environments.glucose": ["data/*"]},
     # tf-agents 0.19 pins pygame 2.1.3, which has no wheels for Python 3.12.
     python_requires=">=3.10,<3.12",
     install_requires=[
@@ -40,7 +40,7 @@ setuptools.setup(
     extras_require={
         # Needed by the families and tools of the same name only. ale-py is GPL.
         "atari": ["ale-py"],
-        "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "pytest", "pytest-xdist", "ruff"],
+        "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
         "gym": ["gymnasium>=1.3,<1.4"],
         "mujoco": ["gymnasium>=1.3,<1.4", "imageio", "mujoco>=4.0,<5"],
         "ray": ["ray>=2.60"],

@@ -1,8 +1,15 @@
+import ast
+import itertools
+import pathlib
+import re
+
 import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.types import join, next_observation
+
+PACKAGE = pathlib.Path(__file__).parent.parent / "tfcaml"
 
 
 def test_next_observations_are_those_of_a_loop(random_trajectory):
@@ -49,3 +56,55 @@ def test_joined_episodes_are_the_valid_steps_one_after_another(random_trajectory
     alone = random_trajectory(seed=3)
     same = nest.map(lambda x, y: np.array_equal(x * 1, y * 1), join([alone]), alone)
     assert all(tf.nest.flatten(same))
+
+
+def unannotated(path):
+    """Public functions and methods of a module that lack the type of an argument or a result."""
+    for name, function in public(ast.parse(path.read_text()).body):
+        arguments = function.args
+        given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        given += [x for x in (arguments.vararg, arguments.kwarg) if x is not None]
+        bare = [x.arg for x in given if x.annotation is None and x.arg not in ("self", "cls")]
+        if bare or function.returns is None:
+            yield f"{path.relative_to(PACKAGE)}:{function.lineno} {name}"
+
+
+def public(body, above=""):
+    """(name, function) of what a module or class defines, without what starts with one _."""
+    for node in body:
+        name = getattr(node, "name", "")
+        if name.startswith("_") and not name.startswith("__"):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            yield above + name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from public(node.body, f"{name}.")
+
+
+def test_all_that_is_public_is_annotated():
+    sources = sorted(PACKAGE.rglob("*.py"))
+    assert len(sources) > 100
+    assert not list(itertools.chain(*map(unannotated, sources)))
+
+
+def test_what_is_not_annotated_is_found(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    path = tmp_path / "module.py"
+    path.write_text(
+        "def good(x: int, *y: int) -> None: ...\n"
+        "def _private(x): ...\n"
+        "def no_result(x: int): ...\n"
+        "class Thing:\n"
+        "    def good(self) -> int: ...\n"
+        "    def __init__(self, *, x) -> None: ...\n"
+        "    def options(self, **y) -> None: ...\n"
+    )
+    found = [line.split()[-1] for line in unannotated(path)]
+    assert found == ["no_result", "Thing.__init__", "Thing.options"]
+
+
+def test_types_are_shipped():
+    """A package without the file `py.typed` has no types for those who check their own code."""
+    assert (PACKAGE / "py.typed").exists()
+    setup = (PACKAGE.parent / "setup.py").read_text()
+    assert re.search(r'package_data=\{"tfcaml": \["py\.typed"\]', setup)

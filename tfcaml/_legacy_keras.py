@@ -15,7 +15,7 @@ _SWITCH = "TF_USE_LEGACY_KERAS"
 _FIRST_WITH_KERAS_3 = (2, 16)
 
 
-def ensure():
+def ensure() -> None:
     """Sets the switch where it is needed.
 
     Raises:
@@ -47,7 +47,7 @@ def ensure():
             )
 
 
-def _tensorflow_version():
+def _tensorflow_version() -> tuple[int, int]:
     for name in ("tensorflow", "tensorflow-cpu", "tf-nightly"):
         try:
             text = importlib.metadata.version(name)
@@ -58,5 +58,5 @@ def _tensorflow_version():
     raise ImportError("tfcaml needs TensorFlow: pip install tensorflow")
 
 
-def _text(version):
+def _text(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))

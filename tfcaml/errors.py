@@ -7,6 +7,8 @@ import operator
 import os
 import re
 import types
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,7 +20,7 @@ class ConfigError(ValueError):
       refused: (name, value, allowed) as `check` was told; None of an error that is not of `check`.
     """
 
-    refused = None
+    refused: tuple[str, Any, str] | None = None
 
 
 class NotFiniteError(ConfigError):
@@ -46,13 +48,13 @@ _CAUSES = [
 ]
 
 
-def check(condition, name, value, allowed):
+def check(condition: Any, name: str, value: Any, allowed: str) -> None:
     """Raises `ConfigError` "expected NAME to be ALLOWED; received NAME=VALUE" or does nothing."""
     if not condition:
         raise _refusal(name, value, allowed)
 
 
-def check_utf8(name, path):
+def check_utf8(name: str, path: str | os.PathLike[str]) -> None:
     """Raises `ConfigError` unless a path is text that UTF-8 has: TensorFlow takes no other."""
     try:
         str(path).encode()
@@ -60,18 +62,18 @@ def check_utf8(name, path):
         raise ConfigError(f"expected {name} to be UTF-8; received {name}={str(path)!r}") from None
 
 
-def check_positive(**named):
+def check_positive(**named: Any) -> None:
     """Every named number is > 0."""
     for name, value in named.items():
         check(value > 0, name, value, "> 0")
 
 
-def check_one_of(name, value, allowed):
+def check_one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:
     """`value` is one of the names in `allowed`."""
     check(value in allowed, name, value, "one of " + ", ".join(map(str, allowed)))
 
 
-def check_acts(config, names, acts, where):
+def check_acts(config: Any, names: Iterable[str], acts: Any, where: str) -> None:
     """Refuses settings that cannot act in the company of the others, unless left at their defaults.
 
     Args:
@@ -93,7 +95,7 @@ def check_acts(config, names, acts, where):
             check(value == default, field, value, f"left at {default!r}, as it acts only {where}")
 
 
-def defaults_of(config_class):
+def defaults_of(config_class: type) -> dict[str, Any]:
     """The defaults of a dataclass's fields: dict name -> value, without those that have none."""
     defaults = {}
     for field in dataclasses.fields(config_class):
@@ -105,7 +107,7 @@ def defaults_of(config_class):
 
 
 @contextlib.contextmanager
-def within(where):
+def within(where: str) -> Iterator[None]:
     """Says of a `ConfigError` where it is from: "WHERE: its message". For a `with` block."""
     try:
         yield
@@ -114,7 +116,7 @@ def within(where):
 
 
 @contextlib.contextmanager
-def within_group(group):
+def within_group(group: str) -> Iterator[None]:
     """Names the field of a `ConfigError` with its group: GROUP.FIELD. For a `with` block."""
     try:
         yield
@@ -126,7 +128,7 @@ def within_group(group):
 
 
 @contextlib.contextmanager
-def from_python():
+def from_python() -> Iterator[None]:
     """Raises as itself a `ConfigError` or `RunError` of Python code that a graph called.
 
     TensorFlow raises an error of its own in its place, with pages of source lines around the one
@@ -143,7 +145,7 @@ def from_python():
 
 
 @contextlib.contextmanager
-def writing(path=None):
+def writing(path: str | os.PathLike[str] | None = None) -> Iterator[None]:
     """Raises a `WriteError` of one line in place of what Python or TensorFlow say of a full disk.
 
     Other errors stay as they are. For a `with` block, or as the decorator of a function.
@@ -159,7 +161,7 @@ def writing(path=None):
     except (OSError, tf.errors.OpError) as error:
         text = str(error)
         cause = next((cause for cause in _CAUSES if cause in text), None)
-        cause = cause or (path and getattr(error, "strerror", None))
+        cause = cause or (getattr(error, "strerror", None) if path else None)
         if cause is None:
             raise
         named = re.search(rf"(\S+); {cause}", text)  # as TensorFlow has it
@@ -168,13 +170,13 @@ def writing(path=None):
         raise WriteError(message) from None
 
 
-def _refusal(name, value, allowed):
+def _refusal(name: str, value: Any, allowed: str) -> ConfigError:
     error = ConfigError(f"expected {name} to be {allowed}; received {name}={value!r}")
     error.refused = name, value, allowed
     return error
 
 
-def _side_by_side(value, default, name):
+def _side_by_side(value: Any, default: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
     """(dotted name, value, default) of a setting, or of each one that a group of them holds."""
     if not dataclasses.is_dataclass(default):
         yield name, value, default

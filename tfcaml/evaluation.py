@@ -1,14 +1,17 @@
 """The meta-test protocol: how well a learner adapts to entities it has never seen."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tfcaml import keys, nest
 from tfcaml.errors import RunError, check, from_python
-from tfcaml.types import episode_return
+from tfcaml.types import Task, Trajectory, episode_return
 
-_EVALUATION = 0xE7A1  # keeps the seeds of evaluation apart from those of training
+if TYPE_CHECKING:
+    from tfcaml.learners.base import MetaLearner
 
 
 class Evaluation(NamedTuple):
@@ -28,7 +31,9 @@ class Evaluation(NamedTuple):
 
 
 @from_python()
-def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
+def evaluate(
+    learner: MetaLearner, task: Task, *, num_updates: int = 5, num_episodes: int = 20, seed: int = 0
+) -> Evaluation:
     """Starts the learner on each task, adapts it, and measures before and after every update.
 
     The episodes measured are fresh: none of them is learned from. The learner is not changed.
@@ -49,7 +54,7 @@ def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
     check(num_updates >= 0, "num_updates", num_updates, ">= 0")
     check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
     check(nest.leading(task) >= 1, "num_tasks", nest.leading(task), ">= 1 (no task to evaluate)")
-    key = keys.fold(keys.from_int(seed), _EVALUATION)
+    key = keys.fold(keys.from_int(seed), keys.EVALUATION)
     fast, trials = learner.choose_start(learner.meta.read(), task, keys.fold(key, 0))
     returns, trajectories = [], []
     before, bad_updates = fast, np.zeros(nest.leading(task), np.int64)
@@ -67,19 +72,19 @@ def evaluate(learner, task, *, num_updates=5, num_episodes=20, seed=0):
         trajectories.append(trajectory)
         if update < num_updates:
             adapted = learner.adapt_to(fast, now, keys.fold(own, 1))
-            finite = nest.is_finite(adapted)
-            bad_updates += ~finite.numpy()
-            before, fast = fast, nest.where(finite, adapted, fast)
+            whole = nest.is_finite(adapted)
+            bad_updates += ~whole.numpy()
+            before, fast = fast, nest.where(whole, adapted, fast)
     ends = (trajectories[0], trajectories[-1])
     return Evaluation(np.stack(returns), ends, nest.map(np.asarray, trials), bad_updates)
 
 
-def _finite(trajectory):
+def _finite(trajectory: Trajectory) -> np.ndarray:
     """Which tasks' returns are all finite, [N] bool."""
     return np.isfinite(episode_return(trajectory)).all(axis=1)
 
 
-def _check_finite(returns, update):
+def _check_finite(returns: np.ndarray, update: int) -> None:
     """returns: [N, E] after so many updates."""
     bad = np.flatnonzero(~np.isfinite(returns).all(axis=1))
     if bad.size:

@@ -6,6 +6,8 @@ generator is not TensorFlow's: with and without `jit_compile` the same seed give
 """
 
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -33,7 +35,7 @@ _BITS = 31  # of each half of a key [2], so that neither half is negative
 NUM_SEEDS = 2 ** (2 * _BITS)  # a user's seed is one of 0 to NUM_SEEDS - 1
 
 
-def as_int(seed):
+def as_int(seed: Any) -> int:
     """The seed that a user gave, as a Python int.
 
     Args:
@@ -52,7 +54,7 @@ def as_int(seed):
     return number
 
 
-def from_int(seed):
+def from_int(seed: Any) -> tf.Tensor:
     """The key [2] of an integer that a user gave; no two integers have the same.
 
     Args:
@@ -66,19 +68,19 @@ def from_int(seed):
     return tf.constant([low, SMALL ^ high], tf.int32)
 
 
-def fold(key, *data):
+def fold(key: tf.Tensor, *data: int | tf.Tensor) -> tf.Tensor:
     """Derives a new key [2] from `key` [2] and integers."""
     for value in data:
         key = tf.random.experimental.stateless_fold_in(key, tf.cast(value, tf.int32))
     return key
 
 
-def per_episode(key, num_tasks, num_episodes):
+def per_episode(key: tf.Tensor, num_tasks: int, num_episodes: int) -> tf.Tensor:
     """key [2] -> one key per task and episode, [N, E, 2], independent of N and E."""
     return of_episodes(key, tf.repeat(tf.range(num_episodes)[None], num_tasks, axis=0))
 
 
-def of_episodes(key, episode):
+def of_episodes(key: tf.Tensor, episode: tf.Tensor) -> tf.Tensor:
     """The keys of numbered episodes of each task: key [2], episode [N, E] -> [N, E, 2]."""
     # A key is folded by hashing it and putting the number beside the hash, so one hash per task
     # does for all of its episodes.
@@ -88,17 +90,19 @@ def of_episodes(key, episode):
     return tf.stack([hashes, episode], axis=-1)
 
 
-def per_task(key, num_tasks):
+def per_task(key: tf.Tensor, num_tasks: int) -> tf.Tensor:
     """key [2] -> one key per task, [N, 2], independent of N."""
     return tf.map_fn(lambda task: fold(key, task), tf.range(num_tasks))
 
 
-def salted(key, salt):
+def salted(key: tf.Tensor, salt: int) -> tf.Tensor:
     """Other keys for another use of the same episodes: key [..., 2], `salt` an integer."""
     return tf.bitwise.bitwise_xor(key, [salt, 0])
 
 
-def uniform(key, shape, dtype=tf.float32):
+def uniform(
+    key: tf.Tensor, shape: Sequence[int | tf.Tensor], dtype: tf.DType = tf.float32
+) -> tf.Tensor:
     """U(0, 1) numbers for a batch of keys: key [..., 2] -> [..., *shape]."""
     if 0 in [size for size in shape if isinstance(size, int)]:  # a family without noise
         return tf.zeros([*key.shape[:-1], *shape], dtype)
@@ -108,7 +112,9 @@ def uniform(key, shape, dtype=tf.float32):
     return tf.reshape(numbers, [*nest.sizes(key.shape[:-1]), *shape])
 
 
-def normal(key, shape, dtype=tf.float32):
+def normal(
+    key: tf.Tensor, shape: Sequence[int | tf.Tensor], dtype: tf.DType = tf.float32
+) -> tf.Tensor:
     """N(0, 1) numbers for a batch of keys: key [..., 2] -> [..., *shape]."""
     rows = tf.reshape(key, [-1, 2])
     draw = lambda row: tf.random.stateless_normal(shape, row, dtype=dtype)

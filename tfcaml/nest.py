@@ -1,54 +1,60 @@
 """Arithmetic on nests of tensors (weights, gradients, optimiser slots)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+# A nest in the sense of `tf.nest`: a tensor (or spec, or array), or tuples, named tuples, lists and
+# dicts of nests, `()` among them. Python has no type that says so.
+Nest = Any
 
-def map(function, *nests):
+
+def map(function: Callable[..., Any], *nests: Nest) -> Nest:
     """`function` on corresponding leaves of nests of one structure."""
     return tf.nest.map_structure(function, *nests)
 
 
-def repeat(nest, num):
+def repeat(nest: Nest, num: int) -> Nest:
     """Each leaf [...] -> [num, ...], the same values in every row."""
     # Not `tf.repeat`: the derivatives of its tiles have eight axes, for which kernels are slow.
     broadcast = lambda x: tf.broadcast_to(x[None], [num, *x.shape])
     return map(lambda x: broadcast(tf.convert_to_tensor(x)), nest)
 
 
-def take(nest, index):
+def take(nest: Nest, index: tf.Tensor | np.ndarray | Sequence[int]) -> Nest:
     """Rows `index` of each leaf's leading axis."""
     return map(lambda x: tf.gather(x, index), nest)
 
 
-def concat(*nests):
+def concat(*nests: Nest) -> Nest:
     """Each leaf joined along its leading axis."""
     return map(lambda *leaves: tf.concat(leaves, axis=0), *nests)
 
 
-def stack(nests):
+def stack(nests: Sequence[Nest]) -> Nest:
     """A list of nests -> one nest whose leaves carry a new leading axis."""
     return map(lambda *leaves: tf.stack(leaves), *nests)
 
 
-def stop_gradient(nest):
+def stop_gradient(nest: Nest) -> Nest:
     """`tf.stop_gradient` on each leaf."""
     return map(tf.stop_gradient, nest)
 
 
-def expand(mask, like):
+def expand(mask: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """mask [N, ...] -> [N, ..., 1, ...], of the rank of `like`."""
     mask = tf.convert_to_tensor(mask)
     return tf.reshape(mask, [*sizes(mask.shape), *[1] * (len(like.shape) - mask.shape.rank)])
 
 
-def sizes(shape):
+def sizes(shape: Iterable[int | None]) -> list[int]:
     """A static shape as `tf.reshape` takes it: one size may be unknown."""
     return [-1 if size is None else size for size in shape]
 
 
-def where(condition, nest, other):
+def where(condition: tf.Tensor, nest: Nest, other: Nest) -> Nest:
     """Rows of `nest` where `condition` holds, else those of `other`.
 
     Args:
@@ -58,46 +64,46 @@ def where(condition, nest, other):
     return map(lambda x, y: tf.where(expand(condition, x), x, y), nest, other)
 
 
-def is_finite(nest):
+def is_finite(nest: Nest) -> tf.Tensor:
     """Whether a row has neither NaN nor infinity in any leaf [N, ...]: [N] bool."""
     leaves = [x for x in tf.nest.flatten(nest) if x.dtype.is_floating]
     finite = [tf.reshape(tf.math.is_finite(x), [x.shape[0], -1]) for x in leaves]
     return tf.reduce_all(tf.concat(finite, axis=1), axis=1)
 
 
-def leading(nest):
+def leading(nest: Nest) -> int:
     """The static size of the leading axis (the number of tasks)."""
     return tf.nest.flatten(nest)[0].shape[0]
 
 
-def num_rows(nest):
+def num_rows(nest: Nest) -> int | tf.Tensor:
     """The size of the leading axis, as a number where it is known, else as a tensor."""
     first = tf.nest.flatten(nest)[0]
     return tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
 
 
-def shape(nest):
+def shape(nest: Nest) -> tf.TensorShape:
     """The static shape of the first leaf, for the axes that all leaves share."""
     return tf.nest.flatten(nest)[0].shape
 
 
-def time_major(x):
+def time_major(x: tf.Tensor) -> tf.Tensor:
     """[N, E, T, ...] -> [T, N, E, ...]."""
     return tf.transpose(x, [2, 0, 1, *range(3, x.shape.rank)])
 
 
-def task_major(x):
+def task_major(x: tf.Tensor) -> tf.Tensor:
     """[T, N, E, ...] -> [N, E, T, ...]."""
     return tf.transpose(x, [1, 2, 0, *range(3, x.shape.rank)])
 
 
-def flat_steps(nest):
+def flat_steps(nest: Nest) -> Nest:
     """Each leaf [N, E, T, ...] -> [N, E * T, ...]."""
     flat = lambda x: tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
     return map(flat, nest)
 
 
-def vectors(nest, num_axes):
+def vectors(nest: Nest, num_axes: int) -> tf.Tensor:
     """Leaves of `num_axes` common axes joined to vectors: nest of [..., *] -> [..., O].
 
     Floats of one dtype keep it, and integers and booleans become of it; with no floats, or floats
@@ -111,7 +117,7 @@ def vectors(nest, num_axes):
     return rows[0] if len(rows) == 1 else tf.concat(rows, axis=-1)
 
 
-def unvectors(x, like, num_axes):
+def unvectors(x: tf.Tensor, like: Nest, num_axes: int) -> Nest:
     """The nest whose `vectors` are x [..., O]; its leaves like those of `like`, [axes, ...].
 
     Integers are rounded, to the nearest that their dtype has; booleans are true from 1/2 on.
@@ -124,7 +130,7 @@ def unvectors(x, like, num_axes):
     leaves = tf.nest.flatten(like)
     sizes = [leaf.shape[num_axes:].num_elements() for leaf in leaves]
 
-    def cast(part, dtype):
+    def cast(part: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         if dtype.is_bool:
             return part >= 0.5
         return tf.saturate_cast(tf.round(part), dtype) if dtype.is_integer else tf.cast(part, dtype)
@@ -136,12 +142,12 @@ def unvectors(x, like, num_axes):
     return tf.nest.pack_sequence_as(like, parts)
 
 
-def assign(variables, values):
+def assign(variables: Nest, values: Nest) -> None:
     """Writes a nest of tensors into a nest of `tf.Variable`s of the same structure."""
     map(lambda variable, value: variable.assign(value), variables, values)
 
 
-def ravel(nest):
+def ravel(nest: Nest) -> tuple[tf.Tensor, Callable[[tf.Tensor], Nest]]:
     """A nest of tensors as one vector, and the function that undoes it.
 
     Returns:
@@ -151,7 +157,7 @@ def ravel(nest):
     shapes = [leaf.shape for leaf in leaves]
     sizes = [shape.num_elements() for shape in shapes]
 
-    def unravel(vector):
+    def unravel(vector: tf.Tensor) -> Nest:
         parts = tf.split(vector, sizes)
         return tf.nest.pack_sequence_as(
             nest, [tf.reshape(part, shape) for part, shape in zip(parts, shapes)]
@@ -160,13 +166,13 @@ def ravel(nest):
     return tf.concat([tf.reshape(leaf, [-1]) for leaf in leaves], axis=0), unravel
 
 
-def names(nest):
+def names(nest: Nest) -> list[str]:
     """A name for each leaf, in the order of `tf.nest.flatten`.
 
     Keys, fields and positions that lead to it, joined by "/", such as "medoids/fast/params/0".
     """
     if isinstance(nest, Mapping):
-        parts = [(key, nest[key]) for key in sorted(nest)]
+        parts: Iterable[tuple[Any, Nest]] = [(key, nest[key]) for key in sorted(nest)]
     elif hasattr(nest, "_fields"):
         parts = zip(nest._fields, nest)
     elif isinstance(nest, (list, tuple)):

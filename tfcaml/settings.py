@@ -10,7 +10,9 @@ import dataclasses
 import itertools
 import json
 import math
-from typing import NamedTuple
+import typing
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -25,7 +27,7 @@ MOST_NUMBERS = 10**9  # that the tasks of a batch hold, see `check_sizes`; 4 GB
 _LARGEST = 2.0**127  # of the numbers that float32 has
 
 
-def as_json(value):
+def as_json(value: Any) -> Any:
     """A value as it comes back from a JSON file: tuples are lists.
 
     JSON has neither infinity nor NaN, and most programs refuse a file with these words: null stands
@@ -34,7 +36,7 @@ def as_json(value):
     return json.loads(json.dumps(value), parse_constant=lambda _: None)
 
 
-def filled(where, config_class, options):
+def filled(where: str, config_class: type, options: Any) -> Any:
     """A dataclass of a config's options.
 
     Args:
@@ -58,7 +60,7 @@ def filled(where, config_class, options):
         return config_class(**values)
 
 
-def fill_groups(config):
+def fill_groups(config: Any) -> None:
     """Puts a group in the place of each dict that a dataclass was given for one.
 
     For `__post_init__` of a frozen dataclass.
@@ -71,16 +73,16 @@ def fill_groups(config):
             object.__setattr__(config, name, _group(name, default, getattr(config, name)))
 
 
-def flat(config, above=""):
+def flat(config: dict[str, Any], above: str = "") -> dict[str, Any]:
     """The values of a nested dict by their dotted names: {"a": {"b": 1}} -> {"a.b": 1}."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in config.items():
         own = f"{above}{name}"
         found |= flat(value, f"{own}.") if isinstance(value, dict) else {own: value}
     return found
 
 
-def merged(config, changes):
+def merged(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """A nested dict with the values that another one has in place of its own."""
     found = dict(config)
     for name, value in changes.items():
@@ -89,7 +91,7 @@ def merged(config, changes):
     return found
 
 
-def check_switch(name, value):
+def check_switch(name: str, value: Any) -> None:
     """Raises `ConfigError` unless a switch is on, off or automatic: True, False or None itself."""
     # 1 == True, and a NumPy array is equal to nothing: only identity tells.
     fits = any(value is allowed for allowed in (True, False, None))
@@ -120,7 +122,7 @@ class Stored(NamedTuple):
     numbers: int
 
 
-def stored_by_tasks(config, sizes, batches=1, times=2):
+def stored_by_tasks(config: Any, sizes: Sizes, batches: int = 1, times: int = 2) -> Stored:
     """What a batch of tasks takes while it is learned from, `Stored`.
 
     Args:
@@ -134,7 +136,9 @@ def stored_by_tasks(config, sizes, batches=1, times=2):
     return Stored("meta_batch_size", config.meta_batch_size, episodes, numbers)
 
 
-def check_sizes(method, config, environment, layers, measured):
+def check_sizes(
+    method: str, config: Any, environment: Any, layers: Sequence[int], measured: dict[str, int]
+) -> None:
     """What a learner holds of all tasks at once is at most `MOST_NUMBERS` numbers.
 
     Counted are the episodes, the outputs of all layers at their steps, the weights with the two
@@ -172,12 +176,13 @@ def check_sizes(method, config, environment, layers, measured):
         check(size <= MOST_NUMBERS, name, rows, rule)
 
 
-def _values(config_class, options, above=""):
+def _values(config_class: type, options: Any, above: str = "") -> dict[str, Any]:
     """Options of a dataclass, checked, with infinity for None and groups for dicts.
 
     above: the group that the fields are in, with a dot after it.
     """
     fields = {field.name: field for field in dataclasses.fields(config_class)}
+    kinds = typing.get_type_hints(config_class)  # a field's own `type` may be the type's name
     defaults, values = defaults_of(config_class), {}
     for name in options:
         if name not in fields:
@@ -188,12 +193,13 @@ def _values(config_class, options, above=""):
         if dataclasses.is_dataclass(defaults.get(name)):
             values[name] = _group(above + name, defaults[name], value)
         else:
-            _check_type(fields[name], above + name, value)
+            infinite = fields[name].metadata.get("infinite", False)
+            _check_type(kinds[name], infinite, above + name, value)
             values[name] = value
     return values
 
 
-def _group(name, default, value):
+def _group(name: str, default: Any, value: Any) -> Any:
     """The group that is given, or that a dict of changes makes of the default one."""
     if isinstance(value, type(default)):
         return value
@@ -204,25 +210,27 @@ def _group(name, default, value):
         return dataclasses.replace(default, **values)
 
 
-def _no_such(problem, name, config_class, above=""):
+def _no_such(problem: str, name: str, config_class: type, above: str = "") -> ConfigError:
     allowed = ", ".join(field.name for field in dataclasses.fields(config_class))
     return ConfigError(f"{problem} field {f'{above}{name}'!r}; allowed are {allowed}")
 
 
-def _check_type(field, name, value):
-    """Raises `ConfigError` unless the value is one of the field's type. name: for messages."""
+def _check_type(kind: Any, infinite: bool, name: str, value: Any) -> None:
+    """Raises `ConfigError` unless the value is one of the type `kind`.
+
+    infinite: whether it may be infinite; name: of the field, for messages.
+    """
     is_bool = isinstance(value, bool)
-    if field.type is int:
+    if kind is int:
         most = MOST_ITERATIONS if name.endswith(("iterations", "interval")) else MOST
         fits = isinstance(value, int) and not is_bool and abs(value) <= most
         check(fits, name, value, f"a whole number of at most {most}")
-    elif field.type is float:
+    elif kind is float:
         number = isinstance(value, int | float) and not is_bool
         finite = number and abs(value) < _LARGEST
-        infinite = number and value == math.inf and field.metadata.get("infinite", False)
-        check(finite or infinite, name, value, "a finite number")
-    elif field.type is tuple:
+        check(finite or (number and infinite and value == math.inf), name, value, "a finite number")
+    elif kind is tuple:
         check(isinstance(value, list | tuple), name, value, "a list")
-    elif field.type in (bool, str, dict):
-        kind = {bool: "True or False", str: "text", dict: "a dict of fields"}[field.type]
-        check(isinstance(value, field.type), name, value, kind)
+    elif kind in (bool, str, dict):
+        allowed = {bool: "True or False", str: "text", dict: "a dict of fields"}[kind]
+        check(isinstance(value, kind), name, value, allowed)

@@ -11,10 +11,16 @@ medians and interquartile means 0.90 to 0.92 with up to five seeds whose effects
 as large as those of 20 or more tasks.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy  # whose parts are loaded when used
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 LEAST_SEEDS = 3  # that have an interval
 _LEAST_FOR_QUANTILES = 5  # seeds: the range of fewer holds a median too seldom
@@ -30,7 +36,7 @@ class Interval(NamedTuple):
     upper: float
 
 
-def mean(values):
+def mean(values: ArrayLike) -> Interval:
     """Mean over seeds of the seeds' means, with Student's t interval.
 
     It covers 95 % where the seeds' means are normal, and less where they are skewed and few: 0.88
@@ -48,7 +54,7 @@ def mean(values):
     return _student(per_seed.mean(), error, len(per_seed) - 1)
 
 
-def median(values, seed=0, resamples=4000):
+def median(values: ArrayLike, seed: int = 0, resamples: int = 4000) -> Interval:
     """Median of all cells, with an interval over seeds.
 
     With five or more seeds the interval holds all values m for which Student's t test over seeds
@@ -81,7 +87,7 @@ def median(values, seed=0, resamples=4000):
     return Interval(float(np.median(values)), float(cells[first]), float(cells[last]))
 
 
-def interquartile_mean(values, seed=0, resamples=4000):
+def interquartile_mean(values: ArrayLike, seed: int = 0, resamples: int = 4000) -> Interval:
     """Mean of the middle half of all cells (IQM; Agarwal et al. 2021), with an interval over seeds.
 
     The interval is Student's t with the standard error from a bootstrap over seeds, times
@@ -97,14 +103,16 @@ def interquartile_mean(values, seed=0, resamples=4000):
       `Interval`.
     """
 
-    def middle(cells):
+    def middle(cells: np.ndarray) -> np.ndarray:
         cut = cells.shape[-1] // 4
         return np.sort(cells, axis=-1)[..., cut : cells.shape[-1] - cut].mean(axis=-1)
 
     return _bootstrap_t(middle, np.asarray(values, np.float64), seed, resamples)
 
 
-def median_ratio(values, others, seed=0, resamples=4000):
+def median_ratio(
+    values: ArrayLike, others: ArrayLike, seed: int = 0, resamples: int = 4000
+) -> Interval:
     """median(values) / median(others), with an interval over the seeds of both at once.
 
     The interval has percentiles of the bootstrap over seeds as bounds, at levels that are expanded
@@ -122,7 +130,7 @@ def median_ratio(values, others, seed=0, resamples=4000):
     """
     cells = np.stack([values, others], axis=-1).astype(np.float64)
 
-    def ratio(cells):
+    def ratio(cells: np.ndarray) -> np.ndarray:
         one, other = np.median(cells, axis=-2).T
         with np.errstate(invalid="ignore"):
             return one / other  # nan: of two that are only known to be large
@@ -149,7 +157,7 @@ class Paired(NamedTuple):
     p_value: float
 
 
-def paired(values, others):
+def paired(values: ArrayLike, others: ArrayLike) -> Paired:
     """values - others, seed by seed: [S, Q], [S, Q] -> `Paired`; the interval is that of `mean`."""
     difference = np.asarray(values, np.float64) - np.asarray(others, np.float64)
     per_seed = difference.mean(axis=1)
@@ -170,7 +178,9 @@ class PairedEntities(NamedTuple):
     p_value: float
 
 
-def paired_entities(values, others, entities):
+def paired_entities(
+    values: ArrayLike, others: ArrayLike, entities: Sequence[Sequence[Any]]
+) -> PairedEntities:
     """values - others, over entities that several seeds may have held out.
 
     Each entity counts once, by its mean over the seeds that held it out; `difference` is the mean
@@ -209,7 +219,7 @@ def paired_entities(values, others, entities):
     return PairedEntities(found, won, num_entities, _p_value(found, freedom))
 
 
-def holm(p_values):
+def holm(p_values: ArrayLike) -> np.ndarray:
     """Adjusts the p values of many comparisons (S. Holm, Scandinavian J. of Statistics 6 (1979)).
 
     Those that stay below 0.05 are different from 0, all of them, with 95 % confidence.
@@ -228,7 +238,7 @@ def holm(p_values):
     return adjusted
 
 
-def _student(center, error, freedom):
+def _student(center: float, error: float, freedom: float) -> Interval:
     """Student's t interval, without bounds where there are too few seeds."""
     if freedom < LEAST_SEEDS - 1 or not np.isfinite(error):
         return Interval(float(center), float("nan"), float("nan"))
@@ -236,7 +246,7 @@ def _student(center, error, freedom):
     return Interval(float(center), float(center - half), float(center + half))
 
 
-def _p_value(interval, freedom):
+def _p_value(interval: Interval, freedom: float) -> float:
     """Of the hypothesis that the value is 0, by an interval of `_student`."""
     if np.isnan(interval.lower):
         return float("nan")
@@ -247,7 +257,9 @@ def _p_value(interval, freedom):
     return float(2 * scipy.stats.t.sf(statistic, freedom))
 
 
-def _bootstrap_t(statistic, values, seed, resamples):
+def _bootstrap_t(
+    statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, seed: int, resamples: int
+) -> Interval:
     """statistic: (cells [R, M]) -> [R]; values: [S, Q] -> `Interval`."""
     center = float(statistic(values.reshape(1, -1))[0])
     if len(values) < LEAST_SEEDS:
@@ -257,7 +269,9 @@ def _bootstrap_t(statistic, values, seed, resamples):
     return _student(center, spread * np.sqrt(len(values) / (len(values) - 1)), len(values) - 1)
 
 
-def _resampled(statistic, values, seed, resamples):
+def _resampled(
+    statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, seed: int, resamples: int
+) -> np.ndarray:
     """statistic: (cells [R, M, ...]) -> [R]; values: [S, Q, ...] -> [resamples], of drawn seeds."""
     rng = np.random.default_rng([seed, 0xB007])
     rows = rng.integers(len(values), size=[resamples, len(values)])

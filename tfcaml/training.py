@@ -1,11 +1,25 @@
 """The training loop without anything around it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
 from tfcaml import keys
 from tfcaml.environments.base import check_held_out
 from tfcaml.errors import RunError, check
+from tfcaml.types import Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
+    from tfcaml.learners.base import MetaLearner
 
 
-def draw(learner, population, seed):
+def draw(
+    learner: MetaLearner, population: Population, seed: int
+) -> tuple[Task, tf.Tensor, tf.Tensor | tuple[()]]:
     """Draws the training tasks and the random key of the learner's next iteration.
 
     All random numbers of the iteration follow from `seed` and the iteration's number.
@@ -24,7 +38,7 @@ def draw(learner, population, seed):
     return task, keys.fold(key, 1), index
 
 
-def train_iteration(learner, population, seed):
+def train_iteration(learner: MetaLearner, population: Population, seed: int) -> dict[str, float]:
     """The learner's next iteration on training entities, as `draw` has it.
 
     Args:
@@ -38,13 +52,13 @@ def train_iteration(learner, population, seed):
     return learner.train(*draw(learner, population, seed))
 
 
-def train_all(learner, task, seed):
+def train_all(learner: MetaLearner, task: Task, seed: int) -> dict[str, float]:
     """The learner's next iteration on `task` itself (independent policies, one per row)."""
     key = keys.fold(keys.from_int(seed), keys.TRAINING, int(learner.iteration))
     return learner.train(task, keys.fold(key, 1))
 
 
-def check_bad_updates(learner, max_bad_updates):
+def check_bad_updates(learner: MetaLearner, max_bad_updates: int) -> None:
     """Raises a `RunError` when more updates have been skipped than `max_bad_updates`."""
     bad = int(learner.bad_updates)
     if bad > max_bad_updates:
@@ -56,8 +70,13 @@ def check_bad_updates(learner, max_bad_updates):
 
 
 def train(
-    learner, population, *, seed=0, max_bad_updates=10, callback=lambda learner, population: None
-):
+    learner: MetaLearner,
+    population: Population,
+    *,
+    seed: int = 0,
+    max_bad_updates: int = 10,
+    callback: Callable[[MetaLearner, Population], object] = lambda learner, population: None,
+) -> list[dict[str, float]]:
     """Trains until `learner.config.num_iterations`; returns the metrics of each iteration.
 
     Args:

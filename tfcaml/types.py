@@ -8,14 +8,21 @@ and nothing loops over tasks: N is an axis of every tensor, also when it is 1. F
 weights adapted to a task) carry a leading [N]; meta parameters have no task axis.
 """
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
 from tfcaml import nest
 
-Params = Any  # nest of float tensors
-Task = Any  # nest of tensors with leading [N]: all that tells one MDP of a family from another
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
+
+Nest = nest.Nest  # see there
+Params = Nest  # of float tensors
+Task = Nest  # of tensors with leading [N]: all that tells one MDP of a family from another
 
 
 class Trajectory(NamedTuple):
@@ -36,16 +43,16 @@ class Trajectory(NamedTuple):
     The last three are `()` where there is nothing of the kind.
     """
 
-    observation: Any
+    observation: Nest
     action: tf.Tensor
     reward: tf.Tensor
     mask: tf.Tensor
     log_prob: tf.Tensor
     terminated: tf.Tensor
-    final_observation: Any
-    episode_noise: Any = ()
-    info: Any = ()
-    start: Any = ()
+    final_observation: Nest
+    episode_noise: Nest = ()
+    info: Nest = ()
+    start: Nest = ()
 
 
 class Experience(NamedTuple):
@@ -61,8 +68,8 @@ class Experience(NamedTuple):
 
     trajectory: Trajectory
     weight: tf.Tensor
-    distribution: Any = ()
-    extra: Any = ()
+    distribution: Nest = ()
+    extra: Nest = ()
 
 
 class FastState(NamedTuple):
@@ -76,8 +83,8 @@ class FastState(NamedTuple):
     """
 
     params: Params
-    slots: Any
-    memory: Any = ()
+    slots: Nest
+    memory: Nest = ()
 
 
 class MetaBatch(NamedTuple):
@@ -91,11 +98,11 @@ class MetaBatch(NamedTuple):
     key:     [N, 2], a random key for each task, for what is drawn when a task is started on
     """
 
-    support: tuple
+    support: tuple[Experience, ...]
     query: Experience
-    per_task: Any = ()
-    index: Any = ()
-    key: Any = ()
+    per_task: Nest = ()
+    index: Nest = ()
+    key: Nest = ()
 
 
 class Surrogate(NamedTuple):
@@ -108,11 +115,11 @@ class Surrogate(NamedTuple):
     """
 
     loss: tf.Tensor
-    distribution: Any = None
-    kl: Any = None
+    distribution: tfd.Distribution | None = None
+    kl: tf.Tensor | None = None
 
 
-def blank_trajectory(environment, policy, *shape):
+def blank_trajectory(environment: Any, policy: Any, *shape: int) -> Trajectory:
     """A trajectory of zeros.
 
     Args:
@@ -140,12 +147,12 @@ def blank_trajectory(environment, policy, *shape):
     )
 
 
-def episode_return(trajectory):
+def episode_return(trajectory: Trajectory) -> tf.Tensor:
     """Undiscounted return of each episode, [N, E]."""
     return tf.reduce_sum(trajectory.reward * trajectory.mask, axis=-1)
 
 
-def join(trajectories):
+def join(trajectories: Sequence[Trajectory]) -> Trajectory:
     """Trajectories of the same rows one after another, as one; its padded steps are the last.
 
     Args:
@@ -169,11 +176,11 @@ def join(trajectories):
     return trajectories[0]._replace(**joined, final_observation=final, episode_noise=())
 
 
-def next_observation(trajectory):
+def next_observation(trajectory: Trajectory) -> Nest:
     """What each action led to, nest of [N, E, T, ...]; on padded steps, the end of the episode."""
     ahead = tf.pad(trajectory.mask[:, :, 1:], [[0, 0], [0, 0], [0, 1]]) > 0
 
-    def shift(observation, final):
+    def shift(observation: tf.Tensor, final: tf.Tensor) -> tf.Tensor:
         final = final[:, :, None]
         following = tf.concat([observation[:, :, 1:], final], axis=2)
         return tf.where(nest.expand(ahead, observation), following, final)

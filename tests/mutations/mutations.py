@@ -136,7 +136,7 @@ MUTATIONS = [
         "return tf.reduce_mean(value, axis=1, keepdims=True)",
         ADVANTAGES,
     ),
-    Mutation("advantages/baselines.py", "ridge=1e-5", "ridge=1e-4", ADVANTAGES),
+    Mutation("advantages/baselines.py", "ridge: float = 1e-5", "ridge: float = 1e-4", ADVANTAGES),
     Mutation("advantages/baselines.py", "-10, 10)", "-9, 9)", ADVANTAGES),
     Mutation("advantages/baselines.py", "tf.float64) / 100", "tf.float64) / 50", ADVANTAGES),
     Mutation(

@@ -3,11 +3,14 @@
 Advantages are small differences of large numbers, so they are worked out in 64 bits.
 """
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.advantages import returns
 from tfcaml.errors import check
+from tfcaml.types import Nest, Trajectory
 
 # An advantage this small beside the returns is rounding error of the rewards, which have 32 bits.
 _SMALLEST_SCALE = 1e-6
@@ -17,22 +20,24 @@ _MOST_LINEAR_FEATURES = 500
 RETURNS = {"reward_to_go": returns.reward_to_go, "whole_return": returns.whole_return}
 
 
-def no_baseline(value, mask, observation=None):
+def no_baseline(value: tf.Tensor, mask: tf.Tensor, observation: Nest | None = None) -> tf.Tensor:
     """0. REINFORCE without a baseline does not learn the personalised particles."""
     return tf.zeros_like(value)
 
 
-def batch_mean(value, mask, observation=None):
+def batch_mean(value: tf.Tensor, mask: tf.Tensor, observation: Nest | None = None) -> tf.Tensor:
     """Mean over all valid steps of the task's episodes: [N, E, T] -> [N, 1, 1]."""
     return _mean(value, mask, axis=[1, 2])
 
 
-def time_step_mean(value, mask, observation=None):
+def time_step_mean(value: tf.Tensor, mask: tf.Tensor, observation: Nest | None = None) -> tf.Tensor:
     """Mean over the task's episodes still running at each time step: [N, E, T] -> [N, 1, T]."""
     return _mean(value, mask, axis=[1])
 
 
-def linear_feature(value, mask, observation, ridge=1e-5):
+def linear_feature(
+    value: tf.Tensor, mask: tf.Tensor, observation: Nest, ridge: float = 1e-5
+) -> tf.Tensor:
     """Least squares on [o, o^2, tau, tau^2, tau^3, 1], fitted to the very steps it is used on.
 
     Y. Duan et al., "Benchmarking deep reinforcement learning for continuous control", ICML 2016;
@@ -64,7 +69,7 @@ def linear_feature(value, mask, observation, ridge=1e-5):
     return tf.cast(tf.reshape(tf.matmul(x, weight), value.shape), value.dtype)
 
 
-BASELINES = {
+BASELINES: dict[str, Callable[..., tf.Tensor]] = {
     "none": no_baseline,
     "batch_mean": batch_mean,
     "time_step_mean": time_step_mean,
@@ -72,7 +77,7 @@ BASELINES = {
 }
 
 
-def check_baseline(baseline, observation_spec):
+def check_baseline(baseline: str, observation_spec: Nest) -> None:
     """Refuses a baseline that does not suit the observations.
 
     Args:
@@ -91,7 +96,15 @@ def check_baseline(baseline, observation_spec):
     check(few, "baseline", baseline, rule)
 
 
-def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda=1.0, critic=None):
+def advantage(
+    trajectory: Trajectory,
+    discount: float,
+    return_type: str,
+    baseline: str,
+    normalize: bool,
+    gae_lambda: float = 1.0,
+    critic: tuple[tf.Tensor, tf.Tensor] | None = None,
+) -> tf.Tensor:
     """Return minus baseline, and optionally standardised over the task's batch.
 
     The return is that of the episode as it was played: without a critic nothing is bootstrapped at
@@ -135,7 +148,7 @@ def advantage(trajectory, discount, return_type, baseline, normalize, gae_lambda
     return tf.stop_gradient(tf.cast(result * mask, dtype))
 
 
-def reward_credit(trajectory, discount, normalize):
+def reward_credit(trajectory: Trajectory, discount: float, normalize: bool) -> tf.Tensor:
     """What DiCE multiplies its magic boxes with: discount^t r_t, less its mean over episodes.
 
     A baseline that depends on the time only leaves DiCE's derivatives of all orders unbiased (up to
@@ -162,7 +175,7 @@ def reward_credit(trajectory, discount, normalize):
     return tf.stop_gradient(tf.cast(credit, trajectory.reward.dtype))
 
 
-def standardized(value):
+def standardized(value: tf.Tensor) -> tf.Tensor:
     """Numbers brought to mean 0 and standard deviation 1 along the last axis, as constants.
 
     Near 0 if they differ by rounding.
@@ -175,7 +188,9 @@ def standardized(value):
     return tf.stop_gradient(tf.cast(tf.math.divide_no_nan(deviation, scale), value.dtype))
 
 
-def _unit_scale(value, deviation, size, mask):
+def _unit_scale(
+    value: tf.Tensor, deviation: tf.Tensor, size: tf.Tensor, mask: tf.Tensor
+) -> tf.Tensor:
     """value over the root mean square of `deviation`, unless that is rounding error of `size`.
 
     All [N, E, T]; the result is 0 where `size` is 0 on all valid steps of a task.
@@ -184,6 +199,6 @@ def _unit_scale(value, deviation, size, mask):
     return tf.math.divide_no_nan(value, tf.maximum(rms(deviation), _SMALLEST_SCALE * rms(size)))
 
 
-def _mean(value, mask, axis):
+def _mean(value: tf.Tensor, mask: tf.Tensor, axis: Sequence[int]) -> tf.Tensor:
     total = tf.reduce_sum(value * mask, axis, keepdims=True)
     return total / tf.maximum(tf.reduce_sum(mask, axis, keepdims=True), 1)

@@ -20,7 +20,7 @@ class AdvantageConfig:
     gae_lambda: float = 1.0  # of generalised advantage estimation; 1: return minus baseline
     normalize: bool = True  # to standard deviation 1 over a task's batch
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(0 < self.discount <= 1, "discount", self.discount, "in (0, 1]")
         check(0 <= self.gae_lambda <= 1, "gae_lambda", self.gae_lambda, "in [0, 1]")
         if self.gae_lambda < 1:
@@ -29,7 +29,7 @@ class AdvantageConfig:
         check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
         check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
 
-    def why_alone_is_nothing(self):
+    def why_alone_is_nothing(self) -> str | None:
         """Why the advantages of an episode alone are all 0; None where they are not.
 
         They are where the baseline is a mean over episodes, or fits the one number that is the

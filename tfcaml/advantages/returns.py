@@ -10,7 +10,7 @@ import tensorflow as tf
 _BLOCK = 128  # steps; memory grows with the number of steps times this at most
 
 
-def reward_to_go(reward, discount):
+def reward_to_go(reward: tf.Tensor, discount: float) -> tf.Tensor:
     """G_t = sum over u >= t of discount^(u - t) r_u.
 
     Args:
@@ -36,30 +36,32 @@ def reward_to_go(reward, discount):
     return tf.reshape(result, padded.shape)[..., :steps]
 
 
-def _powers(steps, discount):
+def _powers(steps: int, discount: float) -> np.ndarray:
     """discount^(u - t) for u >= t, else 0: [u, t]."""
     lag = np.subtract.outer(np.arange(steps), np.arange(steps))
     return np.where(lag >= 0, float(discount) ** np.maximum(lag, 0.0), 0.0)
 
 
-def _times(value, matrix):
+def _times(value: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
     """value [N, ..., U] times matrix [U, T]."""
     # A product per task, so that a task's numbers do not depend on the other tasks.
     return tf.matmul(value, tf.constant(matrix, value.dtype))
 
 
-def whole_return(reward, discount):
+def whole_return(reward: tf.Tensor, discount: float) -> tf.Tensor:
     """The discounted return of the episode, at each of its steps: [N, E, T] -> [N, E, T]."""
     return tf.broadcast_to(reward_to_go(reward, discount)[..., :1], reward.shape)
 
 
-def discounted_reward(reward, discount):
+def discounted_reward(reward: tf.Tensor, discount: float) -> tf.Tensor:
     """discount^t r_t, what each step adds to the episode's return: [N, E, T] -> [N, E, T]."""
     steps = np.arange(reward.shape[-1], dtype=np.float64)
     return reward * tf.constant(float(discount) ** steps, reward.dtype)
 
 
-def generalized_advantage(reward, value, mask, discount, gae_lambda):
+def generalized_advantage(
+    reward: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, discount: float, gae_lambda: float
+) -> tf.Tensor:
     """A_t = sum over l of (discount gae_lambda)^l delta_{t+l}, the values after the end being 0.
 
     J. Schulman et al., "High-dimensional continuous control using generalized advantage
@@ -80,7 +82,7 @@ def generalized_advantage(reward, value, mask, discount, gae_lambda):
     return reward_to_go(reward + discount * next_value - value, discount * gae_lambda)
 
 
-def at_cut(value, mask, terminated):
+def at_cut(value: tf.Tensor, mask: tf.Tensor, terminated: tf.Tensor) -> tf.Tensor:
     """The values of what episodes led to, at the last steps of those that did not terminate.
 
     F. Pardo et al., "Time limits in reinforcement learning", ICML 2018.

@@ -5,7 +5,11 @@ captured by a compiled driver: whoever calls with other weights gets other actio
 policy remembers of an episode.
 """
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tf_agents.policies import tf_policy
@@ -16,6 +20,13 @@ from tfcaml import keys, nest
 from tfcaml.agents.trajectories import policy_info
 from tfcaml.errors import check
 from tfcaml.policies import distributions
+from tfcaml.types import Nest, Params
+
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
+
+    from tfcaml.learners.base import MetaLearner
+    from tfcaml.policies.base import Policy
 
 
 class AdaptedPolicy(tf_policy.TFPolicy):
@@ -44,7 +55,14 @@ class AdaptedPolicy(tf_policy.TFPolicy):
       greedy: take the mode of the distribution.
     """
 
-    def __init__(self, time_step_spec, policy, params, emit_log_probability=False, greedy=False):
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        policy: Policy,
+        params: Params | Callable[[int | tf.Tensor], Params],
+        emit_log_probability: bool = False,
+        greedy: bool = False,
+    ) -> None:
         self._policy = policy
         self._params = params
         self._greedy = greedy
@@ -63,7 +81,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         )
 
     @classmethod
-    def of(cls, learner, **options):
+    def of(cls, learner: MetaLearner, **options: Any) -> AdaptedPolicy:
         """The policy of a learner, which starts with what its new tasks start with.
 
         Args:
@@ -72,7 +90,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
           **options: of the class.
         """
 
-        def start(num_rows):
+        def start(num_rows: int | tf.Tensor) -> Params:
             meta = learner.meta.read()
             key = learner.task_keys(keys.from_int(0), num_rows)
             return learner.acting(meta, learner.start(meta, num_rows, key))
@@ -82,7 +100,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         policy.meta = learner.meta  # whose variables are the policy's
         return policy
 
-    def state_of(self, params, seed=0):
+    def state_of(self, params: Params, seed: int | tf.Tensor = 0) -> dict[str, Nest]:
         """The `policy_state` of adapted weights.
 
         Args:
@@ -98,15 +116,17 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         state = {"params": params, "key": nest.repeat(start, nest.num_rows(params))}
         return with_episode(state, new_episode(self._policy, params, start))
 
-    def _start(self, num_rows):
+    def _start(self, num_rows: int | tf.Tensor) -> Params:
         if callable(self._params):
             return self._params(num_rows)
         return nest.repeat(self._params, num_rows)
 
-    def _get_initial_state(self, batch_size):
+    def _get_initial_state(self, batch_size: int | tf.Tensor) -> dict[str, Nest]:
         return self.state_of(self._start(batch_size))
 
-    def _distribution(self, time_step, policy_state):
+    def _distribution(
+        self, time_step: ts.TimeStep, policy_state: dict[str, Nest]
+    ) -> policy_step.PolicyStep:
         time_step, policy_state = nest.map(tf.convert_to_tensor, (time_step, policy_state))
         key = policy_state["key"][0]
         params, episode = policy_state["params"], policy_state.get("episode", {})
@@ -115,7 +135,12 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         info = self._told(episode, _nothing_said(self._policy, params))
         return policy_step.PolicyStep(distribution, policy_state, info)
 
-    def _action(self, time_step, policy_state, seed=None):
+    def _action(
+        self,
+        time_step: ts.TimeStep,
+        policy_state: dict[str, Nest],
+        seed: int | tf.Tensor | None = None,
+    ) -> policy_step.PolicyStep:
         time_step, policy_state = nest.map(tf.convert_to_tensor, (time_step, policy_state))
         key = policy_state["key"][0] if seed is None else _as_key(seed)
         params, episode = policy_state["params"], policy_state.get("episode", {})
@@ -128,19 +153,19 @@ class AdaptedPolicy(tf_policy.TFPolicy):
             info = policy_step.set_log_probability(info, log_prob)
         return policy_step.PolicyStep(action, with_episode(state, episode), info)
 
-    def _told(self, episode, said):
+    def _told(self, episode: dict[str, Nest], said: Nest) -> Nest:
         """What the `info` of a step has beside the log-probability."""
         if not self.emit_log_probability:
             return ()
         return policy_info((), episode.get("noise", ()), said)
 
 
-def with_episode(state, episode):
+def with_episode(state: dict[str, Nest], episode: dict[str, Nest]) -> dict[str, Nest]:
     """A policy_state with what a policy keeps of an episode, if there is anything."""
     return {**state, "episode": episode} if episode else state
 
 
-def new_episode(policy, params, key):
+def new_episode(policy: Policy, params: Params, key: tf.Tensor) -> dict[str, Nest]:
     """What a policy keeps of an episode before its first step, each row's own.
 
     Args:
@@ -165,14 +190,23 @@ def new_episode(policy, params, key):
     return {name: part for name, part in narrow.items() if tf.nest.flatten(part)}
 
 
-def act_distribution(policy, params, time_step, episode, key):
+def act_distribution(
+    policy: Policy, params: Params, time_step: ts.TimeStep, episode: dict[str, Nest], key: tf.Tensor
+) -> tfd.Distribution:
     """The distributions of one action per row, of batch shape [B, 1]. Arguments as of `act`."""
     episode = _at_step(policy, params, time_step, episode, key)
     distribution, _ = policy.act(params, _wide(time_step.observation), _memory(episode))
     return distribution
 
 
-def act(policy, params, time_step, episode, key, greedy=False):
+def act(
+    policy: Policy,
+    params: Params,
+    time_step: ts.TimeStep,
+    episode: dict[str, Nest],
+    key: tf.Tensor,
+    greedy: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor, Nest, dict[str, Nest]]:
     """One action per row.
 
     Args:
@@ -202,7 +236,9 @@ def act(policy, params, time_step, episode, key, greedy=False):
     return action[:, 0], log_prob[:, 0], _narrow(info), {**episode, **kept}
 
 
-def _at_step(policy, params, time_step, episode, key):
+def _at_step(
+    policy: Policy, params: Params, time_step: ts.TimeStep, episode: dict[str, Nest], key: tf.Tensor
+) -> dict[str, Nest]:
     """`episode` with what came of the last action; a new one where the time step is the first."""
     if not episode:
         return {}
@@ -215,32 +251,33 @@ def _at_step(policy, params, time_step, episode, key):
     return nest.where(time_step.step_type == ts.StepType.FIRST, fresh, episode)
 
 
-def _nothing_said(policy, params):
+def _nothing_said(policy: Policy, params: Params) -> Nest:
     """Zeros in place of `info`, nest of [B, ...]."""
     rows = nest.num_rows(params)
     return nest.map(lambda x: tf.zeros([rows, *x.shape], x.dtype), policy.info_spec)
 
 
-def _memory(episode):
+def _memory(episode: dict[str, Nest]) -> Nest:
     return _wide(episode.get("memory", ()))
 
 
-def _wide(rows):
+def _wide(rows: Nest) -> Nest:
     """A row is a task with one episode: [B, ...] -> [B, 1, ...]."""
     return nest.map(lambda x: x[:, None], rows)
 
 
-def _narrow(rows):
+def _narrow(rows: Nest) -> Nest:
     """[B, 1, ...] -> [B, ...]."""
     return nest.map(lambda x: x[:, 0], rows)
 
 
-def _as_key(seed):
+def _as_key(seed: int | tf.Tensor) -> tf.Tensor:
     """The key [2] of an integer or of such a pair."""
     rule = "an integer >= 0, or two int32"
     if isinstance(seed, numbers.Integral):
-        check(seed >= 0, "seed", int(seed), rule)
-        return keys.from_int(int(seed))
+        number = int(seed)
+        check(number >= 0, "seed", number, rule)
+        return keys.from_int(number)
     pair = tf.convert_to_tensor(seed)
     check(pair.dtype.is_integer and pair.shape == [2], "seed", seed, rule)
     return tf.cast(pair, tf.int32)

@@ -19,6 +19,11 @@ are those of an episode that goes on (F. Pardo et al., "Time limits in reinforce
 ICML 2018). Take it where the limit is not part of the task.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import tensorflow as tf
 from tf_agents.agents.ppo import ppo_agent
@@ -31,7 +36,11 @@ from tfcaml.agents.trajectories import to_tf_agents
 from tfcaml.errors import ConfigError, check
 from tfcaml.policies import NetworkPolicy, distributions
 from tfcaml.policies.functional import Functional
-from tfcaml.types import Experience, Surrogate
+from tfcaml.types import Experience, Nest, Params, Surrogate, Trajectory
+
+if TYPE_CHECKING:
+    from tf_agents.agents import tf_agent
+    from tf_agents.trajectories import trajectory as tf_agents_trajectory
 
 _TINY = 1e-30  # a variance whose root has a derivative
 
@@ -57,9 +66,10 @@ class AgentLoss(losses.TaskLoss):
         variables: normalisers and regularisers; or `bootstrap` without a value network.
     """
 
-    Agent = None
+    Agent: type[tf_agent.TFAgent]
+    policy: NetworkPolicy
 
-    def __init__(self, agent, bootstrap=False):
+    def __init__(self, agent: tf_agent.TFAgent, bootstrap: bool = False) -> None:
         _check_agent(agent, self.Agent)
         self.agent = agent
         actor, value = _networks(agent)
@@ -72,7 +82,7 @@ class AgentLoss(losses.TaskLoss):
             self.policy.functional = Functional(_ActorAndValue(actor, value))
             self.outer_optimizers = ("adam", "ppo")
 
-    def task_loss(self, data, experience):
+    def task_loss(self, data: tf_agents_trajectory.Trajectory, experience: Experience) -> tf.Tensor:
         """The agent's loss of one task, a scalar; the task's weights are in the networks.
 
         Args:
@@ -81,10 +91,10 @@ class AgentLoss(losses.TaskLoss):
         """
         raise NotImplementedError
 
-    def __call__(self, params, experience):
+    def __call__(self, params: Params, experience: Experience) -> tf.Tensor:
         """Loss of each task: params, each [N, ...]; `Experience` -> [N]."""
 
-        def one_task(inputs):
+        def one_task(inputs: Nest) -> Any:
             task_params, *data = inputs
             return self.policy.functional.run(task_params, self.task_loss, *data)
 
@@ -92,18 +102,18 @@ class AgentLoss(losses.TaskLoss):
         with tf.summary.record_if(False):  # summaries of single tasks, from within a derivative
             return tf.vectorized_map(one_task, (tuple(params), data, experience))
 
-    def inner(self, meta, params, support):
+    def inner(self, meta: Nest, params: Params, support: Experience) -> tf.Tensor:
         return self(params, support)
 
-    def surrogate(self, meta, params, query):
+    def surrogate(self, meta: Nest, params: Params, query: Experience) -> Surrogate:
         distribution = losses.action_distribution(self.policy, params, query.trajectory)
         return Surrogate(self(params, query), distribution)
 
-    def assign(self, params):
+    def assign(self, params: Params) -> None:
         """Writes weights without task axis into the agent's own networks."""
         nest.assign(self.policy.functional.variables, tuple(params))
 
-    def _acted(self, params, trajectory):
+    def _acted(self, params: Params, trajectory: Trajectory) -> Nest:
         """Parameters of the distributions that acted."""
         distribution = losses.action_distribution(self.policy, params, trajectory)
         return distributions.tensors(distribution)
@@ -124,13 +134,13 @@ class ReinforceLoss(AgentLoss):
 
     Agent = reinforce_agent.ReinforceAgent
 
-    def __init__(self, agent, bootstrap=False):
+    def __init__(self, agent: tf_agent.TFAgent, bootstrap: bool = False) -> None:
         super().__init__(agent, bootstrap)
         own = type(agent).total_loss is reinforce_agent.ReinforceAgent.total_loss
         # `task_loss` adds up the agent's terms in its place.
         check(own, "total_loss", type(agent).__name__ + ".total_loss", "ReinforceAgent's own")
 
-    def experience(self, meta, params, trajectory):
+    def experience(self, meta: Nest, params: Params, trajectory: Trajectory) -> Experience:
         reward, discount = trajectory.reward, self.agent._gamma
         if self.bootstrap:
             reward = reward + discount * self._value_at_cut(params, trajectory)
@@ -138,7 +148,7 @@ class ReinforceLoss(AgentLoss):
         experience = Experience(trajectory, target, self._acted(params, trajectory))
         return nest.stop_gradient(experience)  # data, like the actions
 
-    def task_loss(self, data, experience):
+    def task_loss(self, data: tf_agents_trajectory.Trajectory, experience: Experience) -> tf.Tensor:
         agent, mask, target = self.agent, experience.trajectory.mask, experience.weight
         num_episodes = tf.reduce_sum(tf.cast(data.is_last(), tf.float32))
         state = agent.collect_policy.get_initial_state(mask.shape[0])
@@ -157,8 +167,8 @@ class ReinforceLoss(AgentLoss):
         )
         return loss + agent.entropy_regularization_loss(distribution, mask / tf.reduce_mean(mask))
 
-    def _value_at_cut(self, params, trajectory):
-        def one_task(inputs):
+    def _value_at_cut(self, params: Params, trajectory: Trajectory) -> tf.Tensor:
+        def one_task(inputs: Nest) -> Any:
             task_params, *inputs = inputs
             value, _ = self.policy.functional.run(task_params, self.agent._value_network, *inputs)
             return value
@@ -177,7 +187,7 @@ class PPOLoss(AgentLoss):
 
     Agent = ppo_agent.PPOAgent
 
-    def experience(self, meta, params, trajectory):
+    def experience(self, meta: Nest, params: Params, trajectory: Trajectory) -> Experience:
         data = to_tf_agents(trajectory)
         value, acted = self._ask_networks(params, trajectory, data)  # value: [N, E, T + 1]
         reward = data.reward
@@ -192,13 +202,13 @@ class PPOLoss(AgentLoss):
         target, advantage = nest.map(lambda x: tf.reshape(x, trajectory.reward.shape), targets)
         scale = lambda variance: tf.sqrt(variance + 1e-8)  # the agent's
         advantage = tf.vectorized_map(
-            lambda x: _normalized(*x, scale), (advantage, trajectory.mask)
+            lambda x: _normalized(x[0], x[1], scale), (advantage, trajectory.mask)
         )
         extra = {"return": target, "value": value[..., :-1], "dist_params": acted}
         experience = Experience(trajectory, advantage, self._acted(params, trajectory), extra)
         return nest.stop_gradient(experience)  # data, like the actions
 
-    def task_loss(self, data, experience):
+    def task_loss(self, data: tf_agents_trajectory.Trajectory, experience: Experience) -> tf.Tensor:
         mask, extra = experience.trajectory.mask, experience.extra
         return self.agent.get_loss(
             _time_steps(data),
@@ -215,19 +225,21 @@ class PPOLoss(AgentLoss):
             training=True,
         ).loss
 
-    def _ask_networks(self, params, trajectory, data):
+    def _ask_networks(
+        self, params: Params, trajectory: Trajectory, data: tf_agents_trajectory.Trajectory
+    ) -> tuple[tf.Tensor, Nest]:
         """(values after the last step too [N, E, T + 1], nest of [N, E, T, ...] of the actor)."""
         num_episodes, num_steps = trajectory.reward.shape[1:]
         policy = self.agent.collect_policy
 
-        def ask(data, steps):
+        def ask(data: tf_agents_trajectory.Trajectory, steps: Nest) -> Any:
             step_type = tf.fill([num_episodes, num_steps + 1], tf.constant(ts.StepType.MID))
             state = policy.get_initial_value_state(num_episodes)
             value, _ = policy.apply_value_network(steps, step_type, state)
             state = policy.get_initial_state(num_episodes)
             return value, policy.distribution(_time_steps(data), state).info["dist_params"]
 
-        def one_task(inputs):
+        def one_task(inputs: Nest) -> Any:
             task_params, *inputs = inputs
             return self.policy.functional.run(task_params, ask, *inputs)
 
@@ -237,32 +249,32 @@ class PPOLoss(AgentLoss):
 class _ActorAndValue(tf.Module):
     """Two networks as one that acts by the first; shared weights are counted once."""
 
-    def __init__(self, actor, value):
+    def __init__(self, actor: Any, value: Any) -> None:
         super().__init__()
         self._actor, self._value = actor, value
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
         of_actor = tuple(self._actor.trainable_variables)
         known = {variable.ref() for variable in of_actor}
         of_value = self._value.trainable_variables
         return of_actor + tuple(v for v in of_value if v.ref() not in known)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._actor(*args, **kwargs)
 
 
-def _time_steps(data):
+def _time_steps(data: tf_agents_trajectory.Trajectory) -> ts.TimeStep:
     return ts.TimeStep(data.step_type, data.reward, data.discount, data.observation)
 
 
-def _with_final(trajectory):
+def _with_final(trajectory: Trajectory) -> Nest:
     """Observations with the final one behind an episode's last valid step: nest [N, E, T + 1, ...].
 
     The final observation stands at all later steps too.
     """
 
-    def one(observation, final):
+    def one(observation: tf.Tensor, final: tf.Tensor) -> tf.Tensor:
         final = final[:, :, None]
         steps = tf.concat([observation, final], axis=2)
         valid = tf.pad(trajectory.mask, [[0, 0], [0, 0], [0, 1]]) > 0
@@ -271,13 +283,13 @@ def _with_final(trajectory):
     return nest.map(one, trajectory.observation, trajectory.final_observation)
 
 
-def _with_final_type(step_type):
+def _with_final_type(step_type: tf.Tensor) -> tf.Tensor:
     """Step types [N, E, T] with one more, of the final observation: [N, E, T + 1]."""
     started = tf.fill([*step_type.shape[:-1], step_type.shape[-1]], tf.constant(ts.StepType.MID))
     return tf.concat([step_type[..., :1], started], axis=-1)
 
 
-def _at_cut(value, trajectory):
+def _at_cut(value: tf.Tensor, trajectory: Trajectory) -> tf.Tensor:
     """What the state is worth in which an episode was cut: [N, E, T + 1] -> [N, E, T].
 
     The value after the last valid step of an episode that did not terminate; 0 at other steps.
@@ -288,26 +300,27 @@ def _at_cut(value, trajectory):
     return is_last * value[..., 1:]
 
 
-def agent_loss(agent, bootstrap=False):
+def agent_loss(agent: tf_agent.TFAgent, bootstrap: bool = False) -> AgentLoss:
     """The `AgentLoss` of an agent, by its class; arguments as there.
 
     Raises:
       ConfigError: there is none; the message says which agents have one. And as `AgentLoss`.
     """
-    for cls in (ReinforceLoss, PPOLoss):
+    kinds: tuple[type[AgentLoss], ...] = (ReinforceLoss, PPOLoss)
+    for cls in kinds:
         if isinstance(agent, cls.Agent):
             return cls(agent, bootstrap)
     raise ConfigError(_no_loss(agent))
 
 
-def _networks(agent):
+def _networks(agent: tf_agent.TFAgent) -> tuple[Any, Any]:
     """(actor network, value network or None)."""
     if isinstance(agent, ppo_agent.PPOAgent):
         return agent.actor_net, agent._value_net
     return agent._actor_network, agent._value_network
 
 
-def _check_agent(agent, cls):
+def _check_agent(agent: tf_agent.TFAgent, cls: type[tf_agent.TFAgent]) -> None:
     if not isinstance(agent, cls):
         raise ConfigError(_no_loss(agent))
     for option in ("observation_normalizer", "reward_normalizer"):
@@ -323,7 +336,7 @@ def _check_agent(agent, cls):
         check(count == 0, "regularizers", count, f"0 in {type(network).__name__}")
 
 
-def _no_loss(agent):
+def _no_loss(agent: tf_agent.TFAgent) -> str:
     return (
         "expected agent to have total_loss (ReinforceAgent) or get_loss (PPOClipAgent, "
         "PPOKLPenaltyAgent), a loss of its actor's episodes; "
@@ -331,7 +344,9 @@ def _no_loss(agent):
     )
 
 
-def _normalized(value, mask, scale):
+def _normalized(
+    value: tf.Tensor, mask: tf.Tensor, scale: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
     """A task's numbers brought to mean 0 and unit scale over its valid steps, in 64 bits.
 
     Args:

@@ -1,15 +1,30 @@
 """Ordinary TF-Agents agents by name, for configs; in Python, make your own and wrap its loss."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 from tf_agents.agents.ppo import ppo_clip_agent
 from tf_agents.agents.reinforce import reinforce_agent
 from tf_agents.networks import value_network
 from tf_agents.trajectories import time_step as ts
 
-from tfcaml.agents.agent_loss import PPOLoss, ReinforceLoss
+from tfcaml.agents.agent_loss import AgentLoss, PPOLoss, ReinforceLoss
+
+if TYPE_CHECKING:
+    from tf_agents.networks.network import Network
+
+    from tfcaml.environments.base import TaskFamily
 
 
-def reinforce(environment, actor_network, fc_layer_params, discount=0.99):
+def reinforce(
+    environment: TaskFamily,
+    actor_network: Network,
+    fc_layer_params: Sequence[int],
+    discount: float = 0.99,
+) -> ReinforceLoss:
     """The loss of a `ReinforceAgent` with normalised returns and no value network.
 
     Args:
@@ -32,7 +47,13 @@ def reinforce(environment, actor_network, fc_layer_params, discount=0.99):
     return ReinforceLoss(agent)
 
 
-def ppo_clip(environment, actor_network, fc_layer_params, discount=0.99, bootstrap=False):
+def ppo_clip(
+    environment: TaskFamily,
+    actor_network: Network,
+    fc_layer_params: Sequence[int],
+    discount: float = 0.99,
+    bootstrap: bool = False,
+) -> PPOLoss:
     """The loss of a `PPOClipAgent` with a value network of its own.
 
     Arguments as above, and `bootstrap`: see `AgentLoss`.
@@ -57,4 +78,4 @@ def ppo_clip(environment, actor_network, fc_layer_params, discount=0.99, bootstr
 
 
 # name in a config -> (environment, actor network, fc_layer_params, discount) -> AgentLoss
-AGENTS = {"ppo_clip": ppo_clip, "reinforce": reinforce}
+AGENTS: dict[str, Callable[..., AgentLoss]] = {"ppo_clip": ppo_clip, "reinforce": reinforce}

@@ -5,11 +5,16 @@ policy's own `play`, traced on plain tensors and dicts. Beside them lies `card.j
 function takes and returns, how many episodes an update learns from, and where the model came from.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import inspect
 import json
+import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,13 +26,23 @@ from tfcaml.agents.adapted_policy import act, act_distribution, new_episode, wit
 from tfcaml.agents.trajectories import policy_info
 from tfcaml.errors import check, check_utf8
 from tfcaml.policies import distributions
-from tfcaml.types import FastState, Trajectory
+from tfcaml.types import FastState, Nest, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import TaskFamily
+    from tfcaml.learners.base import MetaLearner
+    from tfcaml.policies.base import Policy
 
 SEED = tf.TensorSpec([2], tf.int32)
 _ROUNDING = 1e-4  # the error of sums of numbers of size 1 in 32 bits is less
 
 
-def export(learner, directory, environment=None, shots=None):
+def export(
+    learner: MetaLearner,
+    directory: str | os.PathLike[str],
+    environment: TaskFamily | None = None,
+    shots: int | None = None,
+) -> dict[str, Any]:
     """Saves what a machine needs to personalise a policy, in a form that needs only TensorFlow.
 
     The SavedModel's functions, for a batch of rows [B] that each have a policy of their own, or for
@@ -92,7 +107,7 @@ def export(learner, directory, environment=None, shots=None):
     return card
 
 
-def _teaches(learner, environment, shots):
+def _teaches(learner: MetaLearner, environment: TaskFamily, shots: int) -> bool:
     """Whether episodes of random rewards have an advantage beyond rounding error."""
     blank = nest.map(
         lambda spec: tf.zeros([1, *spec.shape[1:]], spec.dtype),
@@ -109,7 +124,7 @@ def _teaches(learner, environment, shots):
     return bool(tf.reduce_max(tf.abs(weight)) > _ROUNDING)
 
 
-def _functions(learner, environment, shots):
+def _functions(learner: MetaLearner, environment: TaskFamily, shots: int) -> dict[str, Any]:
     """name -> traced function."""
     meta = learner.meta.read()
     first = learner.task_keys(keys.from_int(0), 1)
@@ -140,23 +155,32 @@ def _functions(learner, environment, shots):
     }
 
 
-def _action(learner, meta):
-    def action(time_step, policy_state, seed):
+def _action(learner: MetaLearner, meta: Nest) -> Callable[..., Any]:
+    def action(
+        time_step: dict[str, Nest], policy_state: dict[str, Nest], seed: tf.Tensor
+    ) -> dict[str, Nest]:
         """An action drawn for each row, and its log-probability."""
         return _step(learner, meta, time_step, policy_state, seed, False)
 
     return action
 
 
-def _greedy_action(learner, meta):
-    def greedy_action(time_step, policy_state):
+def _greedy_action(learner: MetaLearner, meta: Nest) -> Callable[..., Any]:
+    def greedy_action(time_step: dict[str, Nest], policy_state: dict[str, Nest]) -> dict[str, Nest]:
         """The most probable action of each row, and its log-probability."""
         return _step(learner, meta, time_step, policy_state, keys.from_int(0), True)
 
     return greedy_action
 
 
-def _step(learner, meta, time_step, policy_state, key, greedy):
+def _step(
+    learner: MetaLearner,
+    meta: Nest,
+    time_step: dict[str, Nest],
+    policy_state: dict[str, Nest],
+    key: tf.Tensor,
+    greedy: bool,
+) -> dict[str, Nest]:
     """TF-Agents' `PolicyStep` as a dict."""
     fast, episode = _parts(policy_state)
     action, log_prob, info, episode = act(
@@ -167,8 +191,8 @@ def _step(learner, meta, time_step, policy_state, key, greedy):
     return {"action": action, "state": with_episode(_state(fast), episode), "info": info}
 
 
-def _distribution(learner, meta):
-    def distribution(time_step, policy_state):
+def _distribution(learner: MetaLearner, meta: Nest) -> Callable[..., Any]:
+    def distribution(time_step: dict[str, Nest], policy_state: dict[str, Nest]) -> Nest:
         """Parameters of each row's action distribution."""
         fast, episode = _parts(policy_state)
         wide = act_distribution(
@@ -180,34 +204,37 @@ def _distribution(learner, meta):
     return distribution
 
 
-def _get_initial_state(learner, meta):
+def _get_initial_state(learner: MetaLearner, meta: Nest) -> Callable[..., Any]:
     if learner.starts_at_random:
+        return _get_drawn_state(learner, meta)
 
-        def get_initial_state(batch_size, seed):
-            """The state before any experience, each row's drawn."""
-            key = learner.task_keys(seed, batch_size)
-            return _policy_state(learner, meta, learner.start(meta, batch_size, key))
-
-    else:
-
-        def get_initial_state(batch_size):
-            """The state before any experience, in every row."""
-            return _policy_state(learner, meta, learner.start(meta, batch_size))
+    def get_initial_state(batch_size: tf.Tensor) -> dict[str, Nest]:
+        """The state before any experience, in every row."""
+        return _policy_state(learner, meta, learner.start(meta, batch_size))
 
     return get_initial_state
 
 
-def _adapt(learner, meta, state_spec):
+def _get_drawn_state(learner: MetaLearner, meta: Nest) -> Callable[..., Any]:
+    def get_initial_state(batch_size: tf.Tensor, seed: tf.Tensor) -> dict[str, Nest]:
+        """The state before any experience, each row's drawn."""
+        key = learner.task_keys(seed, batch_size)
+        return _policy_state(learner, meta, learner.start(meta, batch_size, key))
+
+    return get_initial_state
+
+
+def _adapt(learner: MetaLearner, meta: Nest, state_spec: dict[str, Nest]) -> Callable[..., Any]:
     """The learner's adaptation step, a task at a time: its code wants static shapes."""
     fast_spec, _ = _parts(state_spec)
     result = nest.map(lambda spec: tf.TensorSpec(spec.shape[1:], spec.dtype), fast_spec)
 
-    def one_task(inputs):
+    def one_task(inputs: Nest) -> FastState:
         trajectory, fast = nest.map(lambda x: x[None], inputs)
         support = learner.experience(meta, fast, Trajectory(**trajectory))
         return nest.map(lambda x: x[0], learner.adapt(meta, fast, support))
 
-    def adapt(trajectories, policy_state):
+    def adapt(trajectories: dict[str, Nest], policy_state: dict[str, Nest]) -> dict[str, Nest]:
         """The state after one update on episodes that the state's own policies played."""
         fast, episode = _parts(policy_state)
         fast = tf.map_fn(one_task, (trajectories, fast), fn_output_signature=result)
@@ -216,11 +243,13 @@ def _adapt(learner, meta, state_spec):
     return adapt
 
 
-def _with_policy_state(learner, meta, function):
+def _with_policy_state(
+    learner: MetaLearner, meta: Nest, function: Callable[..., Any]
+) -> Callable[..., Any]:
     """`function` with a policy_state where it returns a `FastState`."""
 
     @functools.wraps(function)
-    def exported(*arguments):
+    def exported(*arguments: Any) -> Any:
         result = function(*arguments)
         is_fast = isinstance(result, FastState)
         return _policy_state(learner, meta, result) if is_fast else result
@@ -228,19 +257,19 @@ def _with_policy_state(learner, meta, function):
     return exported
 
 
-def _policy_state(learner, meta, fast):
+def _policy_state(learner: MetaLearner, meta: Nest, fast: FastState) -> dict[str, Nest]:
     """What travels with a row: its `FastState`, and what the policy keeps of an episode."""
     episode = new_episode(learner.policy, learner.acting(meta, fast), keys.from_int(0))
     return with_episode(_state(fast), episode)
 
 
-def _parts(policy_state):
+def _parts(policy_state: dict[str, Nest]) -> tuple[FastState, dict[str, Nest]]:
     """(`FastState`, what the policy keeps of an episode) of a policy_state."""
     fields = {name: value for name, value in policy_state.items() if name != "episode"}
     return FastState(**{"slots": (), **fields}), policy_state.get("episode", {})
 
 
-def _trajectory_spec(policy, environment, shots):
+def _trajectory_spec(policy: Policy, environment: TaskFamily, shots: int) -> dict[str, Nest]:
     """Specs of a `Trajectory` of `shots` episodes, as a dict."""
     steps = [None, shots, environment.horizon]
     numbers = tf.TensorSpec(steps, tf.float32)
@@ -259,24 +288,26 @@ def _trajectory_spec(policy, environment, shots):
     return _state(spec)
 
 
-def _state(fields):
+def _state(fields: Any) -> dict[str, Nest]:
     """A named tuple as a dict, without the fields that are empty."""
     return {name: value for name, value in fields._asdict().items() if tf.nest.flatten(value)}
 
 
-def _spec(axes, spec):
+def _spec(axes: Sequence[int | None], spec: tf.TensorSpec) -> tf.TensorSpec:
     """`spec` with `axes` in front."""
     return tf.TensorSpec([*axes, *spec.shape], spec.dtype)
 
 
-def _any_number_of(row):
+def _any_number_of(row: tf.Tensor) -> tf.TensorSpec:
     """The spec of tensors like `row` [1, ...] with a leading axis of any size."""
     return tf.TensorSpec([None, *row.shape[1:]], row.dtype)
 
 
-def _card(learner, environment, shots, functions):
+def _card(
+    learner: MetaLearner, environment: TaskFamily, shots: int, functions: dict[str, Any]
+) -> dict[str, Any]:
     """What a user of the SavedModel has to know, as JSON-serialisable values."""
-    config = getattr(environment, "config", None)
+    config: Any = getattr(environment, "config", None)
     card = {
         "learner": type(learner).__name__,
         "config": dataclasses.asdict(learner.config),
@@ -297,7 +328,7 @@ def _card(learner, environment, shots, functions):
     return {**card, **learner.card()}
 
 
-def _signature(function):
+def _signature(function: Any) -> dict[str, Any]:
     """What a traced function does, takes and returns; null stands for axes of any size."""
     names = inspect.signature(function.python_function).parameters
     return {
@@ -307,7 +338,7 @@ def _signature(function):
     }
 
 
-def _described(specs):
+def _described(specs: Nest) -> Nest:
     """A nest of specs as JSON: {"shape", "dtype"} for each, and bounds where there are any.
 
     JSON has no infinity: null stands for it.
@@ -316,9 +347,9 @@ def _described(specs):
         return {key: _described(spec) for key, spec in specs.items()}
     if isinstance(specs, list | tuple):
         return [_described(spec) for spec in specs]
-    described = {"shape": list(specs.shape), "dtype": specs.dtype.name}
+    described: dict[str, Any] = {"shape": list(specs.shape), "dtype": specs.dtype.name}
     for bound in ("minimum", "maximum"):
         if hasattr(specs, bound):
             number = getattr(specs, bound)
-            described[bound] = np.where(np.isfinite(number), number, None).tolist()
+            described[bound] = np.where(np.isfinite(number), number, np.array(None)).tolist()
     return described

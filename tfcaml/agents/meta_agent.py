@@ -1,5 +1,9 @@
 """A meta-learner as a TF-Agents agent: one `train` is one outer step."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.trajectories import policy_step
@@ -11,6 +15,10 @@ from tfcaml.agents.adapted_policy import AdaptedPolicy
 from tfcaml.agents.trajectories import from_tf_agents, recorded_info, to_tf_agents
 from tfcaml.errors import check
 from tfcaml.learners import GradientLearner, MetaLearner
+from tfcaml.types import MetaBatch, Nest, Params, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
 
 
 class MetaAgent(tf_agent.TFAgent):
@@ -36,7 +44,9 @@ class MetaAgent(tf_agent.TFAgent):
       ConfigError: a learner of another kind.
     """
 
-    def __init__(self, learner, train_step_counter=None):
+    def __init__(
+        self, learner: GradientLearner, train_step_counter: tf.Variable | None = None
+    ) -> None:
         tf.Module.__init__(self, name="MetaAgent")
         expected = "a learner of the gradient-based family"
         check(isinstance(learner, GradientLearner), "learner", type(learner).__name__, expected)
@@ -57,11 +67,11 @@ class MetaAgent(tf_agent.TFAgent):
         self._collect = tf.function(learner.collect, autograph=False)
 
     @property
-    def learner(self):
+    def learner(self) -> GradientLearner:
         """The `GradientLearner`."""
         return self._learner
 
-    def experience(self, population, seed):
+    def experience(self, population: Population, seed: int) -> dict[str, Nest]:
         """Data for the next call of `train`, those that `tfcaml.train` would learn from.
 
         Args:
@@ -79,7 +89,7 @@ class MetaAgent(tf_agent.TFAgent):
         which = {name: getattr(batch, name) for name in _which_tasks(self._learner)}
         return {"support": tuple(map(data, batch.support)), "query": data(batch.query), **which}
 
-    def dataset(self, population, seed):
+    def dataset(self, population: Population, seed: int) -> tf.data.Dataset:
         """`experience` as a dataset of one element, (data, ()), as TF-Agents' `Learner` takes it.
 
         learner = Learner(root, agent.train_step_counter, agent, lambda: agent.dataset(...))
@@ -87,7 +97,9 @@ class MetaAgent(tf_agent.TFAgent):
         """
         return tf.data.Dataset.from_tensors((self.experience(population, seed), ()))
 
-    def _train(self, experience, weights=None):
+    def _train(
+        self, experience: dict[str, Nest], weights: tf.Tensor | None = None
+    ) -> tf_agent.LossInfo:
         check(weights is None, "weights", weights, "None (tasks count alike)")
         metrics = self._learner.update(self._batch(experience))
         self._learner.iteration.assign_add(1)
@@ -95,7 +107,7 @@ class MetaAgent(tf_agent.TFAgent):
         common.summarize_scalar_dict(metrics, self.train_step_counter, name_scope="Meta/")
         return tf_agent.LossInfo(metrics["loss_before"], metrics)
 
-    def _batch(self, data):
+    def _batch(self, data: dict[str, Nest]) -> MetaBatch:
         """The `MetaBatch` of training data, with what the learner works out from it."""
         learner, meta = self._learner, self._learner.meta.read()
         num_phases = len(data["support"])
@@ -106,7 +118,7 @@ class MetaAgent(tf_agent.TFAgent):
         which = {name: data[name] for name in _which_tasks(learner)}
         return learner.batch(meta, nest.leading(data["query"].reward), read, **which)
 
-    def _read(self, params, data):
+    def _read(self, params: Params, data: Nest) -> Trajectory:
         """`Trajectory` of a phase; `params` acted, if no log-probabilities are recorded."""
         recorded = policy_step.get_log_probability(data.policy_info, None)
         trajectory = from_tf_agents(data, recorded)
@@ -116,7 +128,7 @@ class MetaAgent(tf_agent.TFAgent):
         return trajectory
 
 
-def _data_spec(learner, trajectory_spec):
+def _data_spec(learner: GradientLearner, trajectory_spec: Nest) -> dict[str, Nest]:
     """Specs of one task's data: every leaf [E, T, ...], T being open."""
     episodes = [learner.config.episodes_per_update, None]
     spec = nest.map(
@@ -127,7 +139,7 @@ def _data_spec(learner, trajectory_spec):
     return {"support": (spec,) * learner.config.inner_updates, "query": spec, **which}
 
 
-def _which_tasks(learner):
+def _which_tasks(learner: GradientLearner) -> dict[str, Nest]:
     """Specs of what else has to be known of a task: its number, and the key it was started with."""
     numbered = type(learner).resume is not MetaLearner.resume
     index = {"index": tf.TensorSpec([], tf.int32)} if numbered else {}

@@ -8,10 +8,10 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory as tf_agents_trajectory
 
 from tfcaml import nest
-from tfcaml.types import Trajectory
+from tfcaml.types import Nest, Trajectory
 
 
-def policy_info(info, episode_noise, said):
+def policy_info(info: Nest, episode_noise: Nest, said: Nest) -> Nest:
     """TF-Agents' `policy_info` with what else is needed to live through an episode again.
 
     Args:
@@ -27,7 +27,7 @@ def policy_info(info, episode_noise, said):
     return {**dict(info), **more} if more else info
 
 
-def recorded_info(trajectory):
+def recorded_info(trajectory: Trajectory) -> Nest:
     """The `policy_info` that `AdaptedPolicy` would have given at the steps of a `Trajectory`.
 
     Args:
@@ -39,7 +39,7 @@ def recorded_info(trajectory):
     return policy_step.set_log_probability(info, trajectory.log_prob)
 
 
-def to_tf_agents(trajectory, policy_info=()):
+def to_tf_agents(trajectory: Trajectory, policy_info: Nest = ()) -> tf_agents_trajectory.Trajectory:
     """A `Trajectory` as TF-Agents' `Trajectory`, every leaf [N, E, T, ...].
 
     The last living step of an episode leads to a step of type LAST, with discount 0 if the episode
@@ -67,7 +67,7 @@ def to_tf_agents(trajectory, policy_info=()):
     )
 
 
-def from_tf_agents(trajectory, log_prob):
+def from_tf_agents(trajectory: tf_agents_trajectory.Trajectory, log_prob: tf.Tensor) -> Trajectory:
     """TF-Agents' `Trajectory` as ours; the opposite of `to_tf_agents`.
 
     Rows begin with an episode's first step, as drivers and replay buffers give them when they keep

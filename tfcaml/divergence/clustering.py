@@ -1,11 +1,16 @@
 """K-medoids on a distance matrix, by PAM."""
 
+from __future__ import annotations
+
 import numbers
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tfcaml.errors import ConfigError, check
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _RESTARTS = 20
 
@@ -19,7 +24,7 @@ class Clustering(NamedTuple):
     cost: float
 
 
-def k_medoids(distances, k, seed=0):
+def k_medoids(distances: ArrayLike, k: int, seed: int = 0) -> Clustering:
     """Partitioning around medoids (Kaufman & Rousseeuw 1990): BUILD and random starts, then swaps.
 
     From every start the best swap of a medoid with another row is made until none lowers the cost;
@@ -73,7 +78,7 @@ class Agreement(NamedTuple):
     nearest_neighbour: float
 
 
-def agreement(distances, groups, seed=0):
+def agreement(distances: ArrayLike, groups: ArrayLike, seed: int = 0) -> Agreement:
     """`Agreement` of distances [n, n] with known groups [n]; `seed` is that of `k_medoids`."""
     from sklearn import metrics  # loaded when used: it takes a second
 
@@ -87,7 +92,7 @@ def agreement(distances, groups, seed=0):
     )
 
 
-def spread(distances, labels):
+def spread(distances: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Mean and greatest distance of two rows, and the silhouette of their labels, as a dict."""
     pairs = distances[np.triu_indices(len(distances), 1)] if len(distances) > 1 else np.zeros(1)
     return {
@@ -97,7 +102,7 @@ def spread(distances, labels):
     }
 
 
-def silhouette(distances, labels):
+def silhouette(distances: ArrayLike, labels: np.ndarray) -> float:
     """Mean silhouette of a labelling in [-1, 1] (Rousseeuw 1987); nan with one cluster only."""
     distances = np.array(distances, np.float64)
     np.fill_diagonal(distances, 0)
@@ -108,11 +113,11 @@ def silhouette(distances, labels):
     return float(metrics.silhouette_score(distances, labels, metric="precomputed"))
 
 
-def _cost(distances, medoids):
+def _cost(distances: np.ndarray, medoids: np.ndarray) -> float:
     return distances[:, medoids].min(axis=1).sum()
 
 
-def _build(distances, k):
+def _build(distances: np.ndarray, k: int) -> np.ndarray:
     """Greedy start: each next medoid lowers the cost most."""
     medoids = [int(distances.sum(axis=1).argmin())]
     while len(medoids) < k:
@@ -123,7 +128,7 @@ def _build(distances, k):
     return np.array(medoids)
 
 
-def _swap(distances, medoids):
+def _swap(distances: np.ndarray, medoids: np.ndarray) -> np.ndarray:
     """The best swaps, one after another, until none lowers the cost."""
     medoids = np.array(medoids)
     cost = _cost(distances, medoids)

@@ -1,14 +1,20 @@
 """Maps of policies in the plane."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 import threadpoolctl
 
 from tfcaml.errors import check
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def t_sne(distances, seed=0, perplexity=None):
+
+def t_sne(distances: ArrayLike, seed: int = 0, perplexity: float | None = None) -> np.ndarray:
     """t-SNE map (van der Maaten & Hinton 2008) of a distance matrix.
 
     Args:

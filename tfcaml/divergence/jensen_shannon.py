@@ -22,7 +22,7 @@ _LEAST_NORM = 1e-100  # of densities that are not 0 everywhere
 _HALF_BITS = 26  # half of the bits of a float64: products of such integers are exact
 
 
-def _series(num_terms):
+def _series(num_terms: int) -> list[float]:
     """Coefficients c_k of g(x) = sum_k c_k (x / 2)^(2 k), k = 1, 2, ..., from those of tanh."""
     k = np.arange(1, num_terms + 1)
     bernoulli = scipy.special.bernoulli(2 * num_terms)[2 * k]
@@ -33,7 +33,7 @@ def _series(num_terms):
 _SERIES = {tf.float32: _series(5), tf.float64: _series(11)}
 
 
-def jensen_shannon(log_p, log_q, normalized=True):
+def jensen_shannon(log_p: tf.Tensor, log_q: tf.Tensor, normalized: bool = True) -> tf.Tensor:
     """Jensen-Shannon divergence over the last axis, in nats; computed in float64.
 
     Args:
@@ -53,7 +53,7 @@ def jensen_shannon(log_p, log_q, normalized=True):
     return tf.cast(0.5 * total if normalized else total, dtype)
 
 
-def pointwise(log_p, log_q):
+def pointwise(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
     """p log(2p / (p + q)) + q log(2q / (p + q)), elementwise; >= 0 for every p and q.
 
     Args:
@@ -66,7 +66,7 @@ def pointwise(log_p, log_q):
     return 0.5 * (tf.exp(log_p) + tf.exp(log_q)) * _share(log_q - log_p)
 
 
-def finite(log_density):
+def finite(log_density: tf.Tensor) -> tf.Tensor:
     """Logarithms [...] -> [...]: -inf becomes a number, still the logarithm of 0.
 
     So differences are numbers too.
@@ -74,7 +74,7 @@ def finite(log_density):
     return tf.maximum(log_density, _LOG_ZERO)
 
 
-def _exact(log_density, normalized):
+def _exact(log_density: tf.Tensor, normalized: bool) -> tf.Tensor:
     """Finite logarithms in float64, if need be of what is normalised over the last axis."""
     log_density = tf.cast(finite(log_density), tf.float64)
     if normalized:
@@ -82,7 +82,7 @@ def _exact(log_density, normalized):
     return log_density
 
 
-def _share(x):
+def _share(x: tf.Tensor) -> tf.Tensor:
     """g(x) of the head of this file, elementwise: float32 or float64 [...] -> [...]."""
     size = tf.abs(x)
     square, small = 0.25 * tf.minimum(size, _SMALL) ** 2, 0.0  # no power of a large one overflows
@@ -94,7 +94,7 @@ def _share(x):
     return tf.where(size < _SMALL, small, large)
 
 
-def hellinger(log_p, log_q, normalized=True):
+def hellinger(log_p: tf.Tensor, log_q: tf.Tensor, normalized: bool = True) -> tf.Tensor:
     """Squared Hellinger distance sum (sqrt p - sqrt q)^2 over the last axis; computed in float64.
 
     Args:
@@ -112,7 +112,9 @@ def hellinger(log_p, log_q, normalized=True):
     return tf.cast(0.5 * total if normalized else total, dtype)
 
 
-def jensen_shannon_matrix(log_density, chunk_elements=500_000, dtype=None):
+def jensen_shannon_matrix(
+    log_density: tf.Tensor, chunk_elements: int = 500_000, dtype: tf.DType | None = None
+) -> tf.Tensor:
     """The unnormalised form between all pairs: log_density [N, X] -> [N, N].
 
     Weights are put into `log_density` beforehand (log w + log rho), which the form allows because
@@ -139,7 +141,7 @@ def jensen_shannon_matrix(log_density, chunk_elements=500_000, dtype=None):
     density = tf.cast(tf.exp(log_density), dtype)
     pairs = np.stack(np.triu_indices(count), axis=1).astype(np.int32)
 
-    def block(pair):
+    def block(pair: tf.Tensor) -> tf.Tensor:
         i, j = pair[0], pair[1]
         x = tf.cast(log_density[j][None] - log_density[i][:, None], dtype)
         middle = 0.5 * (density[i][:, None] + density[j][None])
@@ -153,7 +155,7 @@ def jensen_shannon_matrix(log_density, chunk_elements=500_000, dtype=None):
     return _symmetric(2 * upper)
 
 
-def hellinger_matrix(log_density):
+def hellinger_matrix(log_density: tf.Tensor) -> tf.Tensor:
     """Squared Hellinger distances between all pairs, by two matrix products: [N, X] -> [N, N].
 
     |a - b|^2 = |a|^2 + |b|^2 - 2 ab loses all digits of a difference that is small beside a and b.
@@ -184,12 +186,12 @@ def hellinger_matrix(log_density):
     return _symmetric(tf.cast(tf.maximum(squared, 0), log_density.dtype))
 
 
-def _expanded(product):
+def _expanded(product: tf.Tensor) -> tf.Tensor:
     """ab [N, N] of rows a and b -> aa + bb - 2 ab."""
     own = tf.linalg.diag_part(product)
     return own[:, None] + own[None, :] - 2 * product
 
 
-def _symmetric(matrix):
+def _symmetric(matrix: tf.Tensor) -> tf.Tensor:
     matrix = 0.5 * (matrix + tf.transpose(matrix))
     return tf.linalg.set_diag(matrix, tf.zeros(matrix.shape[0], matrix.dtype))

@@ -16,9 +16,12 @@ Differences from the paper: continuous actions, which it does not treat, are dra
 of the policies and weighted like states.
 """
 
+from __future__ import annotations
+
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +30,10 @@ from tfcaml import keys, nest
 from tfcaml.divergence.density import KernelDensity, kernel_covariance, log_mask
 from tfcaml.divergence.jensen_shannon import FORMS, hellinger_matrix, jensen_shannon_matrix
 from tfcaml.errors import ConfigError, NotFiniteError, check, check_one_of
+from tfcaml.types import Nest, Params, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.policies.base import Policy
 
 WEIGHTS = ("inverse_density", "uniform", "density")
 OCCUPANCIES = ("state_action", "state", "action")
@@ -47,19 +54,19 @@ class Occupancy(NamedTuple):
 
 
 def policy_divergence_matrix(
-    policy,
-    params,
-    trajectories,
+    policy: Policy,
+    params: Params,
+    trajectories: Trajectory,
     *,
-    bandwidth=0.5,
-    weight="inverse_density",
-    form="jensen_shannon",
-    num_states=500,
-    seed=0,
-    occupancy="state_action",
-    time_indexed=False,
-    max_points=300,
-):
+    bandwidth: float | str | np.ndarray = 0.5,
+    weight: str = "inverse_density",
+    form: str = "jensen_shannon",
+    num_states: int = 500,
+    seed: int = 0,
+    occupancy: str = "state_action",
+    time_indexed: bool = False,
+    max_points: int = 300,
+) -> tf.Tensor:
     """Divergence between every pair of N policies.
 
     Args:
@@ -95,10 +102,10 @@ def policy_divergence_matrix(
         )
     num_steps = tf.reduce_sum(trajectories.mask, axis=[1, 2]).numpy()
     check((num_steps > 0).all(), "valid steps", num_steps.tolist(), ">= 1 of every policy")
-    if not isinstance(bandwidth, str):
-        bandwidth = tuple(np.ravel(bandwidth).tolist())  # hashable, for the cache
+    # Hashable, for the cache.
+    known = bandwidth if isinstance(bandwidth, str) else tuple(np.ravel(bandwidth).tolist())
     compiled = _compiled(
-        policy, bandwidth, weight, form, num_states, occupancy, time_indexed, max_points
+        policy, known, weight, form, num_states, occupancy, time_indexed, max_points
     )
     matrix = compiled(params, trajectories, keys.from_int(seed))
     if not np.isfinite(matrix).all():
@@ -109,18 +116,30 @@ def policy_divergence_matrix(
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(policy, bandwidth, weight, form, num_states, occupancy, time_indexed, max_points):
+def _compiled(
+    policy: Policy,
+    bandwidth: str | tuple[float, ...],
+    weight: str,
+    form: str,
+    num_states: int,
+    occupancy: str,
+    time_indexed: bool,
+    max_points: int,
+) -> Callable[..., Any]:
     """The whole matrix as one graph per set of options; weights come in as arguments."""
-    if not isinstance(bandwidth, str):
+    rule: float | str | np.ndarray
+    if isinstance(bandwidth, str):
+        rule = bandwidth
+    else:
         side = math.isqrt(len(bandwidth))
-        bandwidth = bandwidth[0] if side == 1 else np.reshape(bandwidth, [side, side])
+        rule = bandwidth[0] if side == 1 else np.reshape(bandwidth, [side, side])
 
-    def matrix(params, trajectories, key):
+    def matrix(params: Params, trajectories: Trajectory, key: tf.Tensor) -> tf.Tensor:
         places = occupancies(
             policy,
             params,
             trajectories,
-            bandwidth=bandwidth,
+            bandwidth=rule,
             weight=weight,
             num_states=num_states,
             key=key,
@@ -134,18 +153,18 @@ def _compiled(policy, bandwidth, weight, form, num_states, occupancy, time_index
 
 
 def occupancies(
-    policy,
-    params,
-    trajectories,
+    policy: Policy,
+    params: Params,
+    trajectories: Trajectory,
     *,
-    bandwidth,
-    weight,
-    num_states,
-    key,
-    occupancy="state_action",
-    time_indexed=False,
-    max_points=300,
-):
+    bandwidth: float | str | np.ndarray,
+    weight: str,
+    num_states: int,
+    key: tf.Tensor,
+    occupancy: str = "state_action",
+    time_indexed: bool = False,
+    max_points: int = 300,
+) -> Occupancy:
     """The `Occupancy` of N policies at common places.
 
     Arguments as `policy_divergence_matrix`, but for `key` in the place of `seed`: [2].
@@ -183,7 +202,14 @@ def occupancies(
     return Occupancy(log_rho, tf.broadcast_to(log_weight, log_rho.shape[1:]))
 
 
-def sampled_states(trajectories, bandwidth, num_states, key, time_indexed=False, max_points=300):
+def sampled_states(
+    trajectories: Trajectory,
+    bandwidth: float | str | np.ndarray,
+    num_states: int,
+    key: tf.Tensor,
+    time_indexed: bool = False,
+    max_points: int = 300,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """The states at which occupancies are compared, and the densities they are drawn from.
 
     Returns:
@@ -196,7 +222,9 @@ def sampled_states(trajectories, bandwidth, num_states, key, time_indexed=False,
     return points, mask, covariance, states
 
 
-def visited_states(trajectories, time_indexed, max_points, key):
+def visited_states(
+    trajectories: Trajectory, time_indexed: bool, max_points: int, key: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The states before each action of living steps, at most `max_points` per policy.
 
     Returns:
@@ -219,7 +247,9 @@ def visited_states(trajectories, time_indexed, max_points, key):
     return states, mask
 
 
-def _sample_mixture(points, mask, covariance, num_states, key):
+def _sample_mixture(
+    points: tf.Tensor, mask: tf.Tensor, covariance: tf.Tensor, num_states: int, key: tf.Tensor
+) -> tf.Tensor:
     """[M, d] states from the mixture of all densities: policy, one of its states, kernel noise."""
     size, _, dimension = points.shape
     which = tf.random.stateless_uniform([num_states], keys.fold(key, 0), 0, size, tf.int32)
@@ -230,14 +260,16 @@ def _sample_mixture(points, mask, covariance, num_states, key):
     return chosen + tf.linalg.matvec(scale, tf.cast(noise, chosen.dtype))
 
 
-def _observations(states, trajectories, time_indexed):
+def _observations(states: tf.Tensor, trajectories: Trajectory, time_indexed: bool) -> Nest:
     """States of the density as observations for the policies: [M, d] -> nest of [M, ...]."""
     if time_indexed:
         states = states[:, :-1]
     return nest.unvectors(states, trajectories.observation, 3)
 
 
-def _action_log_probs(policy, params, observations, key):
+def _action_log_probs(
+    policy: Policy, params: Params, observations: Nest, key: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """log pi_i(a | s) at all actions, or at one action per state drawn from the policies' mixture.
 
     Returns:
@@ -269,7 +301,7 @@ def _action_log_probs(policy, params, observations, key):
     return log_pi, _log_mean_exp(log_pi)
 
 
-def pairwise(places, form):
+def pairwise(places: Occupancy, form: str) -> tf.Tensor:
     """[N, N] divergences of an `Occupancy` in one of `FORMS`, of its dtype."""
     dtype = places.log_occupancy.dtype
     # In float64, so that no sum of logarithms hides a small difference of policies.
@@ -284,7 +316,7 @@ def pairwise(places, form):
     return _jensen_shannon_matrix(weighted, dtype)
 
 
-def _jensen_shannon_matrix(log_density, dtype):
+def _jensen_shannon_matrix(log_density: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     matrix = functools.partial(jensen_shannon_matrix, dtype=dtype)
     # XLA fuses the terms of a pair: a third of the time, where that is worth compiling for.
     if log_density.shape[0] < _LARGE or not _XLA_IS_FASTER:
@@ -292,12 +324,14 @@ def _jensen_shannon_matrix(log_density, dtype):
     return tf.function(matrix, autograph=False, jit_compile=True)(log_density)
 
 
-def _in_chunks(function, size, elements_per_row):
+def _in_chunks(
+    function: Callable[[tf.Tensor], tf.Tensor], size: int, elements_per_row: int
+) -> tf.Tensor:
     """`function(rows)` over all rows, in chunks that keep the memory of 1,000 policies small."""
     chunk = max(1, min(size, _CHUNK_ELEMENTS // elements_per_row))
     parts = [function(tf.range(i, min(i + chunk, size))) for i in range(0, size, chunk)]
     return tf.concat(parts, axis=0)
 
 
-def _log_mean_exp(x):
+def _log_mean_exp(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_logsumexp(x, axis=0) - tf.math.log(tf.cast(x.shape[0], x.dtype))

@@ -17,8 +17,12 @@ CAML paper (`policy_divergence_matrix`), which compares occupancies: P asks what
 the same states, however seldom both come there.
 """
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 import tensorflow as tf
 
 from tfcaml import keys, nest
@@ -30,7 +34,12 @@ from tfcaml.divergence.tabular_metrics import (
     equivalence_distance,
     mean_over_states,
 )
-from tfcaml.types import Trajectory
+from tfcaml.types import Nest, Params, Trajectory
+
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
+
+    from tfcaml.policies.base import Policy
 
 
 class Behaviour(NamedTuple):
@@ -40,11 +49,13 @@ class Behaviour(NamedTuple):
     trajectory: `Trajectory` [N, E, T, ...], each policy's own
     """
 
-    params: Any
+    params: Params
     trajectory: Trajectory
 
 
-def state_bank(trajectories, max_points=100, cover=None, seed=0):
+def state_bank(
+    trajectories: Trajectory, max_points: int = 100, cover: Nest | None = None, seed: int = 0
+) -> tuple[Nest, tf.Tensor]:
     """Observations at which to compare all policies alike: visited by any, and `cover` besides.
 
     Args:
@@ -66,7 +77,14 @@ def state_bank(trajectories, max_points=100, cover=None, seed=0):
     return nest.concat(bank, cover), tf.concat([weight, extra], axis=0)
 
 
-def state_bank_distance(policy, one, other, bank, weight=None, distance=action_distance):
+def state_bank_distance(
+    policy: Policy,
+    one: Params,
+    other: Params,
+    bank: Nest,
+    weight: tf.Tensor | None = None,
+    distance: Callable[[tfd.Distribution, tfd.Distribution], tf.Tensor] = action_distance,
+) -> tf.Tensor:
     """d_P of pairs over a bank of states, the same for all pairs.
 
     A metric on what policies do in the bank (a mean of metrics), so far as `distance` is exact.
@@ -88,7 +106,14 @@ def state_bank_distance(policy, one, other, bank, weight=None, distance=action_d
     return mean_over_states(distance(policy(one, observation), policy(other, observation)), weight)
 
 
-def visited_distance(policy, one, other, bandwidth=0.5, max_points=100, distance=action_distance):
+def visited_distance(
+    policy: Policy,
+    one: Behaviour,
+    other: Behaviour,
+    bandwidth: float | str | np.ndarray = 0.5,
+    max_points: int = 100,
+    distance: Callable[[tfd.Distribution, tfd.Distribution], tf.Tensor] = action_distance,
+) -> tf.Tensor:
     """d_E of pairs: their mean distance over states that both visit.
 
     States visited by either are weighted by min(rho_one, rho_other) over the density of the pool,
@@ -127,7 +152,12 @@ def visited_distance(policy, one, other, bandwidth=0.5, max_points=100, distance
     return equivalence_distance(apart, weight, weight)
 
 
-def trajectory_divergence(policy, one, other, distance=action_distance):
+def trajectory_divergence(
+    policy: Policy,
+    one: Behaviour,
+    other: Behaviour,
+    distance: Callable[[tfd.Distribution, tfd.Distribution], tf.Tensor] = action_distance,
+) -> PolicyDivergence:
     """P of pairs, from episodes of both: `PolicyDivergence`, each [N].
 
     Symmetric, >= 0, 0 of policies that act alike wherever either went, whatever the sample; not a
@@ -148,7 +178,13 @@ def trajectory_divergence(policy, one, other, distance=action_distance):
     return PolicyDivergence(sum(totals), 0.5 * sum(means))
 
 
-def distances_along(policy, one, other, trajectory, distance=action_distance):
+def distances_along(
+    policy: Policy,
+    one: Params,
+    other: Params,
+    trajectory: Trajectory,
+    distance: Callable[[tfd.Distribution, tfd.Distribution], tf.Tensor] = action_distance,
+) -> tf.Tensor:
     """How far two policies are apart at each step of some episodes, 0 on padded steps: [N, E, T].
 
     Args:
@@ -161,7 +197,7 @@ def distances_along(policy, one, other, trajectory, distance=action_distance):
     return tf.reshape(distance(*distributions), trajectory.mask.shape) * trajectory.mask
 
 
-def _sums(along, mask):
+def _sums(along: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """An episode's sum, and a step's mean: [N, E, T] -> [N], [N]."""
     total = tf.reduce_sum(along, axis=[1, 2])
     return total / along.shape[1], total / tf.reduce_sum(mask, axis=[1, 2])

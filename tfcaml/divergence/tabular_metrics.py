@@ -35,19 +35,19 @@ class PolicyDivergence(NamedTuple):
     normalized: tf.Tensor
 
 
-def pairs(size):
+def pairs(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Each two of `size` policies once: (i, j), i < j, each [size (size - 1) / 2] integers."""
     return np.triu_indices(size, 1)
 
 
-def square(values, size):
+def square(values: tf.Tensor, size: int) -> tf.Tensor:
     """Values of the `pairs` [size (size - 1) / 2] -> a symmetric matrix [size, size], 0 inside."""
     index = np.stack(pairs(size), axis=1)
     upper = tf.scatter_nd(index, tf.convert_to_tensor(values), [size, size])
     return upper + tf.transpose(upper)
 
 
-def mean_over_states(distance, weight=None):
+def mean_over_states(distance: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
     """d_P: what `root_jensen_shannon` gives in states, averaged with fixed weights.
 
     A mean of metrics: itself a metric if all weights are > 0. With weight 0 in states where they
@@ -67,7 +67,9 @@ def mean_over_states(distance, weight=None):
     return tf.reduce_sum(distance * weight, axis=-1) / tf.reduce_sum(weight)
 
 
-def equivalence_distance(distance, weight_p, weight_q):
+def equivalence_distance(
+    distance: tf.Tensor, weight_p: tf.Tensor, weight_q: tf.Tensor
+) -> tf.Tensor:
     """d_E: the mean distance over states that both policies reach, weighted by the lesser weight.
 
     Symmetric, >= 0, and 0 exactly if the policies are equivalent from the start; not a metric.
@@ -86,7 +88,9 @@ def equivalence_distance(distance, weight_p, weight_q):
     return tf.math.divide_no_nan(total, tf.reduce_sum(weight, axis=-1))
 
 
-def tabular_divergence(log_p, log_q, visits_p, visits_q):
+def tabular_divergence(
+    log_p: tf.Tensor, log_q: tf.Tensor, visits_p: tf.Tensor, visits_q: tf.Tensor
+) -> PolicyDivergence:
     """P, exact: `PolicyDivergence` of pairs of policies, each acting in its own MDP.
 
     Args:
@@ -101,7 +105,9 @@ def tabular_divergence(log_p, log_q, visits_p, visits_q):
     return PolicyDivergence(total_p + total_q, 0.5 * (total_p / length_p + total_q / length_q))
 
 
-def state_distributions(log_policy, transition, start, horizon):
+def state_distributions(
+    log_policy: tf.Tensor, transition: tf.Tensor, start: tf.Tensor, horizon: int
+) -> tf.Tensor:
     """The probability of acting in each state at each time, by forward recursion.
 
     Args:
@@ -123,12 +129,16 @@ def state_distributions(log_policy, transition, start, horizon):
     return tf.stack(rows, axis=-2)
 
 
-def state_visits(log_policy, transition, start, horizon):
+def state_visits(
+    log_policy: tf.Tensor, transition: tf.Tensor, start: tf.Tensor, horizon: int
+) -> tf.Tensor:
     """How often an episode acts in each state, expected; arguments as above. [N, S]"""
     return tf.reduce_sum(state_distributions(log_policy, transition, start, horizon), axis=-2)
 
 
-def reachable(log_policy, transition, start, horizon):
+def reachable(
+    log_policy: tf.Tensor, transition: tf.Tensor, start: tf.Tensor, horizon: int
+) -> tf.Tensor:
     """Where an episode acts with probability > 0, be it ever so small: [N, S] bool.
 
     Arguments as `state_distributions`. Follows the supports, so that nothing underflows.

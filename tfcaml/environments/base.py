@@ -1,14 +1,22 @@
 """A family of Markov decision processes as pure functions, batched over tasks and episodes."""
 
+from __future__ import annotations
+
 import itertools
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import ConfigError, check
+from tfcaml.types import Nest, Task, Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from tf_agents.specs import tensor_spec
 
 
 class Population(NamedTuple):
@@ -26,15 +34,15 @@ class Population(NamedTuple):
     seen_sets: names of the sets whose tasks may be training tasks as well
     """
 
-    train: Any
-    test: Any
-    train_group: Any
-    test_group: Any
-    draw: Any = None
-    test_set: Any = ()
-    seen_sets: tuple = ()
+    train: Task
+    test: Task
+    train_group: np.ndarray
+    test_group: np.ndarray
+    draw: Callable[[int, tf.Tensor], Task] | None = None
+    test_set: Sequence[str] | np.ndarray = ()
+    seen_sets: tuple[str, ...] = ()
 
-    def sample(self, num_tasks, key):
+    def sample(self, num_tasks: int, key: tf.Tensor) -> tuple[Task, tf.Tensor | tuple[()]]:
         """Training tasks, drawn with replacement or made anew.
 
         Args:
@@ -50,7 +58,7 @@ class Population(NamedTuple):
         index = tf.random.stateless_uniform([num_tasks], key, 0, size, tf.int32)
         return nest.take(self.train, index), index
 
-    def groups_of(self, task):
+    def groups_of(self, task: Task) -> np.ndarray:
         """The latent group of each training entity in `task` [N], as [N] integers; for pictures.
 
         A task that is no training entity is counted to the first one's group.
@@ -59,14 +67,14 @@ class Population(NamedTuple):
         first = {row: index for index, row in reversed(rows)}
         return np.asarray(self.train_group)[[first.get(row, 0) for row in task_rows(task)]]
 
-    def held_out(self):
+    def held_out(self) -> Task:
         """The test tasks that must not be training tasks: those of all sets but `seen_sets`."""
         if not len(self.test_set):
             return self.test
         return nest.take(self.test, np.flatnonzero(~np.isin(self.test_set, self.seen_sets)))
 
 
-def overlap(train, test):
+def overlap(train: Task, test: Task) -> int:
     """How many test tasks, nest of [Q, ...], are among the training tasks, nest of [S, ...].
 
     Tasks are the same if every number and string in them is, to the last digit.
@@ -75,7 +83,7 @@ def overlap(train, test):
     return sum(row in known for row in task_rows(test))
 
 
-def task_rows(tasks):
+def task_rows(tasks: Task) -> list[tuple[Any, ...]]:
     """All that each task holds, as values to compare: nest of [N, ...] -> list of N tuples.
 
     Leaves keep their own types, as integers above 2**53 have no exact float.
@@ -85,7 +93,9 @@ def task_rows(tasks):
     return [tuple(itertools.chain(*row)) for row in zip(*flat)]
 
 
-def check_held_out(environment, population, what="held-out entities"):
+def check_held_out(
+    environment: TaskFamily, population: Population, what: str = "held-out entities"
+) -> None:
     """Raises `ConfigError` if an entity of `population` is both learned from and held out."""
     shared = overlap(population.train, population.held_out()) if environment.holds_out else 0
     check(not shared, f"{what} that are training entities too", shared, "none")
@@ -107,17 +117,17 @@ class TaskFamily:
         that each is both
     """
 
-    task_spec = None
-    observation_spec = None
-    action_spec = None
-    horizon = None
+    task_spec: Nest = None
+    observation_spec: Nest = None
+    action_spec: tensor_spec.BoundedTensorSpec = None
+    horizon: int
     noise_size = 0
     supports_xla = True
     notice = ""
     observes_task = False
     holds_out = True
 
-    def population(self, seed, num_test=3):
+    def population(self, seed: int, num_test: int = 3) -> Population:
         """The `Population` of a study with this seed and `num_test` held-out tasks.
 
         Args:
@@ -129,14 +139,14 @@ class TaskFamily:
         """
         raise NotImplementedError
 
-    def planar_goal(self, task):
+    def planar_goal(self, task: Task) -> tf.Tensor | np.ndarray | None:
         """Where episodes should end, [N, 2], if observations are positions in a plane; else None.
 
         For pictures only.
         """
         return None
 
-    def pictures(self, examples):
+    def pictures(self, examples: dict[str, tuple[Trajectory, Trajectory]]) -> dict[str, Figure]:
         """What is drawn of an evaluation of this family, besides what is drawn of any.
 
         Args:
@@ -147,7 +157,7 @@ class TaskFamily:
         """
         return {}
 
-    def reset(self, task, key):
+    def reset(self, task: Task, key: tf.Tensor) -> tuple[Nest, Nest]:
         """Starts episodes.
 
         Args:
@@ -159,7 +169,9 @@ class TaskFamily:
         """
         raise NotImplementedError
 
-    def step(self, task, state, action, noise):
+    def step(
+        self, task: Task, state: Nest, action: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[Nest, Nest, tf.Tensor, tf.Tensor]:
         """One step of every episode.
 
         Args:
@@ -174,7 +186,7 @@ class TaskFamily:
         """
         raise NotImplementedError
 
-    def truncated(self, state):
+    def truncated(self, state: Nest) -> tf.Tensor | bool:
         """Whether the step to `state` cut an episode short before the horizon, [N, E] bool.
 
         Such an episode ends like one that reaches the horizon: without `terminated`. False, the
@@ -182,7 +194,7 @@ class TaskFamily:
         """
         return False
 
-    def relabel(self, task, trajectory):
+    def relabel(self, task: Task, trajectory: Trajectory) -> Trajectory:
         """Episodes of other tasks as they would have gone in `task`, had the same been done.
 
         For families whose reward can be computed from what was observed and whose transitions are
@@ -203,7 +215,7 @@ class TaskFamily:
             "it has no `relabel`"
         )
 
-    def faults(self):
+    def faults(self) -> dict[str, int]:
         """What went wrong in episodes so far: dict name -> count; empty without.
 
         Where environments are stepped in Python: errors, timeouts and retried_episodes.

@@ -1,6 +1,9 @@
 """Tells the author of a family what is wrong with it."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -9,11 +12,17 @@ from tf_agents.specs import tensor_spec
 from tfcaml import keys, nest
 from tfcaml.environments.base import overlap, task_rows
 from tfcaml.errors import ConfigError
+from tfcaml.types import Nest, Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population, TaskFamily
 
 _NUM_SAMPLED = 5  # tasks drawn to look at
 
 
-def check(environment, num_tasks=3, num_episodes=2, seed=0):
+def check(
+    environment: TaskFamily, num_tasks: int = 3, num_episodes: int = 2, seed: int = 0
+) -> None:
     """Plays episodes of random actions and looks for what a learner would stumble over.
 
     It looks at the following in this order, and at each only where nothing was found before:
@@ -39,8 +48,11 @@ def check(environment, num_tasks=3, num_episodes=2, seed=0):
     Raises:
       ConfigError: all that the first look with a finding found, one line each.
     """
-    case, seed = None, keys.as_int(seed)
-    for look in (_specs, _population, _graph, _values, _repetition, _difference):
+    case: _Case | None = None
+    seed = keys.as_int(seed)
+    looks: Sequence[Callable[[TaskFamily, Any], list[str]]]
+    looks = (_specs, _population, _graph, _values, _repetition, _difference)
+    for look in looks:
         try:
             if look is _graph:
                 case = _random_case(environment, num_tasks, num_episodes, seed)
@@ -56,22 +68,22 @@ def check(environment, num_tasks=3, num_episodes=2, seed=0):
 class _Case(NamedTuple):
     """What decides some episodes; every leaf has leading [N]."""
 
-    task: Any
-    key: Any  # [N, E, 2]
-    action: Any  # [N, E, T, ...]
-    noise: Any  # [N, E, T, noise_size]
+    task: Task
+    key: tf.Tensor  # [N, E, 2]
+    action: tf.Tensor  # [N, E, T, ...]
+    noise: tf.Tensor  # [N, E, T, noise_size]
 
 
 class _Episodes(NamedTuple):
     """What happened, 0 after an episode's end: nest of [N, E, T, ...]."""
 
-    observation: Any
-    reward: Any
-    terminated: Any
-    truncated: Any
+    observation: Nest
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
 
 
-def _specs(environment, seed):
+def _specs(environment: TaskFamily, seed: int) -> list[str]:
     """Its specs"""
     found = [
         f"expected {name} to be set; received {name}=None"
@@ -88,7 +100,7 @@ def _specs(environment, seed):
     return found
 
 
-def _population(environment, seed):
+def _population(environment: TaskFamily, seed: int) -> list[str]:
     """Its population"""
     first, again = environment.population(seed), environment.population(seed)
     key, found = keys.from_int(seed), []
@@ -117,7 +129,7 @@ def _population(environment, seed):
     return []
 
 
-def _test_sets(population):
+def _test_sets(population: Population) -> list[str]:
     """The named test sets fit the test tasks."""
     names, size = population.test_set, nest.leading(population.test)
     if np.shape(names) not in ((0,), (size,)):
@@ -126,10 +138,10 @@ def _test_sets(population):
     return [f"expected seen_sets to be of test_set; received {unknown}"] if unknown else []
 
 
-def _graph(environment, case):
+def _graph(environment: TaskFamily, case: _Case) -> list[str]:
     """A step in a graph"""
 
-    def first_step(case):
+    def first_step(case: _Case) -> tuple[Any, ...]:
         state, observation = environment.reset(case.task, case.key)
         outcome = environment.step(case.task, state, case.action[:, :, 0], case.noise[:, :, 0])
         return observation, *outcome[1:3]
@@ -140,11 +152,11 @@ def _graph(environment, case):
     return [f"expected shapes that a graph knows; received {x.shape}" for x in unknown]
 
 
-def _values(environment, case):
+def _values(environment: TaskFamily, case: _Case) -> list[str]:
     """An episode"""
-    found = []
+    found: list[str] = []
 
-    def look(when, *step):
+    def look(when: str, *step: Any) -> list[str]:
         found.extend(f"{line} from {when}" for line in _step_problems(environment, *step))
         return found
 
@@ -152,7 +164,15 @@ def _values(environment, case):
     return found
 
 
-def _step_problems(environment, shape, before, state, observation, reward, terminated):
+def _step_problems(
+    environment: TaskFamily,
+    shape: Sequence[int],
+    before: Nest,
+    state: Nest,
+    observation: Nest,
+    reward: tf.Tensor,
+    terminated: tf.Tensor,
+) -> list[str]:
     """What is wrong with what one step gave; `before` is the state that it came from."""
     found = _mismatches("observation", environment.observation_spec, observation, shape)
     found += _mismatches("reward", tf.TensorSpec([], tf.float32), reward, shape)
@@ -179,7 +199,7 @@ def _step_problems(environment, shape, before, state, observation, reward, termi
     return found
 
 
-def _repetition(environment, case):
+def _repetition(environment: TaskFamily, case: _Case) -> list[str]:
     """The same episodes again"""
     first = _play(environment, case)
     if name := _first_difference(first, _play(environment, case)):
@@ -199,7 +219,7 @@ def _repetition(environment, case):
     return []
 
 
-def _difference(environment, case):
+def _difference(environment: TaskFamily, case: _Case) -> list[str]:
     """Different tasks"""
     if nest.leading(case) < 2:
         return []
@@ -210,7 +230,7 @@ def _difference(environment, case):
     return ["tasks make no difference: with the same seeds and actions all gave the same episodes"]
 
 
-def _random_case(environment, num_tasks, num_episodes, seed):
+def _random_case(environment: TaskFamily, num_tasks: int, num_episodes: int, seed: int) -> _Case:
     """Tasks of a population that share their keys and actions: all that differs is the task."""
     support = environment.population(seed).train
     size = min(num_tasks, nest.leading(support))
@@ -223,19 +243,22 @@ def _random_case(environment, num_tasks, num_episodes, seed):
     return _Case(nest.take(support, range(size)), same(reset), same(action), same(noise))
 
 
-def _random_actions(environment, num_episodes, rng):
+def _random_actions(
+    environment: TaskFamily, num_episodes: int, rng: np.random.Generator
+) -> tf.Tensor:
     """Actions within the spec's bounds, [1, E, T, ...]."""
     spec = environment.action_spec
     shape = [1, num_episodes, environment.horizon, *spec.shape]
     if spec.dtype.is_integer:
         action = rng.integers(spec.minimum, spec.maximum, shape, endpoint=True)
-    else:
-        low, high = np.clip(spec.minimum, -1e3, None), np.clip(spec.maximum, None, 1e3)
-        action = rng.uniform(low, high, shape)
-    return tf.constant(action, spec.dtype)
+        return tf.constant(action, spec.dtype)
+    low, high = np.clip(spec.minimum, -1e3, None), np.clip(spec.maximum, None, 1e3)
+    return tf.constant(rng.uniform(low, high, shape), spec.dtype)
 
 
-def _play(environment, case, look=lambda *step: None):
+def _play(
+    environment: TaskFamily, case: _Case, look: Callable[..., Any] = lambda *step: None
+) -> Any:
     """Plays episodes as `sampling.sample` does; `look` sees each step, and says whether to stop."""
     shape = list(case.key.shape[:2])
     state, observation = environment.reset(case.task, case.key)
@@ -263,19 +286,19 @@ def _play(environment, case, look=lambda *step: None):
     return _Episodes(*nest.map(pad, *rows))
 
 
-def _first_difference(episodes, others):
+def _first_difference(episodes: _Episodes, others: _Episodes) -> str | None:
     """The name of a field in which two `_Episodes` differ, or None."""
     fields = zip(episodes._fields, episodes, others)
     return next((name for name, one, other in fields if not _same(one, other)), None)
 
 
-def _same(nest_a, nest_b):
+def _same(nest_a: Nest, nest_b: Nest) -> bool:
     """Whether all leaves are equal up to rounding, which may depend on the size of a batch."""
     pairs = zip(tf.nest.flatten(nest_a), tf.nest.flatten(nest_b))
     return all(np.shape(a) == np.shape(b) and np.allclose(a, b, 1e-4, 1e-5) for a, b in pairs)
 
 
-def _mismatches(name, spec, values, outer):
+def _mismatches(name: str, spec: Nest, values: Nest, outer: Sequence[int]) -> list[str]:
     """How `values` depart from `spec` with leading axes `outer`, as sentences."""
     try:
         tf.nest.assert_same_structure(spec, values)
@@ -289,6 +312,6 @@ def _mismatches(name, spec, values, outer):
     ]
 
 
-def _described(values):
+def _described(values: Nest) -> Nest:
     name = lambda x: getattr(x.dtype, "name", x.dtype) if hasattr(x, "dtype") else type(x).__name__
     return nest.map(lambda x: f"{list(np.shape(x))} {name(x)}", values)

@@ -7,6 +7,10 @@ or before, ends with discount 1, as its `TimeLimit` has it; the step after the l
 action and restarts.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import tensorflow as tf
 from tf_agents.environments import py_environment, tf_environment
@@ -15,6 +19,10 @@ from tf_agents.trajectories import time_step as ts
 
 from tfcaml import keys, nest
 from tfcaml.errors import check
+from tfcaml.types import Nest, Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import TaskFamily
 
 
 class FamilyPyEnvironment(py_environment.PyEnvironment):
@@ -29,7 +37,7 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
       ConfigError: `task` holds more than one task.
     """
 
-    def __init__(self, environment, task, seed=0):
+    def __init__(self, environment: TaskFamily, task: Task, seed: int = 0) -> None:
         super().__init__(handle_auto_reset=True)
         check(nest.leading(task) == 1, "number of tasks", nest.leading(task), "1")
         self._environment = environment
@@ -37,15 +45,15 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
         self._key = keys.from_int(seed)
         self._episode = -1
 
-    def observation_spec(self):
+    def observation_spec(self) -> Nest:
         """`ArraySpec` of one observation."""
         return tensor_spec.to_nest_array_spec(self._environment.observation_spec)
 
-    def action_spec(self):
+    def action_spec(self) -> Nest:
         """`BoundedArraySpec` of one action."""
         return tensor_spec.to_nest_array_spec(self._environment.action_spec)
 
-    def _reset(self):
+    def _reset(self) -> ts.TimeStep:
         self._episode += 1
         self._time = 0
         self._state, observation, self._noise = _start_episodes(
@@ -53,7 +61,7 @@ class FamilyPyEnvironment(py_environment.PyEnvironment):
         )
         return ts.restart(nest.map(_single, observation))
 
-    def _step(self, action):
+    def _step(self, action: Any) -> ts.TimeStep:
         action = np.asarray(action, self.action_spec().dtype)[None, None]
         # Not compiled: a `tf.function` called by TFPyEnvironment inside a compiled driver waits for
         # ever where TensorFlow has a single thread for operations.
@@ -85,7 +93,9 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
       ConfigError: `num_episodes` is not positive.
     """
 
-    def __init__(self, environment, task, num_episodes, seed=0):
+    def __init__(
+        self, environment: TaskFamily, task: Task, num_episodes: int, seed: int = 0
+    ) -> None:
         check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
         self._environment = environment
         self._task = task
@@ -114,15 +124,15 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         }
         self._variables = nest.map(lambda x: tf.Variable(x, trainable=False), values)
 
-    def _current_time_step(self):
+    def _current_time_step(self) -> ts.TimeStep:
         unstarted = tf.reduce_any(self._variables["episode"] < 0)
         return tf.cond(unstarted, self._reset, lambda: self._rows(self._read()["time_step"]))
 
-    def _reset(self):
+    def _reset(self) -> ts.TimeStep:
         values = self._read()
         return self._write(self._restart(values, tf.ones(self._shape, tf.bool)))
 
-    def _step(self, action):
+    def _step(self, action: Any) -> ts.TimeStep:
         values = self._read()
         ended = values["time_step"].step_type == ts.StepType.LAST
         action = tf.reshape(action, self._shape + self._environment.action_spec.shape)
@@ -130,7 +140,7 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         restart = lambda: self._restart(moved, ended)
         return self._write(tf.cond(tf.reduce_any(ended), restart, lambda: moved))
 
-    def _move(self, values, action):
+    def _move(self, values: dict[str, Nest], action: Any) -> dict[str, Nest]:
         """All rows one step on."""
         # The rows that are about to restart may be past the end.
         time = tf.minimum(values["time"], self._environment.horizon - 1)
@@ -146,7 +156,7 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         time_step = ts.TimeStep(step_type, tf.cast(reward, tf.float32), discount, observation)
         return {**values, "time": time, "state": state, "time_step": time_step}
 
-    def _restart(self, values, which):
+    def _restart(self, values: dict[str, Nest], which: tf.Tensor) -> dict[str, Nest]:
         """`values` with new episodes in the rows `which` [N, E]."""
         episode = values["episode"] + self._shape[1]
         state, observation, noise = _start_episodes(
@@ -163,20 +173,22 @@ class FamilyTFEnvironment(tf_environment.TFEnvironment):
         }
         return nest.map(lambda new, old: tf.where(nest.expand(which, new), new, old), fresh, values)
 
-    def _read(self):
+    def _read(self) -> dict[str, Nest]:
         return nest.map(tf.convert_to_tensor, self._variables)
 
-    def _write(self, values):
+    def _write(self, values: dict[str, Nest]) -> ts.TimeStep:
         writes = nest.map(lambda variable, x: variable.assign(x), self._variables, values)
         with tf.control_dependencies(tf.nest.flatten(writes) if tf.inside_function() else []):
             return self._rows(nest.map(tf.identity, values["time_step"]))
 
-    def _rows(self, time_step):
+    def _rows(self, time_step: ts.TimeStep) -> ts.TimeStep:
         """[N, E, ...] -> [N * E, ...]."""
         return nest.map(lambda x: tf.reshape(x, [self.batch_size, *x.shape[2:]]), time_step)
 
 
-def _start_episodes(environment, task, key, episode):
+def _start_episodes(
+    environment: TaskFamily, task: Task, key: tf.Tensor, episode: tf.Tensor
+) -> tuple[Nest, Nest, tf.Tensor]:
     """Episodes by number, with the random numbers that `sampling.sample` would give them.
 
     Args:
@@ -194,6 +206,6 @@ def _start_episodes(environment, task, key, episode):
     return state, observation, keys.uniform(keys.salted(key, keys.STEPS), size)
 
 
-def _single(x):
+def _single(x: tf.Tensor) -> np.ndarray:
     """The one episode of the one task: [1, 1, ...] -> NumPy array [...]."""
     return x.numpy()[0, 0]

@@ -22,13 +22,17 @@ import re
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 import tfcaml
 from tfcaml.errors import ConfigError, check, writing
 from tfcaml.experiments.run_directory import first_difference
 from tfcaml.settings import as_json
+from tfcaml.types import Nest
 
 _log = logging.getLogger(__name__)
 _INDEX, _DATA, _MANIFEST = "variables.index", "variables.data-00000-of-00001", "manifest.json"
@@ -47,7 +51,13 @@ class Checkpoints:
       keep: how many checkpoints are kept, >= 1.
     """
 
-    def __init__(self, directory, variables, about, keep=2):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        variables: dict[str, tf.Variable],
+        about: dict[str, Any],
+        keep: int = 2,
+    ) -> None:
         check(keep >= 1, "keep", keep, ">= 1")
         self.directory = pathlib.Path(directory)
         self.keep = keep
@@ -57,7 +67,7 @@ class Checkpoints:
         major = tfcaml.__version__.split(".")[0]
         self._about = as_json({"major version": major, **about, "variables": kinds})
 
-    def save(self, step):
+    def save(self, step: int) -> None:
         """Writes the checkpoint of a step, then removes all but the newest `keep`.
 
         Checkpoints of this step and later ones, which `restore` has found damaged, are renamed to
@@ -83,7 +93,7 @@ class Checkpoints:
             for _, old in _found(self.directory)[self.keep :]:
                 _remove(old)
 
-    def restore(self, allow_fresh_start=False):
+    def restore(self, allow_fresh_start: bool = False) -> int:
         """Reads the newest checkpoint that is whole into the variables.
 
         A damaged one is passed over with one warning. Nothing on the disk is changed.
@@ -118,7 +128,7 @@ class Checkpoints:
             )
         return 0
 
-    def _write(self, directory, step):
+    def _write(self, directory: pathlib.Path, step: int) -> None:
         """All files of a checkpoint, on the disk when this returns."""
         directory.mkdir()
         self._checkpoint.write(str(directory / "variables"))
@@ -133,7 +143,7 @@ class Checkpoints:
         for file in (*directory.iterdir(), directory):
             _sync(file)
 
-    def _set_aside(self, step):
+    def _set_aside(self, step: int) -> None:
         for other, path in _found(self.directory):
             if other >= step:
                 aside = path.with_name(path.name + ".aside")
@@ -141,7 +151,7 @@ class Checkpoints:
                     _remove(aside)
                 path.rename(aside)
 
-    def _check_same(self, path, saved):
+    def _check_same(self, path: pathlib.Path, saved: Any) -> None:
         check(isinstance(saved, dict), f"about in {path}", saved, "a dict")
         here = self._about | {"config": _common(self._about.get("config"), saved.get("config"))}
         there = saved | {"config": _common(saved.get("config"), self._about.get("config"))}
@@ -152,7 +162,7 @@ class Checkpoints:
                 f"{path} does not fit this run: {name} is {was!r} there and {now!r} here"
             )
 
-    def _read(self, path, files):
+    def _read(self, path: pathlib.Path, files: Any) -> dict[str, np.ndarray]:
         """name -> array, of files that are checked first."""
         size = sum(v.dtype.size * v.shape.num_elements() for v in self._variables.values())
         for name in (_INDEX, _DATA):
@@ -165,7 +175,7 @@ class Checkpoints:
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise _Damaged(f"{path / _DATA}: {str(error).splitlines()[0]}") from None
 
-    def _values(self, path, reader):
+    def _values(self, path: pathlib.Path, reader: Any) -> dict[str, np.ndarray]:
         """name -> array of all variables, from TensorFlow's reader of the checkpoint `path`."""
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         for name, variable in self._variables.items():
@@ -175,7 +185,7 @@ class Checkpoints:
         return {name: reader.get_tensor(_key(name)) for name in self._variables}
 
 
-def named(items):
+def named(items: dict[str, Nest]) -> dict[str, tf.Variable]:
     """Variables by readable names, as `Checkpoints` takes them.
 
     Args:
@@ -192,7 +202,7 @@ def named(items):
     return variables
 
 
-def newest_step(directory):
+def newest_step(directory: str | os.PathLike[str]) -> int:
     """The step of the newest checkpoint by its name alone, 0 without one."""
     found = _found(pathlib.Path(directory))
     return found[0][0] if found else 0
@@ -203,7 +213,7 @@ class _Damaged(Exception):
 
 
 @contextlib.contextmanager
-def _plain_path(path):
+def _plain_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A path of the directory `path` that TensorFlow's reader does not take for a pattern.
 
     It looks for a checkpoint by its path as a glob, in which "[1]" stands for "1".
@@ -217,14 +227,14 @@ def _plain_path(path):
         yield link
 
 
-def _found(directory):
+def _found(directory: pathlib.Path) -> list[tuple[int, pathlib.Path]]:
     """[(step, path)] of the directory's checkpoints, whole or not, newest first."""
     paths = directory.iterdir() if directory.is_dir() else ()
     matches = [(_NAME.fullmatch(path.name), path) for path in paths]
     return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
 
-def _read_manifest(path, step):
+def _read_manifest(path: pathlib.Path, step: int) -> dict[str, Any]:
     """A manifest that is as it was written."""
     file = path / _MANIFEST
     if path.is_symlink() or not path.is_dir():
@@ -243,7 +253,7 @@ def _read_manifest(path, step):
     return manifest
 
 
-def _check_file(file, files, most):
+def _check_file(file: pathlib.Path, files: dict[str, Any], most: int) -> None:
     expected = files.get(file.name) if isinstance(files, dict) else None
     size = _check_regular(file, most)
     if not isinstance(expected, dict) or size != expected.get("size"):
@@ -256,7 +266,7 @@ def _check_file(file, files, most):
         raise _Damaged(f"{file} has another SHA-256 than was written")
 
 
-def _check_regular(file, most):
+def _check_regular(file: pathlib.Path, most: int) -> int:
     """The size of a regular file of at most so many bytes."""
     try:
         status = file.lstat()
@@ -267,7 +277,7 @@ def _check_regular(file, most):
     return status.st_size
 
 
-def _unreadable(file, error):
+def _unreadable(file: pathlib.Path, error: OSError) -> Exception:
     """What an `OSError` on opening a file of a checkpoint is to be raised as.
 
     A file that is gone, or that the disk can't give, is damage, and the checkpoint before may be
@@ -278,7 +288,7 @@ def _unreadable(file, error):
     return ConfigError(f"{file} can't be read: {error.strerror}")
 
 
-def _fingerprint(file):
+def _fingerprint(file: pathlib.Path) -> dict[str, Any]:
     """A file's size and SHA-256."""
     digest = hashlib.sha256()
     with open(file, "rb") as stream:
@@ -287,38 +297,38 @@ def _fingerprint(file):
     return {"size": file.stat().st_size, "sha256": digest.hexdigest()}
 
 
-def _digest(content):
+def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _kind(variable):
+def _kind(variable: tf.Variable) -> str:
     return f"{variable.dtype.name} {variable.shape.as_list()}"
 
 
-def _key(name):
+def _key(name: str) -> str:
     """The name that `tf.train.Checkpoint` gives an attribute's value."""
     return name.replace(".", "..").replace("/", ".S") + "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
-def _common(config, other):
+def _common(config: Any, other: Any) -> Any:
     """The fields of a nested dict that another has too: versions of tfcaml add some."""
     if isinstance(config, dict) and isinstance(other, dict):
         return {key: _common(config[key], other[key]) for key in config if key in other}
     return config
 
 
-def _remove(path):
+def _remove(path: pathlib.Path) -> None:
     """Removes a file or directory so that no part of it keeps its name."""
     part = path.with_name(path.name + ".part")
     path.rename(part)
     _delete(part)
 
 
-def _delete(path):
+def _delete(path: pathlib.Path) -> None:
     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _sync(path):
+def _sync(path: pathlib.Path) -> None:
     """Has a file or directory on the disk, not on its way there."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -7,11 +7,14 @@ that the user wrote may do that; the config.json of a run directory, which may b
 with the modules that the user names in addition (`plugins`).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import importlib
 import inspect
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tfcaml import agents, nest, settings
 from tfcaml.environments import ENVIRONMENTS, TaskFamily
@@ -20,6 +23,10 @@ from tfcaml.errors import ConfigError, check, check_acts, check_one_of, within
 from tfcaml.learners import LEARNERS, LearnerConfig, MetaLearner
 from tfcaml.policies import ACTIVATIONS, mlp_policy
 from tfcaml.reporting.divergence_monitor import DivergenceMonitorConfig, check_can_be_followed
+from tfcaml.types import Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
 
 NO_AGENT = "none"  # of a config: learners keep their own losses
 # Of `mlp_policy`: what a policy without hidden layers, which has none, is written with.
@@ -76,7 +83,7 @@ class _Evaluation:
     episodes: int
 
 
-def completed(run, plugins=()):
+def completed(run: dict[str, Any], plugins: Sequence[str] = ()) -> dict[str, Any]:
     """What a run is of, with the options of environments and learners that it leaves out.
 
     Args:
@@ -93,7 +100,7 @@ def completed(run, plugins=()):
     if isinstance(config.get("compared"), dict):
         config["compared"] = dict(config["compared"])
     for parent, key, registry, base in _sections(config):
-        section = parent.get(key)
+        section: Any = parent.get(key)
         name = section.get("name") if isinstance(section, dict) else None
         if name in tuple(registry) or module_of(name) in (plugins or ()):
             _, options = _found(key, name, registry, base, plugins)
@@ -101,21 +108,22 @@ def completed(run, plugins=()):
     return {**run, "config": config}
 
 
-def plugins_of(config):
+def plugins_of(config: dict[str, Any]) -> tuple[str, ...]:
     """The modules that a config names classes of: tuple of their names."""
     config = config if isinstance(config, dict) else {}
     sections = [parent.get(key) for parent, key, _, _ in _sections(config)]
     names = [section.get("name") for section in sections if isinstance(section, dict)]
-    return tuple({module_of(name): None for name in names if module_of(name)})
+    modules = (module_of(name) for name in names)
+    return tuple({module: None for module in modules if module})
 
 
-def module_of(name):
+def module_of(name: Any) -> str | None:
     """The module of a name MODULE:CLASS; None of anything else."""
     match = _PLUGIN.fullmatch(name) if isinstance(name, str) else None
     return match and match[1]
 
 
-def _sections(config):
+def _sections(config: dict[str, Any]) -> Iterator[tuple[Any, str, dict[str, Any], type]]:
     """(parent, key, registry, base class) of each section of a config that names a class."""
     yield config, "environment", ENVIRONMENTS, TaskFamily
     yield config, "learner", LEARNERS, MetaLearner
@@ -144,7 +152,9 @@ class ExperimentConfig:
     jit_compile: Any  # whether iterations are compiled with XLA: True, False, or None (automatic)
 
     @classmethod
-    def from_run(cls, run, plugins=(), **measured):
+    def from_run(
+        cls, run: dict[str, Any], plugins: Sequence[str] = (), **measured: int
+    ) -> ExperimentConfig:
         """Of a run directory's config.json, which anyone may have written.
 
         Args:
@@ -161,7 +171,14 @@ class ExperimentConfig:
         return cls.from_dict(config, run["seed"], run["jit_compile"], plugins, measured)
 
     @classmethod
-    def from_dict(cls, config, seed=0, jit_compile=None, plugins=None, measured=None):
+    def from_dict(
+        cls,
+        config: dict[str, Any],
+        seed: int = 0,
+        jit_compile: bool | None = None,
+        plugins: Sequence[str] | None = None,
+        measured: dict[str, int] | None = None,
+    ) -> ExperimentConfig:
         """Checks a config (nested dict, see `configs.base`).
 
         Args:
@@ -190,7 +207,7 @@ class ExperimentConfig:
         _check_steps(config, learners)
         config["evaluation"] = {**config["evaluation"], **(measured or {})}
         _check_numbers(config, seed)
-        measured = config["evaluation"]
+        counts = config["evaluation"]
         # Entities that can't be made, and what no memory holds, are found before any work.
         environment = family(options)
         for method, (learner_class, each) in learners.items():
@@ -198,11 +215,9 @@ class ExperimentConfig:
                 _check_loss_is_the_agents(method, each, config["agent"])
             layers = config["policy"]["fc_layer_params"]
             place = learner_class.plays_in(environment, each)
-            settings.check_sizes(method, each, place, layers, measured)
+            settings.check_sizes(method, each, place, layers, counts)
         seeds = tuple(range(seed, seed + config["num_seeds"]))
-        populations = [
-            _population(name, environment, each, measured["num_tasks"]) for each in seeds
-        ]
+        populations = [_population(name, environment, each, counts["num_tasks"]) for each in seeds]
         classes = [learner_class for learner_class, _ in learners.values()]
         return cls(
             environment=options,
@@ -212,9 +227,9 @@ class ExperimentConfig:
             agent=config["agent"],
             learners=learners,
             seeds=seeds,
-            num_tasks=measured["num_tasks"],
-            num_updates=measured["num_updates"],
-            episodes=measured["episodes"],
+            num_tasks=counts["num_tasks"],
+            num_updates=counts["num_updates"],
+            episodes=counts["episodes"],
             save_interval=config["save_interval"],
             log_interval=config["log_interval"],
             divergence=_followed(config, classes, populations[0].train),
@@ -222,7 +237,9 @@ class ExperimentConfig:
         )
 
 
-def _learners(config, plugins):
+def _learners(
+    config: dict[str, Any], plugins: Sequence[str]
+) -> dict[str, tuple[type[MetaLearner], Any]]:
     """method -> (class, its config dataclass); the first is the main one."""
     main = config["learner"].get("name")
     rule = "of letters, digits, '_', '-' and '.' only, 1 to 100 of them"
@@ -242,7 +259,7 @@ def _learners(config, plugins):
     }
 
 
-def _check_loss_is_the_agents(method, config, agent):
+def _check_loss_is_the_agents(method: str, config: Any, agent: str) -> None:
     """Settings of the losses that an agent's loss stands in for are as they were: they do nothing.
 
     The discount is not among them: it becomes the agent's own.
@@ -256,14 +273,14 @@ def _check_loss_is_the_agents(method, config, agent):
             check(value == default[name], f"{name} of {method}", value, rule)
 
 
-def _population(name, family, seed, num_tasks):
+def _population(name: str, family: TaskFamily, seed: int, num_tasks: int) -> Population:
     """The entities of one seed, of which none is learned from and adapted to."""
     population = family.population(seed, num_tasks)
     check_held_out(family, population, f"held-out entities of {name} with seed {seed}")
     return population
 
 
-def _check_numbers(config, seed):
+def _check_numbers(config: dict[str, Any], seed: int) -> None:
     measured = config["evaluation"]
     settings.filled("evaluation", _Evaluation, measured)
     whole = isinstance(seed, int) and not isinstance(seed, bool)
@@ -285,7 +302,7 @@ def _check_numbers(config, seed):
     check(last < 2**31, "the last seed", last, "below 2**31")
 
 
-def _check_policy(policy):
+def _check_policy(policy: Any) -> None:
     settings.filled("policy", _Policy, policy)
     check_one_of("policy.activation", policy["activation"], ACTIVATIONS)
     layers, most = policy["fc_layer_params"], settings.MOST_LAYERS
@@ -297,7 +314,9 @@ def _check_policy(policy):
     check(len(layers) or activation == default, "policy.activation", activation, rule)
 
 
-def _check_steps(config, learners):
+def _check_steps(
+    config: dict[str, Any], learners: dict[str, tuple[type[MetaLearner], Any]]
+) -> None:
     """Refuses settings of methods for adaptation steps that the experiment does not take."""
     steps = config["evaluation"]["num_updates"]
     followed = config["divergence"].get("num_updates", 0)
@@ -308,7 +327,7 @@ def _check_steps(config, learners):
             each.check_steps(steps)
 
 
-def _followed(config, learner_classes, support):
+def _followed(config: dict[str, Any], learner_classes: Iterable[type], support: Task) -> Any:
     """How adapted policies are followed, None where they are not; checked before any work."""
     options = {**config["divergence"], "interval": config["divergence_interval"] or 1}
     found = settings.filled("divergence", DivergenceMonitorConfig, options)
@@ -325,7 +344,13 @@ def _followed(config, learner_classes, support):
     return found
 
 
-def _named(where, section, registry, base, plugins):
+def _named(
+    where: str,
+    section: dict[str, Any],
+    registry: dict[str, Any],
+    base: type,
+    plugins: Sequence[str],
+) -> tuple[str, type, Any]:
     """{"name": ..., options} -> (name, its class, the options as the dataclass of that class)."""
     check(isinstance(section, dict), where, section, "a dict of fields")
     options = dict(section)
@@ -334,12 +359,14 @@ def _named(where, section, registry, base, plugins):
     return name, found, settings.filled(where, config_class, options)
 
 
-def _check_registered(where, name, registry):
+def _check_registered(where: str, name: Any, registry: dict[str, Any]) -> None:
     rule = f"one of {', '.join(registry)}; or MODULE:CLASS of a class of your own"
     check(name in tuple(registry), f"{where} name", name, rule)
 
 
-def _found(where, name, registry, base, plugins):
+def _found(
+    where: str, name: Any, registry: dict[str, Any], base: type, plugins: Sequence[str]
+) -> tuple[type, type]:
     """(class, dataclass of its options) that a name in a config stands for.
 
     Args:
@@ -364,13 +391,13 @@ def _found(where, name, registry, base, plugins):
             f"name it yourself with --plugin={module}"
         )
     try:
-        found = getattr(importlib.import_module(module), name.partition(":")[2], None)
+        found: Any = getattr(importlib.import_module(module), name.partition(":")[2], None)
     except Exception as error:  # whatever the module does
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{where} is {name}, but {module} can't be imported: {what}") from None
     rule = f"a subclass of {base.__name__}"
     check(isinstance(found, type) and issubclass(found, base), f"{where} {name}", found, rule)
-    options = getattr(found, "Config", None)
+    options: Any = getattr(found, "Config", None)
     kind = LearnerConfig if base is MetaLearner else object
     fits = isinstance(options, type) and issubclass(options, kind)
     fits = fits and dataclasses.is_dataclass(options)

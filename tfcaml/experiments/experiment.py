@@ -10,11 +10,17 @@ end depends on nothing but the trained parameters.
     learner = Experiment.open("runs/mine").trained("caml", 0)  # of any run, also that of a study
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
 import logging
+import os
+import pathlib
 import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import tensorflow as tf
@@ -32,6 +38,11 @@ from tfcaml.reporting.evaluation_figures import (
     pictures_of_paths,
     write_evaluation,
 )
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
+    from tfcaml.learners.base import MetaLearner
+    from tfcaml.policies.base import Policy
 
 __all__ = ["NO_AGENT", "Experiment", "ExperimentConfig"]
 
@@ -67,34 +78,41 @@ class Experiment:
 
     def __init__(
         self,
-        config,
-        directory,
-        should_stop=lambda: False,
+        config: ExperimentConfig,
+        directory: run_directory.RunDirectory | None,
+        should_stop: Callable[[], bool] = lambda: False,
         *,
-        save_interval=None,
-        keep=2,
-        allow_fresh_start=False,
-        max_bad_updates=10,
-    ):
+        save_interval: int | None = None,
+        keep: int = 2,
+        allow_fresh_start: bool = False,
+        max_bad_updates: int = 10,
+    ) -> None:
         self.save_interval = config.save_interval if save_interval is None else save_interval
         check(self.save_interval >= 1, "save_interval", self.save_interval, ">= 1")
         check(keep >= 1, "keep", keep, ">= 1")
         check(max_bad_updates >= 0, "max_bad_updates", max_bad_updates, ">= 0")
         self.config = config
-        self.directory = directory
+        self.directory: Any = directory  # a `RunDirectory`, once there is one
         self.should_stop = should_stop
         self.keep = keep
         self.allow_fresh_start = allow_fresh_start
         self.max_bad_updates = max_bad_updates
         self.environment = config.family(config.environment)
-        self._policies = {}  # method -> its own policy
-        self._losses = {}  # discount -> the `AgentLoss`, where the config names an agent
+        self._policies: dict[str, Policy] = {}  # method -> its own policy
+        self._losses: dict[float, agents.AgentLoss] = {}
         self.policy, self.loss = self._policy_and_loss(next(iter(config.learners)))
-        self._learners = {}
+        self._learners: dict[str, MetaLearner] = {}
         self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
 
     @classmethod
-    def create(cls, root, content, seed=0, jit_compile=None, **options):
+    def create(
+        cls,
+        root: str | os.PathLike[str],
+        content: dict[str, Any],
+        seed: int = 0,
+        jit_compile: bool | None = None,
+        **options: Any,
+    ) -> Experiment:
         """The experiment of a config in a run directory: a new one, or one to go on with.
 
         Args:
@@ -119,7 +137,14 @@ class Experiment:
         return experiment
 
     @classmethod
-    def open(cls, root, *, plugins=(), read_only=False, **measured):
+    def open(
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        plugins: Sequence[str] = (),
+        read_only: bool = False,
+        **measured: int,
+    ) -> Experiment:
         """The experiment of a run directory that there is, to evaluate it or to take learners from.
 
         Args:
@@ -137,12 +162,12 @@ class Experiment:
         config = ExperimentConfig.from_run(run, plugins, **measured)
         return cls(config, run_directory.RunDirectory(root, run, read_only=read_only))
 
-    def population(self, seed, num_tasks=None):
+    def population(self, seed: int, num_tasks: int | None = None) -> Population:
         """Entities of one seed."""
         return self.environment.population(seed, num_tasks or self.config.num_tasks)
 
     @writing()
-    def train(self, stream=None):
+    def train(self, stream: TextIO | None = None) -> bool:
         """Trains every method with every seed to the end. Returns whether it got there."""
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
         # Episodes are what takes the time.
@@ -160,7 +185,12 @@ class Experiment:
         return True
 
     @writing()
-    def evaluate(self, num_tasks=None, num_updates=None, episodes=None):
+    def evaluate(
+        self,
+        num_tasks: int | None = None,
+        num_updates: int | None = None,
+        episodes: int | None = None,
+    ) -> tuple[dict[str, Any], list[pathlib.Path]]:
         """Evaluates the trained learners on held-out entities; writes eval/ and figures/.
 
         The learners are afterwards as they were before.
@@ -174,10 +204,13 @@ class Experiment:
         with self._unchanged():
             return self._evaluate(num_tasks, num_updates, episodes)
 
-    def _evaluate(self, num_tasks, num_updates, episodes):
+    def _evaluate(
+        self, num_tasks: int | None, num_updates: int | None, episodes: int | None
+    ) -> tuple[dict[str, Any], list[pathlib.Path]]:
         config = self.config
         num_updates = config.num_updates if num_updates is None else num_updates
-        results, examples = {}, {}
+        results: dict[str, list[dict[str, Any]]] = {}
+        examples: dict[str, Any] = {}
         for method in config.learners:
             results[method] = []
             for seed in config.seeds:
@@ -221,7 +254,7 @@ class Experiment:
         )
         return summary, self._evaluation_figures(results, examples, summary)
 
-    def trained(self, method, seed):
+    def trained(self, method: str, seed: int) -> MetaLearner:
         """The learner that this method and seed were trained to; one object for all seeds.
 
         Raises:
@@ -231,13 +264,13 @@ class Experiment:
         check_one_of("seed", seed, self.config.seeds)
         return self._restored(method, seed)
 
-    def environment_steps(self, method):
+    def environment_steps(self, method: str) -> int:
         """Environment steps that training this method takes, per seed, at most."""
         learner = self._made(method)
         episodes = learner.config.num_iterations * learner.episodes_per_iteration
         return episodes * learner.environment.horizon
 
-    def training_seconds(self, method):
+    def training_seconds(self, method: str) -> float:
         """Wall time that training this method took, mean over seeds."""
         seconds = []
         with self._unchanged():
@@ -247,7 +280,7 @@ class Experiment:
         return float(np.mean(seconds))
 
     @contextlib.contextmanager
-    def _unchanged(self):
+    def _unchanged(self) -> Iterator[None]:
         """Learners are afterwards as before: what only tells something must not change them."""
         learners = self._learners.values()
         before = [(x, x.numpy()) for learner in learners for x in learner.variables]
@@ -259,7 +292,7 @@ class Experiment:
                 variable.assign(value)
             self._seconds.assign(seconds)
 
-    def _policy_and_loss(self, method):
+    def _policy_and_loss(self, method: str) -> tuple[Policy, Any]:
         """(policy, loss) of a method's learner; the loss is None unless it is an agent's.
 
         An agent knows one discount, so that methods with different ones get agents of their own.
@@ -281,7 +314,7 @@ class Experiment:
             self._losses[discount] = make(self.environment, network, layers, discount)
         return self._losses[discount].policy, self._losses[discount]
 
-    def _made(self, method):
+    def _made(self, method: str) -> MetaLearner:
         """The method's learner, whatever it has learned; compiled once for all seeds."""
         if method not in self._learners:
             learner_class, learner_config = self.config.learners[method]
@@ -296,14 +329,14 @@ class Experiment:
             )
         return self._learners[method]
 
-    def _learner(self, method, seed):
+    def _learner(self, method: str, seed: int) -> MetaLearner:
         """The method's learner, as new for `seed`."""
         learner = self._made(method)
         learner.reset(seed)
         self._seconds.assign(0)
         return learner
 
-    def _checkpoints(self, method, seed, learner):
+    def _checkpoints(self, method: str, seed: int, learner: MetaLearner) -> checkpoints.Checkpoints:
         config = self.config
         about = {
             "environment": config.environment_name,
@@ -320,22 +353,22 @@ class Experiment:
             self._checkpoint_directory(method, seed), variables, about, self.keep
         )
 
-    def _checkpoint_directory(self, method, seed):
+    def _checkpoint_directory(self, method: str, seed: int) -> pathlib.Path:
         return self.directory.train(method, seed) / "checkpoint"
 
-    def _saved_iteration(self, method, seed):
+    def _saved_iteration(self, method: str, seed: int) -> int:
         """What the newest checkpoint says of itself; whether it is whole is not known yet."""
         newest = checkpoints.newest_step(self._checkpoint_directory(method, seed))
         return min(newest, self.config.learners[method][1].num_iterations)
 
-    def _failure(self, method, seed, error):
+    def _failure(self, method: str, seed: int, error: Exception) -> RunError:
         """The error with what can be gone on from."""
         directory = self._checkpoint_directory(method, seed)
         step = checkpoints.newest_step(directory)
         good = f"the last good checkpoint is {directory / f'iteration-{step}'}"
         return RunError(f"{method} with seed {seed}: {error}; {good if step else 'no checkpoint'}")
 
-    def _restored(self, method, seed):
+    def _restored(self, method: str, seed: int) -> MetaLearner:
         learner = self._learner(method, seed)
         length, saved = learner.config.num_iterations, 0
         if length:
@@ -347,7 +380,7 @@ class Experiment:
             )
         return learner
 
-    def _train_job(self, method, seed, progress):
+    def _train_job(self, method: str, seed: int, progress: Progress) -> bool:
         """Trains one method with one seed from its last checkpoint; False when told to stop."""
         learner = self._learner(method, seed)
         length = learner.config.num_iterations
@@ -378,7 +411,9 @@ class Experiment:
                     return False
         return True
 
-    def _train_iteration(self, learner, population, seed):
+    def _train_iteration(
+        self, learner: MetaLearner, population: Population, seed: int
+    ) -> dict[str, float]:
         """One iteration, with how fast it was among its metrics."""
         start = time.monotonic()
         metrics = training.train_iteration(learner, population, seed)
@@ -391,7 +426,12 @@ class Experiment:
             "steps_per_second": steps / seconds,
         }
 
-    def _evaluation_figures(self, results, examples, summary):
+    def _evaluation_figures(
+        self,
+        results: dict[str, list[dict[str, Any]]],
+        examples: dict[str, Any],
+        summary: dict[str, Any],
+    ) -> list[pathlib.Path]:
         config, directory = self.config, self.directory
         pictures = pictures_of_evaluation(config, directory.train, results)
         query = self.population(config.seeds[0]).test

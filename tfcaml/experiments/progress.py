@@ -1,7 +1,10 @@
 """Progress of long work: a live bar with the time left on a terminal, plain lines elsewhere."""
 
+from __future__ import annotations
+
 import sys
 import time
+from typing import Any, TextIO
 
 from rich import progress as rich_progress
 
@@ -17,7 +20,7 @@ class Progress:
       stream: where to write; stderr unless given.
     """
 
-    def __init__(self, total, done=0, stream=None):
+    def __init__(self, total: int, done: int = 0, stream: TextIO | None = None) -> None:
         self._total, self._done, self._first = total, done, done
         self._stream = stream or sys.stderr
         self._bar = None
@@ -31,7 +34,7 @@ class Progress:
                 rich_progress.TextColumn("{task.fields[left]} left"),
             )
 
-    def __enter__(self):
+    def __enter__(self) -> Progress:
         self._start = self._last_line = time.monotonic()
         if self._bar:
             self._bar.start()
@@ -40,11 +43,11 @@ class Progress:
             )
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         if self._bar:
             self._bar.stop()
 
-    def advance(self, description, note="", amount=1):
+    def advance(self, description: str, note: str = "", amount: int = 1) -> None:
         """More work done. `description`: what is being worked on; `note`: its latest figure."""
         self._done += amount
         left = self._time_left()
@@ -60,12 +63,12 @@ class Progress:
             self._stream.write(f"{share:3.0f}% {description}  {note}  {left} left\n")
             self._stream.flush()
 
-    def redo(self, amount):
+    def redo(self, amount: int) -> None:
         """So much of the work of an earlier run has to be done again."""
         self._done -= amount
         self._first -= amount
 
-    def _time_left(self):
+    def _time_left(self) -> str:
         if self._done - self._first < 0.02 * self._total < self._total - self._done:
             return "?"  # the first steps compile; they tell nothing about the rest
         elapsed = time.monotonic() - self._start

@@ -16,6 +16,8 @@ import platform
 import stat
 import tempfile
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 from tfcaml import settings
 from tfcaml.errors import ConfigError, check, check_utf8
@@ -25,7 +27,8 @@ _PACKAGES = ("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probab
 _PARTS = ("train", "eval", "figures")
 _FILES = ("config.json", "versions.json")
 _MOST_BYTES, _MOST_DEPTH = 2**24, 50  # of a JSON file
-_LOCKS = weakref.WeakValueDictionary()  # (device, inode) -> the lock that this process holds
+# (device, inode) -> the lock that this process holds
+_LOCKS: weakref.WeakValueDictionary[tuple[int, int], Any] = weakref.WeakValueDictionary()
 
 
 class RunDirectory:
@@ -45,7 +48,13 @@ class RunDirectory:
         something that no run leaves there, such as links. Nothing in it is changed then.
     """
 
-    def __init__(self, root, config, completed=lambda config: config, read_only=False):
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        config: dict[str, Any],
+        completed: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config,
+        read_only: bool = False,
+    ) -> None:
         self.root = pathlib.Path(root)
         self.evaluation = self.root / "eval"
         self.figures = self.root / "figures"
@@ -65,12 +74,12 @@ class RunDirectory:
             write_json(self.root / "versions.json", _versions())
             write_json(path, config)
 
-    def train(self, method, seed):
+    def train(self, method: str, seed: int) -> pathlib.Path:
         """Where one method's training with one seed lives."""
         return self.root / "train" / method / f"seed_{seed}"
 
 
-def read_config(root):
+def read_config(root: str | os.PathLike[str]) -> dict[str, Any]:
     """The config a run directory belongs to: dict.
 
     Raises:
@@ -86,7 +95,7 @@ def read_config(root):
         ) from None
 
 
-def read_json(path):
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The dict that a JSON file holds, with None for words that JSON lacks, such as Infinity.
 
     Raises:
@@ -106,7 +115,7 @@ def read_json(path):
     return value
 
 
-def _depth(value):
+def _depth(value: Any) -> int:
     """How deep dicts and lists are nested."""
     depth, level = 0, [value]
     while level:
@@ -116,7 +125,7 @@ def _depth(value):
     return depth
 
 
-def write_json(path, value):
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes JSON so that the file is either the old or the new one, never a part.
 
     Its directory is made if missing. Numbers that are not finite are written as null, since JSON
@@ -125,7 +134,7 @@ def write_json(path, value):
     write_text(path, json.dumps(settings.as_json(value), indent=1, allow_nan=False) + "\n")
 
 
-def write_text(path, text):
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a text file in one piece, and its directory if that is missing."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +143,7 @@ def write_text(path, text):
     os.replace(part, path)
 
 
-def first_difference(old, new, name=""):
+def first_difference(old: Any, new: Any, name: str = "") -> tuple[str, Any, Any] | None:
     """(name, old value, new value) of the first field in which two nested dicts differ, or None."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
@@ -146,7 +155,7 @@ def first_difference(old, new, name=""):
     return None if old == new else (name, old, new)
 
 
-def check_writable(root, name="root_dir"):
+def check_writable(root: str | os.PathLike[str], name: str = "root_dir") -> None:
     """Raises `ConfigError` unless `root`, or the folder it would be made in, can be written.
 
     A path that is not UTF-8 can't, as TensorFlow writes a part of what is written there.
@@ -173,11 +182,11 @@ def check_writable(root, name="root_dir"):
 class _Lock:
     """Keeps other processes out of a directory until it is collected, or the process dies."""
 
-    def __init__(self, descriptor):
+    def __init__(self, descriptor: int) -> None:
         weakref.finalize(self, os.close, descriptor)
 
 
-def _locked(root):
+def _locked(root: pathlib.Path) -> _Lock:
     """The lock of a directory; the one that this process has, if it has."""
     descriptor = os.open(root, os.O_RDONLY)
     status = os.fstat(descriptor)
@@ -199,7 +208,7 @@ def _locked(root):
     return lock
 
 
-def _check_kinds(root):
+def _check_kinds(root: pathlib.Path) -> None:
     """All that a run may have written is files and directories: no links to elsewhere, no pipes."""
     for name in _FILES:
         _check_kind(root / name, stat.S_ISREG, "a file")
@@ -211,13 +220,13 @@ def _check_kinds(root):
                 _check_kind(pathlib.Path(folder, name), either, "a file or a directory")
 
 
-def _check_kind(path, is_kind, kind):
+def _check_kind(path: pathlib.Path, is_kind: Callable[[int], bool], kind: str) -> None:
     if os.path.lexists(path):
         fits = is_kind(path.lstat().st_mode)
         check(fits, "a part of root_dir", str(path), f"{kind}, not a link or something else")
 
 
-def _check_same(root, old, new):
+def _check_same(root: pathlib.Path, old: Any, new: Any) -> None:
     difference = first_difference(old, new)
     if difference:
         name, was, now = difference
@@ -227,14 +236,14 @@ def _check_same(root, old, new):
         )
 
 
-def _warn_of_added(root, old, new):
+def _warn_of_added(root: pathlib.Path, old: Any, new: Any) -> None:
     difference = first_difference(old, new)
     if difference:
         name, _, value = difference
         _log.warning("%s is of an earlier version, without %s; it is %r now", root, name, value)
 
 
-def _check_unused(root):
+def _check_unused(root: pathlib.Path) -> None:
     for part in _PARTS:
         if (root / part).exists():
             raise ConfigError(
@@ -243,8 +252,8 @@ def _check_unused(root):
             )
 
 
-def _versions():
-    versions = {"python": platform.python_version()}
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

@@ -1,13 +1,25 @@
 """What a training run shows of itself: events for TensorBoard, and pictures."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from tfcaml import figures
 from tfcaml.reporting import tensorboard
 from tfcaml.reporting.divergence_monitor import DivergenceMonitor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tfcaml.environments.base import Population
+    from tfcaml.experiments.config import ExperimentConfig
+    from tfcaml.experiments.run_directory import RunDirectory
+    from tfcaml.learners.base import MetaLearner
 
 
 class TrainingLog:
@@ -21,7 +33,14 @@ class TrainingLog:
         written again.
     """
 
-    def __init__(self, config, directory, method, seed, learner):
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        directory: RunDirectory,
+        method: str,
+        seed: int,
+        learner: MetaLearner,
+    ) -> None:
         self._config = config
         self._run_directory = directory
         self._method, self._seed = method, seed
@@ -33,31 +52,31 @@ class TrainingLog:
         self._writer = tf.summary.create_file_writer(str(self._directory))
         if done == 0:
             tensorboard.write_hparams(self._writer, dataclasses.asdict(learner.config))
-        self._monitor = None
+        self._monitor: DivergenceMonitor | None = None
         if config.divergence is not None:
             self._monitor = DivergenceMonitor(
                 self._directory, config.divergence, seed, self._writer
             )
 
-    def __enter__(self):
+    def __enter__(self) -> TrainingLog:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self._writer.close()
 
-    def write(self, metrics):
+    def write(self, metrics: dict[str, float]) -> None:
         """The metrics of the iteration that has just ended, if it is one that is logged."""
         done = int(self._learner.iteration)
         last = done == self._learner.config.num_iterations
         if last or done % self._config.log_interval == 0:
             counts = {"bad_updates": int(self._learner.bad_updates), **self._faults()}
-            sections = {"train": metrics, "Reliability": counts}
+            sections: dict[str, Mapping[str, float]] = {"train": metrics, "Reliability": counts}
             values = {
                 f"{s}/{name}": x for s, numbers in sections.items() for name, x in numbers.items()
             }
             tensorboard.write_scalars(self._writer, values, done - 1)
 
-    def draw(self, population):
+    def draw(self, population: Population) -> None:
         """Pictures of the learner, and of adapted policies where these are followed.
 
         The learner is drawn for the first seed only, whose PNGs the run directory has.
@@ -67,24 +86,24 @@ class TrainingLog:
             for name, figure in self._learner.pictures(population).items():
                 png = self._save(f"{self._method}_{name.rpartition('/')[2]}", figure)
                 tensorboard.write_png(self._writer, name, png, step)
-        followed = self._monitor and self._monitor(self._learner, population)
+        followed = self._monitor(self._learner, population) if self._monitor else None
         if followed is not None and self._is_first:
             for name, figure in followed.figures.items():
                 self._save(f"{self._method}_adapted_{name}", figure)
 
-    def flush(self):
+    def flush(self) -> None:
         """Has the events on the disk: they may be ahead of a checkpoint, never behind."""
         tensorboard.flush(self._writer, self._directory)
 
-    def _faults(self):
+    def _faults(self) -> dict[str, int]:
         """Those of this training: the environment counts all that it has seen."""
         counts = self._learner.environment.faults()
         return {name: count - self._faults_before[name] for name, count in counts.items()}
 
     @property
-    def _is_first(self):
+    def _is_first(self) -> bool:
         return self._seed == self._config.seeds[0]
 
-    def _save(self, name, figure):
+    def _save(self, name: str, figure: Figure) -> bytes:
         """Writes a PNG and gives its bytes."""
         return figures.save(figure, self._run_directory.figures / f"{name}.png")

@@ -15,12 +15,20 @@ nothing, however good it is. Weights of a step alone, `losses.per_step_weights`,
 have no bound but their clipping, as the past may tell that another policy plays.
 """
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
 
 from tfcaml import losses, nest
 from tfcaml.rollouts import sampling
+from tfcaml.types import Params, Task, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import TaskFamily
+    from tfcaml.policies.base import Policy
 
 
 class Players(NamedTuple):
@@ -30,11 +38,11 @@ class Players(NamedTuple):
     share:  [N, C], of the episodes; with sum 1
     """
 
-    params: Any
+    params: Params
     share: tf.Tensor
 
 
-def shares(valid, kappa):
+def shares(valid: tf.Tensor, kappa: tf.Tensor) -> tf.Tensor:
     """How often each policy plays: the own one first, then the others.
 
     Args:
@@ -51,7 +59,15 @@ def shares(valid, kappa):
     return tf.concat([own, others], axis=1)
 
 
-def sample(policy, environment, players, task, num_episodes, key, sampler=sampling.sample):
+def sample(
+    policy: Policy,
+    environment: TaskFamily,
+    players: Players,
+    task: Task,
+    num_episodes: int,
+    key: tf.Tensor,
+    sampler: Callable[..., Trajectory] = sampling.sample,
+) -> tuple[Trajectory, tf.Tensor]:
     """Episodes of several policies on each task.
 
     Which policy plays is not drawn but dealt out, so that each plays its share of the episodes, to
@@ -82,7 +98,7 @@ def sample(policy, environment, players, task, num_episodes, key, sampler=sampli
     return trajectory._replace(log_prob=log_prob), player
 
 
-def mixture_log_prob(policy, players, trajectory):
+def mixture_log_prob(policy: Policy, players: Players, trajectory: Trajectory) -> tf.Tensor:
     """log beta(a_t | past) of a mixture of whole episodes, [N, E, T]; 0 on padded steps.
 
     No gradient leaves it.
@@ -103,7 +119,7 @@ def mixture_log_prob(policy, players, trajectory):
     return tf.stop_gradient((mixed - before) * trajectory.mask)
 
 
-def _dealt(share, num_episodes):
+def _dealt(share: tf.Tensor, num_episodes: int) -> tf.Tensor:
     """Policies dealt out by their shares [N, C]: [N, E] integers, in order."""
     upper = tf.cumsum(share, axis=1)[:, :-1]
     place = (tf.range(num_episodes, dtype=share.dtype) + 0.5) / num_episodes

@@ -1,16 +1,26 @@
 """Curves: returns over updates, training, errors, differences."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import matplotlib
 import numpy as np
 
 from tfcaml import statistics
 from tfcaml.figures import style
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _RETURN_TICKS = (-10, -20, -50, -100, -200, -500, -1000, -2000, -5000)
 _FEW = 30  # points of a curve that are marked
 
 
-def adaptation_curves(returns, title="Adapting to entities never seen in training"):
+def adaptation_curves(
+    returns: dict[str, np.ndarray], title: str = "Adapting to entities never seen in training"
+) -> Figure:
     """Mean return over updates with 95 % intervals over seeds, one line per method.
 
     Args:
@@ -44,7 +54,9 @@ def adaptation_curves(returns, title="Adapting to entities never seen in trainin
     return figure
 
 
-def training_curves(curves, title="Training"):
+def training_curves(
+    curves: dict[str, tuple[list[int], np.ndarray]], title: str = "Training"
+) -> Figure:
     """Returns before, between and after the inner steps, and outcomes of the outer step.
 
     Lines are means over seeds, bands 95 % intervals.
@@ -62,7 +74,10 @@ def training_curves(curves, title="Training"):
     return _curve_panels(curves, panels, "iteration", title)
 
 
-def divergence_curves(curves, title="Divergence of policies over training"):
+def divergence_curves(
+    curves: dict[str, tuple[list[int], np.ndarray]],
+    title: str = "Divergence of policies over training",
+) -> Figure:
     """How far policies diverge, and how clusters and known groups show; lines as above.
 
     Args:
@@ -81,7 +96,7 @@ def divergence_curves(curves, title="Divergence of policies over training"):
     return _curve_panels(curves, panels, "step", title)
 
 
-def success_curves(first, most, title):
+def success_curves(first: dict[str, np.ndarray], most: int, title: str) -> Figure:
     """Share of tasks that were solved at least once, over episodes, with 95 % intervals over seeds.
 
     Args:
@@ -105,7 +120,7 @@ def success_curves(first, most, title):
     return figure
 
 
-def error_curves(errors, title):
+def error_curves(errors: dict[str, np.ndarray], title: str) -> Figure:
     """Mean squared error over steps with 95 % intervals over seeds, one line per method.
 
     Args:
@@ -128,7 +143,12 @@ def error_curves(errors, title):
     return figure
 
 
-def regression_fits(x, target, examples, fits):
+def regression_fits(
+    x: np.ndarray,
+    target: np.ndarray,
+    examples: tuple[np.ndarray, np.ndarray],
+    fits: dict[str, dict[int, np.ndarray]],
+) -> Figure:
     """Regression tasks as columns, methods as rows: the curve, its examples and predictions.
 
     Args:
@@ -149,7 +169,14 @@ def regression_fits(x, target, examples, fits):
     return figure
 
 
-def curves(panels, x, x_label, title, bands=(), log=False):
+def curves(
+    panels: dict[str, dict[str, np.ndarray]],
+    x: Sequence[float],
+    x_label: str,
+    title: str,
+    bands: Sequence[str] = (),
+    log: bool = False,
+) -> Figure:
     """Panels side by side, a line per name: medians, with bands from the least to the greatest.
 
     Args:
@@ -179,7 +206,9 @@ def curves(panels, x, x_label, title, bands=(), log=False):
     return figure
 
 
-def paired_differences(rows, labels, title):
+def paired_differences(
+    rows: dict[str, list[dict[str, Any]]], labels: Sequence[str], title: str
+) -> Figure:
     """Differences with their intervals, a row each, a colour for each of several measurements.
 
     Args:
@@ -212,18 +241,23 @@ def paired_differences(rows, labels, title):
     return figure
 
 
-def _bound(row, name):
+def _bound(row: dict[str, Any], name: str) -> float:
     return row["value"] if row[name] is None else row[name]
 
 
-def _inner_step(name):
+def _inner_step(name: str) -> int:
     """Where a return stands in the inner loop: before, 1, 2, ..., last_update, after."""
     step = name.removeprefix("return_")
     named = {"before": -1, "last_update": 10**6, "after": 10**6 + 1}
     return int(step) if step.isdigit() else named.get(step, 10**6 + 2)
 
 
-def _curve_panels(curves, panels, xlabel, title):
+def _curve_panels(
+    curves: dict[str, tuple[list[int], np.ndarray]],
+    panels: dict[str, list[str]],
+    xlabel: str,
+    title: str,
+) -> Figure:
     """Curves side by side in panels, label -> names; means over seeds with 95 % intervals."""
     panels = {label: [name for name in names if name in curves] for label, names in panels.items()}
     panels = {label: names for label, names in panels.items() if names}

@@ -1,12 +1,22 @@
 """Policies by their divergence, and what episodes do in the plane."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tfcaml import divergence
 from tfcaml.figures import style
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def divergence_matrix(matrix, labels, title="Policy divergence"):
+
+def divergence_matrix(
+    matrix: np.ndarray, labels: np.ndarray, title: str = "Policy divergence"
+) -> Figure:
     """A distance matrix [n, n] as an image, rows sorted by cluster, with lines between clusters."""
     figure, axes = style.new(4.8, 4.2)
     order = np.argsort(labels, kind="stable")
@@ -22,7 +32,14 @@ def divergence_matrix(matrix, labels, title="Policy divergence"):
     return figure
 
 
-def policy_map(matrix, labels, medoids=(), groups=None, seed=0, title="Policies by divergence"):
+def policy_map(
+    matrix: np.ndarray,
+    labels: np.ndarray,
+    medoids: Sequence[int] | np.ndarray = (),
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    title: str = "Policies by divergence",
+) -> Figure:
     """t-SNE map of a distance matrix: colour = cluster, marker = latent group, ring = medoid."""
     figure, axes = style.new(4.8, 4.2)
     points = divergence.t_sne(matrix, seed)
@@ -48,7 +65,9 @@ def policy_map(matrix, labels, medoids=(), groups=None, seed=0, title="Policies 
     return figure
 
 
-def policy_maps(maps, groups, seed=0):
+def policy_maps(
+    maps: dict[str, dict[str, np.ndarray]], groups: np.ndarray, seed: int = 0
+) -> Figure:
     """t-SNE maps of distance matrices as small panels: colour = latent group.
 
     Args:
@@ -70,7 +89,12 @@ def policy_maps(maps, groups, seed=0):
     return figure
 
 
-def trajectories(before, after, goal=(1.0, 1.0), title=""):
+def trajectories(
+    before: dict[str, np.ndarray],
+    after: dict[str, np.ndarray],
+    goal: Sequence[float] | np.ndarray = (1.0, 1.0),
+    title: str = "",
+) -> Figure:
     """Paths in the plane of one entity's episodes, before and after adaptation.
 
     Args:
@@ -78,7 +102,7 @@ def trajectories(before, after, goal=(1.0, 1.0), title=""):
     """
     methods = list(before)
     ends = [paths for rows in (before, after) for paths in rows.values()]
-    every = np.concatenate([np.reshape(paths, [-1, 2]) for paths in ends] + [[goal, (0, 0)]])
+    every = np.concatenate([*(np.reshape(paths, [-1, 2]) for paths in ends), [goal, (0, 0)]])
     low, high = np.nanmin(every), np.nanmax(every)
     margin = 0.08 * (high - low)
     figure, grid = style.new(2.4 * len(methods), 4.8, rows=2, columns=len(methods))
@@ -99,7 +123,12 @@ def trajectories(before, after, goal=(1.0, 1.0), title=""):
     return figure
 
 
-def end_positions(before, after, goal=(1.0, 1.0), title="Where episodes on a new entity end"):
+def end_positions(
+    before: dict[str, np.ndarray],
+    after: dict[str, np.ndarray],
+    goal: Sequence[float] | np.ndarray = (1.0, 1.0),
+    title: str = "Where episodes on a new entity end",
+) -> Figure:
     """Ends of one entity's episodes before (rings) and after adaptation (dots), a panel a method.
 
     Args:

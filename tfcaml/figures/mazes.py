@@ -1,11 +1,26 @@
 """Goals of a grid by how alike their solutions are."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tfcaml.figures import style
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def goal_similarity(cells, start, shown, exact, learned, title):
+
+def goal_similarity(
+    cells: np.ndarray,
+    start: Sequence[int],
+    shown: int,
+    exact: np.ndarray,
+    learned: np.ndarray,
+    title: str,
+) -> Figure:
     """How far the solutions of goals are apart, exactly, and how similar a network thinks they are.
 
     Above: the grid, a colour for each goal by its distance from one of them. Below: all pairs,

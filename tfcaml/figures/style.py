@@ -1,16 +1,25 @@
 """How figures look, and how they become PNG."""
 
+from __future__ import annotations
+
 import io
+import os
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from matplotlib import figure as matplotlib_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-_COLORS += ("#999999", "#882255")
-_STYLE = {
+_COLORS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
+    *("#56B4E9", "#000000", "#F0E442", "#999999", "#882255"),
+)
+_STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -21,12 +30,12 @@ _STYLE = {
 }
 
 
-def color(index):
+def color(index: int) -> str:
     """The colour of method, cluster or group number `index`."""
     return _COLORS[index % len(_COLORS)]
 
 
-def new(width, height, rows=1, columns=1):
+def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
     """A figure of panels, inches wide and high: (figure, axes or an array of them)."""
     with matplotlib.rc_context(_STYLE):
         figure = matplotlib_figure.Figure(figsize=(width, height), layout="constrained")
@@ -36,7 +45,7 @@ def new(width, height, rows=1, columns=1):
     return figure, axes
 
 
-def save(figure, path):
+def save(figure: Figure, path: str | os.PathLike[str]) -> bytes:
     """Writes a figure as a PNG file and returns its bytes. The directory is made if missing."""
     content = png(figure)
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +53,7 @@ def save(figure, path):
     return content
 
 
-def png(figure):
+def png(figure: Figure) -> bytes:
     """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=130, format="png")

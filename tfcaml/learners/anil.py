@@ -19,7 +19,7 @@ import tensorflow as tf
 from tfcaml import nest
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.optimization import partition
-from tfcaml.types import FastState
+from tfcaml.types import FastState, Nest, Params
 
 HEAD = "head"
 
@@ -39,17 +39,18 @@ class ANIL(MAML):
     """
 
     Config = ANILConfig
+    config: ANILConfig
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         adapted, names = self.config.adapted, self.policy.names
         self.adapted = self.policy.head
         if adapted != HEAD:
             self.adapted = partition.positions("adapted", adapted, names)
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         adapted = partition.take(meta["params"], self.adapted)
         return FastState(nest.repeat(adapted, num_tasks), tf.zeros([num_tasks]))
 
-    def acting(self, meta, fast):
+    def acting(self, meta: Nest, fast: FastState) -> Params:
         return partition.join(meta["params"], self.adapted, fast.params)

@@ -8,8 +8,12 @@ and a compiled one at that, like measuring a policy and adapting it to a new tas
 learner defines are pure functions of parameters but for `update`; only `Variables` hold state.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -28,7 +32,13 @@ from tfcaml.learners.state import Variables
 from tfcaml.optimization import inner, optimizers
 from tfcaml.policies import mlp_policy
 from tfcaml.rollouts import sampling
-from tfcaml.types import FastState, episode_return
+from tfcaml.types import Experience, FastState, Nest, Params, Task, Trajectory, episode_return
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tfcaml.environments.base import Population, TaskFamily
+    from tfcaml.policies.base import Policy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +58,7 @@ class LearnerConfig:
     inner_learning_rate: float = 0.01
     advantage: AdvantageConfig = AdvantageConfig()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settings.fill_groups(self)
         for name in ("num_iterations", "test_episodes_per_update"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
@@ -57,7 +67,7 @@ class LearnerConfig:
         check_positive(inner_learning_rate=self.inner_learning_rate)
         check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
 
-    def check_advantages(self):
+    def check_advantages(self) -> None:
         """Refuses a single episode per update where its advantages would all be 0.
 
         Raises:
@@ -71,11 +81,11 @@ class LearnerConfig:
         for name in ("episodes_per_update", "test_episodes_per_update"):
             check(getattr(self, name) != 1, name, getattr(self, name), rule)
 
-    def inner(self):
+    def inner(self) -> optimizers.Optimizer:
         """The `Optimizer` of the inner loop that these settings name."""
         return optimizers.by_name(self.inner_optimizer, self.inner_learning_rate)
 
-    def stored(self, sizes, num_tasks):
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         """What the learner holds at once, for a check before any work.
 
         Args:
@@ -88,7 +98,7 @@ class LearnerConfig:
         return [settings.stored_by_tasks(self, sizes)]
 
     @classmethod
-    def smallest(cls, section):
+    def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
         """Changes of a config's section with which a run takes seconds: dict."""
         return {
             "num_iterations": min(section["num_iterations"], 1),
@@ -97,7 +107,7 @@ class LearnerConfig:
             "test_episodes_per_update": 0,
         }
 
-    def check_steps(self, num_updates):
+    def check_steps(self, num_updates: int) -> None:
         """Refuses settings that cannot act when new tasks are adapted to in `num_updates` steps.
 
         Raises:
@@ -151,24 +161,26 @@ class MetaLearner(tf.Module):
         config's baseline does not suit the observations.
     """
 
-    Config = LearnerConfig
+    Config: type = LearnerConfig
+    config: LearnerConfig
+    policy: Policy
+    loss: losses.TaskLoss
     Loss = losses.PolicyGradientLoss  # made of a policy and a config
     default_sampler = staticmethod(sampling.sample)
     adapts_to_any_task = True  # False for policies that belong to one task each
     quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`
     starts_at_random = False  # whether `start` draws something
-    trial_episodes = 0  # episodes that `choose_start` plays with a new task
 
     def __init__(
         self,
-        environment,
-        policy=None,
-        config=None,
-        seed=0,
-        jit_compile=None,
-        loss=None,
-        sampler=None,
-    ):
+        environment: TaskFamily,
+        policy: Policy | None = None,
+        config: LearnerConfig | None = None,
+        seed: int = 0,
+        jit_compile: bool | None = None,
+        loss: losses.TaskLoss | None = None,
+        sampler: Callable[..., Trajectory] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config or self.Config()
         self.environment = self.plays_in(environment, self.config)
@@ -195,18 +207,24 @@ class MetaLearner(tf.Module):
     # What a learner defines.
 
     @classmethod
-    def make_policy(cls, environment, config, fc_layer_params=(100, 100), activation="tanh"):
+    def make_policy(
+        cls,
+        environment: TaskFamily,
+        config: Any,
+        fc_layer_params: Sequence[int] = (100, 100),
+        activation: str = "tanh",
+    ) -> Policy:
         """The policy of this learner in a family; options: of `mlp_policy`, from a config."""
         specs = environment.observation_spec, environment.action_spec
         return mlp_policy(*specs, fc_layer_params, activation)
 
     @classmethod
-    def plays_in(cls, environment, config):
+    def plays_in(cls, environment: TaskFamily, config: Any) -> TaskFamily:
         """The family that this learner plays in, made from the one that is given."""
         return environment
 
     @classmethod
-    def xla_pays(cls):
+    def xla_pays(cls) -> bool:
         """Whether iterations under XLA are quicker here, compilation included.
 
         So they are for learners with `quick_under_xla` on a CPU from TensorFlow 2.19 on: an
@@ -216,25 +234,27 @@ class MetaLearner(tf.Module):
         version = tuple(map(int, tf.__version__.split(".")[:2]))
         return cls.quick_under_xla and version >= (2, 19)
 
-    def make_loss(self):
+    def make_loss(self) -> losses.TaskLoss:
         """The `TaskLoss` of the learner's config, a `Loss` with advantages."""
         self.config.check_advantages()
         baseline = self.config.advantage.baseline
         baselines.check_baseline(baseline, self.environment.observation_spec)
         return self.Loss(self.policy, self.config)
 
-    def setup(self):
+    def setup(self) -> None:
         """Makes what else a learner is made of, before its state is; nothing unless overridden."""
 
-    def init(self, seed):
+    def init(self, seed: int) -> Nest:
         """The initial meta parameters for a seed (Python int): nest of tensors."""
         return {"params": self.policy.init(seed)}
 
-    def initial_state(self, seed):
+    def initial_state(self, seed: int) -> dict[str, Nest]:
         """All that training changes, for a seed (Python int): dict name -> nest of tensors."""
         return {"meta": self.init(seed)}
 
-    def training_tasks(self, population, key):
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         """The tasks of one iteration, drawn with `key` [2].
 
         Returns:
@@ -242,7 +262,7 @@ class MetaLearner(tf.Module):
         """
         return population.sample(self.config.meta_batch_size, key)
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         """`FastState` for `num_tasks` new tasks before any experience.
 
         Args:
@@ -253,15 +273,23 @@ class MetaLearner(tf.Module):
         params = nest.repeat(meta["params"], num_tasks)
         return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
-    def resume(self, meta, num_tasks, index, key=()):
+    def resume(
+        self,
+        meta: Nest,
+        num_tasks: int,
+        index: tf.Tensor | tuple[()],
+        key: tf.Tensor | tuple[()] = (),
+    ) -> FastState:
         """`FastState` for training tasks number `index` [N]; as for new ones unless overridden."""
         return self.start(meta, num_tasks, key)
 
-    def acting(self, meta, fast):
+    def acting(self, meta: Nest, fast: FastState) -> Params:
         """The policy's parameters, each [N, ...], of a `FastState`: the one way to them."""
         return fast.params
 
-    def choose_start(self, meta, task, key):
+    def choose_start(
+        self, meta: Nest, task: Task, key: tf.Tensor
+    ) -> tuple[FastState, dict[str, Any]]:
         """`FastState` for new tasks, after trying them if the learner does that.
 
         Returns:
@@ -270,24 +298,28 @@ class MetaLearner(tf.Module):
         num_tasks = nest.leading(task)
         return self.start(meta, num_tasks, self.task_keys(key, num_tasks)), {}
 
-    def adapt(self, meta, fast, support):
+    def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         """One adaptation step from `fast` on the `Experience` `support`: `FastState`."""
         loss = lambda params: self.inner_loss(meta, fast._replace(params=params), support)
         return inner.step(loss, self.inner_optimizer, fast)[0]
 
-    def task_at(self, task, update):
+    def task_at(self, task: Task, update: int) -> Task:
         """What a task [N] is at the time of an update, for tasks that change: nest like it."""
         return task
 
-    def collect(self, meta, task, key, index=()):
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> Any:
         """Experience of one iteration on `task` [N]; what `update` learns from."""
         raise NotImplementedError
 
-    def update(self, batch):
+    def update(self, batch: Any) -> dict[str, tf.Tensor]:
         """Learns from what `collect` returned; writes the variables and returns metrics."""
         raise NotImplementedError
 
-    def after_update(self, meta, batch, task, key):
+    def after_update(
+        self, meta: Nest, batch: Any, task: Task, key: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """What else an iteration does after `update`: writes variables and returns metrics.
 
         Args:
@@ -298,55 +330,62 @@ class MetaLearner(tf.Module):
         """
         return {}
 
-    def after_iteration(self, key):
+    def after_iteration(self, key: tf.Tensor) -> dict[str, float]:
         """What is done between iterations, outside the compiled program; returns metrics."""
         return {}
 
-    def test_support(self, meta, fast, task, key):
+    def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
         """What a step on new tasks learns from: `Experience`."""
         return self.support(meta, fast, task, key, self.test_episodes)
 
-    def pictures(self, population):
+    def pictures(self, population: Population) -> dict[str, Figure]:
         """What the last iteration is drawn as: dict name -> matplotlib figure; often empty."""
         return {}
 
-    def exported(self, meta):
+    def exported(self, meta: Nest) -> dict[str, tuple[Any, ...]]:
         """What an export has beside acting and adapting: dict name -> (function, *its specs).
 
         A `FastState` that a function returns becomes a policy_state of the export.
         """
         return {}
 
-    def card(self):
+    def card(self) -> dict[str, Any]:
         """What the card of an export says of it, a JSON-serialisable dict."""
         return {}
 
     @property
-    def episodes_per_iteration(self):
+    def episodes_per_iteration(self) -> int:
         """Episodes that one training iteration plays."""
         config = self.config
         return config.meta_batch_size * config.inner_updates * config.episodes_per_update
 
     @property
-    def test_episodes(self):
+    def trial_episodes(self) -> int:
+        """Episodes that `choose_start` plays with a new task."""
+        return 0
+
+    @property
+    def test_episodes(self) -> int:
         """Episodes per update on a new task."""
         return self.config.test_episodes_per_update or self.config.episodes_per_update
 
     # What is built on it.
 
-    def reset(self, seed):
+    def reset(self, seed: int) -> None:
         """Back to the state before training, with the initial parameters of another seed."""
         for name, values in self.initial_state(seed).items():
             self.state[name].write(values)
         self.iteration.assign(0)
         self.bad_updates.assign(0)
 
-    def checkpointed(self):
+    def checkpointed(self) -> dict[str, Any]:
         """What a checkpoint holds: name -> variables. All else follows from config and seed."""
         return {**self.state, "iteration": self.iteration, "bad_updates": self.bad_updates}
 
     @from_python()
-    def train(self, task, key, index=()):
+    def train(
+        self, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> dict[str, float]:
         """One iteration on `task` [N], training tasks number `index`. Returns metrics as scalars.
 
         An update that leads to NaN or infinity, in a metric or in what is learned, is taken back
@@ -359,39 +398,43 @@ class MetaLearner(tf.Module):
         return {**metrics, **more, "bad_update": bad}
 
     @from_python()
-    def measure(self, fast, task, num_episodes, key):
+    def measure(self, fast: FastState, task: Task, num_episodes: int, key: tf.Tensor) -> Trajectory:
         """`Trajectory` of fresh episodes of adapted policies, compiled; nothing is learned."""
         return self._measure(self.meta.read(), fast, task, num_episodes, key)
 
     @from_python()
-    def adapt_to(self, fast, task, key):
+    def adapt_to(self, fast: FastState, task: Task, key: tf.Tensor) -> FastState:
         """`FastState` after one adaptation step to new tasks, compiled; episodes are played."""
         return self._adapt_to(self.meta.read(), fast, task, key)
 
-    def sample(self, params, task, num_episodes, key):
+    def sample(self, params: Params, task: Task, num_episodes: int, key: tf.Tensor) -> Trajectory:
         """`Trajectory` of `params` on `task`."""
         return self.sampler(self.policy, self.environment, params, task, num_episodes, key)
 
-    def support(self, meta, fast, task, key, num_episodes):
+    def support(
+        self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor, num_episodes: int
+    ) -> Experience:
         """What one update learns from, episodes of the current policies: `Experience`."""
         trajectory = self.sample(self.acting(meta, fast), task, num_episodes, key)
         return self.experience(meta, fast, trajectory)
 
-    def experience(self, meta, fast, trajectory):
+    def experience(self, meta: Nest, fast: FastState, trajectory: Trajectory) -> Experience:
         """`Experience`: what `adapt` learns from a trajectory that `fast` made."""
         return self.loss.experience(meta, self.acting(meta, fast), trajectory)
 
-    def inner_loss(self, meta, fast, support):
+    def inner_loss(self, meta: Nest, fast: FastState, support: Experience) -> tf.Tensor:
         """The loss [N] an inner step descends."""
         return self.loss.inner(meta, self.acting(meta, fast), support)
 
-    def task_keys(self, key, num_tasks):
+    def task_keys(self, key: tf.Tensor, num_tasks: int) -> tf.Tensor | tuple[()]:
         """A key for each task, [N, 2], where the learner `starts_at_random`; else `()`."""
         if not self.starts_at_random:
             return ()
         return keys.per_task(keys.fold(key, keys.START), num_tasks)
 
-    def adapt_online(self, meta, fast, task, num_updates, key):
+    def adapt_online(
+        self, meta: Nest, fast: FastState, task: Task, num_updates: int, key: tf.Tensor
+    ) -> tuple[FastState, tf.Tensor]:
         """`num_updates` times: sample a batch with the current weights, take one step.
 
         Returns:
@@ -401,7 +444,7 @@ class MetaLearner(tf.Module):
         history = tf.TensorArray(tf.float32, num_updates, element_shape=shape)
         num_episodes = self.config.episodes_per_update
 
-        def body(update, fast, history):
+        def body(update: tf.Tensor, fast: FastState, history: tf.TensorArray) -> tuple[Any, ...]:
             now = self.task_at(task, update)
             support = self.support(meta, fast, now, keys.fold(key, update), num_episodes)
             mean = tf.reduce_mean(episode_return(support.trajectory), axis=1)
@@ -416,25 +459,29 @@ class MetaLearner(tf.Module):
         )
         return fast, history.stack()
 
-    def contained(self, step):
+    def contained(self, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Metrics of `step`, () -> metrics, whose work is taken back if it is not finite."""
         metrics, bad = self._rollback(step, int(self.iteration))
         self.bad_updates.assign_add(int(bad))
         return {**metrics, "bad_update": float(bad)}
 
-    def _train_iteration(self, task, key, index):
+    def _train_iteration(
+        self, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()]
+    ) -> dict[str, Any]:
         meta = self.meta.read()
         batch = self.collect(meta, task, key, index)
         metrics = self.update(batch)
         return {**metrics, **self.after_update(meta, batch, task, key)}
 
-    def _play(self, meta, fast, task, num_episodes, key):
+    def _play(
+        self, meta: Nest, fast: FastState, task: Task, num_episodes: int, key: tf.Tensor
+    ) -> Trajectory:
         return self.sample(self.acting(meta, fast), task, num_episodes, key)
 
-    def _adapt_to_new(self, meta, fast, task, key):
+    def _adapt_to_new(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> FastState:
         return self.adapt(meta, fast, self.test_support(meta, fast, task, key))
 
-    def _checked_jit_compile(self, jit_compile):
+    def _checked_jit_compile(self, jit_compile: bool | None) -> bool:
         settings.check_switch("jit_compile", jit_compile)
         environment, policy = self.environment, self.policy
         if jit_compile is None:

@@ -12,7 +12,11 @@ Differences from the paper: none known. Its code samples and learns as that of M
 whole steps beyond those that were trained.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -20,7 +24,11 @@ from tfcaml import nest
 from tfcaml.errors import check
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.policies import ContextPolicy, mlp_policy, with_context
-from tfcaml.types import FastState
+from tfcaml.types import FastState, Nest, Params
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import TaskFamily
+    from tfcaml.policies.base import Policy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +39,7 @@ class CAVIAConfig(MAMLConfig):
     later_step_scale: float = 1.0  # code: further steps are as long
     context_size: int = 5  # numbers of phi (code's command for 2D navigation: 5)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.context_size >= 1, "context_size", self.context_size, ">= 1")
 
@@ -44,16 +52,24 @@ class CAVIA(MAML):
     """
 
     Config = CAVIAConfig
+    config: CAVIAConfig
+    policy: ContextPolicy
 
     @classmethod
-    def make_policy(cls, environment, config, fc_layer_params=(100, 100), activation="tanh"):
+    def make_policy(
+        cls,
+        environment: TaskFamily,
+        config: Any,
+        fc_layer_params: Sequence[int] = (100, 100),
+        activation: str = "tanh",
+    ) -> Policy:
         """An MLP of the observation and the context."""
         observation_spec, size = environment.observation_spec, config.context_size
         seen = with_context(observation_spec, size)
         policy = mlp_policy(seen, environment.action_spec, fc_layer_params, activation)
         return ContextPolicy(policy, observation_spec, size)
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         size = getattr(self.policy, "size", None)
         fits = isinstance(self.policy, ContextPolicy) and size == self.config.context_size
@@ -61,13 +77,13 @@ class CAVIA(MAML):
         received = type(self.policy).__name__ + (f" of {size}" if size else "")
         check(fits, "policy", received, expected)
 
-    def init(self, seed):
+    def init(self, seed: int) -> Nest:
         return {"params": self.policy.init(seed)["policy"]}
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         context = tf.zeros([num_tasks, self.config.context_size], self.policy.dtype)
         return FastState({"context": context}, tf.zeros([num_tasks]))
 
-    def acting(self, meta, fast):
+    def acting(self, meta: Nest, fast: FastState) -> Params:
         num_tasks = nest.num_rows(fast.params)
         return {**fast.params, "policy": nest.repeat(meta["params"], num_tasks)}

@@ -26,7 +26,7 @@ from tfcaml import losses
 from tfcaml.advantages import baselines
 from tfcaml.errors import check
 from tfcaml.learners.maml import MAML, MAMLConfig
-from tfcaml.types import episode_return
+from tfcaml.types import FastState, MetaBatch, Nest, Surrogate, Trajectory, episode_return
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class EMAMLConfig(MAMLConfig):
 
     exploration_weight: float = 1.0  # of the sampling term (paper's code: 1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         weight = self.exploration_weight
         check(weight >= 0, "exploration_weight", weight, ">= 0")
@@ -46,13 +46,14 @@ class EMAML(MAML):
     """meta = {"params": theta}."""
 
     Config = EMAMLConfig
+    config: EMAMLConfig
 
-    def carry(self, fast, trajectory):
+    def carry(self, fast: FastState, trajectory: Trajectory) -> tf.Tensor:
         """R_i': mean return of each task's episodes, standardised over tasks: [N]."""
         mean_return = tf.reduce_mean(episode_return(trajectory), axis=1)
         return baselines.standardized(mean_return)
 
-    def objective(self, meta, batch):
+    def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         fast = self.start(meta, batch.per_task.shape[0])
         sampling = tf.zeros_like(batch.per_task)
         for support in batch.support:

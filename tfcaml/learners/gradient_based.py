@@ -5,6 +5,8 @@ an objective that adapts anew from the stored support, so that a tape never hold
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,7 +16,16 @@ from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.optimization import inner
 from tfcaml.optimization.config import OuterConfig
-from tfcaml.types import MetaBatch, episode_return
+from tfcaml.types import (
+    Experience,
+    FastState,
+    MetaBatch,
+    Nest,
+    Surrogate,
+    Task,
+    Trajectory,
+    episode_return,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +48,7 @@ class GradientConfig(LearnerConfig):
     advantage: AdvantageConfig = AdvantageConfig(baseline="linear_feature")
     outer: OuterConfig = OuterConfig()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.inner_optimizer == "sgd", "inner_optimizer", self.inner_optimizer, "sgd")
         check_one_of("inner_estimator", self.inner_estimator, tuple(losses.ESTIMATORS))
@@ -48,21 +59,21 @@ class GradientConfig(LearnerConfig):
         check(fits, "outer.fisher_subsample", tasks, allowed)
         self._check_estimator(not self.first_order or self.outer.moves_on_a_batch)
 
-    def stored(self, sizes, num_tasks):
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         # The outer step differentiates through the inner ones, so that all their batches stay.
         return [settings.stored_by_tasks(self, sizes, self.inner_updates + 1, 4)]
 
     @classmethod
-    def smallest(cls, section):
+    def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
         outer = section["outer"] | {"fisher_subsample": cls().outer.fisher_subsample}
         return {**super().smallest(section), "outer": outer}
 
-    def check_steps(self, num_updates):
+    def check_steps(self, num_updates: int) -> None:
         super().check_steps(num_updates)
         where = f"in steps beyond inner_updates={self.inner_updates}, not in {num_updates} steps"
         check_acts(self, ("later_step_scale",), num_updates > self.inner_updates, where)
 
-    def _check_estimator(self, matters):
+    def _check_estimator(self, matters: bool) -> None:
         """Refuses an estimator that differs from the default in its second derivative alone.
 
         Args:
@@ -73,7 +84,7 @@ class GradientConfig(LearnerConfig):
         fits = matters or self.inner_estimator in (default, "dice")
         check(fits, "inner_estimator", self.inner_estimator, rule)
 
-    def check_advantages(self):
+    def check_advantages(self) -> None:
         super().check_advantages()
         rule = ">= 2 with inner_estimator=dice, whose rewards are less their mean over episodes"
         for name in ("episodes_per_update", "test_episodes_per_update"):
@@ -85,7 +96,7 @@ class GradientConfig(LearnerConfig):
 class NoInnerStepsConfig(GradientConfig):
     """Settings of learners of the family that train without inner steps and adapt to new tasks."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_acts(self, ("first_order",), False, "where training takes inner steps, unlike here")
         self._check_estimator(False)
@@ -93,7 +104,7 @@ class NoInnerStepsConfig(GradientConfig):
         fields, scaled = ("inner_updates",), self.later_step_scale != 1
         check_acts(self, fields, scaled, "on new tasks, up to where later_step_scale != 1 begins")
 
-    def check_steps(self, num_updates):
+    def check_steps(self, num_updates: int) -> None:
         super().check_steps(num_updates)
         fields = ("inner_learning_rate", "inner_estimator", "inner_updates")
         check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
@@ -113,25 +124,26 @@ class GradientLearner(MetaLearner):
       ConfigError: an outer optimiser that does not fit `loss`.
     """
 
-    Config = GradientConfig
+    Config: type = GradientConfig
+    config: GradientConfig
     Loss = losses.SurrogateLoss
 
-    def setup(self):
+    def setup(self) -> None:
         name = self.config.outer.optimizer
         check_one_of("outer.optimizer", name, self.loss.outer_optimizers)
         self.outer = self.config.outer.make()
 
-    def initial_state(self, seed):
+    def initial_state(self, seed: int) -> dict[str, Nest]:
         meta = self.init(seed)
         return {"meta": meta, "outer_slots": self.outer.init(meta)}
 
     # What a learner of the family defines.
 
-    def objective(self, meta, batch):
+    def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         """`Surrogate` at `meta` on a `MetaBatch`; differentiable in `meta` to any order."""
         raise NotImplementedError
 
-    def carry(self, fast, trajectory):
+    def carry(self, fast: FastState, trajectory: Trajectory) -> Nest:
         """What the objective has to know of adaptation to each task: nest of [N, ...] or `()`.
 
         Args:
@@ -140,28 +152,37 @@ class GradientLearner(MetaLearner):
         """
         return ()
 
-    def finish(self, meta, batch):
+    def finish(self, meta: Nest, batch: MetaBatch) -> MetaBatch:
         """The `MetaBatch` with what is worked out across its phases, such as advantages."""
         return batch
 
-    def returns(self, batch):
+    def returns(self, batch: MetaBatch) -> list[tf.Tensor]:
         """Mean return of each phase of a `MetaBatch`, for metrics: list of K + 1 scalars."""
         phases = [*batch.support, batch.query]
         return [tf.reduce_mean(episode_return(phase.trajectory)) for phase in phases]
 
     # The iteration.
 
-    def collect(self, meta, task, key, index=()):
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> MetaBatch:
         """K times (sample, adapt), then the query: `MetaBatch`."""
         num_tasks, episodes = nest.leading(task), self.config.episodes_per_update
 
-        def played(fast, phase):
+        def played(fast: FastState, phase: int) -> Trajectory:
             now, own = self.task_at(task, phase), keys.fold(key, phase)
             return self.sample(self.acting(meta, fast), now, episodes, own)
 
         return self.batch(meta, num_tasks, played, index, self.task_keys(key, num_tasks))
 
-    def batch(self, meta, num_tasks, trajectory_of, index=(), key=()):
+    def batch(
+        self,
+        meta: Nest,
+        num_tasks: int,
+        trajectory_of: Callable[[FastState, int], Trajectory],
+        index: tf.Tensor | tuple[()] = (),
+        key: tf.Tensor | tuple[()] = (),
+    ) -> MetaBatch:
         """The `MetaBatch` of trajectories, wherever they come from.
 
         Args:
@@ -181,7 +202,7 @@ class GradientLearner(MetaLearner):
         carried = self.carry(fast, trajectory)
         return self.finish(meta, MetaBatch(tuple(support), query, carried, index, key))
 
-    def update(self, batch):
+    def update(self, batch: MetaBatch) -> dict[str, tf.Tensor]:
         """One outer iteration on a `MetaBatch`."""
         meta, slots, metrics = self.outer.step(
             self.objective, self.meta.read(), self.state["outer_slots"].read(), batch
@@ -196,27 +217,33 @@ class GradientLearner(MetaLearner):
         return metrics
 
     @property
-    def episodes_per_iteration(self):
+    def episodes_per_iteration(self) -> int:
         config = self.config
         return config.meta_batch_size * (config.inner_updates + 1) * config.episodes_per_update
 
     # What the methods above are made of.
 
-    def query_experience(self, meta, fast, trajectory):
+    def query_experience(self, meta: Nest, fast: FastState, trajectory: Trajectory) -> Experience:
         """`Experience` for the outer loss."""
         return self.loss.query_experience(meta, self.acting(meta, fast), trajectory)
 
-    def surrogate(self, meta, fast, query):
+    def surrogate(self, meta: Nest, fast: FastState, query: Experience) -> Surrogate:
         """`Surrogate` of a `FastState` on the query, an `Experience`."""
         return self.loss.surrogate(meta, self.acting(meta, fast), query)
 
-    def begin(self, meta, num_tasks, index=(), key=()):
+    def begin(
+        self,
+        meta: Nest,
+        num_tasks: int,
+        index: tf.Tensor | tuple[()] = (),
+        key: tf.Tensor | tuple[()] = (),
+    ) -> FastState:
         """`FastState` before adaptation: on training tasks number `index`, or on new ones."""
         if isinstance(index, tuple):  # no number: tasks that are made anew
             return self.start(meta, num_tasks, key)
         return self.resume(meta, num_tasks, index, key)
 
-    def readapt(self, meta, batch):
+    def readapt(self, meta: Nest, batch: MetaBatch) -> FastState:
         """`FastState` after adapting from `meta` on each of the K stored `Experience`s."""
         num_tasks = batch.query.weight.shape[0]
         fast = self.begin(meta, num_tasks, batch.index, batch.key)
@@ -224,7 +251,7 @@ class GradientLearner(MetaLearner):
             fast = self.adapt(meta, fast, experience)
         return fast
 
-    def inner_gradient(self, meta, fast, support):
+    def inner_gradient(self, meta: Nest, fast: FastState, support: Experience) -> Nest:
         """Per-task gradients of the inner loss in what is adapted, nest like `fast.params`."""
         loss = lambda params: self.inner_loss(meta, fast._replace(params=params), support)
         _, gradients = inner.gradient(loss, fast.params)
@@ -233,7 +260,7 @@ class GradientLearner(MetaLearner):
             gradients = nest.stop_gradient(gradients)
         return gradients
 
-    def descend(self, fast, gradients, rates):
+    def descend(self, fast: FastState, gradients: Nest, rates: Nest) -> FastState:
         """One gradient step: fast - rates gradients, with shorter steps beyond the K trained.
 
         Args:
@@ -244,7 +271,7 @@ class GradientLearner(MetaLearner):
         trained = fast.slots < self.config.inner_updates
         scale = tf.where(trained, 1.0, self.config.later_step_scale)  # [N]
 
-        def move(p, g, rate):
+        def move(p: tf.Tensor, g: tf.Tensor, rate: tf.Tensor | float) -> tf.Tensor:
             return p - nest.expand(tf.cast(scale, p.dtype), p) * rate * g
 
         params = nest.map(move, fast.params, gradients, rates)

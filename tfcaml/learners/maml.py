@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
-from tfcaml.types import FastState
+from tfcaml.types import Experience, FastState, MetaBatch, Nest, Surrogate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,23 +39,23 @@ class FOMAMLConfig(GradientConfig):
 class MAML(GradientLearner):
     """meta = {"params": theta}."""
 
-    Config = MAMLConfig
+    Config: type = MAMLConfig
 
-    def init(self, seed):
+    def init(self, seed: int) -> Nest:
         return {"params": self.policy.init(seed)}
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         return FastState(nest.repeat(meta["params"], num_tasks), tf.zeros([num_tasks]))
 
-    def rates(self, meta, gradients):
+    def rates(self, meta: Nest, gradients: Nest) -> Nest:
         """The step sizes alpha, nest like the gradients; here one number."""
         return nest.map(lambda _: self.config.inner_learning_rate, gradients)
 
-    def adapt(self, meta, fast, support):
+    def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         gradients = self.inner_gradient(meta, fast, support)
         return self.descend(fast, gradients, self.rates(meta, gradients))
 
-    def objective(self, meta, batch):
+    def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         fast = self.readapt(meta, batch)
         return self.surrogate(meta, fast, batch.query)
 

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.learners.maml import MAML, MAMLConfig
+from tfcaml.types import Nest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +32,10 @@ class MetaSGD(MAML):
 
     Config = MetaSGDConfig
 
-    def init(self, seed):
+    def init(self, seed: int) -> Nest:
         params = self.policy.init(seed)
         alpha = self.config.inner_learning_rate
         return {"params": params, "rates": nest.map(lambda p: alpha * tf.ones_like(p), params)}
 
-    def rates(self, meta, gradients):
+    def rates(self, meta: Nest, gradients: Nest) -> Nest:
         return meta["rates"]

@@ -15,11 +15,14 @@ takes the mean penalty over the policies of all inner steps, which is the same f
 
 import dataclasses
 
+import tensorflow as tf
+
 from tfcaml import losses
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.policies import distributions
+from tfcaml.types import Experience, MetaBatch, Nest, Params, Surrogate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +34,7 @@ class ProMPConfig(MAMLConfig):
     outer: OuterConfig = OuterConfig(optimizer="ppo")
     kl_penalty: float = 5e-4  # eta (code: 5e-4, not adapted)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.kl_penalty >= 0, "kl_penalty", self.kl_penalty, ">= 0")
         # Where the policy has not moved yet the divergence is at its minimum, of gradient 0.
@@ -43,15 +46,16 @@ class ProMP(MAML):
     """meta = {"params": theta}."""
 
     Config = ProMPConfig
+    config: ProMPConfig
 
-    def objective(self, meta, batch):
+    def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         initial = self.start(meta, batch.query.weight.shape[0])
         penalty = self._divergence(self.acting(meta, initial), batch.support[0])
         fast = self.readapt(meta, batch)
         result = self.surrogate(meta, fast, batch.query)
         return result._replace(loss=result.loss + self.config.kl_penalty * penalty)
 
-    def _divergence(self, params, support):
+    def _divergence(self, params: Params, support: Experience) -> tf.Tensor:
         """KL(behaviour || params) on the support, [N]."""
         trajectory = support.trajectory
         distribution = losses.action_distribution(self.policy, params, trajectory)

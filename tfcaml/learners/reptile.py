@@ -16,6 +16,7 @@ from tfcaml import nest
 from tfcaml.errors import check, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.optimization import optimizers
+from tfcaml.types import FastState, Nest, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ReptileConfig(LearnerConfig):
     adam_beta_1: float = 0.0  # of inner_optimizer="adam": its momentum (paper's code: 0)
     later_step_scale: float = 1.0  # of the rate of inner_optimizer="sgd" from the second update on
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(0 < self.outer_step_size <= 1, "outer_step_size", self.outer_step_size, "in (0, 1]")
         check_one_of("annealing", self.annealing, ("linear", "none"))
@@ -40,7 +41,7 @@ class ReptileConfig(LearnerConfig):
             rule = "1 unless inner_optimizer=sgd, as Adam sets its own step lengths"
             check(self.later_step_scale == 1, "later_step_scale", self.later_step_scale, rule)
 
-    def inner(self):
+    def inner(self) -> optimizers.Optimizer:
         if self.inner_optimizer == "sgd":
             return optimizers.sgd(self.inner_learning_rate, self.later_step_scale)
         return optimizers.adam(self.inner_learning_rate, self.adam_beta_1)
@@ -50,13 +51,16 @@ class Reptile(MetaLearner):
     """meta = {"params": theta}."""
 
     Config = ReptileConfig
+    config: ReptileConfig
     quick_under_xla = True
 
-    def collect(self, meta, task, key, index=()):
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> tuple[FastState, tf.Tensor]:
         fast = self.start(meta, nest.leading(task))
         return self.adapt_online(meta, fast, task, self.config.inner_updates, key)
 
-    def update(self, batch):
+    def update(self, batch: tuple[FastState, tf.Tensor]) -> dict[str, tf.Tensor]:
         fast, returns = batch
         theta = self.meta.read()["params"]
         epsilon = tf.constant(self.config.outer_step_size)

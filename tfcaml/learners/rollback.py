@@ -1,11 +1,18 @@
 """Taking back updates that produce NaN or infinity."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfcaml.errors import NotFiniteError
+
+if TYPE_CHECKING:
+    from tfcaml.learners.state import Variables
 
 _log = logging.getLogger(__name__)
 
@@ -18,14 +25,16 @@ class Rollback:
       variables: list of `Variables`, the state.
     """
 
-    def __init__(self, owner, variables):
+    def __init__(self, owner: str, variables: Sequence[Variables]) -> None:
         self._owner = owner
         self._variables = variables
         # Not part of the steps, whose numbers are the same with and without them.
         self._read = tf.function(lambda: [x.read() for x in variables], autograph=False)
         self._finite = tf.function(self._is_finite, autograph=False)
 
-    def __call__(self, step, done):
+    def __call__(
+        self, step: Callable[[], dict[str, Any]], done: int
+    ) -> tuple[dict[str, float], bool]:
         """Runs `step`, () -> metrics, after `done` iterations.
 
         Returns:
@@ -46,6 +55,6 @@ class Rollback:
             _log.warning("%s, %d iterations: update skipped: %s", self._owner, done, what)
         return metrics, bool(bad)
 
-    def _is_finite(self):
+    def _is_finite(self) -> tf.Tensor:
         leaves = [x for x in tf.nest.flatten(self._read()) if x.dtype.is_floating]
         return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in leaves])

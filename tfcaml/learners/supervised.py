@@ -9,7 +9,9 @@ Differences from the paper: the network's initial weights are Glorot-uniform.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import tensorflow as tf
 
 from tfcaml import keys, losses, settings
 from tfcaml.errors import check, check_acts, check_positive
@@ -17,6 +19,7 @@ from tfcaml.learners.maml import MAML
 from tfcaml.learners.references.pretrained import Pretrained
 from tfcaml.optimization import optimizers, outer
 from tfcaml.rollouts import examples
+from tfcaml.types import Experience, FastState, Nest, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +30,10 @@ class RegressionOuterConfig:
 
     optimizer: ClassVar[str] = "adam"  # which the family reads
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_positive(learning_rate=self.learning_rate)
 
-    def make(self):
+    def make(self) -> outer.OuterOptimizer:
         """The `OuterOptimizer`."""
         return outer.adam(self.learning_rate)
 
@@ -53,7 +56,7 @@ class MAMLRegressionConfig:
     first_order: bool = False  # treat inner gradients as constants
     outer: RegressionOuterConfig = RegressionOuterConfig()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settings.fill_groups(self)
         for name in ("num_iterations", "test_episodes_per_update"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
@@ -64,11 +67,11 @@ class MAMLRegressionConfig:
             later_step_scale=self.later_step_scale,
         )
 
-    def stored(self, sizes, num_tasks):
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         """As `LearnerConfig.stored`."""
         return [settings.stored_by_tasks(self, sizes, self.inner_updates + 1, 4)]
 
-    def check_steps(self, num_updates):
+    def check_steps(self, num_updates: int) -> None:
         """As `LearnerConfig.check_steps`."""
         check_acts(
             self, ("test_episodes_per_update",), num_updates > 0, "where new curves are adapted to"
@@ -76,10 +79,10 @@ class MAMLRegressionConfig:
         where = f"in steps beyond inner_updates={self.inner_updates}, not in {num_updates} steps"
         check_acts(self, ("later_step_scale",), num_updates > self.inner_updates, where)
 
-    def check_advantages(self):
+    def check_advantages(self) -> None:
         """Refuses nothing: there are no advantages."""
 
-    def inner(self):
+    def inner(self) -> optimizers.Optimizer:
         """The `Optimizer` of the inner loop."""
         return optimizers.sgd(self.inner_learning_rate)
 
@@ -88,14 +91,14 @@ class MAMLRegressionConfig:
 class PretrainedRegressionConfig(MAMLRegressionConfig):
     """Settings of pretraining on all curves at once, without inner steps."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_acts(self, ("first_order",), False, "where training takes inner steps, unlike here")
         # How many steps on a new curve take the whole rate.
         fields, scaled = ("inner_updates",), self.later_step_scale != 1
         check_acts(self, fields, scaled, "on new curves, up to where later_step_scale != 1 begins")
 
-    def check_steps(self, num_updates):
+    def check_steps(self, num_updates: int) -> None:
         super().check_steps(num_updates)
         fields = ("inner_learning_rate", "inner_updates")
         check_acts(self, fields, num_updates > 0, "where new curves are adapted to")
@@ -105,13 +108,14 @@ class MAMLRegression(MAML):
     """meta = {"params": theta}."""
 
     Config = MAMLRegressionConfig
+    config: Any  # a `MAMLRegressionConfig`, which is no `GradientConfig`
     default_sampler = staticmethod(examples.sample)
     adapts_to_any_task = False  # a regression function has no behaviour
 
-    def make_loss(self):
+    def make_loss(self) -> losses.TaskLoss:
         return losses.MeanSquaredError(self.policy)
 
-    def test_support(self, meta, fast, task, key):
+    def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
         """The K examples of each new task, the same for all steps (paper: K-shot)."""
         return self.support(meta, fast, task, keys.from_int(keys.EXAMPLES), self.test_episodes)
 

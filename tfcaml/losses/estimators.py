@@ -16,12 +16,22 @@ says which of them its estimator keeps. Every function takes
 and returns [N], minus the mean over valid steps; `credit` is an advantage unless stated.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfcaml.losses.policy_gradient import action_log_prob, mean_over_steps, policy_gradient
+from tfcaml.types import Params, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.policies.base import Policy
 
 
-def log_likelihood(policy, params, trajectory, credit):
+def log_likelihood(
+    policy: Policy, params: Params, trajectory: Trajectory, credit: tf.Tensor
+) -> tf.Tensor:
     """log pi_t A_t. Second derivative: H2 only.
 
     The loss of the original MAML-RL (C. Finn et al., ICML 2017). With an exact advantage the part
@@ -31,7 +41,9 @@ def log_likelihood(policy, params, trajectory, credit):
     return policy_gradient(policy, params, trajectory, credit)
 
 
-def likelihood_ratio(policy, params, trajectory, credit):
+def likelihood_ratio(
+    policy: Policy, params: Params, trajectory: Trajectory, credit: tf.Tensor
+) -> tf.Tensor:
     """(pi_t / pi_t,old) A_t, the "low variance curvature" of ProMP. Second derivative: H1 + H2.
 
     Biased, as H12 is missing: how the policy at one step changes what later
@@ -42,7 +54,7 @@ def likelihood_ratio(policy, params, trajectory, credit):
     return -mean_over_steps(tf.exp(log_prob - trajectory.log_prob) * credit, trajectory.mask)
 
 
-def dice(policy, params, trajectory, credit):
+def dice(policy: Policy, params: Params, trajectory: Trajectory, credit: tf.Tensor) -> tf.Tensor:
     """box_t r_t with box_t = exp(sum_{u <= t} log pi_u - sg[...]). Second derivative: all terms.
 
     J. Foerster et al., "DiCE: the infinitely differentiable Monte Carlo estimator", ICML 2018.
@@ -56,7 +68,9 @@ def dice(policy, params, trajectory, credit):
     return -total / tf.maximum(tf.reduce_sum(trajectory.mask, axis=[1, 2]), 1)
 
 
-def loaded_dice(policy, params, trajectory, credit):
+def loaded_dice(
+    policy: Policy, params: Params, trajectory: Trajectory, credit: tf.Tensor
+) -> tf.Tensor:
     """(box_t - box_{t-1}) A_t. Second derivative: all terms.
 
     G. Farquhar, S. Whiteson, J. Foerster, "Loaded DiCE", NeurIPS 2019, with lambda 1.
@@ -67,7 +81,9 @@ def loaded_dice(policy, params, trajectory, credit):
     return -mean_over_steps((box - previous) * credit, trajectory.mask)
 
 
-def _magic_box(policy, params, trajectory):
+def _magic_box(
+    policy: Policy, params: Params, trajectory: Trajectory
+) -> tuple[tf.Tensor, tf.Tensor]:
     """(box_t, box_{t-1}), each [N, E, T], of value 1."""
     log_prob = action_log_prob(policy, params, trajectory) * trajectory.mask
     up_to = tf.cumsum(log_prob, axis=-1)

@@ -1,11 +1,22 @@
 """Policy gradients from episodes that another policy acted in."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfcaml.losses.policy_gradient import action_log_prob, mean_over_steps
+from tfcaml.types import Params, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.policies.base import Policy
 
 
-def per_decision_weights(log_ratio, mask, clip=5.0, self_normalized=False):
+def per_decision_weights(
+    log_ratio: tf.Tensor, mask: tf.Tensor, clip: float | None = 5.0, self_normalized: bool = False
+) -> tf.Tensor:
     """How much more probable an episode is up to each step: w_t = min(c, prod_{u <= t} pi / beta).
 
     Per-decision importance weights (D. Precup, R. Sutton, S. Singh, "Eligibility traces for
@@ -34,7 +45,7 @@ def per_decision_weights(log_ratio, mask, clip=5.0, self_normalized=False):
     return tf.math.divide_no_nan(weight, mean)
 
 
-def per_step_weights(log_ratio, mask, clip=5.0):
+def per_step_weights(log_ratio: tf.Tensor, mask: tf.Tensor, clip: float | None = 5.0) -> tf.Tensor:
     """How much more probable each action is where it was taken: w_t = min(c, pi / beta).
 
     Of off-policy actor-critic (T. Degris, M. White, R. Sutton, "Off-policy actor-critic", ICML
@@ -55,20 +66,20 @@ def per_step_weights(log_ratio, mask, clip=5.0):
     return tf.exp(log_ratio * mask) * mask
 
 
-def unit_weights(log_ratio, mask, clip=None):
+def unit_weights(log_ratio: tf.Tensor, mask: tf.Tensor, clip: float | None = None) -> tf.Tensor:
     """1 on living steps, [N, E, T]: as if the policy itself had acted. Arguments as above."""
     return mask
 
 
 # name in a config -> (log_ratio, mask, clip) -> weights [N, E, T]
-IMPORTANCE_WEIGHTS = {
+IMPORTANCE_WEIGHTS: dict[str, Callable[..., tf.Tensor]] = {
     "per_step": per_step_weights,
     "per_decision": per_decision_weights,
     "none": unit_weights,
 }
 
 
-def effective_sample_share(weight, mask):
+def effective_sample_share(weight: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """(sum w)^2 / sum w^2 over living steps, as a share of their number: [N], in (0, 1].
 
     1 where all weights are the same; small where a few steps decide, so that data of the policy
@@ -85,7 +96,14 @@ def effective_sample_share(weight, mask):
     return tf.math.divide_no_nan(total**2, squares * steps)
 
 
-def importance_weighted(policy, params, trajectory, advantage, clip=5.0, self_normalized=False):
+def importance_weighted(
+    policy: Policy,
+    params: Params,
+    trajectory: Trajectory,
+    advantage: tf.Tensor,
+    clip: float | None = 5.0,
+    self_normalized: bool = False,
+) -> tf.Tensor:
     """L_i = - mean over living steps of w_t log pi(a_t | s_t) A_t, with w_t a constant.
 
     Its gradient estimates the policy gradient at `params` from episodes of any behaviour whose

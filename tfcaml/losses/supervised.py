@@ -1,9 +1,16 @@
 """Losses of supervised tasks, whose examples are episodes of one step."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfcaml.losses.task_loss import TaskLoss
-from tfcaml.types import Experience, Surrogate
+from tfcaml.types import Experience, Nest, Params, Surrogate, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.policies.base import Policy
 
 
 class MeanSquaredError(TaskLoss):
@@ -17,17 +24,17 @@ class MeanSquaredError(TaskLoss):
 
     outer_optimizers = ("adam",)
 
-    def __init__(self, policy):
+    def __init__(self, policy: Policy) -> None:
         self.policy = policy
 
-    def experience(self, meta, params, trajectory):
+    def experience(self, meta: Nest, params: Params, trajectory: Trajectory) -> Experience:
         return Experience(trajectory, trajectory.mask)
 
-    def inner(self, meta, params, support):
+    def inner(self, meta: Nest, params: Params, support: Experience) -> tf.Tensor:
         trajectory = support.trajectory
         prediction = self.policy(params, trajectory.observation[:, :, 0]).mean()
         squared = tf.reduce_sum((prediction - trajectory.action[:, :, 0]) ** 2, axis=-1)
         return tf.reduce_mean(squared, axis=1)
 
-    def surrogate(self, meta, params, query):
+    def surrogate(self, meta: Nest, params: Params, query: Experience) -> Surrogate:
         return Surrogate(self.inner(meta, params, query))

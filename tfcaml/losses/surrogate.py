@@ -1,12 +1,20 @@
 """Outer losses: how good new policies are, judged by data of old ones; and how far they moved."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.losses.policy_gradient import mean_over_steps
+from tfcaml.types import Trajectory
+
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
 
 
-def probability_ratio(distribution, trajectory):
+def probability_ratio(distribution: tfd.Distribution, trajectory: Trajectory) -> tf.Tensor:
     """pi(a | s) / pi_old(a | s) of the trajectory's actions, pi_old being what acted: [N, E, T].
 
     Args:
@@ -17,7 +25,7 @@ def probability_ratio(distribution, trajectory):
     return tf.exp(tf.reshape(log_prob, trajectory.log_prob.shape) - trajectory.log_prob)
 
 
-def surrogate(ratio, advantage, mask):
+def surrogate(ratio: tf.Tensor, advantage: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """L_i = - mean of ratio A. J. Schulman et al., "TRPO", ICML 2015, equation 14.
 
     Args:
@@ -29,7 +37,9 @@ def surrogate(ratio, advantage, mask):
     return -mean_over_steps(ratio * advantage, mask)
 
 
-def clipped_surrogate(ratio, advantage, mask, clip_ratio):
+def clipped_surrogate(
+    ratio: tf.Tensor, advantage: tf.Tensor, mask: tf.Tensor, clip_ratio: float
+) -> tf.Tensor:
     """L_i = - mean of min(ratio A, clip(ratio, 1 - eps, 1 + eps) A).
 
     J. Schulman et al., "Proximal policy optimization algorithms", arXiv 1707.06347, equation 7.
@@ -45,7 +55,7 @@ def clipped_surrogate(ratio, advantage, mask, clip_ratio):
     return -mean_over_steps(tf.minimum(ratio * advantage, clipped * advantage), mask)
 
 
-def mean_kl(old, new, mask):
+def mean_kl(old: tfd.Distribution, new: tfd.Distribution, mask: tf.Tensor) -> tf.Tensor:
     """Mean over living steps of KL(old || new), nats.
 
     Args:

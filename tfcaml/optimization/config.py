@@ -31,7 +31,7 @@ class OuterConfig:
     hessian_products: str = "gauss_newton"  # or hessian: same numbers, twice the time
     fisher_subsample: int = 5  # tasks in trpo's products, at most; 0: all (code: all)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         check_one_of("hessian_products", self.hessian_products, tuple(trpo.PRODUCTS))
         check_positive(
@@ -55,11 +55,11 @@ class OuterConfig:
         check_acts(self, ("clip_ratio",), several, "with optimizer=ppo and steps > 1")
 
     @property
-    def moves_on_a_batch(self):
+    def moves_on_a_batch(self) -> bool:
         """Whether a loss is worked out at other parameters than those that made the batch."""
         return self.optimizer == "trpo" or (self.optimizer == "ppo" and self.steps > 1)
 
-    def make(self):
+    def make(self) -> outer.OuterOptimizer:
         """The `OuterOptimizer`."""
         if self.optimizer == "adam":
             return outer.adam(self.learning_rate)

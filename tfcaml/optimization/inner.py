@@ -5,12 +5,21 @@ gradients, because the loss of a task depends on that task's weights only. So on
 tasks, at every order of differentiation.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfcaml import nest
+from tfcaml.types import FastState, Nest, Params
+
+if TYPE_CHECKING:
+    from tfcaml.optimization.optimizers import Optimizer
 
 
-def gradient(loss, params):
+def gradient(loss: Callable[[Params], tf.Tensor], params: Params) -> tuple[tf.Tensor, Nest]:
     """Per-task gradient of a per-task loss.
 
     Args:
@@ -31,7 +40,12 @@ def gradient(loss, params):
     return value, tf.nest.pack_sequence_as(params, gradients)
 
 
-def step(loss, optimizer, fast, first_order=False):
+def step(
+    loss: Callable[[Params], tf.Tensor],
+    optimizer: Optimizer,
+    fast: FastState,
+    first_order: bool = False,
+) -> tuple[FastState, tf.Tensor]:
     """One optimiser step on every task's own loss.
 
     Args:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check_one_of, check_positive
+from tfcaml.types import Nest, Params
 
 
 class Optimizer(NamedTuple):
@@ -20,7 +21,7 @@ class Optimizer(NamedTuple):
     apply: Callable
 
 
-def sgd(learning_rate, later_step_scale=1.0):
+def sgd(learning_rate: float, later_step_scale: float = 1.0) -> Optimizer:
     """Gradient descent; differentiable to any order.
 
     Args:
@@ -33,18 +34,18 @@ def sgd(learning_rate, later_step_scale=1.0):
     """
     if later_step_scale == 1:
 
-        def move_alike(params, gradients, slots):
+        def move_alike(params: Params, gradients: Nest, slots: Nest) -> tuple[Nest, Nest]:
             return nest.map(lambda p, g: p - learning_rate * g, params, gradients), slots
 
         return Optimizer(lambda params, num_tasks=None: (), move_alike)
 
-    def init(params, num_tasks=None):
+    def init(params: Params, num_tasks: int | None = None) -> Nest:
         return tf.zeros([] if num_tasks is None else [num_tasks])
 
-    def apply(params, gradients, count):
+    def apply(params: Params, gradients: Nest, count: tf.Tensor) -> tuple[Nest, Nest]:
         rate = tf.where(count == 0, learning_rate, learning_rate * later_step_scale)
 
-        def move(p, g):
+        def move(p: tf.Tensor, g: tf.Tensor) -> tf.Tensor:
             shape = count.shape + [1] * (p.shape.rank - count.shape.rank)
             return p - tf.reshape(tf.cast(rate, p.dtype), shape) * g
 
@@ -53,7 +54,9 @@ def sgd(learning_rate, later_step_scale=1.0):
     return Optimizer(init, apply)
 
 
-def adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+def adam(
+    learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8
+) -> Optimizer:
     """Adam (Kingma & Ba 2015, Algorithm 1), with a step count per task.
 
     `init(params, num_tasks)` counts steps per task for params of leading [num_tasks], or once for
@@ -61,17 +64,17 @@ def adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
     derivative of its square root is infinite.
     """
 
-    def init(params, num_tasks=None):
+    def init(params: Params, num_tasks: int | None = None) -> Nest:
         zeros = nest.map(tf.zeros_like, params)
         shape = [] if num_tasks is None else [num_tasks]
         return {"m": zeros, "v": nest.map(tf.identity, zeros), "count": tf.zeros(shape)}
 
-    def apply(params, gradients, slots):
+    def apply(params: Params, gradients: Nest, slots: Nest) -> tuple[Nest, Nest]:
         count = slots["count"] + 1
         m = nest.map(lambda m, g: beta_1 * m + (1 - beta_1) * g, slots["m"], gradients)
         v = nest.map(lambda v, g: beta_2 * v + (1 - beta_2) * g * g, slots["v"], gradients)
 
-        def step(p, m, v):
+        def step(p: tf.Tensor, m: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
             n = tf.cast(
                 tf.reshape(count, count.shape + [1] * (p.shape.rank - count.shape.rank)), p.dtype
             )
@@ -84,10 +87,10 @@ def adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
     return Optimizer(init, apply)
 
 
-_OPTIMIZERS = {"adam": adam, "sgd": sgd}
+_OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {"adam": adam, "sgd": sgd}
 
 
-def by_name(name, learning_rate):
+def by_name(name: str, learning_rate: float) -> Optimizer:
     """The optimiser called "adam" or "sgd".
 
     Raises:

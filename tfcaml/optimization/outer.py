@@ -6,13 +6,14 @@ lowers the mean of the losses; they differ in how far they trust one batch.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfcaml import losses
 from tfcaml.optimization import optimizers
 from tfcaml.policies import distributions
+from tfcaml.types import MetaBatch, Nest, Surrogate
 
 
 class OuterOptimizer(NamedTuple):
@@ -22,7 +23,7 @@ class OuterOptimizer(NamedTuple):
     step: Callable
 
 
-def adam(learning_rate, num_steps=1):
+def adam(learning_rate: float, num_steps: int = 1) -> OuterOptimizer:
     """`num_steps` Adam steps on one batch, adapting anew from the moved parameters before each.
 
     With a clipped objective and several steps this is PPO; with one it is plain Adam.
@@ -37,8 +38,12 @@ def adam(learning_rate, num_steps=1):
     """
     optimizer = optimizers.adam(learning_rate)
 
-    def step(objective, meta, slots, batch):
-        def body(index, meta, slots, losses):
+    def step(
+        objective: Callable[[Nest, MetaBatch], Surrogate], meta: Nest, slots: Nest, batch: MetaBatch
+    ) -> tuple[Nest, Nest, dict[str, tf.Tensor]]:
+        def body(
+            index: tf.Tensor, meta: Nest, slots: Nest, losses: tf.TensorArray
+        ) -> tuple[Any, ...]:
             loss, kl, gradients = _loss_and_gradient(objective, meta, batch)
             meta, slots = optimizer.apply(meta, gradients, slots)
             return index + 1, meta, slots, losses.write(index, tf.stack([loss, kl]))
@@ -63,7 +68,9 @@ def adam(learning_rate, num_steps=1):
     return OuterOptimizer(optimizer.init, step)
 
 
-def _loss_and_gradient(objective, meta, batch):
+def _loss_and_gradient(
+    objective: Callable[[Nest, MetaBatch], Surrogate], meta: Nest, batch: MetaBatch
+) -> tuple[tf.Tensor, tf.Tensor, Nest]:
     """(mean loss, KL from what acted, gradient: nest like meta)."""
     leaves = tf.nest.flatten(meta)
     with tf.GradientTape() as tape:
@@ -75,7 +82,7 @@ def _loss_and_gradient(objective, meta, batch):
     return loss, mean_kl(result, batch), tf.nest.pack_sequence_as(meta, gradients)
 
 
-def mean_kl(result, batch):
+def mean_kl(result: Surrogate, batch: MetaBatch) -> tf.Tensor:
     """Mean over tasks of KL(acted || adapted) on the query, nats; 0 without distributions."""
     if result.kl is not None:
         return tf.reduce_mean(result.kl)

@@ -4,13 +4,16 @@ What is not adapted is not differentiated in an inner step either: `FastState.pa
 first part only, and `join` puts it beside the second one.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check
+from tfcaml.types import Params
 
 
-def positions(name, value, names):
+def positions(name: str, value: str, names: Sequence[str]) -> tuple[int, ...]:
     """The positions of the weights whose names contain one of some parts.
 
     Args:
@@ -31,13 +34,13 @@ def positions(name, value, names):
     return tuple(i for i, each in enumerate(names) if any(part in each for part in parts))
 
 
-def take(params, chosen):
+def take(params: Params, chosen: Sequence[int]) -> tuple[tf.Tensor, ...]:
     """The chosen weights: nest, positions -> tuple of tensors."""
     leaves = tf.nest.flatten(params)
     return tuple(leaves[i] for i in chosen)
 
 
-def join(params, chosen, adapted):
+def join(params: Params, chosen: Sequence[int], adapted: Sequence[tf.Tensor]) -> Params:
     """Each task's weights: the adapted ones where they are chosen, the shared ones elsewhere.
 
     Args:

@@ -6,26 +6,29 @@ ICML 2015, appendix C.
 
 import functools
 import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.optimization.outer import OuterOptimizer, mean_kl
 from tfcaml.policies import distributions
+from tfcaml.types import MetaBatch, Nest, Surrogate
 
 _STEPS_PER_PART = 10_000  # of the query, see `_by_parts`
 _MAX_PARTS = 8  # bounds the time that tracing takes
 
 
 def trpo(
-    max_kl=0.01,
-    damping=1e-5,
-    cg_iterations=5,
-    backtrack_ratio=0.8,
-    max_backtracks=15,
-    products="gauss_newton",
-    fisher_subsample=5,
-):
+    max_kl: float = 0.01,
+    damping: float = 1e-5,
+    cg_iterations: int = 5,
+    backtrack_ratio: float = 0.8,
+    max_backtracks: int = 15,
+    products: str = "gauss_newton",
+    fisher_subsample: int = 5,
+) -> OuterOptimizer:
     """Trust region policy optimisation of the adapted policies.
 
     J. Schulman et al., "Trust region policy optimization", ICML 2015, appendix C: conjugate
@@ -47,10 +50,12 @@ def trpo(
       `OuterOptimizer` without slots.
     """
 
-    def step(objective, meta, slots, batch):
+    def step(
+        objective: Callable[[Nest, MetaBatch], Surrogate], meta: Nest, slots: Nest, batch: MetaBatch
+    ) -> tuple[Nest, Nest, dict[str, tf.Tensor]]:
         theta, unravel = nest.ravel(meta)
 
-        def evaluate(vector, batch=batch):
+        def evaluate(vector: tf.Tensor, batch: MetaBatch = batch) -> Surrogate:
             return objective(unravel(vector), batch)
 
         if not 0 < fisher_subsample < nest.leading(batch):
@@ -65,7 +70,7 @@ def trpo(
         curvature = tf.tensordot(direction, gradient - residual, 1)
         full_step = direction * tf.sqrt(2 * max_kl / (tf.maximum(curvature, 0) + 1e-8))
 
-        def outcome(vector):
+        def outcome(vector: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             result = evaluate(vector)
             return tf.reduce_mean(result.loss), mean_kl(result, batch)
 
@@ -78,7 +83,9 @@ def trpo(
     return OuterOptimizer(lambda meta: (), step)
 
 
-def conjugate_gradient(product, b, num_iterations):
+def conjugate_gradient(
+    product: Callable[[tf.Tensor], tf.Tensor], b: tf.Tensor, num_iterations: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Solves A x = b for a symmetric positive definite A given by its products.
 
     Args:
@@ -90,7 +97,9 @@ def conjugate_gradient(product, b, num_iterations):
       (x [P], residual b - A x [P]).
     """
 
-    def body(index, x, residual, p, squared):
+    def body(
+        index: tf.Tensor, x: tf.Tensor, residual: tf.Tensor, p: tf.Tensor, squared: tf.Tensor
+    ) -> tuple[Any, ...]:
         a_p = product(p)
         rate = squared / tf.tensordot(p, a_p, 1)
         x += rate * p
@@ -107,7 +116,15 @@ def conjugate_gradient(product, b, num_iterations):
     )[1:3]
 
 
-def line_search(outcome, theta, full_step, loss_before, max_kl, ratio, max_tries):
+def line_search(
+    outcome: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    theta: tf.Tensor,
+    full_step: tf.Tensor,
+    loss_before: tf.Tensor,
+    max_kl: float,
+    ratio: float,
+    max_tries: int,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The longest of theta - ratio^j full_step, j < max_tries, that is allowed; else theta.
 
     Allowed is a loss below `loss_before` and a KL of at most `max_kl`; neither holds for a NaN,
@@ -124,7 +141,16 @@ def line_search(outcome, theta, full_step, loss_before, max_kl, ratio, max_tries
       refused for their loss or their KL).
     """
 
-    def body(tries, length, vector, loss, kl, accepted, by_loss, by_kl):
+    def body(
+        tries: tf.Tensor,
+        length: tf.Tensor,
+        vector: tf.Tensor,
+        loss: tf.Tensor,
+        kl: tf.Tensor,
+        accepted: tf.Tensor,
+        by_loss: tf.Tensor,
+        by_kl: tf.Tensor,
+    ) -> tuple[Any, ...]:
         vector = theta - length * full_step
         loss, kl = outcome(vector)
         lower, near = loss < loss_before, kl <= max_kl
@@ -163,7 +189,9 @@ def line_search(outcome, theta, full_step, loss_before, max_kl, ratio, max_tries
     return tf.where(accepted, vector, theta), metrics
 
 
-def gauss_newton_products(evaluate, theta, batch):
+def gauss_newton_products(
+    evaluate: Callable[..., Surrogate], theta: tf.Tensor, batch: MetaBatch
+) -> tuple[tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """v -> J^T M J v: J of the distributions' parameters, M the Hessian of the KL in these.
 
     At the policies that acted the gradient of the KL is 0, so this is its whole Hessian in `theta`
@@ -200,7 +228,7 @@ def gauss_newton_products(evaluate, theta, batch):
             kl = mean_kl(result._replace(distribution=moved), batch)
         slope = first.gradient(kl, values, unconnected_gradients="zero")
 
-    def product(vector):
+    def product(vector: tf.Tensor) -> tf.Tensor:
         tangent = backward.gradient(
             pulled, cotangent, output_gradients=vector, unconnected_gradients="zero"
         )
@@ -212,7 +240,9 @@ def gauss_newton_products(evaluate, theta, batch):
     return loss, forward.gradient(loss, theta), product
 
 
-def hessian_products(evaluate, theta, batch):
+def hessian_products(
+    evaluate: Callable[..., Surrogate], theta: tf.Tensor, batch: MetaBatch
+) -> tuple[tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """v -> (Hessian of the mean KL in theta) v by two passes back; arguments as above.
 
     The same numbers as `gauss_newton_products`, at about twice its price.
@@ -226,13 +256,18 @@ def hessian_products(evaluate, theta, batch):
             kl = mean_kl(result, batch)
         slope = first.gradient(kl, theta)
 
-    def product(vector):
+    def product(vector: tf.Tensor) -> tf.Tensor:
         return second.gradient(slope, theta, output_gradients=vector)
 
     return loss, first.gradient(loss, theta), product
 
 
-def _by_parts(products, evaluate, theta, batch):
+def _by_parts(
+    products: Callable[..., Any],
+    evaluate: Callable[..., Surrogate],
+    theta: tf.Tensor,
+    batch: MetaBatch,
+) -> tuple[tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """`products` over a few tasks at a time, averaged: the same numbers from nearer memory.
 
     A tenth quicker for 20 tasks of 2,000 steps with 100 units, as what a part touches stays in the
@@ -248,10 +283,10 @@ def _by_parts(products, evaluate, theta, batch):
     results = [products(functools.partial(evaluate, batch=part), theta, part) for part in parts]
     part_losses, gradients, part_products = zip(*results)
 
-    def average(values):
+    def average(values: Iterable[tf.Tensor]) -> tf.Tensor:
         return sum(value * (size / num_tasks) for value, size in zip(values, sizes))
 
-    def product(vector):
+    def product(vector: tf.Tensor) -> tf.Tensor:
         return average([part_product(vector) for part_product in part_products])
 
     return average(part_losses), average(gradients), product
@@ -261,7 +296,9 @@ def _by_parts(products, evaluate, theta, batch):
 PRODUCTS = {"gauss_newton": gauss_newton_products, "hessian": hessian_products}
 
 
-def _vector_gradient(evaluate, theta):
+def _vector_gradient(
+    evaluate: Callable[[tf.Tensor], Surrogate], theta: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """(mean loss, its gradient [P])."""
     with tf.GradientTape() as tape:
         tape.watch(theta)

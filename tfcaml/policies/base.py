@@ -1,10 +1,20 @@
 """What every policy is."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfcaml import keys, nest
 from tfcaml.errors import ConfigError
 from tfcaml.policies import distributions
+from tfcaml.types import Nest, Params, Trajectory
+
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
+    from tf_agents.specs import tensor_spec
 
 
 class Policy:
@@ -25,31 +35,31 @@ class Policy:
       info_spec: nest of `TensorSpec`s of the `info` that `play` gives for one step.
     """
 
-    action_spec = None
-    num_actions = None
+    action_spec: tensor_spec.BoundedTensorSpec = None
+    num_actions: int | None = None
     has_memory = False
     supports_xla = True
-    episode_noise_spec = ()
-    info_spec = ()
+    episode_noise_spec: Nest = ()
+    info_spec: Nest = ()
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """A name for each tensor of the weights, in the order of `tf.nest.flatten`: tuple."""
         return tuple(nest.names(self.init(0)))
 
     @property
-    def head(self):
+    def head(self) -> tuple[int, ...]:
         """The positions in `names` of the last layer's weights and of all that follow: tuple.
 
         The last layer is that of the last matrix; its bias and a standard deviation follow.
         """
         return last_layer([x.shape.rank for x in tf.nest.flatten(self.init(0))])
 
-    def init(self, seed):
+    def init(self, seed: int) -> Params:
         """New weights without task axis. `seed`: Python int."""
         raise NotImplementedError
 
-    def __call__(self, params, observation):
+    def __call__(self, params: Params, observation: Nest) -> tfd.Distribution:
         """The action distribution at states, each by itself.
 
         Args:
@@ -67,7 +77,7 @@ class Policy:
             f"{type(self).__name__} (`act` and `unroll` answer to episodes)"
         )
 
-    def noise(self, key, num_steps):
+    def noise(self, key: tf.Tensor, num_steps: int) -> tf.Tensor:
         """The numbers `sample` turns into actions, drawn before a rollout.
 
         Args:
@@ -81,7 +91,7 @@ class Policy:
             return keys.uniform(key, [num_steps, 1])
         return keys.normal(key, [num_steps, *self.action_spec.shape])
 
-    def sample(self, distribution, noise):
+    def sample(self, distribution: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
         """An action per row of `distribution` [N, B] from its `noise` [N, B, 1 or A].
 
         Nothing is clipped to the bounds of the spec. A transformed action is moved by a few
@@ -93,7 +103,7 @@ class Policy:
         bijector = distributions.bijector(distribution)
         return action if bijector is None else distributions.scorable(action, bijector)
 
-    def episode_noise(self, key):
+    def episode_noise(self, key: tf.Tensor) -> Nest:
         """What is drawn once for each episode: key [N, E, 2] -> nest of [N, E, ...]; `()`: nothing.
 
         Draw what does not depend on parameters, such as the epsilon of a reparameterised latent:
@@ -101,7 +111,7 @@ class Policy:
         """
         return ()
 
-    def initial_memory(self, params, num_episodes, noise=()):
+    def initial_memory(self, params: Params, num_episodes: int, noise: Nest = ()) -> Nest:
         """What the policy remembers before an episode: nest of [N, E, ...], `()` if nothing.
 
         Args:
@@ -111,7 +121,7 @@ class Policy:
         """
         return ()
 
-    def act(self, params, observation, memory):
+    def act(self, params: Params, observation: Nest, memory: Nest) -> tuple[tfd.Distribution, Nest]:
         """The action distribution at one step of episodes.
 
         Args:
@@ -124,7 +134,9 @@ class Policy:
         """
         return self(params, observation), memory
 
-    def play(self, params, observation, memory, noise):
+    def play(
+        self, params: Params, observation: Nest, memory: Nest, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, Nest, Nest]:
         """One step of episodes: `act`, and an action drawn.
 
         Args:
@@ -139,7 +151,7 @@ class Policy:
         action = self.sample(distribution, noise)
         return action, distribution.log_prob(action), (), memory
 
-    def observe(self, memory, action, reward, ended):
+    def observe(self, memory: Nest, action: tf.Tensor, reward: tf.Tensor, ended: tf.Tensor) -> Nest:
         """The memory after what came of an action, which `act` does not know yet.
 
         Args:
@@ -150,7 +162,7 @@ class Policy:
         """
         return memory
 
-    def unroll(self, params, trajectory):
+    def unroll(self, params: Params, trajectory: Trajectory) -> tfd.Distribution:
         """The action distributions at all steps of a trajectory.
 
         Args:
@@ -162,7 +174,9 @@ class Policy:
         """
         return self(params, nest.flat_steps(trajectory.observation))
 
-    def value(self, params, trajectory, head="value"):
+    def value(
+        self, params: Params, trajectory: Trajectory, head: str = "value"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """What the states of a trajectory are worth, for policies with a critic.
 
         Args:
@@ -179,7 +193,7 @@ class Policy:
         raise ConfigError(f"expected a policy with a critic; received {type(self).__name__}")
 
 
-def last_layer(ranks):
+def last_layer(ranks: Sequence[int]) -> tuple[int, ...]:
     """Positions from the last matrix on, given the weights' ranks; all where none is a matrix."""
     matrices = [i for i, rank in enumerate(ranks) if rank >= 2]
     return tuple(range(matrices[-1] if matrices else 0, len(ranks)))

@@ -1,9 +1,17 @@
 """A policy that sees, beside the observation, a vector that belongs to the task."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.policies.base import Policy
+from tfcaml.types import Nest, Params, Trajectory
+
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
 
 
 class ContextPolicy(Policy):
@@ -17,7 +25,7 @@ class ContextPolicy(Policy):
       size: C.
     """
 
-    def __init__(self, policy, observation_spec, size):
+    def __init__(self, policy: Policy, observation_spec: Nest, size: int) -> None:
         self.policy = policy
         self.size = size
         self.dtype = with_context(observation_spec, size).dtype
@@ -29,48 +37,52 @@ class ContextPolicy(Policy):
         self.info_spec = policy.info_spec
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         return ("context", *(f"policy/{name}" for name in self.policy.names))
 
     @property
-    def head(self):
+    def head(self) -> tuple[int, ...]:
         return tuple(1 + i for i in self.policy.head)
 
-    def init(self, seed):
+    def init(self, seed: int) -> Params:
         return {"context": tf.zeros([self.size], self.dtype), "policy": self.policy.init(seed)}
 
-    def __call__(self, params, observation):
+    def __call__(self, params: Params, observation: Nest) -> tfd.Distribution:
         return self.policy(params["policy"], self._see(params, observation, 2))
 
-    def noise(self, key, num_steps):
+    def noise(self, key: tf.Tensor, num_steps: int) -> tf.Tensor:
         return self.policy.noise(key, num_steps)
 
-    def sample(self, distribution, noise):
+    def sample(self, distribution: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
         return self.policy.sample(distribution, noise)
 
-    def episode_noise(self, key):
+    def episode_noise(self, key: tf.Tensor) -> Nest:
         return self.policy.episode_noise(key)
 
-    def initial_memory(self, params, num_episodes, noise=()):
+    def initial_memory(self, params: Params, num_episodes: int, noise: Nest = ()) -> Nest:
         return self.policy.initial_memory(params["policy"], num_episodes, noise)
 
-    def act(self, params, observation, memory):
+    def act(self, params: Params, observation: Nest, memory: Nest) -> tuple[tfd.Distribution, Nest]:
         return self.policy.act(params["policy"], self._see(params, observation, 2), memory)
 
-    def play(self, params, observation, memory, noise):
+    def play(
+        self, params: Params, observation: Nest, memory: Nest, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, Nest, Nest]:
         seen = self._see(params, observation, 2)
         return self.policy.play(params["policy"], seen, memory, noise)
 
-    def observe(self, memory, action, reward, ended):
+    def observe(self, memory: Nest, action: tf.Tensor, reward: tf.Tensor, ended: tf.Tensor) -> Nest:
         return self.policy.observe(memory, action, reward, ended)
 
-    def unroll(self, params, trajectory):
+    def unroll(self, params: Params, trajectory: Trajectory) -> tfd.Distribution:
         return self.policy.unroll(params["policy"], self._shown(params, trajectory))
 
-    def value(self, params, trajectory, head="value"):
+    def value(
+        self, params: Params, trajectory: Trajectory, head: str = "value"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self.policy.value(params["policy"], self._shown(params, trajectory), head)
 
-    def _see(self, params, observation, num_axes):
+    def _see(self, params: Params, observation: Nest, num_axes: int) -> tf.Tensor:
         """The vectors that the policy within sees: nest of [N, ...] -> [N, ..., O + C]."""
         vector = nest.vectors(observation, num_axes)
         context = tf.cast(params["context"], vector.dtype)
@@ -80,7 +92,7 @@ class ContextPolicy(Policy):
             shape = [*vector.shape[:-1], self.size]
         return tf.concat([vector, tf.broadcast_to(context, shape)], axis=-1)
 
-    def _shown(self, params, trajectory):
+    def _shown(self, params: Params, trajectory: Trajectory) -> Trajectory:
         """The trajectory as the policy within saw it."""
         return trajectory._replace(
             observation=self._see(params, trajectory.observation, 3),
@@ -88,7 +100,7 @@ class ContextPolicy(Policy):
         )
 
 
-def with_context(observation_spec, size):
+def with_context(observation_spec: Nest, size: int) -> tf.TensorSpec:
     """The spec of observations joined to one vector with a context of `size` numbers behind it."""
     zeros = nest.map(lambda spec: tf.zeros([1, *spec.shape], spec.dtype), observation_spec)
     vector = nest.vectors(zeros, 1)

@@ -4,6 +4,10 @@ Tensors can be stored, differentiated with respect to, and passed through a loop
 can't.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -11,25 +15,29 @@ from tf_agents.distributions import utils as distribution_utils
 from tf_agents.specs import tensor_spec
 
 from tfcaml.errors import ConfigError, check
+from tfcaml.types import Nest
+
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
 
 CONTINUOUS = ("Normal", "MultivariateNormalDiag")
 WRAPPED = ("Independent", "TransformedDistribution", "SquashToSpecNormal")
 
 
-def tensors(distribution):
+def tensors(distribution: tfd.Distribution) -> Nest:
     """The tensors a distribution was made of, as a nest of [N, B, ...]."""
     parameters = distribution_utils.get_parameters(distribution)
     return _tensors(distribution_utils.parameters_to_dict(parameters))
 
 
-def rebuild(like, values):
+def rebuild(like: tfd.Distribution, values: Nest) -> tfd.Distribution:
     """A distribution of the kind of `like` made of `values`, a nest as `tensors` gives."""
     parameters = distribution_utils.get_parameters(like)
     merged = distribution_utils.merge_to_parameters_from_dict(parameters, values)
     return distribution_utils.make_from_parameters(merged)
 
 
-def batched_tensors(distribution, batch_size):
+def batched_tensors(distribution: tfd.Distribution, batch_size: int | tf.Tensor) -> Nest:
     """`tensors` of a distribution of batch shape [B], each with the axis B.
 
     A network may give tensors without it, such as a constant scale. In the distributions that
@@ -38,7 +46,7 @@ def batched_tensors(distribution, batch_size):
     values = tensors(distribution)
     rank = max(x.shape.rank for x in tf.nest.flatten(values))
 
-    def batched(x):
+    def batched(x: tf.Tensor) -> tf.Tensor:
         if x.shape.rank == rank and x.shape[0] != 1:
             return x
         ones = [1] * (rank - 1 - x.shape.rank)
@@ -48,7 +56,11 @@ def batched_tensors(distribution, batch_size):
     return tf.nest.map_structure(batched, values)
 
 
-def check_supported(distribution, action_spec, num_actions):
+def check_supported(
+    distribution: tfd.Distribution,
+    action_spec: tensor_spec.BoundedTensorSpec,
+    num_actions: int | None,
+) -> None:
     """Refuses what actions can't be sampled from or scored by.
 
     Args:
@@ -81,14 +93,14 @@ def check_supported(distribution, action_spec, num_actions):
         _check_scale(distribution, action_spec)
 
 
-def sample_discrete(distribution, noise, dtype):
+def sample_discrete(distribution: tfd.Distribution, noise: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Inverts the cumulative distribution at U(0, 1) `noise` [N, B, 1]: actions [N, B]."""
     # The last entry, 1 but for rounding, is left out.
     cumulative = tf.cumsum(distribution.probs_parameter(), axis=-1)[..., :-1]
     return tf.reduce_sum(tf.cast(noise >= cumulative, dtype), axis=-1)
 
 
-def sample_continuous(distribution, noise):
+def sample_continuous(distribution: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
     """What becomes of N(0, 1) `noise` [N, B, A] in a Gaussian and what it is wrapped in."""
     kind = _kind(distribution)
     if kind == "SquashToSpecNormal":
@@ -104,7 +116,7 @@ def sample_continuous(distribution, noise):
     return distribution.mean() + distribution.stddev() * noise
 
 
-def bijector(distribution):
+def bijector(distribution: tfd.Distribution) -> tfp.bijectors.Bijector | None:
     """All that is between the Gaussian and the action as one `tfb.Bijector`, or None."""
     kind = _kind(distribution)
     if kind == "SquashToSpecNormal":
@@ -118,7 +130,7 @@ def bijector(distribution):
     return outer if inner is None else tfp.bijectors.Chain([outer, inner])
 
 
-def scorable(action, bijector):
+def scorable(action: tf.Tensor, bijector: tfp.bijectors.Bijector) -> tf.Tensor:
     """Actions, those that rounding put where the density is not finite moved off that place.
 
     Rounding carries the hyperbolic tangent of 10 to 1, the exponential of -200 to 0 and that of 200
@@ -151,7 +163,7 @@ def scorable(action, bijector):
     return tf.where(stays, drawn, drawn + inwards * tf.where(is_enough, near, far))
 
 
-def _inverse(bijector, action):
+def _inverse(bijector: tfp.bijectors.Bijector, action: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The inverse of each component and the logarithm of its derivative, both of its shape."""
     # A copy: the bijector knows the inverse of what it has made itself.
     action = tf.identity(action)
@@ -160,11 +172,13 @@ def _inverse(bijector, action):
     return bijector.inverse(action), log_derivative[(..., *[None] * coupled)]
 
 
-def _is_finite(x, y):
+def _is_finite(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.math.is_finite(x) & tf.math.is_finite(y)
 
 
-def _check_scale(distribution, action_spec):
+def _check_scale(
+    distribution: tfd.Distribution, action_spec: tensor_spec.BoundedTensorSpec
+) -> None:
     """Refuses a network that scales its actions to bounds it can't be scaled to."""
     if not isinstance(action_spec, tensor_spec.BoundedTensorSpec):
         return
@@ -178,25 +192,25 @@ def _check_scale(distribution, action_spec):
         )
 
 
-def one_line(spec):
+def one_line(spec: Nest) -> str:
     """A spec for an error message."""
     return " ".join(repr(spec).split())
 
 
-def _tensors(parameters):
+def _tensors(parameters: dict[str, Any]) -> Nest:
     """The tensors of a nested dictionary; branches stay, if only as empty ones."""
     branch = lambda x: _tensors(x) if isinstance(x, dict) else x
     keep = lambda x: isinstance(x, dict) or tf.is_tensor(x)
     return {key: branch(value) for key, value in parameters.items() if keep(value)}
 
 
-def _kind(distribution):
+def _kind(distribution: tfd.Distribution) -> str:
     # By name: MultivariateNormalDiag is a subclass of TransformedDistribution; others have two
     # classes, one of them with an underscore.
     return type(distribution).__name__.lstrip("_")
 
 
-def _kinds(distribution):
+def _kinds(distribution: tfd.Distribution) -> tuple[str, ...]:
     """Kinds from the outside in: a squashed Gaussian is (SquashToSpecNormal, Normal)."""
     kind = _kind(distribution)
     if kind == "SquashToSpecNormal":

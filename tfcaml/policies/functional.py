@@ -8,13 +8,21 @@ This is the only place in tfcaml that swaps weights. It must not be wrapped in a
 its own with the weights captured: such a function keeps the first weights it was traced with.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tf_agents.trajectories.time_step import StepType
 
 from tfcaml.errors import check
+from tfcaml.types import Params
+
+if TYPE_CHECKING:
+    from tf_agents.networks.network import Network
 
 
 class Functional:
@@ -30,7 +38,7 @@ class Functional:
         no other weights can take its place.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: Network) -> None:
         check_precision(network)
         if hasattr(network, "create_variables"):
             _create_variables(network)
@@ -41,17 +49,17 @@ class Functional:
         check(len(dtypes) <= 1, "dtypes of the network's weights", dtypes, one)
         self.slots = _find_slots(network, self.variables)
 
-    def __call__(self, params, *args, **kwargs):
+    def __call__(self, params: Params, *args: Any, **kwargs: Any) -> Any:
         """Calls the network with `params`, a tuple of tensors shaped like its variables."""
         return self.run(params, self.network, *args, **kwargs)
 
-    def run(self, params, function, *args, **kwargs):
+    def run(self, params: Params, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Calls `function`, which uses the network, with `params` in place of its weights."""
         with self._swapped(params):
             return function(*args, **kwargs)
 
     @contextlib.contextmanager
-    def _swapped(self, params):
+    def _swapped(self, params: Params) -> Iterator[None]:
         saved = []
         try:
             for places, value in zip(self.slots, params, strict=True):
@@ -63,7 +71,7 @@ class Functional:
             for layer, name, variable in saved:
                 layer.__dict__[name] = variable
 
-    def init(self, seed):
+    def init(self, seed: int) -> tuple[tf.Tensor, ...]:
         """New weights drawn by the network's own initializers.
 
         Args:
@@ -90,7 +98,7 @@ class Functional:
         return tuple(values)
 
 
-def check_precision(network):
+def check_precision(network: Network) -> None:
     """Refuses half and mixed precision, in which weights and gradients would be rounded on the way.
 
     Args:
@@ -110,7 +118,7 @@ def check_precision(network):
 
 
 @contextlib.contextmanager
-def seeded(network):
+def seeded(network: Network) -> Iterator[None]:
     """Gives seeds to the initializers of layers that have none, while variables are created.
 
     TensorFlow refuses draws without a seed when told to be deterministic. Which seed does not
@@ -131,7 +139,7 @@ def seeded(network):
             initializer.seed = None
 
 
-def _create_variables(network):
+def _create_variables(network: Network) -> None:
     """As the network's own `create_variables`, which draws an observation without a seed."""
     spec = network.input_tensor_spec
     if spec is None:
@@ -145,10 +153,10 @@ def _create_variables(network):
         )
 
 
-def _find_slots(network, variables):
+def _find_slots(network: Network, variables: Sequence[tf.Variable]) -> list[list[tuple[Any, str]]]:
     """For each variable the (layer, attribute) pairs under which the network's layers hold it."""
     index = {variable.ref(): i for i, variable in enumerate(variables)}
-    slots = [[] for _ in variables]
+    slots: list[list[tuple[Any, str]]] = [[] for _ in variables]
     for layer in [network, *network.submodules]:
         for name, value in vars(layer).items():
             if isinstance(value, tf.Variable) and value.ref() in index:
@@ -162,7 +170,7 @@ def _find_slots(network, variables):
     return slots
 
 
-def _initializer(layer, attribute, seed):
+def _initializer(layer: Any, attribute: str, seed: int) -> Any:
     """The initializer of `layer.attribute` with `seed` put in, or None."""
     owner = {"recurrent_kernel": "recurrent"}.get(attribute, attribute)
     original = getattr(layer, f"{owner}_initializer", None)
@@ -179,7 +187,7 @@ def _initializer(layer, attribute, seed):
     return initializer
 
 
-def _unit_forget_bias(initializer, shape, dtype):
+def _unit_forget_bias(initializer: Any, shape: Any, dtype: tf.DType) -> tf.Tensor:
     """The bias of Keras's LSTM: 1 for the second of its four gates."""
     gate = tf.range(shape[0]) // (shape[0] // 4)
     return tf.where(gate == 1, tf.ones(shape, dtype), initializer(shape, dtype=dtype))

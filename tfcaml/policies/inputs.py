@@ -1,10 +1,14 @@
 """Observations of any kind as what a network of dense layers takes: one vector of numbers."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml.errors import check
+from tfcaml.types import Nest
 
 
 class Vector(tf.keras.layers.Layer):
@@ -18,13 +22,15 @@ class Vector(tf.keras.layers.Layer):
         numbers, of which the one at its value less low[i] is 1 and all others are 0.
     """
 
-    def __init__(self, low=None, sizes=None, **kwargs):
+    def __init__(
+        self, low: Sequence[int] | None = None, sizes: Sequence[int] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.low, self.sizes = low, sizes
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """[B, ...] -> [B, D]."""
-        if self.low is None:
+        if self.low is None or self.sizes is None:
             return tf.cast(tf.reshape(x, [tf.shape(x)[0], _size(x.shape[1:])]), self.compute_dtype)
         depth = max(self.sizes)
         value = tf.cast(tf.reshape(x, [-1, len(self.low)]), tf.int32) - self.low
@@ -32,12 +38,12 @@ class Vector(tf.keras.layers.Layer):
         exists = np.arange(depth) < np.reshape(self.sizes, [-1, 1])
         return tf.gather(tf.reshape(rows, [-1, exists.size]), np.flatnonzero(exists), axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What `from_config` makes a copy of."""
         return {**super().get_config(), "low": self.low, "sizes": self.sizes}
 
 
-def vector_layers(observation_spec, one_hot=0):
+def vector_layers(observation_spec: Nest, one_hot: int = 0) -> tuple[dict[str, Any], int]:
     """How a network of TF-Agents is to join a nest of observations to one vector.
 
     Args:
@@ -59,7 +65,7 @@ def vector_layers(observation_spec, one_hot=0):
         allowed = f"0, or at least {fewest}, the values of the observation's smallest integer"
     check(not one_hot or any(chosen), "one_hot", one_hot, allowed)
 
-    def layer(spec, size, is_chosen):
+    def layer(spec: tf.TensorSpec, size: Sequence[int], is_chosen: bool) -> Vector:
         if not is_chosen:
             return Vector()
         low = np.broadcast_to(spec.minimum, spec.shape).ravel()
@@ -81,7 +87,7 @@ def vector_layers(observation_spec, one_hot=0):
     return {"preprocessing_layers": layers, "preprocessing_combiner": combiner}, total
 
 
-def _num_values(spec):
+def _num_values(spec: tf.TensorSpec) -> list[int]:
     """How many values each component of a bounded integer takes: a list; [] of other specs."""
     if not (spec.dtype.is_integer and isinstance(spec, tensor_spec.BoundedTensorSpec)):
         return []
@@ -89,5 +95,5 @@ def _num_values(spec):
     return [int(high) - int(low) + 1 for low, high in zip(*bounds)]
 
 
-def _size(shape):
+def _size(shape: Sequence[int]) -> int:
     return tf.TensorShape(shape).num_elements()

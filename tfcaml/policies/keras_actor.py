@@ -1,5 +1,10 @@
 """A Keras model as a TF-Agents actor network."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import Network
@@ -7,6 +12,10 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml.errors import check
 from tfcaml.policies import functional
+from tfcaml.types import Nest
+
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
 
 
 class KerasActor(Network):
@@ -22,7 +31,12 @@ class KerasActor(Network):
         dtype than actions; or see `functional.check_precision`.
     """
 
-    def __init__(self, model, observation_spec, action_spec):
+    def __init__(
+        self,
+        model: tf.keras.Model,
+        observation_spec: Nest,
+        action_spec: tensor_spec.BoundedTensorSpec,
+    ) -> None:
         super().__init__(input_tensor_spec=observation_spec, name="KerasActor")
         check(isinstance(model, tf.keras.layers.Layer), "model", model, "a Keras 2 model")
         functional.check_precision(model)
@@ -43,10 +57,16 @@ class KerasActor(Network):
         check(fits, "dtype of the model's output", output.dtype.name, expected)
         self._scale = None if self._discrete else _Scale(size, action_spec.dtype)
 
-    def call(self, observation, step_type=None, network_state=(), training=False):
+    def call(
+        self,
+        observation: Nest,
+        step_type: tf.Tensor | None = None,
+        network_state: Nest = (),
+        training: bool = False,
+    ) -> tuple[tfd.Distribution, Nest]:
         """The action distribution of each row of a batch, and no state."""
         output = self.model(observation, training=training)
-        if self._discrete:
+        if self._scale is None:
             distribution = tfp.distributions.Categorical(output, dtype=self._action_spec.dtype)
         else:
             distribution = tfp.distributions.MultivariateNormalDiag(output, self._scale(output))
@@ -56,12 +76,12 @@ class KerasActor(Network):
 class _Scale(tf.keras.layers.Layer):
     """exp of a weight, repeated for each row."""
 
-    def __init__(self, size, dtype):
+    def __init__(self, size: Sequence[int], dtype: tf.DType) -> None:
         super().__init__(dtype=dtype)
         self.log_scale_initializer = tf.keras.initializers.Zeros()
         self.log_scale = self.add_weight(
             "log_scale", size, initializer=self.log_scale_initializer, dtype=dtype
         )
 
-    def call(self, output):
+    def call(self, output: tf.Tensor) -> tf.Tensor:
         return tf.exp(self.log_scale + tf.zeros_like(output))

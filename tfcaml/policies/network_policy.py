@@ -1,7 +1,11 @@
 """Any TF-Agents network or Keras model as a policy, with one set of weights per task."""
 
+from __future__ import annotations
+
 import functools
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tf_agents.networks import (
@@ -20,6 +24,10 @@ from tfcaml.policies.base import Policy, last_layer
 from tfcaml.policies.functional import Functional
 from tfcaml.policies.inputs import vector_layers
 from tfcaml.policies.keras_actor import KerasActor
+from tfcaml.types import Nest, Params, Trajectory
+
+if TYPE_CHECKING:
+    from tensorflow_probability import distributions as tfd
 
 _Convolution = tf.keras.layers.Conv2D.__base__  # of any rank
 ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
@@ -43,7 +51,7 @@ class NetworkPolicy(Policy):
       ValueError: see `Functional`.
     """
 
-    def __init__(self, network, action_spec):
+    def __init__(self, network: Network, action_spec: tensor_spec.BoundedTensorSpec) -> None:
         expected = "a TF-Agents network (of a Keras model: `NetworkPolicy.from_keras`)"
         check(isinstance(network, Network), "network", type(network).__name__, expected)
         self.num_actions = _num_actions(action_spec)
@@ -58,7 +66,12 @@ class NetworkPolicy(Policy):
         distributions.check_supported(self._example, action_spec, self.num_actions)
 
     @classmethod
-    def from_keras(cls, model, observation_spec, action_spec):
+    def from_keras(
+        cls,
+        model: tf.keras.Model,
+        observation_spec: Nest,
+        action_spec: tensor_spec.BoundedTensorSpec,
+    ) -> NetworkPolicy:
         """A policy of a Keras 2 model without memory.
 
         Args:
@@ -74,12 +87,12 @@ class NetworkPolicy(Policy):
         return cls(KerasActor(model, observation_spec, action_spec), action_spec)
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """The names of the network's variables, in the order of the weights."""
         return tuple(variable.name for variable in self.functional.variables)
 
     @property
-    def head(self):
+    def head(self) -> tuple[int, ...]:
         """The positions of the weights of the layers that give the distribution's parameters.
 
         Of a TF-Agents actor its projection network; of other networks the last layer. Weights that
@@ -91,11 +104,11 @@ class NetworkPolicy(Policy):
         of_actor = tuple(i for i, x in enumerate(own) if x.ref() in chosen)
         return of_actor or last_layer([x.shape.rank for x in own])
 
-    def init(self, seed):
+    def init(self, seed: int) -> Params:
         """New weights, a tuple of tensors without task axis. `seed`: Python int."""
         return self.functional.init(seed)
 
-    def __call__(self, params, observation):
+    def __call__(self, params: Params, observation: Nest) -> tfd.Distribution:
         """The action distribution.
 
         Args:
@@ -115,18 +128,18 @@ class NetworkPolicy(Policy):
             )
         return distributions.rebuild(self._example, self._answer(params, observation, ())[0])
 
-    def initial_memory(self, params, num_episodes, noise=()):
+    def initial_memory(self, params: Params, num_episodes: int, noise: Nest = ()) -> Nest:
         """The network's initial state: nest of [N, E, ...], `()` of networks without one."""
         num_tasks = nest.num_rows(params)
         state = self.network.get_initial_state(num_tasks * num_episodes)
         return nest.map(lambda x: tf.reshape(x, [num_tasks, num_episodes, *x.shape[1:]]), state)
 
-    def act(self, params, observation, memory):
+    def act(self, params: Params, observation: Nest, memory: Nest) -> tuple[tfd.Distribution, Nest]:
         """One step of episodes: (distribution of batch shape [N, E], memory). See `Policy`."""
         tensors, memory = self._answer(params, observation, memory)
         return distributions.rebuild(self._example, tensors), memory
 
-    def unroll(self, params, trajectory):
+    def unroll(self, params: Params, trajectory: Trajectory) -> tfd.Distribution:
         """The distributions at all steps of episodes, batch shape [N, E * T]. See `Policy`."""
         if not self.has_memory:
             return super().unroll(params, trajectory)
@@ -142,7 +155,7 @@ class NetworkPolicy(Policy):
             lambda x: tf.TensorArray(x.dtype, steps, element_shape=[*rows, *x.shape]), specs
         )
 
-        def step(time, memory, arrays):
+        def step(time: tf.Tensor, memory: Nest, arrays: Nest) -> tuple[Any, ...]:
             tensors, memory = self._answer(params, nest.map(lambda x: x[time], observation), memory)
             return time + 1, memory, nest.map(lambda a, x: a.write(time, x), arrays, tensors)
 
@@ -156,7 +169,7 @@ class NetworkPolicy(Policy):
         tensors = nest.map(lambda array: nest.task_major(array.stack()), arrays)
         return distributions.rebuild(self._example, nest.flat_steps(tensors))
 
-    def noise(self, key, num_steps):
+    def noise(self, key: tf.Tensor, num_steps: int) -> tf.Tensor:
         """The numbers `sample` turns into actions, see `Policy`.
 
         Raises:
@@ -168,11 +181,11 @@ class NetworkPolicy(Policy):
         check(dtype == "float32", "dtype of the policy's network", dtype, allowed)
         return super().noise(key, num_steps)
 
-    def _answer(self, params, observation, memory):
+    def _answer(self, params: Params, observation: Nest, memory: Nest) -> tuple[Nest, Nest]:
         """One call of the network per task: (tensors of its distributions, memory)."""
         batch_size = tf.shape(tf.nest.flatten(observation)[0])[1]
 
-        def one_task(inputs):
+        def one_task(inputs: Nest) -> tuple[Any, ...]:
             task_params, task_observation, state = inputs
             # Never a first step: that would have a network forget the memory it is given.
             step_type = tf.fill([batch_size], StepType.MID)
@@ -186,7 +199,7 @@ class NetworkPolicy(Policy):
         tensors, state = tf.vectorized_map(one_task, (tuple(params), observation, memory))
         return tensors, tf.nest.pack_sequence_as(memory, state)
 
-    def _answer_to_zeros(self):
+    def _answer_to_zeros(self) -> Any:
         """What the network gives for one observation of zeros: tells the kind of distribution."""
         zeros = lambda spec: tf.zeros([1, *spec.shape], spec.dtype)
         observation = nest.map(zeros, self.network.input_tensor_spec)
@@ -196,8 +209,12 @@ class NetworkPolicy(Policy):
 
 
 def mlp_policy(
-    observation_spec, action_spec, fc_layer_params=(100, 100), activation="tanh", one_hot=0
-):
+    observation_spec: Nest,
+    action_spec: tensor_spec.BoundedTensorSpec,
+    fc_layer_params: Sequence[int] = (100, 100),
+    activation: str = "tanh",
+    one_hot: int = 0,
+) -> NetworkPolicy:
     """A multilayer-perceptron policy built as a TF-Agents `ActorDistributionNetwork`.
 
     Glorot-uniform kernels; a softmax head for discrete actions, a Gaussian with a
@@ -254,7 +271,7 @@ def mlp_policy(
     return NetworkPolicy(network, action_spec)
 
 
-def _num_actions(action_spec):
+def _num_actions(action_spec: tensor_spec.BoundedTensorSpec) -> int | None:
     """How many actions there are; None when actions are continuous."""
     if isinstance(action_spec, tf.TensorSpec) and action_spec.dtype.is_floating:
         return None
@@ -268,6 +285,6 @@ def _num_actions(action_spec):
     return int(action_spec.maximum) + 1
 
 
-def _floored_exp(log_std):
+def _floored_exp(log_std: tf.Tensor) -> tf.Tensor:
     """exp, of log 1e-6 at least: a standard deviation that can't vanish."""
     return tf.exp(tf.maximum(log_std, math.log(1e-6)))

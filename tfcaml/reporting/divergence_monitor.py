@@ -5,8 +5,11 @@ entities by any learner, or policies trained by other means, compared by the div
 occupancies (`tfcaml.divergence`), clustered, and held against the known groups of their entities.
 """
 
+from __future__ import annotations
+
 import dataclasses
-from typing import Any, NamedTuple
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +17,15 @@ import tensorflow as tf
 from tfcaml import divergence, figures, keys
 from tfcaml.errors import check, check_positive, from_python
 from tfcaml.reporting import tensorboard
+from tfcaml.types import Params, Task, Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tfcaml.divergence.clustering import Clustering
+    from tfcaml.environments.base import Population
+    from tfcaml.learners.base import MetaLearner
+    from tfcaml.policies.base import Policy
 
 _PREFIX = "divergence/"
 
@@ -28,7 +40,7 @@ class DivergenceMonitorConfig:
     num_clusters: int = 6  # k
     bandwidth: float = 0.5  # of the density, in units of observations
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("interval", 1), ("num_updates", 0), ("episodes", 1)):
             check(getattr(self, name) >= least, name, getattr(self, name), f">= {least}")
         check_positive(num_clusters=self.num_clusters, bandwidth=self.bandwidth)
@@ -68,13 +80,19 @@ class DivergenceMonitor:
       history: dict metric -> {step: value}.
     """
 
-    def __init__(self, directory, config=None, seed=0, writer=None):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        config: DivergenceMonitorConfig | None = None,
+        seed: int = 0,
+        writer: tf.summary.SummaryWriter | None = None,
+    ) -> None:
         self.config = config or DivergenceMonitorConfig()
         self.seed = seed
         self._writer = writer or tf.summary.create_file_writer(str(directory))
         self.history = tensorboard.read_scalars(directory, _PREFIX)
 
-    def __call__(self, learner, population):
+    def __call__(self, learner: MetaLearner, population: Population) -> DivergenceRecord | None:
         """After an iteration: a record every `interval` iterations and after the last, else None.
 
         Its step is the iteration's number, from 0.
@@ -85,7 +103,9 @@ class DivergenceMonitor:
         return self.follow(done - 1, learner, population.train, population.train_group)
 
     @from_python()
-    def follow(self, step, learner, task, groups=None):
+    def follow(
+        self, step: int, learner: MetaLearner, task: Task, groups: np.ndarray | None = None
+    ) -> DivergenceRecord:
         """Adapts a learner to entities and records the adapted policies; it is not changed.
 
         Args:
@@ -107,7 +127,14 @@ class DivergenceMonitor:
         policies = adapted(learner, task, config.num_updates, config.episodes, keys.fold(key, 1))
         return self.record(step, learner.policy, *policies, groups)
 
-    def record(self, step, policy, params, trajectories, groups=None):
+    def record(
+        self,
+        step: int,
+        policy: Policy,
+        params: Params,
+        trajectories: Trajectory,
+        groups: np.ndarray | None = None,
+    ) -> DivergenceRecord:
         """Compares and clusters policies, and writes numbers and pictures for TensorBoard.
 
         Args:
@@ -141,7 +168,7 @@ class DivergenceMonitor:
         self._writer.flush()
         return DivergenceRecord(step, matrix, clustering, metrics, pictures)
 
-    def figure(self):
+    def figure(self) -> Figure:
         """The metrics over training, as a matplotlib figure.
 
         Raises:
@@ -154,11 +181,13 @@ class DivergenceMonitor:
             {name: (steps, values[None]) for name, (steps, values) in curves.items()}
         )
 
-    def _key(self, step):
+    def _key(self, step: int) -> tf.Tensor:
         return keys.fold(keys.from_int(self.seed), keys.MONITOR, step)
 
 
-def adapted(learner, task, num_updates, num_episodes, key):
+def adapted(
+    learner: MetaLearner, task: Task, num_updates: int, num_episodes: int, key: tf.Tensor
+) -> tuple[Params, Trajectory]:
     """A learner adapted to tasks as at test time: (weights [N, ...], `Trajectory` [N, E, T]).
 
     Args:
@@ -176,7 +205,9 @@ def adapted(learner, task, num_updates, num_episodes, key):
     return learner.acting(meta, fast), learner.measure(fast, now, num_episodes, key)
 
 
-def draw(matrix, clustering, groups=None):
+def draw(
+    matrix: np.ndarray, clustering: Clustering, groups: np.ndarray | None = None
+) -> dict[str, Figure]:
     """The matrix [N, N] and the map of clustered policies, as a dict of figures."""
     labels = clustering.labels
     return {
@@ -185,18 +216,18 @@ def draw(matrix, clustering, groups=None):
     }
 
 
-def check_can_be_followed(learner_class):
+def check_can_be_followed(learner_class: type[MetaLearner]) -> None:
     """Raises ConfigError for learners that don't adapt a policy to any entity they are given."""
     rule = "one that adapts a policy to any entity, for its divergence to be followed"
     check(learner_class.adapts_to_any_task, "learner", learner_class.__name__, rule)
 
 
-def _check_memory(policy):
+def _check_memory(policy: Policy) -> None:
     rule = "False: policies with memory have no occupancy over states"
     check(not policy.has_memory, "policy.has_memory", policy.has_memory, rule)
 
 
-def _telling(groups, size):
+def _telling(groups: np.ndarray | None, size: int) -> np.ndarray | None:
     """Groups as [N] integers; None where they are not known, all one, or one each."""
     if groups is None:
         return None
@@ -204,7 +235,9 @@ def _telling(groups, size):
     return np.asarray(groups) if 1 < len(set(np.asarray(groups).tolist())) < size else None
 
 
-def _metrics(matrix, clustering, groups, seed):
+def _metrics(
+    matrix: np.ndarray, clustering: Clustering, groups: np.ndarray | None, seed: int
+) -> dict[str, float]:
     metrics = divergence.spread(matrix, clustering.labels)
     if groups is not None:
         found = divergence.agreement(matrix, groups, seed)

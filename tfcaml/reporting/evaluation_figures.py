@@ -1,13 +1,27 @@
 """What an evaluation of a run is drawn as, and where that goes."""
 
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import tensorflow as tf
 
 from tfcaml import figures
 from tfcaml.reporting import report, tensorboard
+from tfcaml.types import Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def pictures_of_evaluation(config, train_directory, results):
+def pictures_of_evaluation(
+    config: Any,
+    train_directory: Callable[[str, int], pathlib.Path],
+    results: dict[str, list[dict[str, Any]]],
+) -> dict[str, Figure]:
     """Curves of adaptation and of training, as a dict of matplotlib figures.
 
     Args:
@@ -31,7 +45,9 @@ def pictures_of_evaluation(config, train_directory, results):
     return pictures
 
 
-def pictures_of_paths(goal, examples):
+def pictures_of_paths(
+    goal: np.ndarray | None, examples: dict[str, tuple[Trajectory, Trajectory]]
+) -> dict[str, Figure]:
     """Episodes before and after adaptation to the first task, as a dict of matplotlib figures.
 
     Args:
@@ -44,7 +60,9 @@ def pictures_of_paths(goal, examples):
     return {"trajectories": figures.trajectories(before, after, goal[0])}
 
 
-def write_evaluation(directory, pictures, summary):
+def write_evaluation(
+    directory: Any, pictures: dict[str, Figure], summary: dict[str, Any]
+) -> list[pathlib.Path]:
     """Writes the pictures as PNG and, with the numbers, for TensorBoard.
 
     Args:
@@ -70,7 +88,7 @@ def write_evaluation(directory, pictures, summary):
     return sorted(directory.figures.glob("*.png"))
 
 
-def _paths(trajectory):
+def _paths(trajectory: Trajectory) -> np.ndarray:
     """Positions of the first task's first episodes, nan after an episode's end: [E, T + 1, 2]."""
     observation, mask = trajectory.observation[0, :10].numpy(), trajectory.mask[0, :10].numpy()
     path = np.where(mask[..., None] > 0, observation, np.nan)

@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ COVERAGE = (
 )
 
 
-def summarize(results, main):
+def summarize(results: dict[str, list[dict[str, Any]]], main: str) -> dict[str, Any]:
     """All numbers of an evaluation.
 
     Args:
@@ -51,7 +53,7 @@ def summarize(results, main):
     return {"methods": methods, "paired": compare(methods, main)}
 
 
-def compare(methods, main):
+def compare(methods: dict[str, dict[str, Any]], main: str) -> dict[str, Any]:
     """Paired differences main - other, at the same update and at equal episodes.
 
     After k updates a method has played trial_episodes + k episodes_per_update episodes with the
@@ -76,12 +78,12 @@ def compare(methods, main):
     }
 
 
-def mean_returns(runs):
+def mean_returns(runs: Sequence[dict[str, Any]]) -> np.ndarray:
     """Mean over episodes: list over seeds of returns [U + 1, Q, E] -> [S, U + 1, Q]."""
     return np.stack([run["returns"].mean(axis=-1) for run in runs])
 
 
-def to_csv(summary):
+def to_csv(summary: dict[str, Any]) -> str:
     """One row per method, seed, task and update."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -94,7 +96,7 @@ def to_csv(summary):
     return file.getvalue()
 
 
-def to_text(summary):
+def to_text(summary: dict[str, Any]) -> str:
     """The tables people read: returns per update, then paired differences."""
     methods = summary["methods"]
     updates = range(len(next(iter(methods.values()))["summary"]))
@@ -138,11 +140,11 @@ def to_text(summary):
     return "\n".join([*lines, *([note, ""] if note else [])])
 
 
-def _episodes_played(row):
+def _episodes_played(row: dict[str, Any] | None) -> str:
     return f"{row['episodes']} / {row['other_episodes']}" if row else ""
 
 
-def surviving(rows):
+def surviving(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Which differences of a table remain after Holm's correction, as marks.
 
     Args:
@@ -155,7 +157,7 @@ def surviving(rows):
     return ["*" if p < 0.05 else "" for p in statistics.holm(p_values)]
 
 
-def many_comparisons(rows):
+def many_comparisons(rows: Sequence[dict[str, Any]]) -> str:
     """What a table of `rows` should say below it; "" if it has at most one interval."""
     number = sum(row is not None and row["p_value"] is not None for row in rows)
     if number < 2:
@@ -166,7 +168,7 @@ def many_comparisons(rows):
     )
 
 
-def summary(values):
+def summary(values: np.ndarray) -> dict[str, Any]:
     """Mean, median and interquartile mean of values [S, Q], each with its interval."""
     return {
         "mean": _json(statistics.mean(values)),
@@ -175,7 +177,7 @@ def summary(values):
     }
 
 
-def _by_set(runs):
+def _by_set(runs: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Mean returns of each named set of test tasks: dict name -> [S, U + 1, tasks of the set]."""
     found = {}
     names = np.concatenate([np.asarray(run.get("test_set", ()), str) for run in runs])
@@ -188,7 +190,7 @@ def _by_set(runs):
     return found
 
 
-def _tasks(run):
+def _tasks(run: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for task, group in enumerate(run["groups"]):
         rows = run["returns"][:, task]  # [U + 1, E]
         # One episode is one observation here, so that the interval is that of this entity's mean.
@@ -199,7 +201,7 @@ def _tasks(run):
         yield row
 
 
-def _compare(row, other):
+def _compare(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     values, others = np.array(row["returns"]), np.array(other["returns"])
     pair = lambda u, v: paired_row(statistics.paired(values[:, u], others[:, v]))
     same, equal = [], []
@@ -221,12 +223,12 @@ def _compare(row, other):
     return {"same_update": same, "equal_episodes": equal}
 
 
-def _episodes(row, update):
+def _episodes(row: dict[str, Any], update: int) -> int:
     """That a method has played with an entity when it has made some updates."""
     return row["trial_episodes"] + update * row["episodes_per_update"]
 
 
-def paired_row(result):
+def paired_row(result: statistics.Paired) -> dict[str, Any]:
     """`statistics.Paired` as a JSON value: value, lower, upper, seeds_won, num_seeds, p_value."""
     return {
         **_json(result.difference),
@@ -236,12 +238,12 @@ def paired_row(result):
     }
 
 
-def _json(interval):
+def _json(interval: statistics.Interval) -> dict[str, float | None]:
     number = lambda x: None if math.isnan(x) else round(x, 4)
     return {name: number(value) for name, value in interval._asdict().items()}
 
 
-def _interval(row, digits):
+def _interval(row: dict[str, Any], digits: int) -> str:
     digits = digits if abs(row["value"]) < 100 else 0
     value, lower, upper = (
         "" if row[key] is None else f"{row[key]:.{digits}f}" for key in ("value", "lower", "upper")
@@ -249,5 +251,5 @@ def _interval(row, digits):
     return f"{value} [{lower}, {upper}]" if lower else value
 
 
-def _row(name, cells, width=23):
+def _row(name: str, cells: Iterable[Any], width: int = 23) -> str:
     return f"{name:16}" + "".join(f"{cell:>{width}}" for cell in cells)

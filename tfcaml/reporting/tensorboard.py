@@ -1,7 +1,11 @@
 """What TensorBoard shows of a run, beyond plain scalars."""
 
+from __future__ import annotations
+
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,10 +20,15 @@ from tensorboard.plugins.scalar import summary as scalar_summary
 
 from tfcaml import figures, settings
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _RETURN = "adaptation/return"
 
 
-def write_scalars(writer, values, step, prefix=""):
+def write_scalars(
+    writer: tf.summary.SummaryWriter, values: dict[str, Any], step: int, prefix: str = ""
+) -> None:
     """Writes a dict of numbers as one event, read like one `tf.summary.scalar` each."""
     summary = summary_pb2.Summary()
     for name, value in values.items():
@@ -28,7 +37,7 @@ def write_scalars(writer, values, step, prefix=""):
         tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
 
 
-def flush(writer, directory):
+def flush(writer: tf.summary.SummaryWriter, directory: str | os.PathLike[str]) -> None:
     """Has all events written so far on the disk, not on their way there."""
     writer.flush()
     for path in pathlib.Path(directory).glob("events.out.tfevents.*"):
@@ -36,7 +45,7 @@ def flush(writer, directory):
             os.fsync(file.fileno())
 
 
-def drop_from(directory, step):
+def drop_from(directory: str | os.PathLike[str], step: int) -> None:
     """Cuts a directory's event files off before the first event of `step` or a later one.
 
     So a run that goes on from `step` writes nothing a second time. Half a record at the end, left
@@ -54,7 +63,7 @@ def drop_from(directory, step):
             path.unlink()
 
 
-def _size_before(path, step):
+def _size_before(path: str | os.PathLike[str], step: int) -> int:
     """How many bytes of an event file come before `step` and are whole."""
     size = 0
     try:
@@ -67,7 +76,9 @@ def _size_before(path, step):
     return size
 
 
-def read_scalars(directory, prefix=""):
+def read_scalars(
+    directory: str | os.PathLike[str], prefix: str = ""
+) -> dict[str, dict[int, float]]:
     """The scalars of a directory's event files: name without `prefix` -> {step: number}."""
     events = event_accumulator.EventAccumulator(
         str(directory), size_guidance={"tensors": 0, "images": 1}
@@ -81,7 +92,9 @@ def read_scalars(directory, prefix=""):
     return values
 
 
-def read_curves(directories, prefix=""):
+def read_curves(
+    directories: Sequence[str | os.PathLike[str]], prefix: str = ""
+) -> dict[str, tuple[list[int], np.ndarray]]:
     """The scalars of several runs: name -> (steps that all have [I], values [S, I])."""
     runs = [read_scalars(directory, prefix) for directory in directories]
     curves = {}
@@ -93,7 +106,7 @@ def read_curves(directories, prefix=""):
     return curves
 
 
-def write_hparams(writer, config):
+def write_hparams(writer: tf.summary.SummaryWriter, config: Any) -> None:
     """A learner's settings by their dotted names, for the HParams page.
 
     config: a dataclass as dict.
@@ -104,12 +117,12 @@ def write_hparams(writer, config):
         hparams.hparams(plain)
 
 
-def write_figure(writer, name, figure, step):
+def write_figure(writer: tf.summary.SummaryWriter, name: str, figure: Figure, step: int) -> None:
     """A matplotlib figure as an image."""
     write_png(writer, name, figures.png(figure), step)
 
 
-def write_png(writer, name, png, step):
+def write_png(writer: tf.summary.SummaryWriter, name: str, png: bytes, step: int) -> None:
     """An image that is PNG already (bytes), as `tf.summary.image` would write its pixels."""
     width, height = np.frombuffer(png[16:24], ">u4")  # of the first chunk, IHDR
     metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
@@ -117,14 +130,14 @@ def write_png(writer, name, png, step):
         tf.summary.write(name, [str(width), str(height), png], step=step, metadata=metadata)
 
 
-def write_adaptation(writer, summary):
+def write_adaptation(writer: tf.summary.SummaryWriter, summary: Sequence[dict[str, Any]]) -> None:
     """Mean return after k updates at step k, with the bounds of its interval."""
     for update, row in enumerate(summary):
         known = {bound: value for bound, value in row["mean"].items() if value is not None}
         write_scalars(writer, known, update, prefix=f"{_RETURN}_")
 
 
-def write_layout(writer):
+def write_layout(writer: tf.summary.SummaryWriter) -> None:
     """The custom-scalars page: return after k updates as a band; what belongs together in one."""
     margin = layout_pb2.MarginChartContent.Series(
         value=f"{_RETURN}_value", lower=f"{_RETURN}_lower", upper=f"{_RETURN}_upper"
@@ -158,7 +171,7 @@ def write_layout(writer):
         tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString(), step=0)
 
 
-def _charts(*rows):
+def _charts(*rows: tuple[str, str]) -> list[Any]:
     """Charts of several scalars each: (title, pattern of the tags) -> `Chart`."""
     return [
         layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))

@@ -1,11 +1,20 @@
 """Sampling the examples of supervised tasks."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import tensorflow as tf
 
-from tfcaml.types import Trajectory
+from tfcaml.types import Params, Task, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.policies.base import Policy
 
 
-def sample(policy, environment, params, task, num_episodes, key):
+def sample(
+    policy: Policy, environment: Any, params: Params, task: Task, num_episodes: int, key: tf.Tensor
+) -> Trajectory:
     """Examples as one-step episodes, the target in place of the action.
 
     An episode's return is minus the squared error of the policy's mean, so that a supervised task

@@ -7,13 +7,19 @@
 `sample` is what learners take as their `sampler`, in whose place others may be given.
 """
 
+from __future__ import annotations
+
 import collections
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
 from tfcaml import keys, nest
-from tfcaml.types import Trajectory
+from tfcaml.types import Nest, Params, Task, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import TaskFamily
+    from tfcaml.policies.base import Policy
 
 # The part of a trajectory that is written step by step.
 Steps = collections.namedtuple(
@@ -34,15 +40,22 @@ class Rollout(NamedTuple):
     """
 
     key: tf.Tensor
-    state: Any
-    observation: Any
-    memory: Any
+    state: Nest
+    observation: Nest
+    memory: Nest
     alive: tf.Tensor
     time: tf.Tensor
-    episode_noise: Any
+    episode_noise: Nest
 
 
-def sample(policy, environment, params, task, num_episodes, key):
+def sample(
+    policy: Policy,
+    environment: TaskFamily,
+    params: Params,
+    task: Task,
+    num_episodes: int,
+    key: tf.Tensor,
+) -> Trajectory:
     """Rolls out one policy per task, from the start to the end of each episode.
 
     All random numbers are drawn before the loop, from one key per (task, episode). No gradient
@@ -65,7 +78,9 @@ def sample(policy, environment, params, task, num_episodes, key):
     return trajectory._replace(start=())
 
 
-def begin(policy, environment, params, task, key):
+def begin(
+    policy: Policy, environment: TaskFamily, params: Params, task: Task, key: tf.Tensor
+) -> Rollout:
     """Starts episodes.
 
     Args:
@@ -83,7 +98,15 @@ def begin(policy, environment, params, task, key):
     return Rollout(key, state, observation, memory, alive, tf.constant(0), episode_noise)
 
 
-def play(policy, environment, params, task, rollout, num_steps, from_start=False):
+def play(
+    policy: Policy,
+    environment: TaskFamily,
+    params: Params,
+    task: Task,
+    rollout: Rollout,
+    num_steps: int,
+    from_start: bool = False,
+) -> tuple[Rollout, Trajectory]:
     """Goes on with episodes for some steps; those that have ended stand still.
 
     Args:
@@ -107,7 +130,9 @@ def play(policy, environment, params, task, rollout, num_steps, from_start=False
         keys.uniform(salted(keys.STEPS), [num_steps, environment.noise_size])
     )
 
-    def step(time, state, observation, memory, alive, steps):
+    def step(
+        time: tf.Tensor, state: Nest, observation: Nest, memory: Nest, alive: tf.Tensor, steps: Nest
+    ) -> tuple[Any, ...]:
         action, log_prob, info, acted = policy.play(params, observation, memory, action_noise[time])
         next_state, next_observation, reward, terminated = environment.step(
             task, state, action, step_noise[time]
@@ -135,10 +160,13 @@ def play(policy, environment, params, task, rollout, num_steps, from_start=False
         dtype, num_steps, element_shape=[num_tasks, num_episodes, *shape]
     )
     arrays = Steps(
-        nest.map(lambda x: array(x.dtype, x.shape[2:]), rollout.observation),
-        array(policy.action_spec.dtype, policy.action_spec.shape),
-        *(array(tf.float32) for _ in range(4)),
-        nest.map(lambda spec: array(spec.dtype, spec.shape), policy.info_spec),
+        observation=nest.map(lambda x: array(x.dtype, x.shape[2:]), rollout.observation),
+        action=array(policy.action_spec.dtype, policy.action_spec.shape),
+        reward=array(tf.float32),
+        mask=array(tf.float32),
+        log_prob=array(tf.float32),
+        terminated=array(tf.float32),
+        info=nest.map(lambda spec: array(spec.dtype, spec.shape), policy.info_spec),
     )
     goes_on = lambda time, alive: time < num_steps
     if not environment.supports_xla:  # a step that runs in Python costs time even without episodes
@@ -155,8 +183,12 @@ def play(policy, environment, params, task, rollout, num_steps, from_start=False
         valid = tf.range(num_steps) < time
         fill = lambda x, last: tf.where(nest.expand(valid[None, None], x), x, last[:, :, None])
         steps = steps._replace(observation=nest.map(fill, steps.observation, observation))
-    *first, info = steps
-    trajectory = Trajectory(*first, observation, rollout.episode_noise, info, rollout.memory)
+    trajectory = Trajectory(
+        **steps._asdict(),
+        final_observation=observation,
+        episode_noise=rollout.episode_noise,
+        start=rollout.memory,
+    )
     rollout = rollout._replace(
         state=state,
         observation=observation,

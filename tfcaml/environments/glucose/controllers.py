@@ -6,11 +6,18 @@ each, and memory is None at first. They know the patient's own basal rate, carbo
 correction factor, which no policy is told.
 """
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
 
 from tfcaml import keys, nest
+from tfcaml.types import Nest, Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.glucose.family import Glucose
 
 
 class Days(NamedTuple):
@@ -21,18 +28,26 @@ class Days(NamedTuple):
     reward: [N, E, T], 0 after the end
     """
 
-    readings: Any
-    insulin: Any
-    reward: Any
+    readings: tf.Tensor
+    insulin: tf.Tensor
+    reward: tf.Tensor
 
 
-def constant_basal(task, view, memory):
+def constant_basal(
+    task: Task, view: dict[str, tf.Tensor], memory: Nest
+) -> tuple[tf.Tensor, tf.Tensor, Nest]:
     """The patient's basal rate, whatever happens."""
     zeros = tf.zeros_like(view["reading"])
     return zeros + task["basal"][:, None], zeros, ()
 
 
-def basal_bolus(task, view, memory, target=140.0, threshold=150.0):
+def basal_bolus(
+    task: Task,
+    view: dict[str, tf.Tensor],
+    memory: Nest,
+    target: float = 140.0,
+    threshold: float = 150.0,
+) -> tuple[tf.Tensor, tf.Tensor, Nest]:
     """What patients are taught: the basal rate, and with a meal a bolus for it.
 
     The bolus is carbohydrate over the patient's ratio and, where the reading is above `threshold`,
@@ -45,7 +60,9 @@ def basal_bolus(task, view, memory, target=140.0, threshold=150.0):
     return basal, tf.where(view["announced"] > 0, bolus, 0.0), ()
 
 
-def pid(gains=(0.02, 5e-5, 1.8), target=140.0):
+def pid(
+    gains: tuple[float, float, float] = (0.02, 5e-5, 1.8), target: float = 140.0
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor, Nest]]:
     """A proportional-integral-derivative controller around the basal rate, blind to meals.
 
     G. Steil et al., "Feasibility of automating insulin delivery for the treatment of type 1
@@ -57,7 +74,9 @@ def pid(gains=(0.02, 5e-5, 1.8), target=140.0):
       target: mg/dL.
     """
 
-    def act(task, view, memory):
+    def act(
+        task: Task, view: dict[str, tf.Tensor], memory: Nest
+    ) -> tuple[tf.Tensor, tf.Tensor, Nest]:
         excess = view["reading"] - target
         total, last = (tf.zeros_like(excess), excess) if memory is None else memory
         slope = (excess - last) / view["interval"]
@@ -68,7 +87,13 @@ def pid(gains=(0.02, 5e-5, 1.8), target=140.0):
     return act
 
 
-def play(environment, controller, task, num_episodes, key):
+def play(
+    environment: Glucose,
+    controller: Callable[..., tuple[tf.Tensor, tf.Tensor, Nest]],
+    task: Task,
+    num_episodes: int,
+    key: tf.Tensor,
+) -> Days:
     """Days of patients under a controller, with the meals that `sampling.sample` has for `key`.
 
     Args:

@@ -5,8 +5,12 @@ much insulin the pump gives. An entity is a patient of the UVA/Padova model (`mo
 `patients.py`). Research use only, not for dosing decisions.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +28,12 @@ from tfcaml.environments.glucose import (
     simulation,
 )
 from tfcaml.errors import check, check_acts, check_one_of
+from tfcaml.types import Nest, Task, Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tfcaml.environments.base import Population
 
 DAY = 1440  # min
 LOWEST, HIGHEST = 10.0, 600.0  # mg/dL; beyond them the day ends
@@ -56,7 +66,7 @@ class GlucoseConfig:
     variants: int = 1  # entities per patient to learn from; all but the first are perturbed
     perturbation: float = 0.2  # spread of perturbed patients, see `patients.perturbed`
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("interval", "sensor_interval", "history", "variants"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         check(DAY % self.interval == 0, "interval", self.interval, f"a divisor of {DAY} min")
@@ -100,7 +110,7 @@ class Glucose(TaskFamily):
 
     notice = "Simulated patients. For research only, not for dosing decisions."
 
-    def __init__(self, config=None):
+    def __init__(self, config: GlucoseConfig | None = None) -> None:
         self.config = config or GlucoseConfig()
         self.horizon = DAY // self.config.interval
         scalars = (*model.PARAMETERS, "basal", "CR", "CF")
@@ -117,7 +127,7 @@ class Glucose(TaskFamily):
                 [1], tf.float32, -bound, bound, "action"
             )
 
-    def population(self, seed, num_test=9):
+    def population(self, seed: int, num_test: int = 9) -> Population:
         """Patients to learn from and `num_test` held-out ones.
 
         With `split="mixed"` cohorts take turns in being held out, and all others are learned from;
@@ -129,7 +139,7 @@ class Glucose(TaskFamily):
         """
         return populations.population(self.config, seed, num_test)
 
-    def tasks(self, patient_names):
+    def tasks(self, patient_names: Sequence[str]) -> Task:
         """The tasks of patients by name ("adult#001"), nest with leading [P].
 
         Raises:
@@ -137,7 +147,9 @@ class Glucose(TaskFamily):
         """
         return nest.map(tf.constant, patients.tasks(patient_names))
 
-    def simulate(self, patient_names, insulin, meals):
+    def simulate(
+        self, patient_names: Sequence[str], insulin: np.ndarray, meals: np.ndarray
+    ) -> tf.Tensor:
         """Glucose of patients who get insulin and meals by the minute, compiled.
 
         Args:
@@ -154,7 +166,7 @@ class Glucose(TaskFamily):
         """
         return simulation.simulate(self.tasks(patient_names), insulin, meals)
 
-    def reset(self, task, key):
+    def reset(self, task: Task, key: tf.Tensor) -> tuple[Nest, tf.Tensor]:
         num_episodes = key.shape[1]
         body, eating = model.start(task["initial_state"], num_episodes)
         zeros = tf.zeros_like(body.gut)
@@ -175,14 +187,18 @@ class Glucose(TaskFamily):
         state["readings"] = tf.repeat(first, self.config.history, axis=-1)
         return state, self._observation(state)
 
-    def step(self, task, state, action, noise):
+    def step(
+        self, task: Task, state: dict[str, Nest], action: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[Nest, tf.Tensor, tf.Tensor, tf.Tensor]:
         """One decision; see `TaskFamily`. Deterministic: `noise` is empty."""
         simulation.check_finite("action", action)
         basal, bolus = self._dose(task, state, action)
         state, reward, ended = self.infuse(task, state, basal, bolus)
         return state, self._observation(state), reward, ended
 
-    def infuse(self, task, state, basal, bolus):
+    def infuse(
+        self, task: Task, state: dict[str, Nest], basal: tf.Tensor, bolus: tf.Tensor
+    ) -> tuple[Nest, tf.Tensor, tf.Tensor]:
         """What insulin does until the next decision.
 
         Args:
@@ -221,17 +237,17 @@ class Glucose(TaskFamily):
         later["readings"] = tf.concat([new, state["readings"]], -1)[..., : self.config.history]
         return later, *self._outcome(state["minute"], glucose)
 
-    def fresh_readings(self, state):
+    def fresh_readings(self, state: dict[str, Nest]) -> tf.Tensor:
         """The readings since the last decision, oldest first: [N, E, k]."""
         fresh = self.config.interval // self.config.sensor_interval
         return tf.reverse(state["readings"][..., :fresh], [-1])
 
-    def announced(self, state):
+    def announced(self, state: dict[str, Nest]) -> tf.Tensor:
         """Carbohydrate of the meals that begin before the next decision, g: [N, E]."""
         grams = meals.announced(state["schedule"], state["minute"], self.config.interval)
         return tf.reduce_sum(grams, axis=0)
 
-    def pictures(self, examples):
+    def pictures(self, examples: dict[str, tuple[Trajectory, Trajectory]]) -> dict[str, Figure]:
         """Glucose over the day before and after adaptation, see `TaskFamily.pictures`."""
         # Here, as Matplotlib takes long to import and is not always needed.
         from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
@@ -244,7 +260,7 @@ class Glucose(TaskFamily):
             pictures[f"glucose_{when}"] = ambulatory_glucose_profile(days, title)
         return pictures
 
-    def readings(self, trajectory):
+    def readings(self, trajectory: Trajectory) -> tf.Tensor:
         """The sensor's readings that a `Trajectory` [N, E, T] holds, [N, E, T * k + 1], mg/dL.
 
         k per decision and the first of the day. After its end a day stays at the last reading.
@@ -260,7 +276,7 @@ class Glucose(TaskFamily):
         every = tf.concat([trajectory.observation[:, :, 0, :1], after], axis=-1)
         return _GLUCOSE_SCALE * every + _GLUCOSE_CENTER
 
-    def _outcome(self, minute, glucose):
+    def _outcome(self, minute: tf.Tensor, glucose: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(reward [N, E], ended [N, E]) of glucose [interval, N, E] from `minute` [N, E] on."""
         ended = tf.reduce_any(~((glucose >= LOWEST) & (glucose <= HIGHEST)), axis=0)
         if self.config.reward == "risk":
@@ -272,7 +288,9 @@ class Glucose(TaskFamily):
             reward = tf.reduce_mean(tf.cast(within, tf.float32), axis=0)
         return tf.where(_finite(glucose), reward, math.nan), ended
 
-    def _dose(self, task, state, action):
+    def _dose(
+        self, task: Task, state: dict[str, Nest], action: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """(basal U/min, bolus U) of an action, [N, E]."""
         if self.config.actions == "discrete":
             multiple = tf.gather(tf.constant(MULTIPLES), action)
@@ -286,7 +304,7 @@ class Glucose(TaskFamily):
         bolus = multiple * self.announced(state) / ratio if self.config.announce else 0 * multiple
         return multiple * basal, bolus
 
-    def _readings(self, state, glucose):
+    def _readings(self, state: dict[str, Nest], glucose: tf.Tensor) -> tf.Tensor:
         """Readings up to now, newest first: glucose [k, N, E] -> [N, E, k]."""
         newest_first = tf.transpose(glucose[::-1], [1, 2, 0])
         if not self.config.sensor_noise:
@@ -295,7 +313,7 @@ class Glucose(TaskFamily):
         index = tf.maximum(now[..., None] - tf.range(glucose.shape[0]), 0)
         return sensor.read(newest_first, tf.gather(state["sensor_error"], index, batch_dims=2))
 
-    def _observation(self, state):
+    def _observation(self, state: dict[str, Nest]) -> tf.Tensor:
         angle = 2 * math.pi / DAY * state["minute"]
         more = [state["active_insulin"] / _INSULIN_SCALE, tf.sin(angle), tf.cos(angle)]
         if self.config.announce:
@@ -304,6 +322,6 @@ class Glucose(TaskFamily):
         return tf.concat([readings, tf.stack(more, axis=-1)], axis=-1)
 
 
-def _finite(values):
+def _finite(values: tf.Tensor) -> tf.Tensor:
     """Where all of values [M, N, E] are finite: [N, E] bool."""
     return tf.reduce_all(tf.math.is_finite(values), axis=0)

@@ -1,15 +1,22 @@
 """Glucose over the day, as clinicians look at it. Research use only, not for dosing decisions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tfcaml.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CAPTION = "Simulated patients. For research only, not for dosing decisions."
 _TARGET = 70, 180  # mg/dL
 _BANDS = ((5, 95, 0.15), (25, 75, 0.35))  # percentiles, opacity
 
 
-def ambulatory_glucose_profile(profiles, title):
+def ambulatory_glucose_profile(profiles: dict[str, np.ndarray], title: str) -> Figure:
     """Median, quartiles and 5 to 95 % of many days on one clock, a panel for each method.
 
     R. Bergenstal et al., "Recommendations for standardizing glucose reporting and analysis to

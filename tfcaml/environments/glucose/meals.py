@@ -19,7 +19,7 @@ GRAMS_SPREAD = np.array([10, 5, 10, 5, 10, 5], np.float32)
 _LEAST = 1e-6  # of a uniform number, whose normal quantile is to be finite
 
 
-def day(key):
+def day(key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws a day for each episode.
 
     Args:
@@ -40,7 +40,7 @@ def day(key):
     return time, tf.where(taken < PROBABILITY, grams, 0.0)
 
 
-def announced(schedule, start, minutes):
+def announced(schedule: tuple[tf.Tensor, tf.Tensor], start: tf.Tensor, minutes: int) -> tf.Tensor:
     """What is announced in each of the next minutes.
 
     Args:
@@ -57,6 +57,6 @@ def announced(schedule, start, minutes):
     return tf.transpose(tf.reduce_sum(now * grams[..., None, :], axis=-1), [2, 0, 1])
 
 
-def _normal(uniform):
+def _normal(uniform: tf.Tensor) -> tf.Tensor:
     """U(0, 1) numbers -> N(0, 1) numbers."""
     return np.sqrt(2).astype(np.float32) * tf.math.erfinv(2 * uniform - 1)

@@ -5,6 +5,7 @@ Diabetes Care 42 (2019); risk indices as in `risk.py`.
 """
 
 import numpy as np
+import tensorflow as tf
 
 from tfcaml import statistics
 from tfcaml.environments.glucose.risk import sides
@@ -19,7 +20,7 @@ _RANGES = {  # mg/dL, both ends included
 }
 
 
-def measures(glucose):
+def measures(glucose: tf.Tensor | np.ndarray) -> dict[str, np.ndarray]:
     """Measures of each row of glucose values.
 
     Args:
@@ -48,7 +49,7 @@ def measures(glucose):
     }
 
 
-def summary(glucose):
+def summary(glucose: tf.Tensor | np.ndarray) -> dict[str, statistics.Interval]:
     """Means of all measures with 95 % intervals over the first axis.
 
     Args:

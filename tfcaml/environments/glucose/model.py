@@ -10,7 +10,7 @@ Everything is elementwise over [N patients, E episodes], in float32. A minute is
 classical Runge-Kutta scheme: the fastest rates are below 0.5 per minute.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -31,19 +31,19 @@ class Body(NamedTuple):
     Carbohydrate in mg; glucose in mg/kg; insulin in pmol/kg, and in pmol/L where named so.
     """
 
-    stomach_solid: Any
-    stomach_liquid: Any
-    gut: Any
-    plasma_glucose: Any
-    tissue_glucose: Any
-    plasma_insulin: Any
-    insulin_action: Any  # pmol/L, on the uptake of glucose
-    delaying_insulin: Any  # pmol/L
-    delayed_insulin: Any  # pmol/L, on the production of glucose
-    liver_insulin: Any
-    depot_1: Any  # insulin below the skin, as infused
-    depot_2: Any  # and as ready to be absorbed
-    subcutaneous_glucose: Any
+    stomach_solid: tf.Tensor
+    stomach_liquid: tf.Tensor
+    gut: tf.Tensor
+    plasma_glucose: tf.Tensor
+    tissue_glucose: tf.Tensor
+    plasma_insulin: tf.Tensor
+    insulin_action: tf.Tensor  # pmol/L, on the uptake of glucose
+    delaying_insulin: tf.Tensor  # pmol/L
+    delayed_insulin: tf.Tensor  # pmol/L, on the production of glucose
+    liver_insulin: tf.Tensor
+    depot_1: tf.Tensor  # insulin below the skin, as infused
+    depot_2: tf.Tensor  # and as ready to be absorbed
+    subcutaneous_glucose: tf.Tensor
 
 
 class Eating(NamedTuple):
@@ -55,20 +55,26 @@ class Eating(NamedTuple):
     eaten: g since the meal began
     """
 
-    planned: Any
-    intake: Any
-    stomach: Any
-    eaten: Any
+    planned: tf.Tensor
+    intake: tf.Tensor
+    stomach: tf.Tensor
+    eaten: tf.Tensor
 
 
-def start(initial_state, num_episodes):
+def start(initial_state: tf.Tensor, num_episodes: int) -> tuple[Body, Eating]:
     """(`Body`, `Eating`) of patients at rest: initial_state [N, 13] -> [N, E] each."""
     columns = tf.unstack(tf.repeat(initial_state[:, None], num_episodes, axis=1), axis=-1)
     body, zeros = Body(*columns), tf.zeros_like(columns[0])
     return body, Eating(zeros, zeros, body.stomach_solid + body.stomach_liquid, zeros)
 
 
-def minute(parameters, body, eating, grams, insulin):
+def minute(
+    parameters: dict[str, tf.Tensor],
+    body: Body,
+    eating: Eating,
+    grams: tf.Tensor,
+    insulin: tf.Tensor,
+) -> tuple[Body, Eating]:
     """One minute of life.
 
     Args:
@@ -97,7 +103,13 @@ def minute(parameters, body, eating, grams, insulin):
     return Body(*tf.unstack(x)), eating
 
 
-def derivatives(parameters, body, intake, infusion, meal_size):
+def derivatives(
+    parameters: dict[str, tf.Tensor],
+    body: Body,
+    intake: tf.Tensor,
+    infusion: tf.Tensor,
+    meal_size: tf.Tensor,
+) -> Body:
     """Changes per minute of all states.
 
     Args:
@@ -143,7 +155,7 @@ def derivatives(parameters, body, intake, infusion, meal_size):
     )
 
 
-def _emptying(p, stomach, meal_size):
+def _emptying(p: dict[str, tf.Tensor], stomach: tf.Tensor, meal_size: tf.Tensor) -> tf.Tensor:
     """The rate at which the stomach empties, 1/min: least where it is half empty ("kgut")."""
     some = meal_size > 0
     left = stomach / tf.where(some, meal_size, 1.0)
@@ -151,7 +163,7 @@ def _emptying(p, stomach, meal_size):
     return tf.where(some, p["kmin"] + 0.5 * (p["kmax"] - p["kmin"]) * (shape + 2), p["kmax"])
 
 
-def _eat(body, eating, grams):
+def _eat(body: Body, eating: Eating, grams: tf.Tensor) -> Eating:
     """The plate after a minute; a meal begins with the first bite after a minute without one."""
     planned = eating.planned + grams
     intake = tf.minimum(planned, EATING_RATE)
@@ -161,6 +173,6 @@ def _eat(body, eating, grams):
     return Eating(planned - intake, intake, stomach, eaten)
 
 
-def _guard(state, change):
+def _guard(state: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
     """`change`, or 0 where the state is negative: there it stays."""
     return tf.where(state < 0, 0.0, change)

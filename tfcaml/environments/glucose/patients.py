@@ -7,6 +7,8 @@ the package simglucose 0.2.11 publishes them (`data/`, MIT licence).
 import csv
 import functools
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,17 +26,17 @@ _VARIED = {
 }
 
 
-def names():
+def names() -> tuple[str, ...]:
     """The names of all patients, such as "adult#001": tuple of 30."""
     return tuple(_table())
 
 
-def cohort(name):
+def cohort(name: str) -> str:
     """The cohort of a patient: "adult#001" -> "adult"."""
     return name.split("#")[0]
 
 
-def tasks(patient_names):
+def tasks(patient_names: Sequence[str]) -> dict[str, np.ndarray]:
     """The tasks of patients by name.
 
     Args:
@@ -54,7 +56,7 @@ def tasks(patient_names):
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
-def names_of(task):
+def names_of(task: dict[str, np.ndarray]) -> list[str]:
     """The names of the patients in a task [P]: list; of one who was perturbed "perturbed"."""
     known = tasks(names())
     flat = lambda arrays: np.concatenate(
@@ -64,7 +66,9 @@ def names_of(task):
     return [names()[row.argmax()] if row.any() else "perturbed" for row in same]
 
 
-def perturbed(task, spread, rng):
+def perturbed(
+    task: dict[str, np.ndarray], spread: float, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """New persons like those of `task`: insulin sensitivity, digestion and absorption vary.
 
     Each of the three is multiplied by a log-normal factor. The basal rate still keeps the same
@@ -94,7 +98,7 @@ def perturbed(task, spread, rng):
 
 
 @functools.cache
-def _table():
+def _table() -> dict[str, dict[str, Any]]:
     """name -> task of one patient, without the leading axis."""
     quest = {row["Name"]: row for row in _rows("uva_padova_2008_quest.csv")}
     return {
@@ -102,12 +106,12 @@ def _table():
     }
 
 
-def _rows(file):
+def _rows(file: str) -> list[dict[str, str]]:
     with open(_DATA / file, encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
 
 
-def _task(row, quest):
+def _task(row: dict[str, str], quest: dict[str, str]) -> dict[str, Any]:
     number = lambda value: np.float32(value)
     state = [float(row[f"x0_{index:2d}"]) for index in range(1, len(Body._fields) + 1)]
     return {

@@ -1,5 +1,10 @@
 """Who is learned from and who is held out. Research use only, not for dosing decisions."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import tensorflow as tf
 
@@ -8,8 +13,11 @@ from tfcaml.environments.base import Population, overlap
 from tfcaml.environments.glucose import patients
 from tfcaml.errors import check
 
+if TYPE_CHECKING:
+    from tfcaml.environments.glucose.family import GlucoseConfig
 
-def population(config, seed, num_test):
+
+def population(config: GlucoseConfig, seed: int, num_test: int) -> Population:
     """The `Population` of a study, see `Glucose.population`."""
     seed = keys.as_int(seed)
     rng = np.random.default_rng([seed, 0x617C])
@@ -26,7 +34,7 @@ def population(config, seed, num_test):
     return Population(tasks, held_out, np.tile(_groups(support), config.variants), _groups(query))
 
 
-def split(rule, num_test, rng):
+def split(rule: str, num_test: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
     """Names of patients to learn from and of others, held out.
 
     Args:
@@ -55,5 +63,5 @@ def split(rule, num_test, rng):
     return sorted(known), held_out
 
 
-def _groups(names):
+def _groups(names: Sequence[str]) -> np.ndarray:
     return np.array([patients.COHORTS.index(patients.cohort(name)) for name in names])

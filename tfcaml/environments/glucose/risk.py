@@ -4,13 +4,14 @@ B. Kovatchev, D. Cox, L. Gonder-Frederick, W. Clarke, "Symmetrization of the blo
 measurement scale and its applications", Diabetes Care 20 (1997).
 """
 
+import numpy as np
 import tensorflow as tf
 
 LOWEST, HIGHEST = 20.0, 600.0  # mg/dL, between which the scale was fitted
 GREATEST = 100.0  # risk at either end
 
 
-def risk(glucose):
+def risk(glucose: tf.Tensor | np.ndarray) -> tf.Tensor:
     """Risk, 0 (near 112.5 mg/dL) to 100 (at 20 and less, at 600 and more); nan of nan.
 
     Args:
@@ -23,7 +24,7 @@ def risk(glucose):
     return low + high
 
 
-def sides(glucose):
+def sides(glucose: tf.Tensor | np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
     """The risks of low and of high glucose, of which one is 0: two tensors like `glucose`."""
     within = tf.where(tf.math.is_nan(glucose), glucose, tf.clip_by_value(glucose, LOWEST, HIGHEST))
     f = 1.509 * (tf.math.log(within) ** 1.084 - 5.381)

@@ -18,7 +18,7 @@ COEFFICIENT = 0.7
 _GAMMA, _LAMBDA, _DELTA, _XI = -0.5444, 15.9574, 1.6898, -5.47
 
 
-def noise(key, minutes, interval):
+def noise(key: tf.Tensor, minutes: int, interval: int) -> tf.Tensor:
     """Errors of the readings of each episode, mg/dL.
 
     Args:
@@ -38,13 +38,13 @@ def noise(key, minutes, interval):
     return tf.linalg.matvec(weights, errors)
 
 
-def read(glucose, error=0.0):
+def read(glucose: tf.Tensor, error: tf.Tensor | float = 0.0) -> tf.Tensor:
     """What the sensor shows: within its range, and nan of nan."""
     shown = glucose + error
     return tf.where(tf.math.is_nan(shown), shown, tf.clip_by_value(shown, LOWEST, HIGHEST))
 
 
-def _recursion(size):
+def _recursion(size: int) -> np.ndarray:
     """e_0 = v_0, e_n = a (e_{n-1} + v_n) as the matrix that makes e of v, [size, size]."""
     lag = np.subtract.outer(np.arange(size), np.arange(size))
     matrix = np.where(lag >= 0, COEFFICIENT ** np.maximum(lag + 1.0, 0), 0)

@@ -1,16 +1,24 @@
 """Minutes of many patients, compiled. Research use only, not for dosing decisions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import tensorflow as tf
 
 from tfcaml.environments.glucose import model
 from tfcaml.errors import check
+from tfcaml.types import Nest
+
+if TYPE_CHECKING:
+    from tfcaml.environments.glucose.model import Body, Eating
 
 GREATEST_RATE = 30.0  # U/min, of the pump
 _PUMP_STEP = 0.05 / 6000  # U/min: 0.05 pmol/min, as the published pump rounds
 
 
-def simulate(task, insulin, meals):
+def simulate(task: dict[str, tf.Tensor], insulin: np.ndarray, meals: np.ndarray) -> tf.Tensor:
     """Glucose of patients who get insulin and meals by the minute.
 
     Args:
@@ -38,7 +46,9 @@ def simulate(task, insulin, meals):
     return tf.transpose(tf.concat([glucose(task, body)[None], later], axis=0)[..., 0])
 
 
-def live(task, body, eating, grams, insulin):
+def live(
+    task: dict[str, tf.Tensor], body: Body, eating: Eating, grams: tf.Tensor, insulin: tf.Tensor
+) -> tuple[Body, Eating, tf.Tensor]:
     """Minutes of life, one XLA program also in graphs without: else they take ten times as long.
 
     Args:
@@ -54,18 +64,18 @@ def live(task, body, eating, grams, insulin):
     return _compiled(task, body, eating, grams, insulin)
 
 
-def glucose(task, body):
+def glucose(task: dict[str, tf.Tensor], body: Body) -> tf.Tensor:
     """Subcutaneous glucose, mg/dL: [N, E]."""
     return body.subcutaneous_glucose / task["Vg"][:, None]
 
 
-def pump(rate):
+def pump(rate: tf.Tensor) -> tf.Tensor:
     """The rate that the pump gives, U/min: in its steps and within its limits; nan of nan."""
     given = _PUMP_STEP * tf.round(tf.clip_by_value(rate, 0.0, GREATEST_RATE) / _PUMP_STEP)
     return tf.where(tf.math.is_nan(rate), rate, given)
 
 
-def check_finite(name, values):
+def check_finite(name: str, values: Nest) -> None:
     """Refuses a nest with a value that is not finite; inside a graph nothing can be raised.
 
     Raises:
@@ -79,12 +89,16 @@ def check_finite(name, values):
         check(finite, name, "nan or inf", "finite")
 
 
-def _minutes(task, body, eating, grams, insulin):
+def _minutes(
+    task: dict[str, tf.Tensor], body: Body, eating: Eating, grams: tf.Tensor, insulin: tf.Tensor
+) -> tuple[Body, Eating, tf.Tensor]:
     parameters = {key: task[key][:, None] for key in model.PARAMETERS}
     minutes = insulin.shape[0]
     trace = tf.TensorArray(tf.float32, minutes, element_shape=insulin.shape[1:])
 
-    def minute(now, body, eating, trace):
+    def minute(
+        now: tf.Tensor, body: Body, eating: Eating, trace: tf.TensorArray
+    ) -> tuple[Any, ...]:
         body, eating = model.minute(parameters, body, eating, grams[now], insulin[now])
         return now + 1, body, eating, trace.write(now, glucose(task, body))
 
@@ -103,6 +117,6 @@ def _minutes(task, body, eating, grams, insulin):
 _compiled = tf.function(_minutes, autograph=False, jit_compile=True)
 
 
-def _check_all(values, name, good, allowed):
+def _check_all(values: np.ndarray, name: str, good: np.ndarray, allowed: str) -> None:
     bad = values[~good]
     check(bad.size == 0, name, float(bad[0]) if bad.size else None, allowed)

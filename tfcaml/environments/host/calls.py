@@ -2,10 +2,13 @@
 
 import contextlib
 import copy
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from tfcaml.types import Nest
 
 # What a worker tells while it works: the number of calls that have returned, which row is under
 # way, and, told to it, whether it was left behind.
@@ -23,8 +26,8 @@ class Start(NamedTuple):
 
     task: Any
     seed: int
-    actions: Any
-    observation: Any = None
+    actions: np.ndarray
+    observation: list[np.ndarray] | None = None
 
 
 class Outcomes(NamedTuple):
@@ -37,17 +40,20 @@ class Outcomes(NamedTuple):
     failures: dict row -> exception; in these rows all else is meaningless
     """
 
-    leaves: list
+    leaves: list[np.ndarray]
     reward: np.ndarray
     terminated: np.ndarray
     cut: np.ndarray
-    failures: dict
+    failures: dict[int, BaseException]
 
 
-def no_outcomes(size, specs, reward_dtype=np.float32):
+def no_outcomes(
+    size: int, specs: Sequence[tuple[Sequence[int], Any]], reward_dtype: Any = np.float32
+) -> Outcomes:
     """`Outcomes` to be written into. specs: list of (shape, dtype)."""
     leaves = [np.zeros([size, *shape], dtype) for shape, dtype in specs]
-    return Outcomes(leaves, np.zeros(size, reward_dtype), *np.zeros([2, size], bool), {})
+    terminated, cut = np.zeros([2, size], bool)
+    return Outcomes(leaves, np.zeros(size, reward_dtype), terminated, cut, {})
 
 
 class Environments:
@@ -58,16 +64,22 @@ class Environments:
       progress: integers, see `CALLS`.
     """
 
-    def __init__(self, make, progress):
+    def __init__(self, make: Callable[[], Any], progress: Any) -> None:
         self._make, self._progress = make, progress
-        self._environments = {}
+        self._environments: dict[int, Any] = {}
 
-    def look(self, slot):
+    def look(self, slot: int) -> tuple[Nest, Nest, int | None]:
         """(observation_spec, action_spec, time_limit) of an environment."""
         environment = self._made(slot)
         return environment.observation_spec, environment.action_spec, environment.time_limit
 
-    def play(self, specs, slots, starts, actions):
+    def play(
+        self,
+        specs: Sequence[tuple[Sequence[int], Any]],
+        slots: Sequence[int],
+        starts: Sequence[Start | None],
+        actions: np.ndarray | None,
+    ) -> Outcomes:
         """Makes the last call of each of R episodes, one after the other.
 
         Args:
@@ -96,18 +108,24 @@ class Environments:
                 self._fail(outcomes, row, slot, error)
         return self._narrowed(outcomes, slots, specs)
 
-    def close(self):
+    def close(self) -> None:
         """Closes all environments."""
         for slot in list(self._environments):
             self._close(slot)
 
-    def _made(self, slot):
+    def _made(self, slot: int) -> Any:
         if slot not in self._environments:
             self._environments[slot] = self._make()
             self._progress[CALLS] += 1
         return self._environments[slot]
 
-    def _called(self, slot, start, action, specs):
+    def _called(
+        self,
+        slot: int,
+        start: Start | None,
+        action: Any,
+        specs: Sequence[tuple[Sequence[int], Any]],
+    ) -> tuple[Any, ...]:
         """(observation, reward, terminated, cut) of an episode's last call."""
         environment = self._made(slot)
         if start is not None:
@@ -124,7 +142,9 @@ class Environments:
         self._progress[CALLS] += 1
         return outcome
 
-    def _narrowed(self, outcomes, slots, specs):
+    def _narrowed(
+        self, outcomes: Outcomes, slots: Sequence[int], specs: Sequence[tuple[Sequence[int], Any]]
+    ) -> Outcomes:
         """`outcomes` in the dtypes of `specs`; rows that are not finite become failures."""
         with np.errstate(over="ignore"):  # becomes infinite, which is refused
             leaves = [x.astype(dtype, copy=False) for x, (_, dtype) in zip(outcomes.leaves, specs)]
@@ -139,11 +159,11 @@ class Environments:
                     self._fail(outcomes, row, slots[row], ValueError(line))
         return outcomes._replace(leaves=leaves, reward=reward)
 
-    def _fail(self, outcomes, row, slot, error):
+    def _fail(self, outcomes: Outcomes, row: int, slot: int, error: BaseException) -> None:
         outcomes.failures[row] = error
         self._close(slot)
 
-    def _close(self, slot):
+    def _close(self, slot: int) -> None:
         environment = self._environments.pop(slot, None)
         if environment is not None:
             with contextlib.suppress(Exception):
@@ -151,7 +171,7 @@ class Environments:
             self._progress[CALLS] += 1
 
 
-def _check_same(observation, known, specs):
+def _check_same(observation: Nest, known: Any, specs: Sequence[tuple[Sequence[int], Any]]) -> None:
     """An episode that is played again gives what it gave before."""
     if known is not None:
         leaves = _leaves(observation, specs)
@@ -160,7 +180,7 @@ def _check_same(observation, known, specs):
             raise ValueError("played again with the same seed it gave other observations")
 
 
-def _leaves(observation, specs):
+def _leaves(observation: Nest, specs: Sequence[tuple[Sequence[int], Any]]) -> list[np.ndarray]:
     """The arrays of an observation, of the right shapes; floats are of any dtype still."""
     if not isinstance(observation, (dict, tuple)):
         (spec,) = specs
@@ -169,7 +189,7 @@ def _leaves(observation, specs):
     return [_leaf(value, *spec) for value, spec in zip(leaves, specs, strict=True)]
 
 
-def _leaf(value, shape, dtype):
+def _leaf(value: Any, shape: Sequence[int], dtype: Any) -> np.ndarray:
     leaf = np.asarray(value)
     if leaf.shape != shape:
         raise ValueError(f"expected an observation of shape {shape}; received shape={leaf.shape}")

@@ -9,14 +9,21 @@ balances both kinds: it has to adapt. Equations of motion: A. Barto, R. Sutton, 
 on Systems, Man, and Cybernetics 13 (1983), as gymnasium has them. Needs the extra `gym`.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfcaml import nest
 from tfcaml.environments.host.environment import HostEnvironment
 from tfcaml.errors import check
+from tfcaml.types import Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +42,7 @@ class CartPoleConfig:
     horizon: int = 200  # steps
     num_train: int = 24  # entities to learn from
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("length", "pole_mass", "cart_mass", "force"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             check(0 < low < high, f"min_{name}", low, f"> 0 and below max_{name} = {high}")
@@ -57,12 +64,12 @@ class CartPole(HostEnvironment):
       ConfigError: gymnasium is not installed.
     """
 
-    def __init__(self, config=None, **options):
+    def __init__(self, config: CartPoleConfig | None = None, **options: Any) -> None:
         self.config = config or CartPoleConfig()
         num_train, horizon = self.config.num_train, self.config.horizon
         super().__init__(_make, self._sample_task, set_entity, horizon, num_train, **options)
 
-    def population(self, seed, num_test=6):
+    def population(self, seed: int, num_test: int | None = 6) -> Population:
         """`config.num_train` entities to learn from and `num_test` others to adapt to.
 
         Numbers are uniform, except force, whose sign is spread evenly over either set. The group of
@@ -81,7 +88,7 @@ class CartPole(HostEnvironment):
             test_group=test_group,
         )
 
-    def _sample_task(self, rng):
+    def _sample_task(self, rng: np.random.Generator) -> dict[str, np.float32]:
         config = self.config
         uniform = lambda name: rng.uniform(
             getattr(config, f"min_{name}"), getattr(config, f"max_{name}")
@@ -89,21 +96,21 @@ class CartPole(HostEnvironment):
         names = ("length", "pole_mass", "cart_mass", "force")
         return {name: np.float32(uniform(name)) for name in names}  # the precision of the others
 
-    def _reversed(self, task):
+    def _reversed(self, task: Task) -> np.ndarray:
         """1 where the running count of reversed entities goes up, else 0: [N]."""
         fraction = self.config.reversed_fraction
         counts = [math.floor(i * fraction) for i in range(nest.leading(task) + 1)]
         return np.diff(counts)
 
 
-def _make():
+def _make() -> Any:
     """gymnasium's environment without its limit of 500 steps and its checks of each call."""
     from tfcaml.environments.host.gym_adapter import gymnasium
 
     return gymnasium.make("CartPole-v1").unwrapped
 
 
-def set_entity(environment, task):
+def set_entity(environment: Any, task: dict[str, Any]) -> None:
     """Makes `environment`, gymnasium's CartPole, that of an entity."""
     environment.length = float(task["length"])
     environment.masspole = float(task["pole_mass"])

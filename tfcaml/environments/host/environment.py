@@ -30,7 +30,11 @@ can't compile it. A family of your own, from nothing:
     print(result.returns.mean(axis=(1, 2)))  # mean return before and after the update
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -43,6 +47,11 @@ from tfcaml.environments.host.episodes import Pool
 from tfcaml.environments.host.retries import Player, first_environment
 from tfcaml.environments.host.workers import Crew, check_picklable
 from tfcaml.errors import ConfigError, RunError, check
+from tfcaml.types import Nest, Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.host import calls
+    from tfcaml.environments.host.episodes import Episode
 
 
 class HostEnvironment(TaskFamily):
@@ -96,17 +105,17 @@ class HostEnvironment(TaskFamily):
 
     def __init__(
         self,
-        make,
-        tasks,
-        set_task=None,
-        horizon=None,
-        num_train=20,
+        make: Callable[[], Any],
+        tasks: Any,
+        set_task: Callable[[Any, Any], object] | None = None,
+        horizon: int | None = None,
+        num_train: int = 20,
         *,
-        max_retries=2,
-        step_timeout=60.0,
-        workers=1,
-        worker="thread",
-    ):
+        max_retries: int = 2,
+        step_timeout: float | None = 60.0,
+        workers: int = 1,
+        worker: str = "thread",
+    ) -> None:
         check(num_train >= 1, "num_train", num_train, ">= 1")
         self._num_support = num_train
         self._draw = tasks if callable(tasks) else None
@@ -121,9 +130,13 @@ class HostEnvironment(TaskFamily):
                 "expected make() to give an environment whose action is a number or an array; "
                 f"received a {type(self.action_spec).__name__} of actions"
             )
-        known = horizon is not None or time_limit is not None
-        check(known, "horizon", horizon, "a number of steps, as the environment states no limit")
-        self.horizon = time_limit if horizon is None else horizon
+        steps = time_limit if horizon is None else horizon
+        if steps is None:
+            raise ConfigError(
+                "expected horizon to be a number of steps, as the environment states no limit; "
+                "received horizon=None"
+            )
+        self.horizon = steps
         check(self.horizon >= 1, "horizon", horizon, ">= 1")
         if self._draw:
             self._example = self._draw(_rng(0, 0))
@@ -140,7 +153,7 @@ class HostEnvironment(TaskFamily):
         if worker == "process":
             check_picklable(tasks=self._example)
 
-    def population(self, seed, num_test=None):
+    def population(self, seed: int, num_test: int | None = None) -> Population:
         """Entities to learn from and, apart, `num_test` to adapt to (3, or all that were given).
 
         Entity i of either set is the same however many there are.
@@ -166,7 +179,7 @@ class HostEnvironment(TaskFamily):
         group = lambda task: np.zeros(nest.leading(task), np.int64)
         return Population(support, query, group(support), group(query))
 
-    def reset(self, task, key):
+    def reset(self, task: Task, key: tf.Tensor) -> tuple[dict[str, tf.Tensor], Nest]:
         """Starts episodes; see `TaskFamily.reset`. The state names the episodes of the pool."""
         shape = key.shape[:2]
         dtypes = [tf.int64, *[spec.dtype for spec in tf.nest.flatten(self.observation_spec)]]
@@ -176,7 +189,9 @@ class HostEnvironment(TaskFamily):
         state = {"episode": number, "ended": tf.zeros(shape, bool), "cut": tf.zeros(shape, bool)}
         return state, self._observation(observation, shape)
 
-    def step(self, task, state, action, noise):
+    def step(
+        self, task: Task, state: dict[str, tf.Tensor], action: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], Nest, tf.Tensor, tf.Tensor]:
         """One step of every episode; see `TaskFamily.step`. Episodes that ended stand still."""
         shape = action.shape[:2]
         dtypes = [tf.bool, tf.bool, tf.bool, tf.float32]
@@ -189,13 +204,13 @@ class HostEnvironment(TaskFamily):
         state = {"episode": state["episode"], "ended": ended, "cut": cut}
         return state, self._observation(observation, shape), reward, terminated
 
-    def truncated(self, state):
+    def truncated(self, state: dict[str, tf.Tensor]) -> tf.Tensor:
         return state["cut"]
 
-    def faults(self):
+    def faults(self) -> dict[str, int]:
         return dict(self._player.faults)
 
-    def close(self):
+    def close(self) -> None:
         """Closes all environments, each in its own worker, and gives up episodes under way.
 
         The family can still be used: it makes new environments then. Without this call they are
@@ -204,20 +219,20 @@ class HostEnvironment(TaskFamily):
         self._pool.clear()
         self._player.close()
 
-    def _observation(self, leaves, shape):
+    def _observation(self, leaves: Sequence[tf.Tensor], shape: Sequence[int]) -> Nest:
         """Leaves [N, E, ...] of unknown shape as the nest of `observation_spec`."""
         for leaf, spec in zip(leaves, tf.nest.flatten(self.observation_spec)):
             leaf.set_shape([*shape, *spec.shape])
         return tf.nest.pack_sequence_as(self.observation_spec, leaves)
 
-    def _drawn(self, num, *key):
+    def _drawn(self, num: int, *key: int) -> Task:
         """`num` tasks, each from a generator of its own."""
         rows = [self._draw(_rng(*key, i)) for i in range(num)]
         return python_tasks.to_tensors(rows, self.task_spec)
 
     # What runs in Python.
 
-    def _reset_rows(self, key, *task):
+    def _reset_rows(self, key: np.ndarray, *task: np.ndarray) -> list[np.ndarray]:
         """key [N, E, 2], leaves of the task [N, ...] -> [episode [N, E], observation leaves]."""
         shape = key.shape[:2]
         number, episodes = self._pool.start(shape)
@@ -229,7 +244,9 @@ class HostEnvironment(TaskFamily):
         leaves = self._played(number, list(episodes.ravel())).leaves
         return [number, *[leaf.reshape([*shape, *leaf.shape[1:]]) for leaf in leaves]]
 
-    def _step_rows(self, number, ended, action):
+    def _step_rows(
+        self, number: np.ndarray, ended: np.ndarray, action: np.ndarray
+    ) -> list[np.ndarray]:
         """[N, E] each, action [N, E, ...] -> [ended, cut, terminated, reward, observation leaves].
 
         An environment goes back to the pool with the last step of its episode.
@@ -257,7 +274,7 @@ class HostEnvironment(TaskFamily):
             self._pool.release(number[rows][ended[rows]].tolist())
         return [ended, cut, terminated, reward, *observation]
 
-    def _played(self, number, episodes):
+    def _played(self, number: np.ndarray, episodes: Sequence[Episode]) -> calls.Outcomes:
         """The outcomes of the episodes' last calls; a failure ends the whole batch `number`."""
         try:
             return self._player.outcomes(episodes)
@@ -265,23 +282,23 @@ class HostEnvironment(TaskFamily):
             self._pool.release(number.ravel().tolist())
             raise
 
-    def _empty(self, shape):
+    def _empty(self, shape: Sequence[int]) -> list[np.ndarray]:
         specs = tf.nest.flatten(self.observation_spec)
         return [np.zeros([*shape, *spec.shape], spec.dtype.as_numpy_dtype) for spec in specs]
 
 
-def _adapted(make, set_task):
+def _adapted(make: Callable[[], Any], set_task: Callable[[Any, Any], object] | None) -> Any:
     """A new environment as workers call it."""
     return python_environments.adapt(make(), set_task)
 
 
-def _rng(*key):
+def _rng(*key: int) -> np.random.Generator:
     """The generator of one drawn task."""
-    *key, index = key
-    return np.random.default_rng([*key, 0x7A5C, index])
+    *first, index = key
+    return np.random.default_rng([*first, 0x7A5C, index])
 
 
-def _episode_seed(key):
+def _episode_seed(key: np.ndarray) -> int:
     """[2] -> the number that seeds one episode, a Python int from 0 to 2^31 - 1."""
     # 31 bits, as some environments hand it on to generators that take no more.
     return int(np.random.SeedSequence(key.astype(np.uint32)).generate_state(1)[0] >> 1)

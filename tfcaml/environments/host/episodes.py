@@ -1,12 +1,19 @@
 """Python environments, kept for the episodes that are under way."""
 
+from __future__ import annotations
+
 import collections
 import itertools
 import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfcaml.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tfcaml.environments.host.workers import Seat
 
 _LEAST_KEPT = 256  # episodes under way before any is taken for given up
 
@@ -23,14 +30,14 @@ class Episode:
     found: (leaves [R, ...], row) of the observation that the last call gave; None before the first
     """
 
-    def __init__(self, lane, seat=None):
+    def __init__(self, lane: int, seat: Seat | None = None) -> None:
         self.lane = lane
         self.seat = seat
         self.begun = False
-        self.task = None
-        self.seed = None
-        self.actions = []
-        self.found = None
+        self.task: Any = None
+        self.seed: Any = None
+        self.actions: list[Any] = []
+        self.found: tuple[list[np.ndarray], int] | None = None
 
 
 class Pool:
@@ -46,20 +53,21 @@ class Pool:
       seat: that of the first environment, in lane 0.
     """
 
-    def __init__(self, num_lanes, seat):
+    def __init__(self, num_lanes: int, seat: Seat) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._idle = [[] for _ in range(num_lanes)]  # lane -> `Seat`s
+        self._idle: list[list[Seat]] = [[] for _ in range(num_lanes)]  # lane -> `Seat`s
         self._idle[0].append(seat)
-        self._under_way = collections.OrderedDict()  # number -> Episode, least lately used first
+        # number -> Episode, least lately used first
+        self._under_way: collections.OrderedDict[int, Episode] = collections.OrderedDict()
         self._kept = _LEAST_KEPT
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many environments there are."""
         seats = [episode.seat for episode in self._under_way.values() if episode.seat is not None]
         return sum(seat.worker.alive for seat in itertools.chain(seats, *self._idle))
 
-    def start(self, shape):
+    def start(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Starts `shape` = (N, E) episodes: (numbers [N, E], `Episode`s [N, E]).
 
         Those for which no environment is idle have none yet.
@@ -76,7 +84,7 @@ class Pool:
                 self._under_way[numbers[row]] = episodes[row]
         return numbers, episodes
 
-    def find(self, numbers):
+    def find(self, numbers: Sequence[int]) -> list[Episode]:
         """The `Episode`s of these numbers.
 
         Raises:
@@ -94,20 +102,20 @@ class Pool:
                 self._under_way.move_to_end(number)
         return episodes
 
-    def release(self, numbers):
+    def release(self, numbers: Sequence[int]) -> None:
         """Takes back the environments of episodes that ended or are given up."""
         with self._lock:
             for number in numbers:
                 if number in self._under_way:
                     self._take_back(self._under_way.pop(number))
 
-    def clear(self):
+    def clear(self) -> None:
         """Forgets all environments, and gives up the episodes under way."""
         with self._lock:
             self._idle = [[] for _ in self._idle]
             self._under_way.clear()
 
-    def _lent(self, lane):
+    def _lent(self, lane: int) -> Seat | None:
         """An idle environment, if there is one whose worker was not lost."""
         idle = self._idle[lane]
         while idle:
@@ -116,6 +124,6 @@ class Pool:
                 return seat
         return None
 
-    def _take_back(self, episode):
+    def _take_back(self, episode: Episode) -> None:
         if episode.seat is not None and episode.seat.worker.alive:
             self._idle[episode.lane].append(episode.seat)

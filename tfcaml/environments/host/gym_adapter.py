@@ -5,6 +5,10 @@ ended from one that was cut short. gymnasium does; here discount 0 stands for th
 1 for the second, as in all of TF-Agents.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from tf_agents.environments import py_environment
 from tf_agents.specs import ArraySpec, BoundedArraySpec
@@ -13,6 +17,12 @@ from tf_agents.trajectories import time_step as ts
 from tfcaml import nest
 from tfcaml.environments.tf_agents import FamilyPyEnvironment
 from tfcaml.errors import ConfigError, check
+from tfcaml.types import Nest, Task
+
+if TYPE_CHECKING:
+    import gymnasium
+
+    from tfcaml.environments.base import TaskFamily
 
 try:
     import gymnasium
@@ -34,48 +44,48 @@ class GymnasiumPyEnvironment(py_environment.PyEnvironment):
       ConfigError: another space.
     """
 
-    def __init__(self, environment):
+    def __init__(self, environment: gymnasium.Env) -> None:
         super().__init__(handle_auto_reset=True)
         self._environment = environment
         self._observation_spec = spec_from_space(environment.observation_space, "observation")
         self._action_spec = spec_from_space(environment.action_space, "action")
-        self._next_seed = None
-        self._info = None
+        self._next_seed: int | None = None
+        self._info: Any = None
 
     @property
-    def gymnasium(self):
+    def gymnasium(self) -> gymnasium.Env:
         """The environment within."""
         return self._environment
 
-    def observation_spec(self):
+    def observation_spec(self) -> Nest:
         """`ArraySpec`s of one observation."""
         return self._observation_spec
 
-    def action_spec(self):
+    def action_spec(self) -> Nest:
         """`BoundedArraySpec`s of one action."""
         return self._action_spec
 
-    def seed(self, seed):
+    def seed(self, seed: int) -> None:
         """Seeds the next `reset`. `seed`: Python int, >= 0."""
         self._next_seed = seed
 
-    def get_info(self):
+    def get_info(self) -> Any:
         """What the last `reset` or `step` told beside the observation."""
         return self._info
 
-    def render(self, mode="rgb_array"):
+    def render(self, mode: str = "rgb_array") -> Any:
         """The environment's picture; `mode` is what `gymnasium.make` was given."""
         return self._environment.render()
 
-    def close(self):
+    def close(self) -> None:
         self._environment.close()
 
-    def _reset(self):
+    def _reset(self) -> ts.TimeStep:
         observation, self._info = self._environment.reset(seed=self._next_seed)
         self._next_seed = None
         return ts.restart(self._cast(observation))
 
-    def _step(self, action):
+    def _step(self, action: Any) -> ts.TimeStep:
         action = to_space(self._environment.action_space, action)
         observation, reward, terminated, truncated, self._info = self._environment.step(action)
         observation = self._cast(observation)
@@ -85,7 +95,7 @@ class GymnasiumPyEnvironment(py_environment.PyEnvironment):
             return ts.truncation(observation, reward)
         return ts.transition(observation, reward)
 
-    def _cast(self, observation):
+    def _cast(self, observation: Any) -> Nest:
         observation = from_space(self._environment.observation_space, observation)
         return nest.map(
             lambda spec, x: np.asarray(x, spec.dtype), self._observation_spec, observation
@@ -107,14 +117,16 @@ class FamilyGymnasiumEnvironment(gymnasium.Env):
     metadata = {"render_modes": []}
     render_mode = None
 
-    def __init__(self, environment, task):
+    def __init__(self, environment: TaskFamily, task: Task) -> None:
         self._family = environment, task
         self._episodes = FamilyPyEnvironment(environment, task)
         self.observation_space = _space(self._episodes.observation_spec())
         self.action_space = _space(self._episodes.action_spec())
         self._seeded = False
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Starts an episode: (observation, {})."""
         super().reset(seed=seed)
         if seed is None and not self._seeded:
@@ -124,7 +136,7 @@ class FamilyGymnasiumEnvironment(gymnasium.Env):
             self._seeded = True
         return self._episodes.reset().observation, {}
 
-    def step(self, action):
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step: (observation, reward, terminated, truncated, {})."""
         step = self._episodes.step(action)
         last = bool(step.is_last())
@@ -132,7 +144,7 @@ class FamilyGymnasiumEnvironment(gymnasium.Env):
         return step.observation, float(step.reward), terminated, last and not terminated, {}
 
 
-def spec_from_space(space, name=None):
+def spec_from_space(space: Any, name: str | None = None) -> Nest:
     """`BoundedArraySpec`s of a gymnasium space.
 
     Actions and states of a Discrete and a MultiDiscrete count from 0, whatever their `start`: see
@@ -142,14 +154,15 @@ def spec_from_space(space, name=None):
     Raises:
       ConfigError: a space that has no such spec.
     """
-    if isinstance(space, spaces.Box) and space.dtype.kind == "b":
-        return ArraySpec(space.shape, space.dtype, name)
     if isinstance(space, spaces.Box):
-        dtype = np.float32 if space.dtype.kind == "f" else space.dtype
+        kind = np.dtype(space.dtype).kind
+        if kind == "b":
+            return ArraySpec(space.shape, space.dtype, name)
+        dtype: Any = np.float32 if kind == "f" else space.dtype
         low, high = space.low.astype(dtype), space.high.astype(dtype)
         return BoundedArraySpec(space.shape, dtype, low, high, name)
     if isinstance(space, spaces.Discrete):
-        return BoundedArraySpec((), space.dtype, 0, space.n - 1, name)
+        return BoundedArraySpec((), space.dtype, 0, int(space.n) - 1, name)
     if isinstance(space, spaces.MultiDiscrete):
         zeros = np.zeros(space.shape, space.dtype)
         return BoundedArraySpec(space.shape, space.dtype, zeros, space.nvec - 1, name)
@@ -163,7 +176,7 @@ def spec_from_space(space, name=None):
     raise ConfigError(f"expected {name or 'space'} to be {allowed}; received {space!r}")
 
 
-def to_space(space, action):
+def to_space(space: gymnasium.Space, action: Any) -> Any:
     """An action that follows `spec_from_space(space)` as `space` has it."""
     if isinstance(space, spaces.Discrete):
         return int(action) + int(space.start)
@@ -172,7 +185,7 @@ def to_space(space, action):
     return np.asarray(action, space.dtype)
 
 
-def from_space(space, observation):
+def from_space(space: gymnasium.Space, observation: Any) -> Nest:
     """An observation of `space` as `spec_from_space(space)` has it."""
     if isinstance(space, spaces.Dict):
         return {key: from_space(value, observation[key]) for key, value in space.spaces.items()}
@@ -184,7 +197,7 @@ def from_space(space, observation):
     return observation
 
 
-def _space(spec):
+def _space(spec: Nest) -> gymnasium.Space:
     """The space of an `ArraySpec`."""
     bounded = isinstance(spec, BoundedArraySpec)
     if bounded and spec.dtype.kind in "iu" and spec.shape == () and spec.minimum == 0:

@@ -7,20 +7,22 @@ then told each value with the type that the user gave it.
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import ConfigError
+from tfcaml.types import Nest, Task
 
 _KINDS = "biufUS"  # of NumPy's dtypes
 _TABLE = "a dict of arrays or lists with one row per task"
 _VALUE = "a number, string or array, or a list or dict of these, alike in all tasks"
 
 
-def to_rows(table, name="tasks"):
+def to_rows(table: Any, name: str = "tasks") -> list[Any]:
     """The tasks of a table, one by one.
 
     Args:
@@ -42,19 +44,19 @@ def to_rows(table, name="tasks"):
     return [dict(zip(columns, values)) for values in zip(*columns.values())]
 
 
-def _column(values, name):
+def _column(values: Any, name: str) -> Sequence[Any]:
     """One column of a table as a list of rows, or what has a length and rows just as well."""
     if isinstance(values, Mapping):
         return to_rows(values, name)
     if isinstance(values, (list, tuple)):
         return values
-    array = np.asarray(values)
+    array: Any = np.asarray(values)
     if array.ndim == 0:
         raise _error(name, _TABLE, values)
     return array
 
 
-def to_tensors(rows, spec=None, name="task"):
+def to_tensors(rows: Sequence[Any], spec: Nest | None = None, name: str = "task") -> Task:
     """Tasks as one nest of tensors.
 
     Args:
@@ -80,12 +82,12 @@ def to_tensors(rows, spec=None, name="task"):
     for key in keys:
         values, inner = [row[key] for row in rows], spec and spec[key]
         is_dict = isinstance(values[0] if spec is None else inner, Mapping)
-        convert = to_tensors if is_dict else _to_tensor
-        tensors[key] = convert(values, inner, f"{name}[{key!r}]")
+        arguments = values, inner, f"{name}[{key!r}]"
+        tensors[key] = to_tensors(*arguments) if is_dict else _to_tensor(*arguments)
     return tensors
 
 
-def _to_tensor(values, spec, name):
+def _to_tensor(values: Any, spec: tf.TensorSpec | None, name: str) -> tf.Tensor:
     """N values, one of each task, as a tensor [N, ...] that holds them exactly."""
     values = [x.numpy() if tf.is_tensor(x) else x for x in values]
     # TensorFlow gives strings as arrays of objects.
@@ -110,14 +112,14 @@ def _to_tensor(values, spec, name):
     return tensor
 
 
-def _numpy_dtype(spec, array):
+def _numpy_dtype(spec: tf.TensorSpec, array: np.ndarray) -> Any:
     """The dtype that the spec asks for; strings stay as they are."""
     if (spec.dtype == tf.string) != (array.dtype.kind in "US"):
         raise TypeError
     return array.dtype if spec.dtype == tf.string else spec.dtype.as_numpy_dtype
 
 
-def _same(value, kept):
+def _same(value: Any, kept: Any) -> bool:
     """Whether an array or NumPy scalar holds what a user's value holds, to the last digit."""
     if isinstance(value, np.ndarray) and value.dtype == kept.dtype:
         return True
@@ -126,14 +128,14 @@ def _same(value, kept):
     return len(given) == len(kept) and all(map(same, given, kept))
 
 
-def _scalars(value):
+def _scalars(value: Any) -> list[Any]:
     """All single values in a value, as Python objects, in order."""
     if isinstance(value, (list, tuple)):
         return [scalar for part in value for scalar in _scalars(part)]
     return np.ravel(value).tolist() if isinstance(value, (np.ndarray, np.generic)) else [value]
 
 
-def leaves(task, spec, num_tasks, name="task"):
+def leaves(task: Task, spec: Nest, num_tasks: int, name: str = "task") -> list[tf.Tensor]:
     """The tensors of tasks that are given to an environment, with all their digits.
 
     Args:
@@ -166,7 +168,7 @@ def leaves(task, spec, num_tasks, name="task"):
     return [task]
 
 
-def to_python(values, example):
+def to_python(values: Any, example: Any) -> Any:
     """One task as the user gave it, in new objects.
 
     Args:
@@ -188,12 +190,12 @@ def to_python(values, example):
     return values.item()
 
 
-def _error(name, allowed, received):
+def _error(name: str, allowed: Any, received: Any) -> ConfigError:
     """`ConfigError` of one line, however long what was received is."""
     received = textwrap.shorten(repr(received), 100, placeholder=" ...")
     return ConfigError(f"expected {name} to be {allowed}; received {received}")
 
 
-def specs(tensors):
+def specs(tensors: Nest) -> Nest:
     """The `TensorSpec`s of one task: nest of [N, ...] -> nest of [...]."""
     return nest.map(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), tensors)

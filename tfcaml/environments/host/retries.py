@@ -5,18 +5,29 @@ it would have given, so that a passing fault changes no number. The same goes fo
 all other environments of a worker that hung or ended: they are played again elsewhere.
 """
 
+from __future__ import annotations
+
 import collections
 import textwrap
 import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfcaml.environments.host.calls import Start, no_outcomes
 from tfcaml.errors import ConfigError, RunError, check, check_positive
+from tfcaml.types import Nest
+
+if TYPE_CHECKING:
+    from tfcaml.environments.host import calls
+    from tfcaml.environments.host.calls import Outcomes
+    from tfcaml.environments.host.episodes import Episode
+    from tfcaml.environments.host.workers import Crew, Seat
 
 
-def first_environment(crew):
+def first_environment(crew: Crew) -> tuple[Seat, tuple[Nest, Nest, int | None]]:
     """An environment to look at, and what is to know of its kind.
 
     Args:
@@ -53,7 +64,9 @@ class Player:
     `faults` counts the errors, timeouts and retried_episodes.
     """
 
-    def __init__(self, crew, observation_spec, max_retries, step_timeout):
+    def __init__(
+        self, crew: Crew, observation_spec: Nest, max_retries: int, step_timeout: float | None
+    ) -> None:
         check(max_retries >= 0, "max_retries", max_retries, ">= 0")
         if step_timeout is not None:
             check_positive(step_timeout=step_timeout)
@@ -65,9 +78,9 @@ class Player:
         self._max_retries = max_retries
         self._step_timeout = step_timeout
         self._lock = threading.Lock()
-        self.faults = collections.Counter()
+        self.faults: collections.Counter[str] = collections.Counter()
 
-    def outcomes(self, episodes):
+    def outcomes(self, episodes: Sequence[Episode]) -> calls.Outcomes:
         """What each episode's last action gives, or `reset` where there is none yet.
 
         Args:
@@ -79,8 +92,9 @@ class Player:
         Raises:
           RunError: a call that failed `max_retries` + 1 times, or too many threads or processes.
         """
-        outcomes, retries = no_outcomes(len(episodes), self._specs), collections.Counter()
-        rows = range(len(episodes))
+        outcomes = no_outcomes(len(episodes), self._specs)
+        retries: collections.Counter[int] = collections.Counter()
+        rows = list(range(len(episodes)))
         with self._lock:
             while rows:
                 failures, others = self._called(episodes, rows, outcomes)
@@ -95,24 +109,27 @@ class Player:
             episode.found = outcomes.leaves, row
         return outcomes
 
-    def close(self):
+    def close(self) -> None:
         """Closes all environments, see `workers.Crew.close`."""
         with self._lock:
             self._crew.close(self._step_timeout)
 
-    def _called(self, episodes, rows, outcomes):
+    def _called(
+        self, episodes: Sequence[Episode], rows: Sequence[int], outcomes: Outcomes
+    ) -> tuple[dict[int, tuple[str, BaseException]], list[int]]:
         """Makes the calls of some rows, all workers at the same time, and writes `outcomes`.
 
         Returns:
           (dict row -> (kind of fault, exception), rows that shared a worker which was lost).
         """
-        of_worker = {}
+        of_worker: dict[Any, list[int]] = {}
         for row in rows:
             episode = episodes[row]
             if episode.seat is None or not episode.seat.worker.alive:
                 episode.seat, episode.begun = self._crew.seat(episode.lane), False
             of_worker.setdefault(episode.seat.worker, []).append(row)
-        failures, others = {}, []
+        failures: dict[int, tuple[str, BaseException]] = {}
+        others: list[int] = []
         try:
             for worker, own in of_worker.items():
                 worker.ask("play", self._specs, *_message([episodes[row] for row in own]))
@@ -137,7 +154,7 @@ class Player:
             raise
         return failures, others
 
-    def _failure(self, episode, error):
+    def _failure(self, episode: Episode, error: BaseException) -> RunError:
         """`RunError` that names what it takes to see the failure again."""
         values = ", ".join(f"{name}={_shown(x)}" for name, x in episode.task.items())
         task = textwrap.shorten(values, 200, placeholder=" ...")
@@ -149,16 +166,18 @@ class Player:
         )
 
 
-def _message(episodes):
+def _message(
+    episodes: Sequence[Episode],
+) -> tuple[list[int], list[Start | None], np.ndarray | None]:
     """(slots, starts, actions) of `calls.Environments.play`."""
-    slots = [episode.seat.slot for episode in episodes]
+    slots = [episode.seat.slot for episode in episodes if episode.seat is not None]
     starts = [None if episode.begun else _start(episode) for episode in episodes]
     if not episodes[0].actions:
         return slots, starts, None
     return slots, starts, np.array([episode.actions[-1] for episode in episodes])
 
 
-def _start(episode):
+def _start(episode: Episode) -> Start | None:
     """The `Start` of an episode whose environment is yet to be brought to its last call."""
     known = None
     if episode.found is not None:
@@ -167,7 +186,7 @@ def _start(episode):
     return Start(episode.task, episode.seed, np.array(episode.actions[:-1]), known)
 
 
-def _write(outcomes, rows, found):
+def _write(outcomes: Outcomes, rows: Sequence[int], found: Outcomes) -> None:
     """Puts `Outcomes` of some rows into those of all."""
     for array, values in zip(outcomes.leaves, found.leaves):
         array[rows] = values
@@ -175,7 +194,7 @@ def _write(outcomes, rows, found):
         getattr(outcomes, name)[rows] = getattr(found, name)
 
 
-def _in_one_line(error):
+def _in_one_line(error: BaseException) -> str:
     """What an exception of an environment says, in one line."""
     if isinstance(error, RunError):  # of a process
         return str(error)
@@ -185,11 +204,11 @@ def _in_one_line(error):
     return line
 
 
-def _needs_main_thread(error):
+def _needs_main_thread(error: BaseException) -> bool:
     return isinstance(error, ValueError) and "signal only works in main thread" in str(error)
 
 
-def _shown(value):
+def _shown(value: Any) -> str:
     """A task's value, short but for single numbers, which are shown in full."""
     if np.ndim(value) == 0:
         return str(value)

@@ -12,6 +12,7 @@ and experts.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,7 @@ from tf_agents.specs import tensor_spec
 from tfcaml import keys
 from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import ConfigError, check, check_one_of
-from tfcaml.types import next_observation
+from tfcaml.types import Task, Trajectory, next_observation
 
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])  # up, down, left, right, as (row, column)
 # "#" is a wall, "S" the start.
@@ -64,7 +65,7 @@ class MazeConfig:
     num_train: int = 20  # goals to learn from
     horizon: int = 50  # steps
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_one_of("layout", self.layout, LAYOUTS)
         check(self.horizon >= 1, "horizon", self.horizon, ">= 1")
         check(self.num_train >= 1, "num_train", self.num_train, ">= 1")
@@ -84,7 +85,7 @@ class Maze(TaskFamily):
       next_cell: [S, 4] integers, where each action leads
     """
 
-    def __init__(self, config=None):
+    def __init__(self, config: MazeConfig | None = None) -> None:
         self.config = config or MazeConfig()
         self.horizon = self.config.horizon
         grid = np.array([list(row) for row in LAYOUTS[self.config.layout].split()])
@@ -98,7 +99,7 @@ class Maze(TaskFamily):
         self.observation_spec = tensor_spec.BoundedTensorSpec([size], tf.float32, 0, 1)
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
-    def population(self, seed, num_test=10):
+    def population(self, seed: int, num_test: int = 10) -> Population:
         """Goals drawn without replacement from all cells but the start, held-out ones first.
 
         Groups are the quarters of the grid, in four_rooms the rooms.
@@ -117,11 +118,11 @@ class Maze(TaskFamily):
             self.task(support), self.task(query), self._quarter(support), self._quarter(query)
         )
 
-    def task(self, goal):
+    def task(self, goal: Sequence[int] | np.ndarray) -> Task:
         """The tasks of goals given by their index: [N] integers -> task."""
         return {"goal": tf.constant(self.cells[np.asarray(goal)], tf.float32)}
 
-    def goal_cells(self, task):
+    def goal_cells(self, task: Task) -> np.ndarray:
         """The index of each task's goal, [N] integers.
 
         Raises:
@@ -134,17 +135,19 @@ class Maze(TaskFamily):
             raise ConfigError(f"expected goals to be cells without a wall; received goal={wrong}")
         return same.argmax(axis=1)
 
-    def reset(self, task, key):
+    def reset(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         cell = tf.fill(key.shape[:2], self.start)
         return cell, self._observation(cell)
 
-    def step(self, task, state, action, noise):
+    def step(
+        self, task: Task, state: tf.Tensor, action: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         cell = tf.gather(tf.constant(self.next_cell.ravel(), tf.int32), 4 * state + action)
         place = tf.gather(tf.constant(self.cells, tf.float32), cell)
         arrived = tf.reduce_all(place == task["goal"][:, None], axis=-1)
         return cell, self._observation(cell), tf.cast(arrived, tf.float32), arrived
 
-    def relabel(self, task, trajectory):
+    def relabel(self, task: Task, trajectory: Trajectory) -> Trajectory:
         """Episodes towards other goals, paid for and ended where they reach that of `task`.
 
         Episodes that ended at their own goal before say nothing of what would have followed.
@@ -163,11 +166,11 @@ class Maze(TaskFamily):
             reward=reward, mask=mask, terminated=reward, final_observation=final_observation
         )
 
-    def start_distribution(self):
+    def start_distribution(self) -> np.ndarray:
         """Where episodes start: [S], 1 at the start."""
         return np.eye(len(self.cells))[self.start]
 
-    def transition(self, task):
+    def transition(self, task: Task) -> np.ndarray:
         """Probability of the next cell, [N, S, 4, S], 0 for the goal: there the episode is over.
 
         `divergence.state_visits` reads what is missing to 1 as the end of an episode.
@@ -179,7 +182,7 @@ class Maze(TaskFamily):
         probability[np.arange(len(goal)), goal] = 0
         return probability
 
-    def distances(self):
+    def distances(self) -> np.ndarray:
         """Steps of the shortest way between any two cells, [S, S], by breadth-first search."""
         size = len(self.cells)
         adjacent = np.zeros([size, size], bool)
@@ -190,7 +193,7 @@ class Maze(TaskFamily):
             reached = reached @ adjacent
         return distance
 
-    def soft_expert(self, task, temperature=0.1):
+    def soft_expert(self, task: Task, temperature: float = 0.1) -> np.ndarray:
         """Log-probabilities of the policies that arrive soon, [N, S, 4], by soft value iteration.
 
         V(s) = temperature * ln sum_a exp(Q(s, a) / temperature), Q(s, a) = V(next) - 1, V(goal) =
@@ -222,16 +225,16 @@ class Maze(TaskFamily):
                 break
         return scaled - soft
 
-    def _next_cells(self):
+    def _next_cells(self) -> np.ndarray:
         """[S, 4]: beyond the edge and in walls there is no cell, and the agent stays."""
         padded = np.pad(self._index, 1, constant_values=-1)
         row, column = np.moveaxis(self.cells[:, None] + MOVES + 1, -1, 0)
         neighbour = padded[row, column]
         return np.where(neighbour >= 0, neighbour, np.arange(len(self.cells))[:, None])
 
-    def _quarter(self, cell):
+    def _quarter(self, cell: np.ndarray) -> np.ndarray:
         row, column = self.cells[cell].T * 2 // np.array(self._index.shape)[:, None]
         return 2 * row + column
 
-    def _observation(self, cell):
+    def _observation(self, cell: tf.Tensor) -> tf.Tensor:
         return tf.one_hot(cell, len(self.cells))

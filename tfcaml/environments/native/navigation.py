@@ -20,6 +20,7 @@ from tf_agents.specs import tensor_spec
 from tfcaml import keys
 from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
+from tfcaml.types import Task
 
 REWARDS = ("distance", "squared_distance", "sparse")
 GOALS = ("square", "semicircle", "corners")
@@ -40,7 +41,7 @@ class NavigationConfig:
     observe_goal: bool = False  # put the goal into the observation: the oracle's view
     horizon: int = 100  # steps (MAML: 100; PEARL: 20)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_one_of("reward", self.reward, REWARDS)
         check_one_of("goals", self.goals, GOALS)
         check_positive(
@@ -62,7 +63,7 @@ class Navigation(TaskFamily):
     wide a policy of standard deviation 1 explores, and so every return, hangs on that option.
     """
 
-    def __init__(self, config=None):
+    def __init__(self, config: NavigationConfig | None = None) -> None:
         self.config = config or NavigationConfig()
         self.horizon = self.config.horizon
         self.observes_task = self.config.observe_goal
@@ -73,7 +74,7 @@ class Navigation(TaskFamily):
         bound = self.config.action_range
         self.action_spec = tensor_spec.BoundedTensorSpec([2], tf.float32, -bound, bound, "action")
 
-    def population(self, seed, num_test=40):
+    def population(self, seed: int, num_test: int = 40) -> Population:
         """Fresh goals at every draw to learn from, and `num_test` fixed ones to adapt to.
 
         The default is MAML's 40.
@@ -88,14 +89,16 @@ class Navigation(TaskFamily):
         group = np.zeros(num_test, np.int64)
         return Population(examples, query, group, group, self._draw)
 
-    def planar_goal(self, task):
+    def planar_goal(self, task: Task) -> tf.Tensor:
         return task["goal"]
 
-    def reset(self, task, key):
+    def reset(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         position = tf.zeros([*key.shape[:2], 2], task["goal"].dtype)
         return position, self._observation(task, position)
 
-    def step(self, task, state, action, noise):
+    def step(
+        self, task: Task, state: tf.Tensor, action: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         config = self.config
         move = action * (_MAX_MOVE / config.action_range)
         position = state + tf.clip_by_value(move, -_MAX_MOVE, _MAX_MOVE)
@@ -111,19 +114,19 @@ class Navigation(TaskFamily):
                 reward = tf.where(distance <= config.sparse_radius, 1 - distance, 0)
         return position, self._observation(task, position), reward, terminated
 
-    def _observation(self, task, position):
+    def _observation(self, task: Task, position: tf.Tensor) -> tf.Tensor:
         if not self.config.observe_goal:
             return position
         goal = tf.broadcast_to(task["goal"][:, None], position.shape)
         return tf.concat([position, goal], axis=-1)
 
-    def _draw(self, num_tasks, key):
+    def _draw(self, num_tasks: int, key: tf.Tensor) -> Task:
         """New goals to learn from. key: [2]."""
         return self._goals(
             2 * tf.random.stateless_uniform([num_tasks, 2], key, 0, _GRID, dtype=tf.int32)
         )
 
-    def _goals(self, point):
+    def _goals(self, point: tf.Tensor) -> Task:
         """Grid points [n, 2], integers in [0, 2 * _GRID) -> task."""
         unit = tf.cast(tf.cast(point, tf.float64) / (2 * _GRID), tf.float32)  # exact
         size = self.config.goal_range

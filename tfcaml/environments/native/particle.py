@@ -16,6 +16,7 @@ from tf_agents.specs import tensor_spec
 from tfcaml import keys
 from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import ConfigError, check, check_acts, check_one_of, check_positive
+from tfcaml.types import Task
 
 CARDINAL = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)  # left, right, down, up
 GOAL = (1.0, 1.0)
@@ -41,7 +42,7 @@ class ParticleConfig:
     query_split: str = "variants"  # held-out entities: fresh variants, or unseen groups
     num_held_out_groups: int = 3  # groups without training entities when query_split is "groups"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_positive(step_size=self.step_size, arena_bound=self.arena_bound, horizon=self.horizon)
         for name in ("variance", "step_noise", "termination_radius"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
@@ -61,7 +62,7 @@ class ParticleConfig:
 class Particle(TaskFamily):
     """The family. A task is {"displacement": [N, 4, 2]}: each action's move, in step sizes."""
 
-    def __init__(self, config=None):
+    def __init__(self, config: ParticleConfig | None = None) -> None:
         self.config = config or ParticleConfig()
         self.horizon = self.config.horizon
         self.noise_size = 1 if self.config.step_noise else 0
@@ -69,7 +70,7 @@ class Particle(TaskFamily):
         self.observation_spec = tf.TensorSpec([2], tf.float32, "observation")
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
-    def population(self, seed, num_test=3):
+    def population(self, seed: int, num_test: int = 3) -> Population:
         """Support and test entities of a study; those of one group share a permutation.
 
         With `query_split="variants"` test entities are fresh variants of known groups, each group
@@ -91,7 +92,7 @@ class Particle(TaskFamily):
         train_group = np.repeat(np.sort(known), config.variants_per_group)
         test_group = np.resize(held_out, num_test)
 
-        def entities(groups, salt):
+        def entities(groups: np.ndarray, salt: int) -> np.ndarray:
             rngs = [np.random.default_rng([seed, salt, i]) for i in range(len(groups))]
             moves = [_entity(permutations[g], config.variance, r) for g, r in zip(groups, rngs)]
             return np.stack(moves)
@@ -109,14 +110,16 @@ class Particle(TaskFamily):
             test_group,
         )
 
-    def planar_goal(self, task):
+    def planar_goal(self, task: Task) -> np.ndarray:
         return np.broadcast_to(GOAL, [task["displacement"].shape[0], 2])
 
-    def reset(self, task, key):
+    def reset(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         position = tf.zeros([*key.shape[:2], 2])
         return position, position
 
-    def step(self, task, state, action, noise):
+    def step(
+        self, task: Task, state: tf.Tensor, action: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         move = tf.gather(task["displacement"], action, axis=1, batch_dims=1)
         if self.noise_size:
             drift = self.config.step_noise * (2 * noise - 1)
@@ -128,21 +131,22 @@ class Particle(TaskFamily):
         return position, position, -squared_distance, terminated
 
 
-def _entity(permutation, variance, rng):
+def _entity(permutation: np.ndarray, variance: float, rng: np.random.Generator) -> np.ndarray:
     """Displacement table [4, 2] of a new entity: cardinal moves with a sideways drift."""
     moves = CARDINAL[permutation].copy()
     moves[moves == 0] = rng.uniform(-variance, variance, 4)
     return moves
 
 
-def _permutations(config, rng):
+def _permutations(config: ParticleConfig, rng: np.random.Generator) -> np.ndarray:
     """One permutation of the cardinal moves per latent group, [G, 4]."""
     every = np.array(list(itertools.permutations(range(4))))
     if config.group_rule == "random":
         return every[rng.permutation(len(every))[: config.num_groups]]
     if config.group_rule == "cycles":
         return np.array([p for p in every if _is_cycle(p)])[: config.num_groups]
-    classes = {}  # by the two actions, in either order, that lead right and up
+    # By the two actions, in either order, that lead right and up.
+    classes: dict[frozenset[int], list[np.ndarray]] = {}
     for p in every:
         key = frozenset((int(np.argmax(p == _RIGHT)), int(np.argmax(p == _UP))))
         classes.setdefault(key, []).append(p)
@@ -150,7 +154,7 @@ def _permutations(config, rng):
     return chosen[rng.permutation(len(chosen))[: config.num_groups]]
 
 
-def _is_cycle(permutation):
+def _is_cycle(permutation: np.ndarray) -> bool:
     """Whether a permutation of four moves them in a single cycle."""
     position = permutation[0]
     length = 1

@@ -15,6 +15,7 @@ from tf_agents.specs import tensor_spec
 from tfcaml import keys
 from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import check
+from tfcaml.types import Task
 
 _SALT = 0x51E  # of the key of a population
 
@@ -28,7 +29,7 @@ class SinusoidConfig:
     max_phase: float = math.pi  # radians, from 0 on
     max_x: float = 5.0  # inputs are uniform in +-this
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         order = 0 < self.min_amplitude < self.max_amplitude
         check(order, "min_amplitude", self.min_amplitude, "> 0 and below max_amplitude")
         check(self.max_phase > 0, "max_phase", self.max_phase, "> 0")
@@ -40,7 +41,7 @@ class Sinusoid(TaskFamily):
 
     horizon = 1
 
-    def __init__(self, config=None):
+    def __init__(self, config: SinusoidConfig | None = None) -> None:
         self.config = config or SinusoidConfig()
         scalar = tf.TensorSpec([], tf.float32)
         self.task_spec = {"amplitude": scalar, "phase": scalar}
@@ -48,7 +49,7 @@ class Sinusoid(TaskFamily):
         bound = self.config.max_amplitude
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -bound, bound, "action")
 
-    def population(self, seed, num_test=600):
+    def population(self, seed: int, num_test: int = 600) -> Population:
         """Fresh curves at every draw to learn from, and `num_test` fixed ones to adapt to.
 
         Both are drawn from continuous distributions, by unrelated keys.
@@ -60,25 +61,29 @@ class Sinusoid(TaskFamily):
         group = np.zeros(num_test, np.int64)
         return Population(examples, query, group, group, self._draw)
 
-    def examples(self, task, num_examples, key):
+    def examples(
+        self, task: Task, num_examples: int, key: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Inputs and targets: (x, y), each [N, num_examples, 1]. key: [2]."""
         shape = [task["amplitude"].shape[0], num_examples, 1]
         x = self.config.max_x * tf.random.stateless_uniform(shape, key, -1.0, 1.0)
         return x, self.target(task, x)
 
-    def target(self, task, x):
+    def target(self, task: Task, x: tf.Tensor) -> tf.Tensor:
         """The curves' values at x [N, E, 1]."""
         return task["amplitude"][:, None, None] * tf.sin(x - task["phase"][:, None, None])
 
-    def reset(self, task, key):
+    def reset(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = self.config.max_x * (2 * keys.uniform(key, [1]) - 1)
         return x, x
 
-    def step(self, task, state, action, noise):
+    def step(
+        self, task: Task, state: tf.Tensor, action: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         reward = -tf.reduce_sum((action - self.target(task, state)) ** 2, axis=-1)
         return state, state, reward, tf.ones_like(reward, tf.bool)
 
-    def _draw(self, num_tasks, key):
+    def _draw(self, num_tasks: int, key: tf.Tensor) -> Task:
         """New curves. key: [2]."""
         config = self.config
         unit = tf.random.stateless_uniform([2, num_tasks], key)

@@ -4,7 +4,8 @@ Each rule sees the returns `returns[a, t]` that pull t of arm a would bring, and
 than `budget` of them (but for the oracle).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class Choice(NamedTuple):
     mean_return: float
 
 
-def choose(rule, returns, budget, rng):
+def choose(rule: str, returns: np.ndarray, budget: int, rng: np.random.Generator) -> Choice:
     """Applies a rule.
 
     Args:
@@ -40,7 +41,14 @@ def choose(rule, returns, budget, rng):
     return Choice(int(np.argmax(scores)), pulls, float(seen.mean()))
 
 
-def choose_or_fall_back(rule, returns, home_return, min_transfer, budget, rng):
+def choose_or_fall_back(
+    rule: str,
+    returns: np.ndarray,
+    home_return: np.ndarray,
+    min_transfer: float,
+    budget: int,
+    rng: np.random.Generator,
+) -> Choice:
     """Chooses an arm that also does here most of what it does at home, or else the last arm.
 
     The last arm, the fallback, is pulled once; the rule spends the rest on the others. Its choice
@@ -69,18 +77,24 @@ def choose_or_fall_back(rule, returns, home_return, min_transfer, budget, rng):
     return Choice(arm, np.append(choice.pulls, 1), mean_return)
 
 
-def uniform_best_episode(returns, budget, rng):
+def uniform_best_episode(
+    returns: np.ndarray, budget: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Callable[..., Any]]:
     """Arms drawn uniformly; the arm of the best single episode (CAML paper, Algorithm 2)."""
     return np.bincount(rng.integers(len(returns), size=budget), minlength=len(returns)), np.max
 
 
-def round_robin_mean(returns, budget, rng):
+def round_robin_mean(
+    returns: np.ndarray, budget: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Callable[..., Any]]:
     """Arms in turn; the arm of the best mean."""
     num_arms = len(returns)
     return np.bincount(np.arange(budget) % num_arms, minlength=num_arms), np.mean
 
 
-def successive_halving(returns, budget, rng):
+def successive_halving(
+    returns: np.ndarray, budget: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Callable[..., Any]]:
     """One pull each, then only the better half, and so on to the last two; the best mean.
 
     After Karnin, Koren & Somekh (2013), with pulls carried over between rounds.
@@ -96,7 +110,9 @@ def successive_halving(returns, budget, rng):
     return pulls, np.mean
 
 
-def upper_confidence_bound(returns, budget, rng):
+def upper_confidence_bound(
+    returns: np.ndarray, budget: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Callable[..., Any]]:
     """UCB1 (Auer, Cesa-Bianchi & Fischer 2002), returns scaled by the range seen; the best mean."""
     pulls = np.zeros(len(returns), int)
     for time in range(budget):
@@ -111,7 +127,9 @@ def upper_confidence_bound(returns, budget, rng):
     return pulls, np.mean
 
 
-def oracle(returns, budget, rng):
+def oracle(
+    returns: np.ndarray, budget: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Callable[..., Any]]:
     """Every arm `budget` times, and the best mean: what choosing would gain with more trials."""
     return np.full(len(returns), budget), np.mean
 

@@ -1,6 +1,7 @@
 """Settings of CAML, and those that its paper takes literally."""
 
 import dataclasses
+from typing import Any
 
 from tfcaml import settings
 from tfcaml.divergence.density import BANDWIDTH_RULES
@@ -28,7 +29,7 @@ class DivergenceConfig:
     num_states: int = 300  # at which occupancies are compared
     time_indexed: bool = False  # densities of (state, time) instead of states
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.num_states >= 1, "num_states", self.num_states, ">= 1")
         check_one_of("weight", self.weight, WEIGHTS)
         check_one_of("form", self.form, FORMS)
@@ -37,7 +38,7 @@ class DivergenceConfig:
         where = "with metric=" + " or ".join(OCCUPANCIES)
         check_acts(self, _OF_OCCUPANCIES, self.metric in OCCUPANCIES, where)
 
-    def kernel_bandwidth(self):
+    def kernel_bandwidth(self) -> float | str:
         """`bandwidth` as a number or a rule's name."""
         if self.bandwidth in BANDWIDTH_RULES:
             return self.bandwidth
@@ -59,7 +60,7 @@ class ChoiceConfig:
     include_initial_weights: bool = True  # one trial is theirs, to fall back on
     min_transfer: float = 0.5  # of its gain over them at home a medoid must bring, or they stay
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_one_of("rule", self.rule, tuple(bandit.RULES))
         least = 2 if self.include_initial_weights else 1
         check(self.trial_episodes >= least, "trial_episodes", self.trial_episodes, f">= {least}")
@@ -83,7 +84,7 @@ class CAMLConfig(LearnerConfig):
     choice: ChoiceConfig = ChoiceConfig()
     divergence: DivergenceConfig = DivergenceConfig()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.saved_episodes >= 1, "saved_episodes", self.saved_episodes, ">= 1")
         check_one_of("assignment", self.assignment, ASSIGNMENTS)
@@ -109,7 +110,7 @@ class CAMLConfig(LearnerConfig):
         has_state = self.inner_optimizer == "adam"
         check_acts(self, ("keep_optimizer_state",), has_state, "with inner_optimizer=adam")
 
-    def stored(self, sizes, num_tasks):
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         policies, kept = self.policies_per_clustering, self.saved_episodes
         # Beside the episodes each policy's density at all the states where they are compared.
         density = self.divergence.num_states * sizes.outputs
@@ -125,12 +126,12 @@ class CAMLConfig(LearnerConfig):
         ]
 
     @classmethod
-    def smallest(cls, section):
+    def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
         of_clusters = {"num_medoids": 2, "policies_per_clustering": 2, "adaptive_k": False}
         return {**super().smallest(section), **of_clusters}
 
 
-def paper_config(**changes):
+def paper_config(**changes: Any) -> CAMLConfig:
     """The literal choices of the paper's Algorithm 2, but for the five updates per entity.
 
     **changes: of fields; dicts of changes of the paper's groups.

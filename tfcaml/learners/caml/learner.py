@@ -21,8 +21,10 @@ Differences from the paper (`paper_config` has the literal choices):
     trained side by side; that is the same algorithm.
 """
 
+from __future__ import annotations
+
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,7 +34,13 @@ from tfcaml.errors import RunError
 from tfcaml.learners.base import MetaLearner
 from tfcaml.learners.caml import bandit, trials
 from tfcaml.learners.caml.config import CAMLConfig
-from tfcaml.types import FastState, blank_trajectory, episode_return
+from tfcaml.types import FastState, Nest, Params, Task, blank_trajectory, episode_return
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tfcaml.divergence.clustering import Clustering
+    from tfcaml.environments.base import Population
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +73,15 @@ class CAML(MetaLearner):
     """
 
     Config = CAMLConfig
+    config: CAMLConfig
+    last_clustering: Any  # the latest `ClusteringRecord`, or None
     quick_under_xla = True
 
-    def setup(self):
+    def setup(self) -> None:
         self.last_clustering = None  # of this process; what the pictures show
         self._trials = tf.function(self._play_trials, autograph=False, jit_compile=self.jit_compile)
 
-    def init(self, seed):
+    def init(self, seed: int) -> dict[str, Nest]:
         initial = self.policy.init(seed)
         return {
             "initial": initial,
@@ -82,12 +92,14 @@ class CAML(MetaLearner):
             "clusterings": tf.constant(0),
         }
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         """The initial weights: what there is without trials."""
         params = nest.repeat(meta["initial"], num_tasks)
         return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
-    def choose_start(self, meta, task, key):
+    def choose_start(
+        self, meta: Nest, task: Task, key: tf.Tensor
+    ) -> tuple[FastState, dict[str, np.ndarray]]:
         """Tries the medoids on each task and takes the best; the optimiser starts afresh."""
         arms = self.arms(meta)
         returns = self.trial_returns(arms, task, key)
@@ -109,23 +121,23 @@ class CAML(MetaLearner):
         }
         return FastState(params, self.inner_optimizer.init(params, len(choices))), metrics
 
-    def exported(self, meta):
+    def exported(self, meta: Nest) -> dict[str, tuple[Any, ...]]:
         """The choice of a start, for a machine without tfcaml: see `tfcaml.agents.export`."""
         config, arms, home = self.config.choice, self.arms(meta), self.home_returns(meta)
         table = tf.TensorSpec([None, nest.leading(arms), config.trial_episodes], tf.float32)
 
-        def next_trial(trial_returns, seed):
+        def next_trial(trial_returns: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             """The arm to play one episode with, per task; -1 when the budget is spent."""
             falls_back = config.include_initial_weights
             next_arm = trials.next_arm_or_fallback if falls_back else trials.next_arm
             return next_arm(config.rule, trial_returns, seed)
 
-        def trial_state(arm):
+        def trial_state(arm: tf.Tensor) -> FastState:
             """The states of these arms, with a fresh optimiser."""
             params = nest.take(arms, arm)
             return FastState(params, self.inner_optimizer.init(params, tf.shape(arm)[0]))
 
-        def choose(trial_returns):
+        def choose(trial_returns: tf.Tensor) -> FastState:
             """The states of the best arms, to adapt from."""
             if not config.include_initial_weights:
                 return trial_state(trials.best_arm(config.rule, trial_returns))
@@ -138,7 +150,7 @@ class CAML(MetaLearner):
             "choose": (choose, table),
         }
 
-    def card(self):
+    def card(self) -> dict[str, Any]:
         config = self.config
         trial = {
             "rule": config.choice.rule,
@@ -148,7 +160,7 @@ class CAML(MetaLearner):
         }
         return {"trials": trial}
 
-    def arms(self, meta):
+    def arms(self, meta: Nest) -> Params:
         """The weights tried on a new task: the medoids', then the initial ones as a fallback."""
         clusters = int(meta["num_clusters"])
         arms = nest.map(lambda x: x[:clusters], meta["medoids"]["fast"].params)
@@ -156,17 +168,19 @@ class CAML(MetaLearner):
             arms = nest.concat(arms, nest.repeat(meta["initial"], 1))
         return arms
 
-    def trial_returns(self, arms, task, seed):
+    def trial_returns(self, arms: Params, task: Task, key: tf.Tensor) -> np.ndarray:
         """`trial_episodes` of each of the weights [k, ...] on each task [N]: array [N, k, E]."""
-        return self._trials(arms, task, self.trial_episodes, seed).numpy()
+        return self._trials(arms, task, self.trial_episodes, key).numpy()
 
-    def home_returns(self, meta):
+    def home_returns(self, meta: Nest) -> np.ndarray:
         """Mean return of each medoid on the entity it was trained on, [k]."""
         clusters = int(meta["num_clusters"])
         returns = episode_return(meta["medoids"]["trajectory"])[:clusters]
         return tf.reduce_mean(returns, axis=1).numpy()
 
-    def collect(self, meta, task, key, index=()):
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> tuple[dict[str, Nest], tf.Tensor]:
         """Trains one policy per task from its medoid; a saved policy each, and returns."""
         fast = self._assign(meta, task, keys.fold(key, 0))
         fast, returns = self.adapt_online(
@@ -175,7 +189,7 @@ class CAML(MetaLearner):
         trajectory = self.sample(fast.params, task, self.config.saved_episodes, keys.fold(key, 2))
         return {"fast": fast, "trajectory": trajectory, "task": task}, returns
 
-    def update(self, batch):
+    def update(self, batch: Any) -> dict[str, tf.Tensor]:
         """Puts the trained policies into the pool; `train` clusters it when it is full."""
         saved, returns = batch
         meta = self.meta.read()
@@ -196,7 +210,7 @@ class CAML(MetaLearner):
             "return_after": tf.reduce_mean(episode_return(saved["trajectory"])),
         }
 
-    def after_iteration(self, key):
+    def after_iteration(self, key: tf.Tensor) -> dict[str, float]:
         """Clusters the pool when it is full, and after the last iteration."""
         meta, metrics = self.meta.read(), {}
         full = int(meta["pool_size"]) == self.config.policies_per_clustering
@@ -207,7 +221,7 @@ class CAML(MetaLearner):
             raise RunError("CAML has no medoids: no clustering came to finite divergences")
         return metrics
 
-    def pictures(self, population):
+    def pictures(self, population: Population) -> dict[str, Figure]:
         """The latest clustering, if the last iteration made it."""
         # Here, as Matplotlib takes long to import and is not always needed.
         from tfcaml import figures
@@ -223,37 +237,39 @@ class CAML(MetaLearner):
         }
 
     @property
-    def trial_episodes(self):
+    def trial_episodes(self) -> int:
         return self.config.choice.trial_episodes
 
     @property
-    def episodes_per_iteration(self):
+    def episodes_per_iteration(self) -> int:
         tried = self.config.num_medoids if self.config.assignment == "best_trial" else 0
         extra = self.config.saved_episodes + tried
         return super().episodes_per_iteration + self.config.meta_batch_size * extra
 
-    def _assign(self, meta, task, seed):
+    def _assign(self, meta: Nest, task: Task, key: tf.Tensor) -> FastState:
         """`FastState` of a medoid for each task; the initial weights before there is a medoid."""
         medoids, num_tasks = meta["medoids"]["fast"], nest.leading(task)
         if self.config.assignment == "random":
-            arm = tf.random.stateless_uniform([num_tasks], seed, 0, meta["num_clusters"], tf.int32)
+            arm = tf.random.stateless_uniform([num_tasks], key, 0, meta["num_clusters"], tf.int32)
         else:
-            returns = self._play_trials(medoids.params, task, 1, seed)
+            returns = self._play_trials(medoids.params, task, 1, key)
             arm = tf.argmax(returns[:, :, 0], axis=1, output_type=tf.int32)
         fast = nest.take(medoids, arm)
         if self.config.keep_optimizer_state:
             return fast
         return FastState(fast.params, self.inner_optimizer.init(fast.params, num_tasks))
 
-    def _play_trials(self, arms, task, num_episodes, seed):
+    def _play_trials(
+        self, arms: Params, task: Task, num_episodes: int, key: tf.Tensor
+    ) -> tf.Tensor:
         """Every arm on every task: arms [k, ...], task [N] -> returns [N, k, num_episodes]."""
         num_arms, num_tasks = nest.leading(arms), nest.leading(task)
         each_arm = nest.take(arms, np.tile(np.arange(num_arms), num_tasks))
         each_task = nest.take(task, np.repeat(np.arange(num_tasks), num_arms))
-        trial = self.sample(each_arm, each_task, num_episodes, seed)
+        trial = self.sample(each_arm, each_task, num_episodes, key)
         return tf.reshape(episode_return(trial), [num_tasks, num_arms, num_episodes])
 
-    def _cluster(self, meta, seed):
+    def _cluster(self, meta: Nest, key: tf.Tensor) -> dict[str, float]:
         """Chooses new medoids among the pool and the old medoids, and empties the pool."""
         config = self.config
         size = int(meta["pool_size"])
@@ -261,8 +277,8 @@ class CAML(MetaLearner):
         if meta["clusterings"] > 0:
             clusters = int(meta["num_clusters"])
             saved = nest.concat(nest.map(lambda x: x[:clusters], meta["medoids"]), saved)
-        matrix = self._distances(saved, int(seed[0]) % 2**31)
-        clustering = self._clustering(matrix, int(seed[1]) % 2**31)
+        matrix = self._distances(saved, int(key[0]) % 2**31)
+        clustering = self._clustering(matrix, int(key[1]) % 2**31)
         clusters = len(clustering.medoids)
         rows = np.arange(config.num_medoids) % clusters
         meta["medoids"] = nest.take(saved, clustering.medoids[rows])
@@ -275,7 +291,7 @@ class CAML(MetaLearner):
         self.meta.write(meta)
         return self._cluster_metrics()
 
-    def _distances(self, saved, seed):
+    def _distances(self, saved: dict[str, Nest], seed: int) -> np.ndarray:
         """Distances [n, n] of saved policies by the config's metric."""
         config = self.config.divergence
         if config.metric == "parameters":
@@ -297,7 +313,7 @@ class CAML(MetaLearner):
             time_indexed=config.time_indexed,
         ).numpy()
 
-    def _clustering(self, matrix, seed):
+    def _clustering(self, matrix: np.ndarray, seed: int) -> Clustering:
         """K-medoids of a distance matrix; of the k with the best silhouette when k is adaptive."""
         most = self.config.num_medoids
         if not self.config.adaptive_k:
@@ -307,7 +323,7 @@ class CAML(MetaLearner):
             found, key=lambda c: np.nan_to_num(divergence.silhouette(matrix, c.labels), nan=-1)
         )
 
-    def _cluster_metrics(self):
+    def _cluster_metrics(self) -> dict[str, float]:
         matrix, clustering = self.last_clustering.matrix, self.last_clustering.clustering
         spread = divergence.spread(matrix, clustering.labels)
         sizes = np.bincount(clustering.labels)
@@ -322,7 +338,7 @@ class CAML(MetaLearner):
             metrics["silhouette"] = spread["silhouette"]
         return metrics
 
-    def _blank(self, initial, num):
+    def _blank(self, initial: Params, num: int) -> dict[str, Nest]:
         """`num` saved policies with the initial weights and empty trajectories."""
         params, episodes = nest.repeat(initial, num), self.config.saved_episodes
         zeros = lambda spec: tf.zeros([num, *spec.shape], spec.dtype)

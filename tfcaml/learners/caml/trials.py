@@ -9,13 +9,13 @@ from tfcaml.errors import check_one_of
 from tfcaml.learners.caml import bandit
 
 
-def next_arm(rule, returns, seed):
+def next_arm(rule: str, returns: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """The arm to pull next.
 
     Args:
       rule: a name in `bandit.RULES`.
       returns: [N, k, budget].
-      seed: [2], the same for all pulls; for the rule that draws.
+      key: [2], the same for all pulls; for the rule that draws.
 
     Returns:
       [N] integers; -1 when the budget is spent.
@@ -23,7 +23,7 @@ def next_arm(rule, returns, seed):
     check_one_of("rule", rule, tuple(bandit.RULES))
     num_tasks, (num_arms, budget) = tf.shape(returns)[0], returns.shape[1:]
     if rule == "uniform_best_episode":
-        order = tf.random.stateless_uniform([num_tasks, budget], seed, 0, num_arms, tf.int32)
+        order = tf.random.stateless_uniform([num_tasks, budget], key, 0, num_arms, tf.int32)
     elif rule == "round_robin_mean":
         order = tf.tile(tf.range(budget)[None] % num_arms, [num_tasks, 1])
     elif rule == "oracle":
@@ -38,20 +38,22 @@ def next_arm(rule, returns, seed):
     return tf.where(pulls < most, arm, -1)
 
 
-def best_arm(rule, returns):
+def best_arm(rule: str, returns: tf.Tensor) -> tf.Tensor:
     """The arm to take: `returns` [N, k, budget] -> [N] integers."""
     check_one_of("rule", rule, tuple(bandit.RULES))
     score = _best(returns) if rule == "uniform_best_episode" else _mean(returns)
     return tf.argmax(score, axis=1, output_type=tf.int32)
 
 
-def next_arm_or_fallback(rule, returns, seed):
+def next_arm_or_fallback(rule: str, returns: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """`next_arm` where the last arm is a fallback, pulled once and first: [N, k + 1, budget]."""
-    arm = next_arm(rule, returns[:, :-1, :-1], seed)
+    arm = next_arm(rule, returns[:, :-1, :-1], key)
     return tf.where(_pulled(returns[:, -1, 0]), arm, returns.shape[1] - 1)
 
 
-def best_arm_or_fallback(rule, returns, home_return, min_transfer):
+def best_arm_or_fallback(
+    rule: str, returns: tf.Tensor, home_return: tf.Tensor, min_transfer: float
+) -> tf.Tensor:
     """`bandit.choose_or_fall_back`: returns [N, k + 1, budget], home_return [k] -> [N] integers."""
     fallback, tried = returns[:, -1, 0], returns[:, :-1]
     arm = best_arm(rule, tried)
@@ -61,7 +63,7 @@ def best_arm_or_fallback(rule, returns, home_return, min_transfer):
     return tf.where(transfers, arm, returns.shape[1] - 1)
 
 
-def _halving_order(returns):
+def _halving_order(returns: tf.Tensor) -> tf.Tensor:
     """Arms in the order of `bandit.successive_halving`, [N, budget]; right up to the next pull.
 
     Every round pulls each arm still in the race once more; those with the better means go on.
@@ -78,7 +80,7 @@ def _halving_order(returns):
     return tf.concat(order, axis=1)[:, :budget]
 
 
-def _confidence_order(returns):
+def _confidence_order(returns: tf.Tensor) -> tf.Tensor:
     """Arms in the order of `bandit.upper_confidence_bound`, [N, budget]; right at the next pull."""
     num_tasks, (num_arms, budget) = tf.shape(returns)[0], returns.shape[1:]
     pulled = _pulled(returns)
@@ -93,11 +95,11 @@ def _confidence_order(returns):
     return tf.where(first < num_arms, first, arm)
 
 
-def _pulled(returns):
+def _pulled(returns: tf.Tensor) -> tf.Tensor:
     return ~tf.math.is_nan(returns)
 
 
-def _mean(returns):
+def _mean(returns: tf.Tensor) -> tf.Tensor:
     """Mean return of each arm, -inf of one that was never pulled: [N, k, pulls] -> [N, k]."""
     pulled = _pulled(returns)
     count = tf.reduce_sum(tf.cast(pulled, returns.dtype), axis=-1)
@@ -105,6 +107,6 @@ def _mean(returns):
     return tf.where(count > 0, total / tf.maximum(count, 1), -float("inf"))
 
 
-def _best(returns):
+def _best(returns: tf.Tensor) -> tf.Tensor:
     """Best return of each arm, -inf of one that was never pulled: [N, k, pulls] -> [N, k]."""
     return tf.reduce_max(tf.where(_pulled(returns), returns, -float("inf")), axis=-1)

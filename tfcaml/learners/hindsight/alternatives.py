@@ -7,7 +7,10 @@ weights; it needs a family that can tell (`TaskFamily.relabel`). `HindsightCloni
 episodes before the first update (behaviour cloning), whatever they were paid for.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -16,7 +19,10 @@ from tfcaml.environments import TaskFamily
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
 from tfcaml.optimization import inner, optimizers
-from tfcaml.types import FastState
+from tfcaml.types import Experience, FastState, Nest, Params, Task, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.learners.hindsight.buffer import Hindsight, Similar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +32,7 @@ class HindsightRelabellingConfig(HindsightMAMLConfig):
     All of them are, so that `guidance.share` is no share here: 0 is for none.
     """
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         share, default = self.guidance.share, type(self).guidance.share
         rule = f"0 (no stored episodes) or {default} (all of them), as it is no share here"
@@ -42,16 +48,18 @@ class HindsightRelabelling(HindsightMAML):
 
     Config = HindsightRelabellingConfig
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         family = type(self.environment)
         tells = family.relabel is not TaskFamily.relabel
         check(tells, "environment", family.__name__, "a family that implements `relabel`")
 
-    def explore(self, fast, task, key):
+    def explore(self, fast: FastState, task: Task, key: tf.Tensor) -> tuple[Trajectory, tf.Tensor]:
         return _alone(self, fast, task, key)
 
-    def off_policy(self, fast, task, trajectory, own):
+    def off_policy(
+        self, fast: FastState, task: Task, trajectory: Trajectory, own: tf.Tensor
+    ) -> Experience:
         stored = _stored_episodes(*self.similar(task))
         counts = tf.cast(self.kappa(fast) > 0, tf.float32)[:, None, None]
         stored = self.environment.relabel(task, stored._replace(mask=stored.mask * counts))
@@ -67,7 +75,7 @@ class HindsightCloningConfig(HindsightMAMLConfig):
     cloning_steps: int = 20  # of plain gradient descent
     cloning_learning_rate: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.cloning_steps >= 1, "cloning_steps", self.cloning_steps, ">= 1")
         check_positive(cloning_learning_rate=self.cloning_learning_rate)
@@ -75,7 +83,7 @@ class HindsightCloningConfig(HindsightMAMLConfig):
         where = "where others play in a new task, and after cloning the policy plays alone"
         check_acts(self, tuple(f"guidance.{name}" for name in names), False, where)
 
-    def of_guidance(self):
+    def of_guidance(self) -> tuple[str, ...]:
         return ()  # whom to clone is asked before the first update
 
 
@@ -83,23 +91,26 @@ class HindsightCloning(HindsightMAML):
     """Starts from the meta parameters after imitating the policies of similar tasks."""
 
     Config = HindsightCloningConfig
+    config: HindsightCloningConfig
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         self._cloned = tf.function(self._clone, autograph=False, jit_compile=self.jit_compile)
 
-    def choose_start(self, meta, task, key):
+    def choose_start(
+        self, meta: Nest, task: Task, key: tf.Tensor
+    ) -> tuple[FastState, dict[str, Any]]:
         fast = self.start(meta, nest.leading(task))
         return FastState(self._cloned(fast.params, task), fast.slots), {}
 
-    def explore(self, fast, task, key):
+    def explore(self, fast: FastState, task: Task, key: tf.Tensor) -> tuple[Trajectory, tf.Tensor]:
         return _alone(self, fast, task, key)
 
-    def _clone(self, params, task):
+    def _clone(self, params: Params, task: Task) -> Params:
         """Weights [N, ...] after the cloning steps on L = - mean log pi(a | s)."""
         trajectory = _stored_episodes(*self.similar(task))
 
-        def loss(params):
+        def loss(params: Params) -> tf.Tensor:
             log_prob = losses.action_log_prob(self.policy, params, trajectory)
             return -losses.mean_over_steps(log_prob, trajectory.mask)
 
@@ -116,13 +127,15 @@ class HindsightCloning(HindsightMAML):
         return fast.params
 
 
-def _alone(learner, fast, task, key):
+def _alone(
+    learner: HindsightMAML, fast: FastState, task: Task, key: tf.Tensor
+) -> tuple[Trajectory, tf.Tensor]:
     """`HindsightMAML.explore` by the policy itself."""
     trajectory = learner.sample(fast.params, task, learner.test_episodes, key)
     return trajectory, tf.ones(trajectory.mask.shape[:2], tf.bool)
 
 
-def _stored_episodes(similar, entries):
+def _stored_episodes(similar: Similar, entries: Hindsight) -> Trajectory:
     """All episodes of `HindsightMAML.similar`: `Trajectory` [N, K * E, T, ...].
 
     Masked where a task has fewer similar ones.

@@ -9,13 +9,13 @@ such as in `learners.variables.Variables`: so it is checkpointed like weights.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check
-from tfcaml.types import Trajectory, episode_return
+from tfcaml.types import Nest, Params, Task, Trajectory, episode_return
 
 
 class Hindsight(NamedTuple):
@@ -29,8 +29,8 @@ class Hindsight(NamedTuple):
     """
 
     trajectory: Trajectory
-    task: Any
-    params: Any
+    task: Task
+    params: Params
     mean_return: tf.Tensor
 
 
@@ -47,7 +47,7 @@ class Similar(NamedTuple):
     similarity: tf.Tensor
 
 
-def hindsight(trajectory, task, params):
+def hindsight(trajectory: Trajectory, task: Task, params: Params) -> Hindsight:
     """`Hindsight` of a `Trajectory` [N, E, T, ...] that `params` [N, ...] made on `task` [N]."""
     mean_return = tf.reduce_mean(episode_return(trajectory), axis=1)
     return Hindsight(trajectory, task, params, mean_return)
@@ -62,7 +62,7 @@ class HindsightBufferConfig:
     window: int = 200  # returns offered of late that the quantile is of
     floor: float = -1e30  # returns up to here are never good enough (sparse rewards: 0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("capacity", "window"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         check(0 < self.best <= 1, "best", self.best, "in (0, 1]")
@@ -80,10 +80,10 @@ class HindsightBuffer:
     offered:  how many ever were
     """
 
-    def __init__(self, config=None):
+    def __init__(self, config: HindsightBufferConfig | None = None) -> None:
         self.config = config or HindsightBufferConfig()
 
-    def init(self, entry):
+    def init(self, entry: Hindsight) -> dict[str, Nest]:
         """The empty state, for entries shaped like those of `entry`, a `Hindsight`."""
         size, window = self.config.capacity, self.config.window
         blank = lambda x: tf.zeros([size, *x.shape[1:]], x.dtype)
@@ -95,11 +95,11 @@ class HindsightBuffer:
             "offered": tf.constant(0),
         }
 
-    def held(self, state):
+    def held(self, state: dict[str, Nest]) -> tf.Tensor:
         """Which rows hold an entry, [capacity] bool."""
         return state["order"] > 0
 
-    def threshold(self, state):
+    def threshold(self, state: dict[str, Nest]) -> tf.Tensor:
         """The least return that is good enough now: the quantile of those offered of late, []."""
         returns = state["returns"]
         count = tf.minimum(state["offered"], returns.shape[0])
@@ -109,11 +109,11 @@ class HindsightBuffer:
         last = tf.math.ceil(self.config.best * tf.cast(count, tf.float64) - 1e-9)
         return ordered[tf.maximum(tf.cast(last, tf.int32), 1) - 1]
 
-    def good_enough(self, state, mean_return):
+    def good_enough(self, state: dict[str, Nest], mean_return: tf.Tensor) -> tf.Tensor:
         """Which returns [N] the buffer admits in this state, [N] bool."""
         return (mean_return >= self.threshold(state)) & (mean_return > self.config.floor)
 
-    def add(self, state, entries):
+    def add(self, state: dict[str, Nest], entries: Hindsight) -> dict[str, Nest]:
         """Offers entries, `Hindsight` of N <= capacity; the state after it.
 
         All returns count for the quantile first; then what does not reach it is removed, and what
@@ -145,7 +145,9 @@ class HindsightBuffer:
             "admitted": state["admitted"] + count,
         }
 
-    def retrieve(self, state, similarity, num, threshold):
+    def retrieve(
+        self, state: dict[str, Nest], similarity: tf.Tensor, num: int, threshold: tf.Tensor | float
+    ) -> Similar:
         """The entries whose tasks are similar to given ones.
 
         Args:
@@ -164,7 +166,7 @@ class HindsightBuffer:
         best, index = tf.math.top_k(ranked, num)
         return Similar(index, tf.gather(possible, index, batch_dims=1), best)
 
-    def _offered(self, state, mean_return):
+    def _offered(self, state: dict[str, Nest], mean_return: tf.Tensor) -> dict[str, Nest]:
         """The state with returns [N] put among those of late."""
         window = self.config.window
         rows = (state["offered"] + tf.range(mean_return.shape[0])) % window

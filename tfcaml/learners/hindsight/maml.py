@@ -21,7 +21,10 @@ Differences from the note:
     and next to nothing on ways that the policy would not have found itself.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -32,7 +35,20 @@ from tfcaml.learners.hindsight import task_similarity
 from tfcaml.learners.hindsight.buffer import HindsightBuffer, HindsightBufferConfig, hindsight
 from tfcaml.learners.hindsight.task_similarity import TaskSimilarity, TaskSimilarityConfig
 from tfcaml.learners.maml import MAML, MAMLConfig
-from tfcaml.types import Experience, blank_trajectory, episode_return
+from tfcaml.types import (
+    Experience,
+    FastState,
+    MetaBatch,
+    Nest,
+    Params,
+    Task,
+    Trajectory,
+    blank_trajectory,
+    episode_return,
+)
+
+if TYPE_CHECKING:
+    from tfcaml.learners.hindsight.buffer import Hindsight, Similar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +63,7 @@ class GuidanceConfig:
     importance_clip: float = 5.0  # largest importance weight
     min_effective_share: float = 0.2  # of the episodes' steps; below, the others' do not count
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(0 <= self.share < 1, "share", self.share, "in [0, 1)")
         for name in ("updates", "num_similar"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
@@ -69,7 +85,7 @@ class HindsightMAMLConfig(MAMLConfig):
     buffer: HindsightBufferConfig = HindsightBufferConfig()
     guidance: GuidanceConfig = GuidanceConfig()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.saved_episodes >= 1, "saved_episodes", self.saved_episodes, ">= 1")
         size = self.meta_batch_size
@@ -91,28 +107,28 @@ class HindsightMAMLConfig(MAMLConfig):
         check(fits, "saved_episodes", self.saved_episodes, rule)
         check_acts(self, self.of_guidance(), self.guidance.share > 0, "with guidance.share > 0")
 
-    def stored(self, sizes, num_tasks):
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         kept = self.saved_episodes
         numbers = kept * sizes.played + sizes.weights
         held = settings.Stored("buffer.capacity", self.buffer.capacity, kept, numbers)
         return [*super().stored(sizes, num_tasks), held]
 
-    def check_steps(self, num_updates):
+    def check_steps(self, num_updates: int) -> None:
         super().check_steps(num_updates)
         fields = ("guidance.share", *self.of_guidance())
         check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
-    def of_guidance(self):
+    def of_guidance(self) -> tuple[str, ...]:
         """Names of the fields that say how others guide."""
-        names = ("updates", "num_similar", "importance_weights", "importance_clip")
-        names += ("min_effective_share",)
+        names = ["updates", "num_similar", "importance_weights", "importance_clip"]
+        names += ["min_effective_share"]
         # Regression has no default of `min_similarity`: something has to be given.
         if self.similarity.objective != "regression":
-            names += ("min_similarity",)
+            names += ["min_similarity"]
         return tuple(f"guidance.{name}" for name in names)
 
     @property
-    def episodes_kept(self):
+    def episodes_kept(self) -> int:
         """Episodes of each policy that are compared and kept."""
         return min(self.saved_episodes, self.episodes_per_update)
 
@@ -125,22 +141,24 @@ class HindsightMAML(MAML):
     """
 
     Config = HindsightMAMLConfig
+    config: HindsightMAMLConfig
+    loss: losses.PolicyGradientLoss
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         own = type(self.loss) is losses.SurrogateLoss
         check(own, "loss", self.loss, "None: hindsight MAML has a loss of its own")
         self.similarity = TaskSimilarity(self.config.similarity)
         self.buffer = HindsightBuffer(self.config.buffer)
 
-    def initial_state(self, seed):
+    def initial_state(self, seed: int) -> dict[str, Nest]:
         return {
             **super().initial_state(seed),
             "similarity": self._untrained(seed),
             "hindsight": self.buffer.init(self._blank()),
         }
 
-    def explore(self, fast, task, key):
+    def explore(self, fast: FastState, task: Task, key: tf.Tensor) -> tuple[Trajectory, tf.Tensor]:
         """Plays the episodes of one update on new tasks, guided by what is in the buffer.
 
         Args:
@@ -158,7 +176,9 @@ class HindsightMAML(MAML):
         )
         return trajectory, player == 0
 
-    def off_policy(self, fast, task, trajectory, own):
+    def off_policy(
+        self, fast: FastState, task: Task, trajectory: Trajectory, own: tf.Tensor
+    ) -> Experience:
         """What `adapt` learns from episodes that others played too: `Experience`.
 
         Only the own ones count where those of others tell too little.
@@ -184,7 +204,7 @@ class HindsightMAML(MAML):
         weight = self.loss.advantage(trajectory) * tf.stop_gradient(weight)
         return Experience(trajectory, weight)
 
-    def similar(self, task):
+    def similar(self, task: Task) -> tuple[Similar, Hindsight]:
         """What is buffered of tasks like these [N]: (`Similar`, `Hindsight` [N, K, ...])."""
         config, stored = self.config.guidance, self.state["hindsight"].read()
         entries = stored["entries"]
@@ -196,7 +216,14 @@ class HindsightMAML(MAML):
         similar = self.buffer.retrieve(stored, alike, config.num_similar, config.min_similarity)
         return similar, nest.take(entries, similar.index)
 
-    def look_back(self, params, trajectory, task, key, similarity_steps=None):
+    def look_back(
+        self,
+        params: Params,
+        trajectory: Trajectory,
+        task: Task,
+        key: tf.Tensor,
+        similarity_steps: int | None = None,
+    ) -> dict[str, tf.Tensor]:
         """Teaches the similarity and fills the buffer; metrics.
 
         Part of every iteration; also for policies that were trained elsewhere, such as experts.
@@ -235,31 +262,33 @@ class HindsightMAML(MAML):
         metrics["hindsight_threshold"] = self.buffer.threshold(stored)
         return metrics
 
-    def kappa(self, fast):
+    def kappa(self, fast: FastState) -> tf.Tensor:
         """How much others count in the next update of each task: [N], falling to 0."""
         left = tf.maximum(1 - fast.slots / self.config.guidance.updates, 0)
         return self.config.guidance.share * left
 
-    def _players(self, fast, task):
+    def _players(self, fast: FastState, task: Task) -> guided_exploration.Players:
         similar, entries = self.similar(task)
         join = lambda own, other: tf.concat([own[:, None], other], axis=1)
         params = nest.map(join, fast.params, entries.params)
         share = guided_exploration.shares(similar.valid, self.kappa(fast))
         return guided_exploration.Players(params, share)
 
-    def after_update(self, meta, batch, task, key):
+    def after_update(
+        self, meta: Nest, batch: MetaBatch, task: Task, key: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         adapted = self.readapt(meta, batch).params  # those that the query is of
         key = keys.fold(key, self.config.inner_updates + 1)
         return self.look_back(adapted, batch.query.trajectory, task, key)
 
-    def test_support(self, meta, fast, task, key):
+    def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
         return self.off_policy(fast, task, *self.explore(fast, task, key))
 
-    def _untrained(self, seed):
+    def _untrained(self, seed: int) -> dict[str, Nest]:
         described = nest.map(lambda x: tf.zeros([1, *x.shape], x.dtype), self.environment.task_spec)
         return self.similarity.init(task_similarity.descriptors(described).rows.shape[-1], seed)
 
-    def _blank(self):
+    def _blank(self) -> Hindsight:
         """`Hindsight` of one entry of zeros."""
         trajectory = blank_trajectory(self.environment, self.policy, 1, self.config.episodes_kept)
         zeros = lambda spec: tf.zeros([1, *spec.shape], spec.dtype)

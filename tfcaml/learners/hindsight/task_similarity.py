@@ -18,14 +18,15 @@ caller keeps, such as in `learners.variables.Variables`.
 
 import dataclasses
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfcaml import divergence, keys, nest
 from tfcaml.errors import check, check_one_of, check_positive
 from tfcaml.optimization import optimizers
-from tfcaml.types import next_observation
+from tfcaml.types import Nest, Task, Trajectory, next_observation
 
 OBJECTIVES = ("classification", "regression")
 _HUBER = 0.1  # where the loss turns from quadratic to linear; the divergence is at most 0.83
@@ -43,13 +44,13 @@ class Known(NamedTuple):
     mask: tf.Tensor
 
 
-def descriptors(task):
+def descriptors(task: Task) -> Known:
     """`Known` of tasks that say what they are: nest of [N, ...] -> one row each."""
     rows = nest.vectors(task, 1)
     return Known(rows[:, None], tf.ones([rows.shape[0], 1], rows.dtype))
 
 
-def transitions(trajectory, num_actions=None):
+def transitions(trajectory: Trajectory, num_actions: int | None = None) -> Known:
     """`Known` of tasks that somebody acted in: a row per living step.
 
     A row is what was observed, done, paid and observed next. The reward is what tells tasks apart
@@ -71,7 +72,7 @@ def transitions(trajectory, num_actions=None):
     return Known(*nest.flat_steps((rows, trajectory.mask)))
 
 
-def nearest_share(distance, share):
+def nearest_share(distance: tf.Tensor, share: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Labels of pairs: 1 for those of the least distance, 0 for the others.
 
     Args:
@@ -87,7 +88,7 @@ def nearest_share(distance, share):
     return tf.cast(distance <= threshold, tf.float32), threshold
 
 
-def balanced(label, num, key):
+def balanced(label: tf.Tensor, num: int, key: tf.Tensor) -> tf.Tensor:
     """Indices [num] of pairs, drawn so that labels 1 and 0 [P] are equally likely.
 
     Pairs are drawn with replacement; with one label only, from all.
@@ -98,7 +99,7 @@ def balanced(label, num, key):
     return tf.random.stateless_categorical(logits[None], num, key, tf.int32)[0]
 
 
-def encode(weights, rows, mask):
+def encode(weights: dict[str, Nest], rows: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """h of tasks: [N, K, D], [N, K] -> [N, U]; the mean over the rows that count."""
     h = tf.reshape(rows, [-1, rows.shape[-1]])  # of two axes: else a product for each task
     for kernel, bias in weights["encoder"]:
@@ -108,7 +109,7 @@ def encode(weights, rows, mask):
     return tf.math.divide_no_nan(total, tf.reduce_sum(mask, axis=1)[:, None])
 
 
-def score(weights, one, other):
+def score(weights: dict[str, Nest], one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     """w . |h - h'| + b: encodings [..., U], which broadcast -> [...]; symmetric."""
     return tf.linalg.matvec(tf.abs(one - other), weights["direction"]) + weights["bias"]
 
@@ -124,7 +125,7 @@ class TaskSimilarityConfig:
     steps: int = 20  # of Adam, whenever something is learned
     pairs_per_step: int = 128
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_one_of("objective", self.objective, OBJECTIVES)
         check(0 < self.nearest < 1, "nearest", self.nearest, "in (0, 1)")
         check_positive(
@@ -142,11 +143,11 @@ class TaskSimilarity:
     brought to mean 0 and into [-1, 1]: of all rows learned from so far.
     """
 
-    def __init__(self, config=None):
+    def __init__(self, config: TaskSimilarityConfig | None = None) -> None:
         self.config = config or TaskSimilarityConfig()
         self._optimizer = optimizers.adam(self.config.learning_rate)
 
-    def init(self, size, seed):
+    def init(self, size: int, seed: int) -> dict[str, Nest]:
         """The state before training, for rows of `size` = D numbers. `seed`: Python int."""
         key = keys.fold(keys.from_int(seed), _SALT)
         units = self.config.units
@@ -163,7 +164,14 @@ class TaskSimilarity:
         moments |= {"low": tf.fill([size], tf.float32.max), "high": tf.fill([size], tf.float32.min)}
         return {"weights": weights, "slots": self._optimizer.init(weights), "moments": moments}
 
-    def fit(self, state, known, distance, key, num_steps=None):
+    def fit(
+        self,
+        state: dict[str, Nest],
+        known: Known,
+        distance: tf.Tensor,
+        key: tf.Tensor,
+        num_steps: int | None = None,
+    ) -> tuple[dict[str, Nest], dict[str, tf.Tensor]]:
         """Learns from all pairs of some tasks.
 
         Args:
@@ -185,7 +193,9 @@ class TaskSimilarity:
         scaled = known._replace(rows=_scaled(moments, known.rows))
         index = tf.stack(divergence.pairs(known.rows.shape[0]), axis=1)  # [P, 2]
 
-        def body(step, weights, slots, history):
+        def body(
+            step: tf.Tensor, weights: dict[str, Nest], slots: Nest, history: tf.TensorArray
+        ) -> tuple[Any, ...]:
             chosen = balanced(label, self.config.pairs_per_step, keys.fold(key, step))
             pairs = nest.take((index, label, distance), chosen)
             weights, slots, loss = self._step(weights, slots, scaled, *pairs)
@@ -207,7 +217,7 @@ class TaskSimilarity:
         }
         return {"weights": weights, "slots": slots, "moments": moments}, metrics
 
-    def __call__(self, state, known, other):
+    def __call__(self, state: dict[str, Nest], known: Known, other: Known) -> tf.Tensor:
         """f of every two tasks: `Known` of N, `Known` of M -> [N, M].
 
         Classification: the probability that they are of one class. Regression: their distance as
@@ -220,7 +230,15 @@ class TaskSimilarity:
         value = score(state["weights"], one[:, None], two[None])
         return tf.sigmoid(value) if self.config.objective == "classification" else -value
 
-    def _step(self, weights, slots, known, index, label, distance):
+    def _step(
+        self,
+        weights: dict[str, Nest],
+        slots: Nest,
+        known: Known,
+        index: tf.Tensor,
+        label: tf.Tensor,
+        distance: tf.Tensor,
+    ) -> tuple[Nest, Nest, tf.Tensor]:
         """One step of Adam on pairs of `known` tasks, index [B, 2]: (weights, slots, loss)."""
         with tf.GradientTape() as tape:
             leaves = tf.nest.flatten(weights)
@@ -230,7 +248,7 @@ class TaskSimilarity:
         gradients = tf.nest.pack_sequence_as(weights, tape.gradient(loss, leaves))
         return *self._optimizer.apply(weights, gradients, slots), loss
 
-    def _loss(self, value, label, distance):
+    def _loss(self, value: tf.Tensor, label: tf.Tensor, distance: tf.Tensor) -> tf.Tensor:
         if self.config.objective == "classification":
             loss = tf.nn.sigmoid_cross_entropy_with_logits(label, value)
         else:
@@ -239,12 +257,12 @@ class TaskSimilarity:
         return tf.reduce_mean(loss)
 
 
-def _glorot(shape, key):
+def _glorot(shape: Sequence[int], key: tf.Tensor) -> tf.Tensor:
     limit = (6 / sum(shape)) ** 0.5
     return tf.random.stateless_uniform(shape, key, -limit, limit)
 
 
-def _with_rows(moments, known):
+def _with_rows(moments: dict[str, tf.Tensor], known: Known) -> dict[str, tf.Tensor]:
     """Moments of all rows so far and of those of `known`."""
     mask, rows = known.mask[..., None], known.rows
     count = moments["count"] + tf.reduce_sum(mask)
@@ -257,11 +275,13 @@ def _with_rows(moments, known):
     }
 
 
-def _masked(extreme, rows, mask, otherwise):
+def _masked(
+    extreme: Callable[..., tf.Tensor], rows: tf.Tensor, mask: tf.Tensor, otherwise: float
+) -> tf.Tensor:
     return extreme(tf.where(mask > 0, rows, otherwise), axis=[0, 1])
 
 
-def _scaled(moments, rows):
+def _scaled(moments: dict[str, tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
     """Rows less their mean, over the largest deviation so far; 1 for what has never changed.
 
     Not the standard deviation: that of a one-hot component that was never 1 is 0, and of one that

@@ -5,21 +5,27 @@
 `RandomInitialization` does not train at all. Baselines of the CAML study, section 5.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.types import FastState
+from tfcaml.types import Experience, FastState, Nest, Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
 
 
 @dataclasses.dataclass(frozen=True)
 class JointConfig(LearnerConfig):
     """Settings of joint pretraining; one entity per iteration."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self.meta_batch_size == 1, "meta_batch_size", self.meta_batch_size, "1")
 
@@ -30,18 +36,20 @@ class Joint(MetaLearner):
     Config = JointConfig
     quick_under_xla = True
 
-    def init(self, seed):
+    def init(self, seed: int) -> Nest:
         params = nest.repeat(self.policy.init(seed), 1)
         return FastState(params, self.inner_optimizer.init(params, 1))
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         params = nest.repeat(nest.map(lambda x: x[0], meta.params), num_tasks)
         return FastState(params, self.inner_optimizer.init(params, num_tasks))
 
-    def collect(self, meta, task, key, index=()):
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> tuple[FastState, tf.Tensor]:
         return self.adapt_online(meta, meta, task, self.config.inner_updates, key)
 
-    def update(self, batch):
+    def update(self, batch: tuple[FastState, tf.Tensor]) -> dict[str, tf.Tensor]:
         fast, returns = batch
         self.meta.write(fast)
         return {
@@ -53,17 +61,21 @@ class Joint(MetaLearner):
 class JointMixed(Joint):
     """Joint pretraining on batches that mix entities: each episode of an update is another's."""
 
-    def training_tasks(self, population, key):
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         return population.sample(self.config.episodes_per_update, key)
 
-    def support(self, meta, fast, task, key, num_episodes):
+    def support(
+        self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor, num_episodes: int
+    ) -> Experience:
         params = nest.repeat(nest.map(lambda x: x[0], fast.params), nest.leading(task))
         episodes = self.sample(params, task, 1, key)
         # Entities become the episodes of one policy: [B, 1, ...] -> [1, B, ...].
         episodes = nest.map(lambda x: tf.squeeze(x, 1)[None], episodes)
         return self.experience(meta, fast, episodes)
 
-    def test_support(self, meta, fast, task, key):
+    def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
         return super().support(meta, fast, task, key, self.test_episodes)
 
 
@@ -73,14 +85,14 @@ class RandomInitializationConfig(LearnerConfig):
 
     num_iterations: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         fields = ("num_iterations", "meta_batch_size", "inner_updates")
         check_acts(self, fields, False, "in training, and this policy stays as it is")
         where = "with test_episodes_per_update=0, which stands for it"
         check_acts(self, ("episodes_per_update",), self.test_episodes_per_update == 0, where)
 
-    def check_steps(self, num_updates):
+    def check_steps(self, num_updates: int) -> None:
         super().check_steps(num_updates)
         fields = [field.name for field in dataclasses.fields(self)]
         check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")

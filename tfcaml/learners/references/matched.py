@@ -5,7 +5,10 @@ bound. `Unmatched` trains it on an entity of another latent group. Baselines of 
 section 5 ("training on matched / unmatched types").
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +16,10 @@ import tensorflow as tf
 from tfcaml import nest
 from tfcaml.errors import check
 from tfcaml.learners.references.policy_gradient import PolicyGradient, PolicyGradientConfig
+from tfcaml.types import FastState, Nest, Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,15 +36,17 @@ class Matched(PolicyGradient):
 
     Config = MatchedConfig
 
-    def training_tasks(self, population, key):
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         self._check_number(nest.leading(population.test))
         return population.test, ()
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         self._check_number(num_tasks)
         return super().start(meta, num_tasks, key)
 
-    def _check_number(self, num_tasks):
+    def _check_number(self, num_tasks: int) -> None:
         rule = f"{num_tasks}, the number of held-out entities, as every one has its own policy"
         found = self.config.meta_batch_size
         check(found == num_tasks, "meta_batch_size", found, rule)
@@ -46,7 +55,9 @@ class Matched(PolicyGradient):
 class Unmatched(Matched):
     """Row i of `meta` is the policy of a training entity of another group than entity i's."""
 
-    def training_tasks(self, population, key):
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         self._check_number(nest.leading(population.test))
         rows = []
         for i, group in enumerate(population.test_group):

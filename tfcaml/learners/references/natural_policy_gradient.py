@@ -6,7 +6,10 @@ to be gained. Nothing else is shared between them. The experts whose divergence 
 learned from.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -16,7 +19,10 @@ from tfcaml.learners.gradient_based import NoInnerStepsConfig
 from tfcaml.learners.maml import MAML
 from tfcaml.learners.references.policy_gradient import first_tasks
 from tfcaml.optimization.config import OuterConfig
-from tfcaml.types import FastState, MetaBatch
+from tfcaml.types import FastState, MetaBatch, Nest, Surrogate, Task, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +39,7 @@ class NaturalPolicyGradientConfig(NoInnerStepsConfig):
 
     outer: IndependentOuterConfig = IndependentOuterConfig()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         rule = "0: every policy needs the curvature of its own task"
         tasks = self.outer.fisher_subsample
@@ -46,33 +52,37 @@ class NaturalPolicyGradient(MAML):
     Config = NaturalPolicyGradientConfig
     adapts_to_any_task = False
 
-    def init(self, seed):
+    def init(self, seed: int) -> Nest:
         return {"params": nest.repeat(self.policy.init(seed), self.config.meta_batch_size)}
 
-    def training_tasks(self, population, key):
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         """The first training tasks, the same in every iteration: row i is policy i's."""
         return first_tasks(population, self.config.meta_batch_size)
 
     @property
-    def episodes_per_iteration(self):
+    def episodes_per_iteration(self) -> int:
         return self.config.meta_batch_size * self.config.episodes_per_update
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         rows = self.config.meta_batch_size
         rule = f"{num_tasks}, the number of tasks, as every one has its own policy"
         check(rows == num_tasks, "meta_batch_size", rows, rule)
         return FastState(meta["params"], tf.zeros([num_tasks]))
 
-    def collect(self, meta, task, key, index=()):
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> MetaBatch:
         fast = self.start(meta, nest.leading(task))
         trajectory = self.sample(fast.params, task, self.config.episodes_per_update, key)
         query = self.query_experience(meta, fast, trajectory)
         return MetaBatch((), query, self.carry(fast, trajectory))
 
-    def carry(self, fast, trajectory):
+    def carry(self, fast: FastState, trajectory: Trajectory) -> tf.Tensor:
         """Whose episodes they are, [N] integers: an outer step may see some of the tasks alone."""
         return tf.range(trajectory.mask.shape[0])
 
-    def objective(self, meta, batch):
+    def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         fast = self.start(meta, self.config.meta_batch_size)
         return self.surrogate(meta, nest.take(fast, batch.per_task), batch.query)

@@ -6,14 +6,20 @@ the policies. It is the "matched" reference of the CAML study (train on the very
 tested) and makes the populations of policies that `tfcaml.divergence` compares.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from tfcaml import keys, nest
 from tfcaml.errors import check
 from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.types import FastState
+from tfcaml.types import FastState, Nest, Task
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +36,11 @@ class PolicyGradient(MetaLearner):
     """Row i of `meta` is the policy of task i, with its optimiser state."""
 
     Config = PolicyGradientConfig
+    config: PolicyGradientConfig
     adapts_to_any_task = False
     quick_under_xla = True
 
-    def init(self, seed):
+    def init(self, seed: int) -> Nest:
         num = self.config.meta_batch_size
         if self.config.shared_initialization:
             params = nest.repeat(self.policy.init(seed), num)
@@ -42,17 +49,21 @@ class PolicyGradient(MetaLearner):
             params = nest.stack([self.policy.init(each) for each in seeds])
         return FastState(params, self.inner_optimizer.init(params, num))
 
-    def training_tasks(self, population, key):
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
         """The first training tasks, the same in every iteration: row i is policy i's."""
         return first_tasks(population, self.config.meta_batch_size)
 
-    def start(self, meta, num_tasks, key=()):
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         return FastState(meta.params, self.inner_optimizer.init(meta.params, num_tasks))
 
-    def collect(self, meta, task, key, index=()):
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> tuple[FastState, tf.Tensor]:
         return self.adapt_online(meta, meta, task, self.config.inner_updates, key)
 
-    def update(self, batch):
+    def update(self, batch: tuple[FastState, tf.Tensor]) -> dict[str, tf.Tensor]:
         fast, returns = batch
         self.meta.write(fast)
         return {
@@ -61,7 +72,7 @@ class PolicyGradient(MetaLearner):
         }
 
 
-def first_tasks(population, num_tasks):
+def first_tasks(population: Population, num_tasks: int) -> tuple[Task, tf.Tensor | tuple[()]]:
     """The first N training tasks and their numbers, for learners with a policy for each of them.
 
     Args:

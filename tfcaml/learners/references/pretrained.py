@@ -11,11 +11,13 @@ them before and after adaptation; `episodes_per_update` doubled gives equal envi
 
 import dataclasses
 
+import tensorflow as tf
+
 from tfcaml import nest
 from tfcaml.errors import check
 from tfcaml.learners.gradient_based import NoInnerStepsConfig
 from tfcaml.learners.maml import MAML
-from tfcaml.types import MetaBatch
+from tfcaml.types import MetaBatch, Nest, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +28,15 @@ class PretrainedConfig(NoInnerStepsConfig):
 class Pretrained(MAML):
     """meta = {"params": theta}."""
 
-    Config = PretrainedConfig
+    Config: type = PretrainedConfig
 
     @property
-    def episodes_per_iteration(self):
+    def episodes_per_iteration(self) -> int:
         return self.config.meta_batch_size * self.config.episodes_per_update
 
-    def collect(self, meta, task, key, index=()):
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> MetaBatch:
         fast = self.start(meta, nest.leading(task))
         episodes = self.config.episodes_per_update
         trajectory = self.sample(self.acting(meta, fast), task, episodes, key)
@@ -46,7 +50,7 @@ class Oracle(Pretrained):
       ConfigError: a family whose observations do not.
     """
 
-    def setup(self):
+    def setup(self) -> None:
         super().setup()
         tells, name = self.environment.observes_task, type(self.environment).__name__
         check(tells, "environment", name, "one whose observations tell the task (observes_task)")
