@@ -59,7 +59,7 @@ def sample(policy, environment, params, task, num_episodes, key):
     Returns:
       `Trajectory` of T = `environment.horizon` steps.
     """
-    if len(key.shape) == 1:
+    if tf.convert_to_tensor(key).shape.rank == 1:
         key = keys.per_episode(key, nest.leading(task), num_episodes)
     rollout = begin(policy, environment, params, task, key)
     _, trajectory = play(policy, environment, params, task, rollout, environment.horizon, True)

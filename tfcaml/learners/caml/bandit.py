@@ -146,7 +146,7 @@ def successive_halving(returns, key):
 
 def upper_confidence_bound(returns, key):
     """UCB1 (Auer, Cesa-Bianchi & Fischer 2002), returns scaled by the range seen; the best mean."""
-    num_tasks, num_arms, budget = _sizes(returns)
+    num_arms, budget = returns.shape[1:]
     pulls = tf.cast(_num_pulled(returns), returns.dtype)
     time = tf.reduce_sum(pulls, axis=1, keepdims=True)
     highest = tf.reduce_max(_best(returns), axis=1, keepdims=True)
