@@ -182,8 +182,8 @@ SIZES = [
     ("meta_batch_size", {"episodes_per_update": 5000}, {}, (1000, 1000)),
     # A matrix of all pairs of 40,000 policies.
     ("policies_per_clustering", {"policies_per_clustering": 40_000}, {}, (1,)),
-    # All 1,000 medoids are tried on all tasks.
-    ("num_medoids", {"num_medoids": 1000, "choice.trial_episodes": 10}, {"num_tasks": 200}, (8,)),
+    # All 1,000 medoids are tried on all tasks of an iteration.
+    ("num_medoids", {"num_medoids": 1000, "meta_batch_size": 2000}, {}, (8,)),
 ]
 
 

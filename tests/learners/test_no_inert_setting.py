@@ -294,8 +294,8 @@ def with_a_context(family, size):
 
 
 @functools.cache
-def sampler(kind, num_tasks, num_episodes):
-    """`sampling.sample` as a graph, also while all else runs eagerly."""
+def sampler(kind, num_tasks, num_episodes, shape):
+    """`sampling.sample` for keys of that shape, a graph also while all else runs eagerly."""
     family, policy, population = place(kind)
 
     def sample(params, task, key):
@@ -306,7 +306,7 @@ def sampler(kind, num_tasks, num_episodes):
     return tf.function(sample, autograph=False).get_concrete_function(
         nest.map(row, policy.init(0)),
         nest.map(task, population.test),
-        tf.TensorSpec([2], keys.from_int(0).dtype),
+        tf.TensorSpec(shape, keys.from_int(0).dtype),
     )
 
 
@@ -334,7 +334,7 @@ def make(name, given, unchecked):
     learner = LEARNERS[name](family, policy, config)
     if kind != "regression" and name != "cavia":  # whose sampling is not that of `sampler`
         learner.sample = lambda params, task, num_episodes, key: sampler(
-            kind, nest.leading(task), num_episodes
+            kind, nest.leading(task), num_episodes, tuple(key.shape)
         )(tuple(params), task, key)
     return learner
 

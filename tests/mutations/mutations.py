@@ -578,20 +578,20 @@ MUTATIONS = [
     # Bandit.
     Mutation(
         "learners/caml/bandit.py",
-        "means + scale * np.sqrt",
-        "means - scale * np.sqrt",
+        "_mean(returns) + bonus",
+        "_mean(returns) - bonus",
         "learners/caml/test_bandit.py",
     ),
     Mutation(
         "learners/caml/bandit.py",
-        "minlength=num_arms), np.mean",
-        "minlength=num_arms), np.max",
+        "total / tf.maximum(pulls, 1)",
+        "total",
         "learners/caml/test_bandit.py",
     ),
     Mutation(
         "learners/caml/bandit.py",
-        "key=mean, reverse=True",
-        "key=mean, reverse=False",
+        'direction="DESCENDING"',
+        'direction="ASCENDING"',
         "learners/caml/test_bandit.py",
     ),
     Mutation(
@@ -602,9 +602,15 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/caml/bandit.py",
-        "+ fallback) / (spent + 1)",
-        "+ fallback) / spent",
+        "tf.stack([tf.range(num_tasks), arm, before]",
+        "tf.stack([tf.range(num_tasks), arm, 0 * before]",
         "learners/caml/test_bandit.py",
+    ),
+    Mutation(
+        "learners/caml/learner.py",
+        "trial = self.sample(nest.take(arms, arm), task, 1, episode[:, None])",
+        "trial = self.sample(nest.take(arms, arm), task, 1, own[:, 0, :1])",
+        f"{CAML} -k episodes_that_count",
     ),
     # Exploration, similarity, buffer.
     Mutation(

@@ -67,12 +67,13 @@ def sample(
       params: weights, each [N, ...].
       task: nest, leading [N].
       num_episodes: E.
-      key: [2].
+      key: [2]; or [N, E, 2], one key per episode.
 
     Returns:
       `Trajectory` of T = `environment.horizon` steps.
     """
-    key = keys.per_episode(key, nest.leading(task), num_episodes)
+    if tf.convert_to_tensor(key).shape.rank == 1:
+        key = keys.per_episode(key, nest.leading(task), num_episodes)
     rollout = begin(policy, environment, params, task, key)
     _, trajectory = play(policy, environment, params, task, rollout, environment.horizon, True)
     return trajectory._replace(start=())

@@ -39,7 +39,9 @@ class ClusterMAML(learners.MAML):
         """MAML on every cluster of the training entities `support`."""
         key = keys.fold(keys.from_int(seed), _SALT)
         arms = self.caml.arms(self.clusters)
-        returns = self.caml.trial_returns(arms, support, keys.fold(key, 0))
+        compiled = self.caml.jit_compile
+        played = tf.function(self.caml.trial_returns, autograph=False, jit_compile=compiled)
+        returns = played(arms, support, self.caml.trial_episodes, keys.fold(key, 0)).numpy()
         num_medoids = int(self.clusters["num_clusters"])
         suits = returns.mean(axis=-1)[:, :num_medoids].argmax(axis=1)  # [S]
         trained = []

@@ -5,10 +5,12 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
+from tests.learners.caml import plain_bandit
 from tfcaml import divergence, keys, nest
 from tfcaml.errors import ConfigError
 from tfcaml.learners.caml import CAML, CAMLConfig, bandit, paper_config
 from tfcaml.learners.caml.config import ChoiceConfig, DivergenceConfig
+from tfcaml.rollouts import sampling
 from tfcaml.training import train_iteration
 
 TINY = {
@@ -276,6 +278,53 @@ def test_a_choice_does_not_depend_on_other_tasks(particle, policy, population, c
     _, among = learner.choose_start(meta, nest.take(population.train, [7, 8]), keys.from_int(0))
     for name in alone:
         assert alone[name][0] == among[name][0]
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["fallback", "no_fallback"])
+def all_trials(request, run, population):
+    """Whether the last arm is a fallback; and what all trials there could be on two tasks bring.
+
+    task, key; the keys of all episodes [N, k, 5, 2], and their returns [N, k, 5].
+    """
+    learner, history = run
+    arms, task, key = (
+        learner.arms(history[-1][0]),
+        nest.take(population.test, [0, 2]),
+        keys.from_int(4),
+    )
+    if not request.param:
+        arms = nest.map(lambda x: x[:-1], arms)
+    num_arms = nest.leading(arms)
+    every = tf.reshape(keys.per_episode(key, 2 * num_arms, 5), [2, num_arms, 5, 2])
+    played = tf.function(learner.trial_returns, autograph=False)
+    return request.param, task, key, every.numpy(), played(arms, task, 5, key).numpy()
+
+
+@pytest.mark.parametrize("rule", sorted(bandit.RULES))
+def test_only_the_episodes_that_count_are_played(run, particle, policy, all_trials, rule):
+    """They are those that every arm would play on every task, and the choice is by them alone."""
+    played, (falls_back, task, key, every, returns) = [], all_trials
+
+    def sampler(policy, environment, params, task, num_episodes, key):
+        tf.numpy_function(played.append, [key], [])
+        return sampling.sample(policy, environment, params, task, num_episodes, key)
+
+    choice = {"rule": rule, "trial_episodes": 5, "include_initial_weights": falls_back}
+    learner = CAML(particle, policy, CAMLConfig(**{**TINY, "choice": choice}), sampler=sampler)
+    meta = run[1][-1][0]
+    _, found = learner.choose_start(meta, task, key)
+    num_played = (9 if falls_back else 10) if rule == "oracle" else 5
+    assert np.shape(played) == (num_played, 2, 1, 2)
+    for row, own in enumerate(np.concatenate(played, axis=1)):
+        times = (every[row][:, :, None] == own).all(axis=-1).sum(axis=2)
+        assert times.max() == 1 and times.sum() == num_played
+        counts = times == 1
+        assert found["trial_return"][row] == pytest.approx(returns[row][counts].mean())
+        if rule != "uniform_best_episode":
+            home = (learner.home_returns(meta), 0.5) if falls_back else ()
+            arm, pulls = plain_bandit.choose(rule, returns[row], 5, *home)
+            np.testing.assert_array_equal(counts, np.arange(5) < pulls[:, None])
+            assert found["chosen_medoid"][row] == arm
 
 
 @pytest.mark.slow

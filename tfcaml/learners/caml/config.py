@@ -115,13 +115,13 @@ class CAMLConfig(LearnerConfig):
         # Beside the episodes each policy's density at all the states where they are compared.
         density = self.divergence.num_states * sizes.outputs
         numbers = kept * sizes.played + sizes.weights + density + policies
-        tried = self.choice.trial_episodes * num_tasks
+        tried = self.meta_batch_size  # by all medoids at once
         return [
             *super().stored(sizes, num_tasks),
             settings.Stored("policies_per_clustering", policies, kept, numbers),
             settings.Stored(
                 *("num_medoids", self.num_medoids, tried),
-                tried * sizes.played + num_tasks * sizes.weights,
+                tried * (sizes.played + sizes.weights),
             ),
         ]
 

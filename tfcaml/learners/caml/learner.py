@@ -32,7 +32,7 @@ import tensorflow as tf
 from tfcaml import divergence, keys, nest
 from tfcaml.errors import RunError
 from tfcaml.learners.base import MetaLearner
-from tfcaml.learners.caml import bandit, trials
+from tfcaml.learners.caml import bandit
 from tfcaml.learners.caml.config import CAMLConfig
 from tfcaml.types import FastState, Nest, Params, Task, blank_trajectory, episode_return
 
@@ -102,35 +102,22 @@ class CAML(MetaLearner):
     ) -> tuple[FastState, dict[str, np.ndarray]]:
         """Tries the medoids on each task and takes the best; the optimiser starts afresh."""
         arms = self.arms(meta)
-        returns = self.trial_returns(arms, task, key)
-        config, home = self.config.choice, self.home_returns(meta)
-        rule, budget = config.rule, config.trial_episodes
-        choices = []
-        for index, row in enumerate(returns):
-            rng = np.random.default_rng([*(np.asarray(key, np.int64) % 2**32), index])
-            if config.include_initial_weights:
-                least = config.min_transfer
-                choice = bandit.choose_or_fall_back(rule, row, home, least, budget, rng)
-            else:
-                choice = bandit.choose(rule, row, budget, rng)
-            choices.append(choice)
-        params = nest.take(arms, [choice.arm for choice in choices])
+        arm, returns = self._trials(arms, self.home_returns(meta), task, key)
+        params = nest.take(arms, arm)
         metrics = {
-            "trial_return": np.array([choice.mean_return for choice in choices]),
-            "chosen_medoid": np.array([choice.arm for choice in choices]),
+            "trial_return": np.nanmean(returns, axis=(1, 2), dtype=np.float64),
+            "chosen_medoid": arm.numpy(),
         }
-        return FastState(params, self.inner_optimizer.init(params, len(choices))), metrics
+        return FastState(params, self.inner_optimizer.init(params, nest.leading(task))), metrics
 
     def exported(self, meta: Nest) -> dict[str, tuple[Any, ...]]:
         """The choice of a start, for a machine without tfcaml: see `tfcaml.agents.export`."""
-        config, arms, home = self.config.choice, self.arms(meta), self.home_returns(meta)
-        table = tf.TensorSpec([None, nest.leading(arms), config.trial_episodes], tf.float32)
+        arms, home = self.arms(meta), self.home_returns(meta)
+        table = tf.TensorSpec([None, nest.leading(arms), self.trial_episodes], tf.float32)
 
         def next_trial(trial_returns: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             """The arm to play one episode with, per task; -1 when the budget is spent."""
-            falls_back = config.include_initial_weights
-            next_arm = trials.next_arm_or_fallback if falls_back else trials.next_arm
-            return next_arm(config.rule, trial_returns, seed)
+            return self._next_arm(trial_returns, seed)
 
         def trial_state(arm: tf.Tensor) -> FastState:
             """The states of these arms, with a fresh optimiser."""
@@ -139,10 +126,7 @@ class CAML(MetaLearner):
 
         def choose(trial_returns: tf.Tensor) -> FastState:
             """The states of the best arms, to adapt from."""
-            if not config.include_initial_weights:
-                return trial_state(trials.best_arm(config.rule, trial_returns))
-            rule = config.rule, trial_returns, home, config.min_transfer
-            return trial_state(trials.best_arm_or_fallback(*rule))
+            return trial_state(self._best_arm(trial_returns, home))
 
         return {
             "next_trial": (next_trial, table, tf.TensorSpec([2], tf.int32)),
@@ -168,9 +152,15 @@ class CAML(MetaLearner):
             arms = nest.concat(arms, nest.repeat(meta["initial"], 1))
         return arms
 
-    def trial_returns(self, arms: Params, task: Task, key: tf.Tensor) -> np.ndarray:
-        """`trial_episodes` of each of the weights [k, ...] on each task [N]: array [N, k, E]."""
-        return self._trials(arms, task, self.trial_episodes, key).numpy()
+    def trial_returns(
+        self, arms: Params, task: Task, num_episodes: int, key: tf.Tensor
+    ) -> tf.Tensor:
+        """Every arm on every task: arms [k, ...], task [N] -> returns [N, k, num_episodes]."""
+        num_arms, num_tasks = nest.leading(arms), nest.leading(task)
+        each_arm = nest.take(arms, np.tile(np.arange(num_arms), num_tasks))
+        each_task = nest.take(task, np.repeat(np.arange(num_tasks), num_arms))
+        trial = self.sample(each_arm, each_task, num_episodes, key)
+        return tf.reshape(episode_return(trial), [num_tasks, num_arms, num_episodes])
 
     def home_returns(self, meta: Nest) -> np.ndarray:
         """Mean return of each medoid on the entity it was trained on, [k]."""
@@ -252,7 +242,7 @@ class CAML(MetaLearner):
         if self.config.assignment == "random":
             arm = tf.random.stateless_uniform([num_tasks], key, 0, meta["num_clusters"], tf.int32)
         else:
-            returns = self._play_trials(medoids.params, task, 1, key)
+            returns = self.trial_returns(medoids.params, task, 1, key)
             arm = tf.argmax(returns[:, :, 0], axis=1, output_type=tf.int32)
         fast = nest.take(medoids, arm)
         if self.config.keep_optimizer_state:
@@ -260,14 +250,48 @@ class CAML(MetaLearner):
         return FastState(fast.params, self.inner_optimizer.init(fast.params, num_tasks))
 
     def _play_trials(
-        self, arms: Params, task: Task, num_episodes: int, key: tf.Tensor
-    ) -> tf.Tensor:
-        """Every arm on every task: arms [k, ...], task [N] -> returns [N, k, num_episodes]."""
-        num_arms, num_tasks = nest.leading(arms), nest.leading(task)
-        each_arm = nest.take(arms, np.tile(np.arange(num_arms), num_tasks))
-        each_task = nest.take(task, np.repeat(np.arange(num_tasks), num_arms))
-        trial = self.sample(each_arm, each_task, num_episodes, key)
-        return tf.reshape(episode_return(trial), [num_tasks, num_arms, num_episodes])
+        self, arms: Params, home_return: tf.Tensor, task: Task, key: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Plays the episodes that the rule asks for, one after the other on each task.
+
+        An arm's episodes on a task have the keys that they have in `trial_returns`.
+
+        Args:
+          arms: weights, each [k, ...].
+          home_return: [k], or [k - 1] with a fallback.
+          task: nest, leading [N].
+          key: [2].
+
+        Returns:
+          (best arm [N], returns [N, k, budget] with nan for what was not played).
+        """
+        config, budget = self.config.choice, self.config.choice.trial_episodes
+        num_tasks, num_arms = nest.leading(task), nest.leading(arms)
+        own = keys.per_episode(key, num_tasks * num_arms, budget)
+        own = tf.reshape(own, [num_tasks, num_arms, budget, 2])
+
+        def pull(arm: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+            episode = tf.gather_nd(own, tf.stack([arm, before], axis=1), batch_dims=1)
+            trial = self.sample(nest.take(arms, arm), task, 1, episode[:, None])
+            return episode_return(trial)[:, 0]
+
+        next_arm = lambda table: self._next_arm(table, keys.fold(key, keys.START))
+        falls_back = config.include_initial_weights
+        num_pulls = bandit.num_pulls(config.rule, num_arms, budget, falls_back)
+        table = bandit.play(next_arm, pull, num_tasks, num_arms, budget, num_pulls)
+        return self._best_arm(table, home_return), table
+
+    def _next_arm(self, table: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """The arm to play next on each task, [N]; see `bandit.next_arm`."""
+        config = self.config.choice
+        return bandit.next_arm(config.rule, table, key, config.include_initial_weights)
+
+    def _best_arm(self, table: tf.Tensor, home_return: tf.Tensor) -> tf.Tensor:
+        """The arm to take for each task, [N]."""
+        config = self.config.choice
+        if not config.include_initial_weights:
+            return bandit.best_arm(config.rule, table)
+        return bandit.best_arm_or_fallback(config.rule, table, home_return, config.min_transfer)
 
     def _cluster(self, meta: Nest, key: tf.Tensor) -> dict[str, float]:
         """Chooses new medoids among the pool and the old medoids, and empties the pool."""
