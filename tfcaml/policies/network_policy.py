@@ -36,6 +36,8 @@ class NetworkPolicy(Policy):
       network: network that maps observations to a distribution, such as
         `ActorDistributionNetwork` or `ActorDistributionRnnNetwork`.
       action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or floats.
+      autograph: whether AutoGraph translates the network's Python, which it needs if it has an `if`
+        or a loop over tensors, and which takes a second or two.
 
     Raises:
       ConfigError: a network that gives something else, or no network of TF-Agents; actions of
@@ -43,12 +45,13 @@ class NetworkPolicy(Policy):
       ValueError: see `Functional`.
     """
 
-    def __init__(self, network, action_spec):
+    def __init__(self, network, action_spec, autograph=True):
         expected = "a TF-Agents network (of a Keras model: `NetworkPolicy.from_keras`)"
         check(isinstance(network, Network), "network", type(network).__name__, expected)
         self.num_actions = _num_actions(action_spec)
         self.network = network
         self.action_spec = action_spec
+        self.autograph = autograph
         self.functional = Functional(network)
         self.has_memory = bool(tf.nest.flatten(network.state_spec))
         convolves = any(isinstance(layer, _Convolution) for layer in network.submodules)
@@ -183,6 +186,8 @@ class NetworkPolicy(Policy):
             tensors = distributions.batched_tensors(distribution, batch_size)
             return tensors, tf.nest.flatten(state)
 
+        if not self.autograph:
+            one_task = tf.autograph.experimental.do_not_convert(one_task)
         tensors, state = tf.vectorized_map(one_task, (tuple(params), observation, memory))
         return tensors, tf.nest.pack_sequence_as(memory, state)
 
@@ -251,7 +256,7 @@ def mlp_policy(
         continuous_projection_net=normal,
         **joining,
     )
-    return NetworkPolicy(network, action_spec)
+    return NetworkPolicy(network, action_spec, autograph=False)
 
 
 def _num_actions(action_spec):
