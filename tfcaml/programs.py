@@ -14,8 +14,8 @@ import weakref
 import tensorflow as tf
 
 _programs = weakref.WeakValueDictionary()  # `content` of a graph -> compiled program
-# Attributes that don't matter when a graph runs: what the user calls a tensor, and where to find the
-# gradient of a call, which has been taken already.
+# Attributes that don't matter when a graph runs: what the user calls a tensor, and where to find
+# the gradient of a call, which has been taken already.
 _MERE_NAMES = {
     *("_gradient_op_type", "_user_specified_name"),
     *("forward_function_name", "backward_function_name"),
@@ -58,17 +58,11 @@ class Shared:
 
 def _program(graph):
     """The compiled function of a traced graph: list of all its inputs -> list of its outputs."""
-    used = [i for i, x in enumerate(graph.inputs) if x.consumers()]
-    inputs, outputs = [graph.inputs[i] for i in used], [x.name for x in graph.outputs]
-    names, placeholders = [x.name for x in inputs], {x.op.name for x in graph.inputs}
-    definition = graph.as_graph_def()
-    operations = [node for node in definition.node if node.name not in placeholders]
-    del definition.node[:]
-    definition.node.extend(operations)
-    specs = [(x.dtype.name, str(x.shape)) for x in inputs]
-    key = content(definition, [x.op.name for x in inputs], outputs), *specs
+    key, used = content(graph), _used(graph)
     program = _programs.get(key)
     if program is None:
+        definition = _operations(graph)
+        names, outputs = [graph.inputs[i].name for i in used], [x.name for x in graph.outputs]
 
         def run(*values):
             given = dict(zip(names, values, strict=True))
@@ -78,18 +72,32 @@ def _program(graph):
     return lambda values: program(*(values[i] for i in used))
 
 
-def content(definition, arguments, outputs):
-    """What a graph computes: equal for two graphs only if nothing but names tells them apart.
+def _used(graph):
+    """The positions of inputs that something is computed of."""
+    return [i for i, x in enumerate(graph.inputs) if x.consumers()]
+
+
+def _operations(graph):
+    """The `GraphDef` of a traced graph without the placeholders of its inputs."""
+    definition = graph.as_graph_def()
+    placeholders = {x.op.name for x in graph.inputs}
+    operations = [node for node in definition.node if node.name not in placeholders]
+    del definition.node[:]
+    definition.node.extend(operations)
+    return definition
+
+
+def content(graph):
+    """What a traced graph computes: equal for two only if nothing but names tells them apart.
 
     Args:
-      definition: `GraphDef` without placeholders.
-      arguments: names of operations that stand for its inputs.
-      outputs: names of tensors.
+      graph: the graph of a traced `tf.function`. Inputs that it does not use don't count.
 
     Returns:
       SHA-256 of the operations in their order, each with its attributes and where its inputs are
       from. A function that an operation calls counts by its own content.
     """
+    definition, inputs = _operations(graph), [graph.inputs[i] for i in _used(graph)]
     library = {function.signature.name: function for function in definition.library.function}
 
     @functools.cache
@@ -97,9 +105,9 @@ def content(definition, arguments, outputs):
         function, signature = library[name], library[name].signature
         ends = [function.ret[x.name] for x in signature.output_arg]
         ends += [f"^{function.control_ret[x]}" for x in signature.control_output]
+        rows = of_nodes([x.name for x in signature.input_arg], function.node_def, ends)
         types = [x.type for x in (*signature.input_arg, *signature.output_arg)]
-        arguments = [x.name for x in signature.input_arg]
-        return _digest(of_nodes(arguments, function.node_def, ends), types, of_all(function.attr))
+        return _digest(rows, types, of_all(function.attr))
 
     def of_nodes(arguments, nodes, ends):
         number = {name: i for i, name in enumerate([*arguments, *(node.name for node in nodes)])}
@@ -119,7 +127,9 @@ def content(definition, arguments, outputs):
         functions = [(of_function(x.name), of_all(x.attr)) for x in called]
         return functions or attribute.SerializeToString(deterministic=True)
 
-    return _digest(of_nodes(arguments, definition.node, outputs))
+    ends = [x.name for x in graph.outputs]
+    rows = of_nodes([x.op.name for x in inputs], definition.node, ends)
+    return _digest(rows, [(x.dtype.name, str(x.shape)) for x in inputs])
 
 
 def _digest(*parts):
