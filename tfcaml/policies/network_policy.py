@@ -36,8 +36,6 @@ class NetworkPolicy(Policy):
       network: network that maps observations to a distribution, such as
         `ActorDistributionNetwork` or `ActorDistributionRnnNetwork`.
       action_spec: `BoundedTensorSpec` of one action: an integer from 0 on, or floats.
-      autograph: whether AutoGraph translates the network's Python, which it needs if it has an `if`
-        or a loop over tensors, and which takes a second or two.
 
     Raises:
       ConfigError: a network that gives something else, or no network of TF-Agents; actions of
@@ -45,13 +43,12 @@ class NetworkPolicy(Policy):
       ValueError: see `Functional`.
     """
 
-    def __init__(self, network, action_spec, autograph=True):
+    def __init__(self, network, action_spec):
         expected = "a TF-Agents network (of a Keras model: `NetworkPolicy.from_keras`)"
         check(isinstance(network, Network), "network", type(network).__name__, expected)
         self.num_actions = _num_actions(action_spec)
         self.network = network
         self.action_spec = action_spec
-        self.autograph = autograph
         self.functional = Functional(network)
         self.has_memory = bool(tf.nest.flatten(network.state_spec))
         convolves = any(isinstance(layer, _Convolution) for layer in network.submodules)
@@ -175,6 +172,8 @@ class NetworkPolicy(Policy):
         """One call of the network per task: (tensors of its distributions, memory)."""
         batch_size = tf.shape(tf.nest.flatten(observation)[0])[1]
 
+        # AutoGraph would take two seconds over the network's code, and only eagerly and under XLA.
+        @tf.autograph.experimental.do_not_convert
         def one_task(inputs):
             task_params, task_observation, state = inputs
             # Never a first step: that would have a network forget the memory it is given.
@@ -186,8 +185,6 @@ class NetworkPolicy(Policy):
             tensors = distributions.batched_tensors(distribution, batch_size)
             return tensors, tf.nest.flatten(state)
 
-        if not self.autograph:
-            one_task = tf.autograph.experimental.do_not_convert(one_task)
         tensors, state = tf.vectorized_map(one_task, (tuple(params), observation, memory))
         return tensors, tf.nest.pack_sequence_as(memory, state)
 
@@ -256,7 +253,7 @@ def mlp_policy(
         continuous_projection_net=normal,
         **joining,
     )
-    return NetworkPolicy(network, action_spec, autograph=False)
+    return NetworkPolicy(network, action_spec)
 
 
 def _num_actions(action_spec):
