@@ -14,7 +14,7 @@ LAUNCHERS = sorted((ROOT / "launchers").rglob("*.py"))
 # A folder, or a module beside them, may import from lines above its own, and from itself.
 LAYERS = [
     {"_legacy_keras", "errors"},
-    {"nest", "settings"},
+    {"nest", "programs", "settings"},
     {"keys", "statistics", "types"},
     {"policies", "advantages"},
     {"divergence", "losses"},

@@ -72,9 +72,9 @@ def evaluate(
         trajectories.append(trajectory)
         if update < num_updates:
             adapted = learner.adapt_to(fast, now, keys.fold(own, 1))
-            whole = nest.is_finite(adapted)
-            bad_updates += ~whole.numpy()
-            before, fast = fast, nest.where(whole, adapted, fast)
+            finite = nest.is_finite(adapted).numpy()
+            bad_updates += ~finite
+            before, fast = fast, adapted if finite.all() else nest.where(finite, adapted, fast)
     ends = (trajectories[0], trajectories[-1])
     return Evaluation(np.stack(returns), ends, nest.map(np.asarray, trials), bad_updates)
 

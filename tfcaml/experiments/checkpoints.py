@@ -2,7 +2,7 @@
 
 A checkpoint is a directory, iteration-STEP/, of three files:
 
-variables.index, variables.data-00000-of-00001   written by `tf.train.Checkpoint`
+variables.index, variables.data-00000-of-00001   as `tf.train.Checkpoint` names their content
 manifest.json                                    what wrote them, the config, names, shapes and
                                                  dtypes of the variables, sizes and SHA-256
 
@@ -62,7 +62,6 @@ class Checkpoints:
         self.directory = pathlib.Path(directory)
         self.keep = keep
         self._variables = dict(variables)
-        self._checkpoint = tf.train.Checkpoint(**self._variables)  # the first write plans the rest
         kinds = {name: _kind(variable) for name, variable in self._variables.items()}
         major = tfcaml.__version__.split(".")[0]
         self._about = as_json({"major version": major, **about, "variables": kinds})
@@ -131,7 +130,13 @@ class Checkpoints:
     def _write(self, directory: pathlib.Path, step: int) -> None:
         """All files of a checkpoint, on the disk when this returns."""
         directory.mkdir()
-        self._checkpoint.write(str(directory / "variables"))
+        # Not by `tf.train.Checkpoint`, which takes seven times as long to write the same.
+        tf.raw_ops.SaveV2(
+            prefix=str(directory / "variables"),
+            tensor_names=[_key(name) for name in self._variables],
+            shape_and_slices=[""] * len(self._variables),
+            tensors=[variable.read_value() for variable in self._variables.values()],
+        )
         content = {
             "step": step,
             "versions": {"tfcaml": tfcaml.__version__, "tensorflow": tf.__version__},

@@ -11,13 +11,12 @@ learner defines are pure functions of parameters but for `update`; only `Variabl
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tfcaml import keys, losses, nest, settings
+from tfcaml import keys, losses, nest, programs, settings
 from tfcaml.advantages import baselines
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import (
@@ -199,10 +198,12 @@ class MetaLearner(tf.Module):
         self.iteration = tf.Variable(0, trainable=False, dtype=tf.int32, name="iteration")
         self.bad_updates = tf.Variable(0, trainable=False, dtype=tf.int32, name="bad_updates")
         self._rollback = Rollback(type(self).__name__, list(self.state.values()))
-        compiled = functools.partial(tf.function, autograph=False, jit_compile=self.jit_compile)
-        self._train = compiled(self._train_iteration)
-        self._measure = compiled(self._play)
-        self._adapt_to = compiled(self._adapt_to_new)
+        self._train = tf.function(
+            self._train_iteration, autograph=False, jit_compile=self.jit_compile
+        )
+        # Other learners may do the same with new tasks.
+        self._measure = programs.Shared(self._play, self.jit_compile)
+        self._adapt_to = programs.Shared(self._adapt_to_new, self.jit_compile)
 
     # What a learner defines.
 

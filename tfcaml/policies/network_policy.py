@@ -185,6 +185,8 @@ class NetworkPolicy(Policy):
         """One call of the network per task: (tensors of its distributions, memory)."""
         batch_size = tf.shape(tf.nest.flatten(observation)[0])[1]
 
+        # AutoGraph would take two seconds over the network's code, and only eagerly and under XLA.
+        @tf.autograph.experimental.do_not_convert
         def one_task(inputs: Nest) -> tuple[Any, ...]:
             task_params, task_observation, state = inputs
             # Never a first step: that would have a network forget the memory it is given.

@@ -202,11 +202,11 @@ class CAML(MetaLearner):
 
     def after_iteration(self, key: tf.Tensor) -> dict[str, float]:
         """Clusters the pool when it is full, and after the last iteration."""
-        meta, metrics = self.meta.read(), {}
-        full = int(meta["pool_size"]) == self.config.policies_per_clustering
+        metrics = {}
+        pool_size = int(self.meta.variables_nest["pool_size"])
         last = int(self.iteration) == self.config.num_iterations
-        if full or last:
-            metrics = self.contained(lambda: self._cluster(meta, keys.fold(key, 3)))
+        if pool_size == self.config.policies_per_clustering or last:
+            metrics = self.contained(lambda: self._cluster(self.meta.read(), keys.fold(key, 3)))
         if last and int(self.meta.read()["clusterings"]) == 0:
             raise RunError("CAML has no medoids: no clustering came to finite divergences")
         return metrics
