@@ -166,7 +166,9 @@ def test_no_bit_of_a_checkpoint_can_change_unseen(saved):
     for name in FILES:
         path = saved / "iteration-7" / name
         whole = path.read_bytes()
-        positions = range(0, len(whole), 7) if name == FILES[0] else (0, len(whole) // 2, len(whole) - 1)
+        positions = (
+            range(0, len(whole), 7) if name == FILES[0] else (0, len(whole) // 2, len(whole) - 1)
+        )
         for position in positions:
             changed = bytearray(whole)
             changed[position] ^= 1 << position % 8
