@@ -6,14 +6,20 @@ settings of adaptation, share one compiled program. A graph holds all that a pro
 down to the last constant, so that nobody has to list it.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
-import re
 import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-_programs = weakref.WeakValueDictionary()  # `content` of a graph -> compiled program
+from tfcaml.nest import Nest
+
+# `content` of a graph -> compiled program
+_programs: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 # Attributes that don't matter when a graph runs: what the user calls a tensor, and where to find
 # the gradient of a call, which has been taken already.
 _MERE_NAMES = {
@@ -32,12 +38,12 @@ class Shared:
       jit_compile: whether it is compiled with XLA.
     """
 
-    def __init__(self, function, jit_compile):
+    def __init__(self, function: Callable[..., Nest], jit_compile: bool) -> None:
         self._function = tf.function(function, autograph=False, jit_compile=jit_compile)
         self._jit_compile = jit_compile
-        self._programs = {}  # traced function -> its program
+        self._programs: dict[Any, Callable] = {}  # traced function -> its program
 
-    def __call__(self, *args):
+    def __call__(self, *args: Nest) -> Nest:
         if not self._jit_compile:
             return self._function(*args)
         as_tensor = lambda x: x if isinstance(x, int) else tf.convert_to_tensor(x)
@@ -51,12 +57,12 @@ class Shared:
         results = self._programs[traced]([*inputs, *traced.captured_inputs])
         return tf.nest.pack_sequence_as(traced.structured_outputs, results)
 
-    def experimental_get_tracing_count(self):
+    def experimental_get_tracing_count(self) -> int:
         """As of a `tf.function`."""
         return self._function.experimental_get_tracing_count()
 
 
-def _program(graph):
+def _program(graph: tf.Graph) -> Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]:
     """The compiled function of a traced graph: list of all its inputs -> list of its outputs."""
     key, used = content(graph), _used(graph)
     program = _programs.get(key)
@@ -64,7 +70,7 @@ def _program(graph):
         definition = _operations(graph)
         names, outputs = [graph.inputs[i].name for i in used], [x.name for x in graph.outputs]
 
-        def run(*values):
+        def run(*values: tf.Tensor) -> list[tf.Tensor]:
             given = dict(zip(names, values, strict=True))
             return tf.graph_util.import_graph_def(definition, given, outputs)
 
@@ -72,12 +78,12 @@ def _program(graph):
     return lambda values: program(*(values[i] for i in used))
 
 
-def _used(graph):
+def _used(graph: tf.Graph) -> list[int]:
     """The positions of inputs that something is computed of."""
     return [i for i, x in enumerate(graph.inputs) if x.consumers()]
 
 
-def _operations(graph):
+def _operations(graph: tf.Graph) -> Any:
     """The `GraphDef` of a traced graph without the placeholders of its inputs."""
     definition = graph.as_graph_def()
     placeholders = {x.op.name for x in graph.inputs}
@@ -87,7 +93,7 @@ def _operations(graph):
     return definition
 
 
-def content(graph):
+def content(graph: tf.Graph) -> str:
     """What a traced graph computes: equal for two only if nothing but names tells them apart.
 
     Args:
@@ -101,7 +107,7 @@ def content(graph):
     library = {function.signature.name: function for function in definition.library.function}
 
     @functools.cache
-    def of_function(name):
+    def of_function(name: str) -> str:
         function, signature = library[name], library[name].signature
         ends = [function.ret[x.name] for x in signature.output_arg]
         ends += [f"^{function.control_ret[x]}" for x in signature.control_output]
@@ -109,20 +115,22 @@ def content(graph):
         types = [x.type for x in (*signature.input_arg, *signature.output_arg)]
         return _digest(rows, types, of_all(function.attr))
 
-    def of_nodes(arguments, nodes, ends):
+    def of_nodes(arguments: list[str], nodes: Iterable[Any], ends: list[str]) -> tuple[Any, Any]:
         number = {name: i for i, name in enumerate([*arguments, *(node.name for node in nodes)])}
 
-        def place(reference):  # "name", "name:0", "name:output:0" or "^name"
-            control, name, output = re.fullmatch(r"(\^?)([^:]+)(.*)", reference).groups()
-            return control, number[name], output
+        def place(
+            reference: str,
+        ) -> tuple[str, int, str]:  # "name", "name:0", "name:output:0" or "^name"
+            name, _, output = reference.lstrip("^").partition(":")
+            return reference[: reference.startswith("^")], number[name], output
 
         rows = [(node.op, [place(x) for x in node.input], of_all(node.attr)) for node in nodes]
         return rows, [place(x) for x in ends]
 
-    def of_all(attributes):
+    def of_all(attributes: Any) -> list[tuple[str, Any]]:
         return [(x, of_one(attributes[x])) for x in sorted(attributes) if x not in _MERE_NAMES]
 
-    def of_one(attribute):
+    def of_one(attribute: Any) -> Any:
         called = [attribute.func] if attribute.HasField("func") else attribute.list.func
         functions = [(of_function(x.name), of_all(x.attr)) for x in called]
         return functions or attribute.SerializeToString(deterministic=True)
@@ -132,5 +140,5 @@ def content(graph):
     return _digest(rows, [(x.dtype.name, str(x.shape)) for x in inputs])
 
 
-def _digest(*parts):
+def _digest(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
