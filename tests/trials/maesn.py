@@ -11,7 +11,8 @@ and the outer step (TRPO) lowers the loss of the adapted policies, in which z' =
 epsilon, plus w KL(N(mu_i, sigma_i) || N(0, I)), over theta, all mu_i and log sigma_i and the step
 sizes a, b. A new task starts at the prior N(0, I).
 
-Differences from the paper: theta is adapted only with `adapt_network` (the released code: never).
+Differences from the paper: theta is adapted only with `adapt_network` (the released code: never);
+mu_i and log sigma_i then descend both losses, the second through z = mu_i + sigma_i epsilon.
 """
 
 import dataclasses
@@ -66,7 +67,11 @@ class LatentLoss(losses.SurrogateLoss):
     def inner(self, meta, params, support):
         credit = baselines.standardized(support.weight[:, :, 0])
         loss = -tf.reduce_mean(log_density(params, support.trajectory.start) * credit, axis=1)
-        return loss + super().inner(meta, params, support) if self.config.adapt_network else loss
+        if not self.config.adapt_network:
+            return loss
+        # Of z = mu + sigma epsilon, so that mu and log sigma are moved by this part as well.
+        drawn = support._replace(trajectory=support.trajectory._replace(start=()))
+        return loss + super().inner(meta, params, drawn)
 
 
 class MAESN(GradientLearner):

@@ -124,7 +124,7 @@ def test_the_query_is_played_with_the_adapted_latents(make, batch):
 
 @pytest.mark.parametrize("adapt_network", [False, True])
 def test_latents_step_along_the_score_of_what_episodes_earned(make, batch, adapt_network):
-    """The released code's inner step by hand; the network's own loss does not move the latents."""
+    """The released code's inner step by hand; the network's own loss adds its slope in them."""
     learner = make(adapt_network=adapt_network)
     meta = learner.meta.read()
     meta["rates"]["mu"] = tf.constant([0.3, 2.0])
@@ -133,14 +133,23 @@ def test_latents_step_along_the_score_of_what_episodes_earned(make, batch, adapt
     weight = np.asarray(batch.support[0].weight)[:, :, 0]
     credit = weight - weight.mean(axis=1, keepdims=True)
     credit /= weight.std(axis=1, keepdims=True)
+    params, trajectory = learner.acting(meta, before), batch.support[0].trajectory
+    with tf.GradientTape() as tape:
+        moved = {name: params[name] for name in ("mu", "log_sigma")}
+        tape.watch(moved)
+        again = {**params, **moved}, trajectory._replace(start=())  # z of its noise once more
+        loss = losses.policy_gradient(learner.policy, *again, batch.support[0].weight)
+    slope = tape.gradient(loss, moved)
+    assert all(np.abs(x).max() > 1e-3 for x in slope.values())
+    slope = nest.map(lambda x: x.numpy() * adapt_network, slope)
     mu, log_sigma = (before.params[name].numpy()[:, None] for name in ("mu", "log_sigma"))
     deviation = batch.support[0].trajectory.start.numpy() - mu
     score = deviation * np.exp(-2 * log_sigma)
-    step = (score * credit[..., None]).mean(axis=1)
+    step = (score * credit[..., None]).mean(axis=1) - slope["mu"]
     np.testing.assert_allclose(
         after.params["mu"], mu[:, 0] + [0.3, 2.0] * step, rtol=1e-4, atol=1e-5
     )
-    step = ((deviation * score - 1) * credit[..., None]).mean(axis=1)
+    step = ((deviation * score - 1) * credit[..., None]).mean(axis=1) - slope["log_sigma"]
     np.testing.assert_allclose(
         after.params["log_sigma"], log_sigma[:, 0] + step, rtol=1e-4, atol=1e-5
     )
