@@ -100,6 +100,12 @@ def test_captured_tensors_are_the_own_ones():
     assert program(one) is program(two)
 
 
+def test_captured_tensors_keep_their_order():
+    more, less = tf.constant([7.0]), tf.constant([2.0])
+    shared = programs.Shared(lambda x: x * more - less, True)
+    assert float(shared(tf.constant([10.0]))[0]) == 68
+
+
 def test_functions_of_variables_are_not_shared():
     variable = tf.Variable(1.0)
     shared = programs.Shared(lambda x: x + variable, True)

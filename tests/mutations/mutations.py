@@ -901,4 +901,59 @@ MUTATIONS = [
     Mutation(
         "agents/agent_loss.py", "value[..., :-1]", "value[..., 1:]", "agents/test_value_clipping.py"
     ),
+    # What learners and families have in common since they share a contract.
+    Mutation(
+        "programs.py",
+        "rows = [(node.op, [place(x) for x in node.input], of_all(node.attr)) for node in nodes]",
+        "rows = [(node.op, [place(x) for x in node.input]) for node in nodes]",
+        "test_programs.py -k apart",
+    ),
+    Mutation(
+        "programs.py",
+        "return [i for i, x in enumerate(graph.inputs) if x.consumers()]",
+        "return [i for i, x in enumerate(graph.inputs)][:1]",
+        "test_programs.py -k 'share or captured or unused'",
+    ),
+    Mutation(
+        "programs.py",
+        "traced.captured_inputs])",
+        "traced.captured_inputs[::-1]])",
+        "test_programs.py",
+    ),
+    Mutation(
+        "environments/base.py",
+        "np.flatnonzero(~np.isin(self.test_set, self.seen_sets))",
+        "np.flatnonzero(np.isin(self.test_set, self.seen_sets))",
+        "environments/test_base.py",
+    ),
+    Mutation(
+        "reporting/report.py",
+        'np.asarray(run["test_set"]) == name for run in runs',
+        'np.asarray(run["test_set"]) != name for run in runs',
+        "reporting/test_report.py -k named",
+    ),
+    Mutation(
+        "learners/caml/learner.py",
+        "tf.stack([arm, before], axis=1), batch_dims=1)",
+        "tf.stack([arm, 0 * before], axis=1), batch_dims=1)",
+        f"{CAML} -k 'trial or choose or bandit or episodes'",
+    ),
+    Mutation(
+        "optimization/partition.py",
+        "own[i] if i in own else",
+        "nest.repeat(leaf, num_tasks) if i in own else",
+        "optimization/test_partition.py",
+    ),
+    Mutation(
+        "learners/cavia.py",
+        "tf.zeros([num_tasks, self",
+        "tf.ones([num_tasks, self",
+        "learners/test_cavia.py",
+    ),
+    Mutation(
+        "keys.py",
+        "seed >> _BITS",
+        "seed >> 2 * _BITS",
+        "test_keys.py",
+    ),
 ]
