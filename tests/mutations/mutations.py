@@ -421,7 +421,7 @@ MUTATIONS = [
         "learners/caml/learner.py",
         "np.tile(np.arange(num_arms), num_tasks)",
         "np.repeat(np.arange(num_arms), num_tasks)",
-        f"{CAML} -k every_choice_rule",
+        f"{CAML} -k best_trial_continues",
     ),
     Mutation(
         "learners/caml/learner.py",
