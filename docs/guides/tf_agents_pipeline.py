@@ -11,6 +11,7 @@ from tf_agents.drivers import dynamic_episode_driver
 from tf_agents.metrics import tf_metrics
 from tf_agents.networks import actor_distribution_network
 from tf_agents.train import learner as tf_agents_learner
+from tf_agents.utils import common
 
 from tfcaml import agents, environments, keys, learners, nest
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
@@ -35,7 +36,7 @@ def returns_in_a_driver(family, task, policy, state, episodes):
     driver = dynamic_episode_driver.DynamicEpisodeDriver(
         env, policy, [metric], num_episodes=episodes
     )
-    driver.run(policy_state=state)
+    common.function(driver.run)(policy_state=state)
     return float(metric.result())
 
 
