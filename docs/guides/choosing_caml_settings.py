@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from tfcaml import divergence, environments, figures, keys, learners, nest, policies, training
+from tfcaml import divergence, environments, figures, keys, learners, nest, policies
 
 
 def trained_apart(family, policy, population, updates):

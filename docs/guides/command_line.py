@@ -1,8 +1,6 @@
 """A config of one's own: MAML and a compared method on CartPole entities, in a minute."""
 
-import tfcaml  # isort: skip  (first: TF-Agents needs Keras 2)
-
-from configs import base
+from tfcaml.configs import base
 
 from tfcaml import environments, learners
 

@@ -1,5 +1,6 @@
 """A learner that is trained here and adapts where only TensorFlow is installed."""
 
+import itertools
 import json
 import pathlib
 import sys
@@ -79,7 +80,7 @@ def main(iterations=30, directory="models/navigation"):
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
     print(output.stdout.decode(), end="")
     words = output.stdout.decode().split()
-    return {"returns": [float(b) for a, b in zip(words, words[1:]) if a == "return"]}
+    return {"returns": [float(b) for a, b in itertools.pairwise(words) if a == "return"]}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ class Rooms(environments.TaskFamily):
         gain = np.where(group == 0, 1, -1) * rng.uniform(0.5, 1.0, len(group))
         task = {"gain": gain, "leak": rng.uniform(0.0, 0.1, len(group))}
         task = {name: tf.constant(x, tf.float32) for name, x in task.items()}
-        train, test = [{name: x[rows] for name, x in task.items()} for rows in (slice(16), slice(16, None))]
+        train, test = [
+            {name: x[rows] for name, x in task.items()} for rows in (slice(16), slice(16, None))
+        ]
         return environments.Population(train, test, group[:16], group[16:])
 
     def reset(self, task, key):
@@ -47,9 +49,7 @@ def main(maml_iterations=50, caml_iterations=20):
     population = family.population(seed=0)
     policy = policies.mlp_policy(family.observation_spec, family.action_spec, (32,))
 
-    maml = learners.MAML(
-        family, policy, learners.MAML.Config(num_iterations=maml_iterations)
-    )
+    maml = learners.MAML(family, policy, learners.MAML.Config(num_iterations=maml_iterations))
     caml = learners.CAML(
         family,
         policy,

@@ -5,6 +5,7 @@ import tfcaml  # isort: skip  (first: TF-Agents needs Keras 2)
 import dataclasses
 
 import numpy as np
+from tfcaml.configs import base
 
 from tfcaml import environments, learners, nest
 from tfcaml.errors import check
@@ -49,6 +50,18 @@ def main(iterations=30):
         found[Learner.__name__] = result.returns.mean(axis=(1, 2))
         print(Learner.__name__, np.round(found[Learner.__name__], 1))
     return found
+
+
+def get_config():
+    """The same learner for the command line, beside MAML."""
+    shared = {"num_iterations": 10, "meta_batch_size": 10, "inner_learning_rate": 0.5}
+    anchored = base.section("own_learner:Anchored", AnchoredConfig(**shared))
+    return base.experiment(
+        environment=base.section("navigation", environments.NavigationConfig()),
+        learner=anchored,
+        compared={"maml": base.section("maml", learners.MAML.Config(**shared))},
+        evaluation={"num_tasks": 20, "num_updates": 2, "episodes": 20},
+    )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def recurrent_policy(family):
     return policies.NetworkPolicy(network, family.action_spec)
 
 
-def main(iterations=5, horizon=30, makers=(keras_policy, tf_agents_policy, recurrent_policy)):
+def main(iterations=20, horizon=30, makers=(keras_policy, tf_agents_policy, recurrent_policy)):
     """Mean return on held-out entities before and after one update, for each kind of network."""
     family = environments.Particle(environments.ParticleConfig(horizon=horizon))
     population = family.population(seed=0)

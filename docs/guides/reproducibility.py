@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import environments, keys, learners, nest, policies, training
+from tfcaml import environments, keys, learners, policies, training
 
 
 def make(iterations, jit_compile=False):

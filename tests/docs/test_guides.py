@@ -1,14 +1,18 @@
 """The guides: every script runs, every page shows its script as it is, and says what it does."""
 
 import ast
+import difflib
 import doctest
 import importlib
+import os
 import pathlib
 import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 GUIDES = pathlib.Path(__file__).parents[2] / "docs" / "guides"
 PAGES = sorted(path.stem for path in GUIDES.glob("*.md") if path.stem != "index")
@@ -20,7 +24,15 @@ SMALL = {
     "own_loss": {"iterations": 1, "bonuses": (0.0, 0.1)},
     "own_network": {"iterations": 1, "horizon": 5},
     "gymnasium_family": {"iterations": 1, "horizon": 5},
+    "tf_agents_pipeline": {"iterations": 1, "horizon": 5, "steps": 1, "episodes": 6},
+    "export_and_deploy": {"iterations": 1, "directory": "model"},
+    "command_line": {},
+    "choosing_caml_settings": {"updates": 1, "iterations": 4, "horizon": 5},
+    "reading_the_pictures": {"iterations": 5, "num_seeds": 1, "horizon": 5, "num_updates": 1},
+    "reproducibility": {"iterations": 2},
+    "scale_out": {"seeds": (0, 1), "iterations": 1},
 }
+WITH_COMMANDS = [name for name in PAGES if "\n```sh\n" in (GUIDES / f"{name}.md").read_text()]
 guides = pytest.mark.parametrize("name", PAGES)
 
 
@@ -117,3 +129,43 @@ def test_a_family_of_ones_own_takes_thirty_lines():
     lines = {i for node in family.body[1:] for i in range(node.lineno, node.end_lineno + 1)}
     text = script.splitlines()
     assert 1 + sum(bool(text[i - 1].strip()) for i in lines) <= 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_COMMANDS)
+def test_commands_of_a_page_run_as_they_are_written(name, tmp_path):
+    for script in GUIDES.glob("*.py"):
+        shutil.copy(script, tmp_path)
+    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+    printed = set()
+    for command in "".join(blocks(name, "sh")).replace("\\\n", " ").splitlines():
+        result = subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, (command, result.stdout, result.stderr)
+        printed |= kinds(result.stdout)
+    assert kinds("".join(blocks(name, "console"))) <= printed
+
+
+def test_the_five_lines_are_those_of_the_scripts():
+    scripts = GUIDES.parents[1] / "tests" / "agents" / "five_lines"
+    before, after = [
+        (scripts / name).read_text().split("\n")[1:] for name in ("before.py", "after.py")
+    ]
+    changes = [x.rstrip() for x in difflib.ndiff(before, after) if x.startswith(("- ", "+ "))]
+    [shown] = blocks("tf_agents_pipeline", "diff")
+    shown = [line for line in shown.splitlines() if line[:1] in ("-", "+")]
+    assert sorted(shown) == sorted(line[0] + line[2:] for line in changes)
+
+
+def test_seeds_decide_what_they_are_said_to(monkeypatch, tmp_path, capsys):
+    """Part of what the guide on reproducibility says, as numbers."""
+    found = load("reproducibility", monkeypatch).main(iterations=2, directory=tmp_path)
+    assert found["again, same seed"] == found["stopped half way and resumed"] == 0
+    assert found["another seed"] > 0
+    assert "among five: True" in capsys.readouterr().out
