@@ -23,9 +23,9 @@ class Rooms(environments.TaskFamily):
     def population(self, seed, num_test=4):
         rng = np.random.default_rng(seed)
         group = np.arange(16 + num_test) % 2  # 0: a heater, 1: a cooler
-        gain = np.where(group == 0, 1, -1) * rng.uniform(0.5, 1.0, len(group))
-        task = {"gain": gain, "leak": rng.uniform(0.0, 0.1, len(group))}
-        task = {name: tf.constant(x, tf.float32) for name, x in task.items()}
+        gain, leak = rng.uniform((0.5, 0.0), (1.0, 0.1), (len(group), 2)).T  # a row is a room
+        gain = gain * np.where(group == 0, 1, -1)
+        task = {"gain": tf.constant(gain, tf.float32), "leak": tf.constant(leak, tf.float32)}
         train, test = [
             {name: x[rows] for name, x in task.items()} for rows in (slice(16), slice(16, None))
         ]
