@@ -37,7 +37,9 @@ def main(iterations=20, num_seeds=4, horizon=100, num_updates=20, directory="run
     drawn = sorted((pathlib.Path(directory) / "figures").glob("*.png"))
     for path in drawn:
         print(path.name)
-    last = [summary["methods"][name]["summary"][-1]["mean"] for name in ("caml", "reptile")]
+    last = [
+        summary["methods"][name]["summary"][-1]["mean"]["value"] for name in ("caml", "reptile")
+    ]
     return {"pictures": len(drawn), "last": last}
 
 
