@@ -28,6 +28,7 @@ from tfcaml.types import (
 )
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class GradientConfig(LearnerConfig):
     """Settings of the family; defaults: 2D navigation as in C. Finn et al., ICML 2017.
@@ -92,6 +93,7 @@ class GradientConfig(LearnerConfig):
             check(not alone, name, getattr(self, name), rule)
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class NoInnerStepsConfig(GradientConfig):
     """Settings of learners of the family that train without inner steps and adapt to new tasks."""

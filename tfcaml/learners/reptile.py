@@ -12,13 +12,14 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.errors import check, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.optimization import optimizers
 from tfcaml.types import FastState, Nest, Task
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class ReptileConfig(LearnerConfig):
     """Settings of Reptile."""

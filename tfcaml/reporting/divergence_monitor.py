@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import divergence, figures, keys
+from tfcaml import divergence, figures, keys, settings
 from tfcaml.errors import check, check_positive, from_python
 from tfcaml.reporting import tensorboard
 from tfcaml.types import Params, Task, Trajectory
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PREFIX = "divergence/"
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class DivergenceMonitorConfig:
     """How divergence is followed."""
@@ -92,10 +93,12 @@ class DivergenceMonitor:
         self._writer = writer or tf.summary.create_file_writer(str(directory))
         self.history = tensorboard.read_scalars(directory, _PREFIX)
 
-    def __call__(self, learner: MetaLearner, population: Population) -> DivergenceRecord | None:
+    def __call__(
+        self, learner: MetaLearner, population: Population, metrics: dict[str, float] | None = None
+    ) -> DivergenceRecord | None:
         """After an iteration: a record every `interval` iterations and after the last, else None.
 
-        Its step is the iteration's number, from 0.
+        Its step is the iteration's number, from 0; the iteration's metrics are not looked at.
         """
         done = int(learner.iteration)
         if done % self.config.interval and done != learner.config.num_iterations:

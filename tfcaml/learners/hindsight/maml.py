@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tfcaml.learners.hindsight.buffer import Hindsight, Similar
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class GuidanceConfig:
     """How policies of similar tasks explore a new one, and how their episodes count."""
@@ -76,6 +77,7 @@ class GuidanceConfig:
         check_acts(self, fields, weights != "none", f"with importance_weights {where}")
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightMAMLConfig(MAMLConfig):
     """Settings of hindsight MAML."""
