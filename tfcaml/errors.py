@@ -320,8 +320,9 @@ def _misfit(
     error: TypeError,
 ) -> ConfigError:
     """What is wrong with the arguments of a call."""
-    names, called, own = list(signature.parameters), function.__qualname__, None
-    if names[:1] in (["self"], ["cls"]):
+    names, called = list(signature.parameters), function.__qualname__
+    own: Any = None  # the class, of a method
+    if names[:1] in (["self"], ["cls"]) and args:
         own = args[0] if isinstance(args[0], type) else type(args[0])
         called = own.__name__ + ("" if function.__name__ == "__init__" else f".{function.__name__}")
         names = names[1:]

@@ -111,7 +111,10 @@ def train(
     history: list[dict[str, float]] = []
     done, length = int(learner.iteration), learner.config.num_iterations
     shown = is_watched() if progress is None else progress
-    with Progress(length, done) if shown and done < length else contextlib.nullcontext() as bar:
+    told: contextlib.AbstractContextManager[Progress | None] = contextlib.nullcontext()
+    if shown and done < length:
+        told = Progress(length, done)
+    with told as bar:
         while int(learner.iteration) < length:
             metrics = train_iteration(learner, population, seed)
             history.append(metrics)

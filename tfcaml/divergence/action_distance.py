@@ -74,6 +74,8 @@ def gaussian_symmetric_kl(
     Returns:
       [...].
     """
+    float_tensors(1, loc_p=loc_p, loc_q=loc_q)  # they broadcast, and so do
+    float_tensors(1, scale_p=scale_p, scale_q=scale_q)
     p, q = _gaussian(loc_p, scale_p), _gaussian(loc_q, scale_q)
     return 0.5 * (p.kl_divergence(q) + q.kl_divergence(p))
 
@@ -113,6 +115,8 @@ def gaussian_jensen_shannon(
     Returns:
       [...].
     """
+    float_tensors(1, loc_p=loc_p, loc_q=loc_q)  # they broadcast, and so do
+    float_tensors(1, scale_p=scale_p, scale_q=scale_q)
     p, q = _gaussian(loc_p, scale_p), _gaussian(loc_q, scale_q)
     noise = tf.cast(noise, p.dtype)
     batch = tf.broadcast_static_shape(p.batch_shape, q.batch_shape)

@@ -185,5 +185,7 @@ def _tables(log_policy: Any, transition: Any, start: Any, horizon: Any) -> list[
     check(
         fits, "shape of transition", list(transition.shape), f"[..., {states}, {actions}, {states}]"
     )
-    check(start.shape.is_compatible_with([states]), "shape of start", list(start.shape), [states])
+    check(
+        start.shape.is_compatible_with([states]), "shape of start", list(start.shape), f"[{states}]"
+    )
     return [log_policy, transition, start]

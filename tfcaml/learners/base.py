@@ -528,8 +528,10 @@ class MetaLearner(tf.Module):
         if found:
             raise ConfigError(f"{found[0]} ({type(self.environment).__name__}.task_spec)")
         _check_key(key, [2])
-        one_each = tf.is_tensor(index) and index.dtype.is_integer
-        fits = index == () if isinstance(index, tuple) else one_each and index.shape.rank == 1
+        if isinstance(index, tuple):
+            fits = index == ()
+        else:
+            fits = tf.is_tensor(index) and index.dtype.is_integer and index.shape.rank == 1
         check(fits, "index", index, "() or the number of each task, a tensor of integers [N]")
 
     def _check_sampled(self, params: Params, task: Task, num_episodes: int, key: tf.Tensor) -> None:

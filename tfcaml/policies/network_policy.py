@@ -292,7 +292,8 @@ def mlp_policy(
 
 def _num_actions(action_spec: tensor_spec.BoundedTensorSpec) -> int | None:
     """How many actions there are; None when actions are continuous."""
-    if isinstance(action_spec, tf.TensorSpec) and action_spec.dtype.is_floating:
+    is_known = isinstance(action_spec, tf.TensorSpec) and action_spec.shape.is_fully_defined()
+    if is_known and action_spec.dtype.is_floating:
         return None
     is_integer = isinstance(action_spec, tensor_spec.BoundedTensorSpec)
     is_integer = is_integer and action_spec.dtype.is_integer and action_spec.shape.rank == 0
