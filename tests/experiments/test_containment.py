@@ -270,7 +270,7 @@ def _experiment(root, max_bad_updates):
 def test_an_experiment_names_the_last_good_checkpoint_and_can_go_on(tmp_path, caplog):
     message = (
         r"^reptile with seed 0: Reptile skipped 3 of 3 updates .* more than max_bad_updates=2; "
-        r".*; the last good checkpoint is \S*/train/reptile/seed_0/checkpoint/iteration-2$"
+        r".*; the last good checkpoint is \S*/train/reptile/seed_0/checkpoints/iteration-2$"
     )
     with pytest.raises(RunError, match=message):
         _experiment(tmp_path, max_bad_updates=2).train()

@@ -238,18 +238,18 @@ def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
         ("reptile", r"learner is 'CAML' there and 'Reptile' here"),
     ):
         root = tmp_path / method
-        folder = root / "train" / method / "seed_0" / "checkpoint"
+        folder = root / "train" / method / "seed_0" / "checkpoints"
         content = small_config()
         content["environment"]["horizon"] = 9 if method == "caml" else 8
         if method == "reptile":
             content |= {"learner": content["compared"]["reptile"], "compared": {}}
         directory = RunDirectory(root, {"config": content})
-        shutil.copytree(finished[0] / "train" / "caml" / "seed_0" / "checkpoint", folder)
+        shutil.copytree(finished[0] / "train" / "caml" / "seed_0" / "checkpoints", folder)
         before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
         with pytest.raises(ConfigError, match=message):
             Experiment(ExperimentConfig.from_dict(content), directory).train()
         assert before == sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
-        assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+        assert [path.name for path in folder.parent.iterdir()] == ["checkpoints"]
 
 
 @pytest.mark.slow

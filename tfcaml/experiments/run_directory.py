@@ -1,7 +1,7 @@
 """The directory of a run: which config it belongs to, and what was installed.
 
 config.json, versions.json           written before the first iteration
-train/METHOD/seed_N/                 events and checkpoint/
+train/METHOD/seed_N/                 events and checkpoints/
 eval/                                events, evaluation.json, evaluation.csv
 figures/                             PNG
 """
