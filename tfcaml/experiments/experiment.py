@@ -249,9 +249,8 @@ class Experiment:
             **report.summarize(results, main=next(iter(config.learners))),
         }
         run_directory.write_json(self.directory.evaluation / "evaluation.json", summary)
-        run_directory.write_text(
-            self.directory.evaluation / "evaluation.csv", report.to_csv(summary)
-        )
+        for name, text in (("evaluation", report.to_csv), ("tables", report.tables_to_csv)):
+            run_directory.write_text(self.directory.evaluation / f"{name}.csv", text(summary))
         return summary, self._evaluation_figures(results, examples, summary)
 
     def trained(self, method: str, seed: int) -> MetaLearner:

@@ -2,7 +2,7 @@
 
 config.json, versions.json           written before the first iteration
 train/METHOD/seed_N/                 events and checkpoints/
-eval/                                events, evaluation.json, evaluation.csv
+eval/                                events, evaluation.json, evaluation.csv, tables.csv
 figures/                             PNG
 """
 

@@ -41,7 +41,7 @@ def cluster_colors(
     order = np.argsort(-sizes, kind="stable")
     colors = np.full(len(sizes), -1)
     if groups is not None:
-        names, groups = np.unique(groups, return_inverse=True)
+        groups = np.unique(groups, return_inverse=True)[1]
         for cluster in order:
             home = _home(cluster, labels, medoids, groups)
             if home not in colors:
@@ -115,7 +115,8 @@ def policy_map(
     groups = _telling(groups)
     if groups is not None and len(np.unique(groups)) > len(_MARKERS):
         groups = None
-    names, shapes = np.unique(np.zeros(len(points)) if groups is None else groups, return_inverse=True)
+    known = np.zeros(len(points), int) if groups is None else groups
+    names, shapes = np.unique(known, return_inverse=True)
     for shape in range(len(names)):
         chosen = shapes == shape
         shown = [shades[label] for label in labels[chosen]]

@@ -85,10 +85,11 @@ def write_evaluation(
     seeds, bounds = summary["seeds"], len(summary["seeds"]) >= figures.SEEDS_OF_A_BAND
     settings = {method: dataclasses.asdict(config) for method, config in configs.items()}
     # All seeds of a method log the same numbers.
-    logged = {tag for m in configs for tag in tensorboard.read_scalars(directory.train(m, seeds[0]))}
+    trained = [path for m in configs if (path := directory.train(m, seeds[0])).exists()]
+    logged = {tag for path in trained for tag in tensorboard.read_scalars(path)}
     writer = tf.summary.create_file_writer(str(directory.evaluation))
     tensorboard.write_layout(writer, metrics, logged, bounds)
-    tensorboard.write_trials(writer, settings)
+    tensorboard.write_trials(writer, _trial(summary, "", 0), settings.values())
     for name, figure in pictures.items():
         png = figures.save(figure, directory.figures / f"{name}.png")
         tensorboard.write_png(writer, f"evaluation/{name}", png, 0)
@@ -100,10 +101,16 @@ def write_evaluation(
         for seed, returns in zip(seeds, np.mean(values["returns"], axis=2)):
             path = directory.evaluation / method / f"seed_{seed}"
             writer = tf.summary.create_file_writer(str(path))
-            trial = method, summary["environment"], seed, settings[method]
-            tensorboard.write_trial(writer, *trial, returns.tolist())
+            trial = _trial(summary, method, seed)
+            tensorboard.write_trial(writer, trial, settings[method], returns.tolist())
             writer.close()
     return sorted(directory.figures.glob("*.png"))
+
+
+def _trial(summary: dict[str, Any], method: str, seed: int) -> dict[str, Any]:
+    """What tells a method with a seed from others, of this run and of others: column -> value."""
+    counts = {"held-out tasks": summary["num_tasks"], "updates": summary["num_updates"]}
+    return {"method": method, "environment": summary["environment"], "seed": seed, **counts}
 
 
 def _paths(trajectory: Trajectory) -> np.ndarray:

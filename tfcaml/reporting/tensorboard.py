@@ -34,11 +34,12 @@ _ADAPTATION = {
     "updates (step).",
     "adaptation/return_upper": "Upper bound of the 95 % interval over seeds of return_mean.",
 }
+_BEFORE, _AFTER = "held_out/return_before", "held_out/return_after"
 _HELD_OUT = {
-    "held_out/return_before": "Mean return on held-out tasks before adaptation.",
-    "held_out/return_after": "Mean return on held-out tasks after the last update.",
+    _BEFORE: "Mean return on held-out tasks before adaptation.",
+    _AFTER: "Mean return on held-out tasks after the last update.",
 }
-TRAINING, DETAILS, FAULTS = "train/", "train_details/", "train_faults/"
+TRAINING, DETAILS, FAULTS = "train/", "training_details/", "training_faults/"
 
 
 def training_tag(name: str) -> str:
@@ -148,9 +149,7 @@ def read_training(
 
 def write_trial(
     writer: tf.summary.SummaryWriter,
-    method: str,
-    environment: str,
-    seed: int,
+    trial: Mapping[str, Any],
     config: Any,
     returns: Sequence[float],
 ) -> None:
@@ -158,38 +157,39 @@ def write_trial(
 
     Args:
       writer: of `tf.summary`, of an event file of this trial alone.
-      method, environment, seed: what is told apart.
+      trial: dict column -> value, of the first columns of `write_trials`.
       config: the learner's, a dataclass as dict; its settings are shown by their dotted names.
       returns: [U + 1], mean return after each number of updates.
     """
-    columns = {**_plain(config), "method": method, "environment": environment, "seed": seed}
+    columns = {**_plain(config), **{name.capitalize(): x for name, x in trial.items()}}
     with writer.as_default():
-        hparams.hparams(columns, trial_id=f"{method}, seed {seed}")
+        hparams.hparams(columns, trial_id=f"{trial['method']}, seed {trial['seed']}")
     for update, value in enumerate(returns):
         _write_described(writer, {"adaptation/return": value}, update, _ADAPTATION)
-    _write_described(writer, {"held_out/return_before": returns[0]}, 0, _HELD_OUT)
-    _write_described(writer, {"held_out/return_after": returns[-1]}, len(returns) - 1, _HELD_OUT)
+    write_scalars(writer, {_BEFORE: returns[0]}, 0, descriptions=_HELD_OUT)
+    write_scalars(writer, {_AFTER: returns[-1]}, len(returns) - 1, descriptions=_HELD_OUT)
 
 
-def write_trials(writer: tf.summary.SummaryWriter, configs: Mapping[str, Any]) -> None:
-    """The columns of the HParams page: method, environment, seed, and settings that differ.
+def write_trials(
+    writer: tf.summary.SummaryWriter, first: Collection[str], configs: Collection[Any]
+) -> None:
+    """The columns of the HParams page: what tells trials apart first, then all settings.
 
     Args:
       writer: of `tf.summary`.
-      configs: dict method -> the learner's config, a dataclass as dict.
+      first: columns that stand before the settings.
+      configs: the learners' configs, dataclasses as dicts.
     """
-    plain = [_plain(config) for config in configs.values()]
-    names = {name: {row.get(name) for row in plain} for row in plain for name in row}
-    differ = [name for name, values in names.items() if len(values) > 1]
-    columns = ["method", "environment", "seed", *differ]
-    titles = [title.replace("_", " ").replace("/", " ") for title in _HELD_OUT]
-    summary = hparams.hparams_config_pb(
-        [hparams.HParam(name) for name in columns],
-        [
-            hparams.Metric(tag, display_name=title, description=text)
-            for title, (tag, text) in zip(titles, _HELD_OUT.items())
-        ],
-    )
+    names = dict.fromkeys(name for config in configs for name in _plain(config))
+    # TensorBoard sorts columns by name, capitals first, and shows five until told otherwise.
+    columns = [hparams.HParam(name.capitalize(), display_name=name) for name in first]
+    columns += [hparams.HParam(name) for name in names]
+    titles = {_BEFORE: "held-out return before", _AFTER: "held-out return after"}
+    metrics = [
+        hparams.Metric(tag, display_name=title, description=_HELD_OUT[tag])
+        for tag, title in titles.items()
+    ]
+    summary = hparams.hparams_config_pb(columns, metrics)
     with writer.as_default():
         tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=0)
 

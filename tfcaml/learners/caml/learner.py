@@ -58,6 +58,7 @@ class ClusteringRecord:
     clustering: divergence.Clustering
     task: Any
 
+
 _SIZES = "policies in a cluster of the last clustering"  # charts
 _DIVERGENCE = "divergence between the clustered policies"
 _METRICS = {
