@@ -40,6 +40,7 @@ setuptools.setup(
     extras_require={
         # Needed by the families and tools of the same name only. ale-py is GPL.
         "atari": ["ale-py"],
+        "browser": ["selenium"],  # tests only
         "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
         "gym": ["gymnasium>=1.3,<1.4"],
         "mujoco": ["gymnasium>=1.3,<1.4", "imageio", "mujoco>=4.0,<5"],

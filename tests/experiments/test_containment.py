@@ -277,7 +277,7 @@ def test_an_experiment_names_the_last_good_checkpoint_and_can_go_on(tmp_path, ca
     experiment = _experiment(tmp_path, max_bad_updates=4)
     assert experiment.train()
     assert int(experiment.trained("reptile", 0).bad_updates) == 4
-    counts = tensorboard.read_scalars(tmp_path / "train" / "reptile" / "seed_0", "Reliability/")
+    counts = tensorboard.read_scalars(tmp_path / "train" / "reptile" / "seed_0", "training_faults/")
     assert counts["bad_updates"] == {0: 1, 1: 2, 2: 3, 3: 4}
     caplog.clear()
     experiment.evaluate()

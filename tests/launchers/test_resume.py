@@ -105,7 +105,7 @@ def events(folder):
         values = [(row.step, row.tensor_proto.SerializeToString()) for row in found.Tensors(tag)]
         steps = sorted(step for step, _ in values)
         assert len(set(steps)) == len(steps), (tag, steps)
-        if tag.startswith("train/"):
+        if tag.startswith("train"):
             own = tensorboard.read_scalars(folder)[tag]
             assert sorted(own) == steps
         timing = tag.endswith("per_second") or tag.startswith("_hparams_")

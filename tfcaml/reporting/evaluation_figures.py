@@ -107,10 +107,15 @@ def write_evaluation(
     return sorted(directory.figures.glob("*.png"))
 
 
-def _trial(summary: dict[str, Any], method: str, seed: int) -> dict[str, Any]:
+def _trial(summary: dict[str, Any], method: str, seed: int) -> dict[str, str]:
     """What tells a method with a seed from others, of this run and of others: column -> value."""
-    counts = {"held-out tasks": summary["num_tasks"], "updates": summary["num_updates"]}
-    return {"method": method, "environment": summary["environment"], "seed": seed, **counts}
+    return {
+        "method": method,
+        "environment": summary["environment"],
+        "seed": str(seed),  # TensorBoard shows numbers with four decimals
+        "held-out tasks": str(summary["num_tasks"]),
+        "updates": str(summary["num_updates"]),
+    }
 
 
 def _paths(trajectory: Trajectory) -> np.ndarray:

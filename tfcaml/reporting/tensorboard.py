@@ -149,7 +149,7 @@ def read_training(
 
 def write_trial(
     writer: tf.summary.SummaryWriter,
-    trial: Mapping[str, Any],
+    trial: Mapping[str, str],
     config: Any,
     returns: Sequence[float],
 ) -> None:
