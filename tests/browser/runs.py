@@ -1,7 +1,7 @@
 """Tiny runs of three kinds: configs that a launcher trains in seconds."""
 
 _START = """
-from configs import base
+from tfcaml.configs import base
 from tfcaml import environments, learners
 
 
