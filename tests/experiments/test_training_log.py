@@ -26,7 +26,9 @@ def test_faults_of_environments_are_counted_for_each_training(tmp_path, monkeypa
     config = ExperimentConfig.from_dict(content)
     assert Experiment(config, RunDirectory(tmp_path, {"config": content})).train()
     counts = [
-        tensorboard.read_scalars(tmp_path / "train" / "reptile" / f"seed_{seed}", "Reliability/")
+        tensorboard.read_scalars(
+            tmp_path / "train" / "reptile" / f"seed_{seed}", "training_faults/"
+        )
         for seed in (0, 1)
     ]
     assert counts[0]["errors"] == {0: 2, 1: 2} and counts[0]["retried_episodes"] == {0: 2, 1: 2}

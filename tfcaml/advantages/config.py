@@ -2,10 +2,12 @@
 
 import dataclasses
 
+from tfcaml import settings
 from tfcaml.advantages import baselines
 from tfcaml.errors import check, check_one_of
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class AdvantageConfig:
     """What `baselines.advantage` makes of a trajectory.

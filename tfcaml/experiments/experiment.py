@@ -29,9 +29,9 @@ from tfcaml import agents, evaluation, training
 from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
 from tfcaml.experiments import checkpoints, run_directory
 from tfcaml.experiments.config import NO_AGENT, ExperimentConfig, completed, plugins_of
-from tfcaml.experiments.progress import Progress
-from tfcaml.experiments.training_log import TrainingLog
+from tfcaml.experiments.training_log import TrainingLog, tag_metrics
 from tfcaml.policies import mlp_policy
+from tfcaml.progress import Progress
 from tfcaml.reporting import report
 from tfcaml.reporting.evaluation_figures import (
     pictures_of_evaluation,
@@ -249,9 +249,8 @@ class Experiment:
             **report.summarize(results, main=next(iter(config.learners))),
         }
         run_directory.write_json(self.directory.evaluation / "evaluation.json", summary)
-        run_directory.write_text(
-            self.directory.evaluation / "evaluation.csv", report.to_csv(summary)
-        )
+        for name, text in (("evaluation", report.to_csv), ("tables", report.tables_to_csv)):
+            run_directory.write_text(self.directory.evaluation / f"{name}.csv", text(summary))
         return summary, self._evaluation_figures(results, examples, summary)
 
     def trained(self, method: str, seed: int) -> MetaLearner:
@@ -354,7 +353,9 @@ class Experiment:
         )
 
     def _checkpoint_directory(self, method: str, seed: int) -> pathlib.Path:
-        return self.directory.train(method, seed) / "checkpoint"
+        folder = self.directory.train(method, seed)
+        old = folder / "checkpoint"  # of runs begun before; TensorFlow has a file of this name
+        return old if old.is_dir() else folder / "checkpoints"
 
     def _saved_iteration(self, method: str, seed: int) -> int:
         """What the newest checkpoint says of itself; whether it is whole is not known yet."""
@@ -394,7 +395,7 @@ class Experiment:
         with TrainingLog(self.config, self.directory, method, seed, learner) as log:
             while (iteration := int(learner.iteration)) < length:
                 metrics = self._train_iteration(learner, population, seed)
-                latest = metrics.get("return_after", metrics.get("return_last_update", np.nan))
+                latest = training.latest_return(metrics)
                 log.write(metrics)
                 training.check_bad_updates(learner, self.max_bad_updates)
                 log.draw(population)
@@ -437,4 +438,7 @@ class Experiment:
         query = self.population(config.seeds[0]).test
         pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
         pictures |= self.environment.pictures(examples)
-        return write_evaluation(self.directory, pictures, summary)
+        learners = [self._made(method) for method in config.learners]
+        configs = dict(zip(config.learners, (learner.config for learner in learners)))
+        metrics = {k: v for learner in learners for k, v in tag_metrics(learner).items()}
+        return write_evaluation(directory, pictures, summary, configs, metrics)

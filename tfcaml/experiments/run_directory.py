@@ -1,8 +1,8 @@
 """The directory of a run: which config it belongs to, and what was installed.
 
 config.json, versions.json           written before the first iteration
-train/METHOD/seed_N/                 events and checkpoint/
-eval/                                events, evaluation.json, evaluation.csv
+train/METHOD/seed_N/                 events and checkpoints/
+eval/                                events, evaluation.json, evaluation.csv, tables.csv
 figures/                             PNG
 """
 

@@ -16,7 +16,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.optimization import partition
 from tfcaml.types import FastState, Nest, Params
@@ -24,6 +24,7 @@ from tfcaml.types import FastState, Nest, Params
 HEAD = "head"
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class ANILConfig(MAMLConfig):
     """Settings of ANIL."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.errors import check
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.policies import ContextPolicy, mlp_policy, with_context
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tfcaml.policies.base import Policy
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class CAVIAConfig(MAMLConfig):
     """Settings of CAVIA; sources: the authors' code, 2D navigation."""

@@ -22,13 +22,14 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import losses
+from tfcaml import losses, settings
 from tfcaml.advantages import baselines
 from tfcaml.errors import check
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.types import FastState, MetaBatch, Nest, Surrogate, Trajectory, episode_return
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class EMAMLConfig(MAMLConfig):
     """Settings of E-MAML."""

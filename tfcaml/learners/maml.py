@@ -19,16 +19,18 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.types import Experience, FastState, MetaBatch, Nest, Surrogate
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MAMLConfig(GradientConfig):
     """Settings of MAML."""
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class FOMAMLConfig(GradientConfig):
     """Settings of first-order MAML."""

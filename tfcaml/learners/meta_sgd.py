@@ -17,11 +17,12 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.types import Nest
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MetaSGDConfig(MAMLConfig):
     """Settings of Meta-SGD; `inner_learning_rate` is what every alpha starts at."""

@@ -17,7 +17,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import losses
+from tfcaml import losses, settings
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.optimization.config import OuterConfig
@@ -25,6 +25,7 @@ from tfcaml.policies import distributions
 from tfcaml.types import Experience, MetaBatch, Nest, Params, Surrogate
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class ProMPConfig(MAMLConfig):
     """Settings of ProMP; sources: the authors' run script `pro-mp_run_mujoco.py`."""

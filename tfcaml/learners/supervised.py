@@ -22,6 +22,7 @@ from tfcaml.rollouts import examples
 from tfcaml.types import Experience, FastState, Nest, Task
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class RegressionOuterConfig:
     """Settings of the outer step: Adam."""
@@ -38,6 +39,7 @@ class RegressionOuterConfig:
         return outer.adam(self.learning_rate)
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MAMLRegressionConfig:
     """Settings of the sinusoid study; the network has two hidden layers of 40 ReLU units.
@@ -87,6 +89,7 @@ class MAMLRegressionConfig:
         return optimizers.sgd(self.inner_learning_rate)
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class PretrainedRegressionConfig(MAMLRegressionConfig):
     """Settings of pretraining on all curves at once, without inner steps."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tfcaml import settings
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.optimization import outer, trpo
 
@@ -12,6 +13,7 @@ _OF_TRPO = (
 )
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class OuterConfig:
     """Which outer step is taken, and how far; defaults: C. Finn et al., ICML 2017.

@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import keys
-from tfcaml.environments.base import Population, TaskFamily
-from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml import keys, settings
+from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.errors import ConfigError, check, check_one_of, check_whole, checked_call
 from tfcaml.types import Task, Trajectory, next_observation
 
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])  # up, down, left, right, as (row, column)
@@ -57,6 +57,7 @@ _SWEEPS = 10_000  # of value iteration, at most
 _TOLERANCE = 1e-10
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MazeConfig:
     """Options of the family."""
@@ -85,8 +86,9 @@ class Maze(TaskFamily):
       next_cell: [S, 4] integers, where each action leads
     """
 
+    @checked_call
     def __init__(self, config: MazeConfig | None = None) -> None:
-        self.config = config or MazeConfig()
+        self.config = config_of(config, MazeConfig)
         self.horizon = self.config.horizon
         grid = np.array([list(row) for row in LAYOUTS[self.config.layout].split()])
         self.cells = np.argwhere(grid != "#")
@@ -99,6 +101,7 @@ class Maze(TaskFamily):
         self.observation_spec = tensor_spec.BoundedTensorSpec([size], tf.float32, 0, 1)
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
+    @checked_call
     def population(self, seed: int, num_test: int = 10) -> Population:
         """Goals drawn without replacement from all cells but the start, held-out ones first.
 
@@ -107,7 +110,7 @@ class Maze(TaskFamily):
         Raises:
           ConfigError: more goals than cells, or `num_test` < 1.
         """
-        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
+        check_whole("num_test", num_test, 1)
         cells = np.delete(np.arange(len(self.cells)), self.start)
         size = num_test + self.config.num_train
         allowed = f"at most {len(cells)}, the cells other than the start"

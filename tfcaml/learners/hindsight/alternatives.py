@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tfcaml import losses, nest
+from tfcaml import losses, nest, settings
 from tfcaml.environments import TaskFamily
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tfcaml.learners.hindsight.buffer import Hindsight, Similar
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightRelabellingConfig(HindsightMAMLConfig):
     """Settings of relabelling: stored episodes are added in the first `guidance.updates` updates.
@@ -68,6 +69,7 @@ class HindsightRelabelling(HindsightMAML):
         return super().off_policy(fast, task, trajectory, own)
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightCloningConfig(HindsightMAMLConfig):
     """Settings of cloning."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.errors import check
 from tfcaml.types import Nest, Params, Task, Trajectory, episode_return
 
@@ -53,6 +53,7 @@ def hindsight(trajectory: Trajectory, task: Task, params: Params) -> Hindsight:
     return Hindsight(trajectory, task, params, mean_return)
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightBufferConfig:
     """Settings of the buffer."""

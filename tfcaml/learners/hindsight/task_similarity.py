@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfcaml import divergence, keys, nest
+from tfcaml import divergence, keys, nest, settings
 from tfcaml.errors import check, check_one_of, check_positive
 from tfcaml.optimization import optimizers
 from tfcaml.types import Nest, Task, Trajectory, next_observation
@@ -114,6 +114,7 @@ def score(weights: dict[str, Nest], one: tf.Tensor, other: tf.Tensor) -> tf.Tens
     return tf.linalg.matvec(tf.abs(one - other), weights["direction"]) + weights["bias"]
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class TaskSimilarityConfig:
     """Settings of the network and of what it learns."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import Experience, FastState, Nest, Task
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class JointConfig(LearnerConfig):
     """Settings of joint pretraining; one entity per iteration."""
@@ -79,6 +80,7 @@ class JointMixed(Joint):
         return super().support(meta, fast, task, key, self.test_episodes)
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class RandomInitializationConfig(LearnerConfig):
     """Settings of the untrained policy: only those of its adaptation count."""

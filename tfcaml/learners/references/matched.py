@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.errors import check
 from tfcaml.learners.references.policy_gradient import PolicyGradient, PolicyGradientConfig
 from tfcaml.types import FastState, Nest, Task
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MatchedConfig(PolicyGradientConfig):
     """Settings of both; `meta_batch_size` is the number of held-out entities."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.errors import check
 from tfcaml.learners.gradient_based import NoInnerStepsConfig
 from tfcaml.learners.maml import MAML
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class IndependentOuterConfig(OuterConfig):
     """Outer steps of policies that share nothing, so that all of them have to be solved for."""
@@ -33,6 +34,7 @@ class IndependentOuterConfig(OuterConfig):
     fisher_subsample: int = 0  # all tasks
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     """Settings of the independent policies; `meta_batch_size` is their number."""

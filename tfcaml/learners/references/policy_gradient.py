@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tfcaml import keys, nest
+from tfcaml import keys, nest, settings
 from tfcaml.errors import check
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import FastState, Nest, Task
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class PolicyGradientConfig(LearnerConfig):
     """Settings of the independent policies."""
