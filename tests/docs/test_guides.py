@@ -163,6 +163,7 @@ def test_the_five_lines_are_those_of_the_scripts():
     assert sorted(shown) == sorted(line[0] + line[2:] for line in changes)
 
 
+@pytest.mark.slow
 def test_seeds_decide_what_they_are_said_to(monkeypatch, tmp_path, capsys):
     """Part of what the guide on reproducibility says, as numbers."""
     found = load("reproducibility", monkeypatch).main(iterations=2, directory=tmp_path)
