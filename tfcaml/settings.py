@@ -7,9 +7,12 @@ are named with dots, GROUP.FIELD.
 """
 
 import dataclasses
+import inspect
 import itertools
 import json
 import math
+import re
+import textwrap
 import typing
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,11 +23,17 @@ from tfcaml.errors import ConfigError, check, defaults_of, within, within_group
 
 # Bounds far beyond any study, so that a slip of the hand is one line and not a full memory.
 MOST = 10**6  # of any whole number but those of iterations and intervals
+# Largest number of iterations or of iterations between two things.
 MOST_ITERATIONS = 10**9
+# Seeds of a run, at most.
 MOST_SEEDS = 1000
+# Hidden layers, at most.
 MOST_LAYERS = 100
 MOST_NUMBERS = 10**9  # that the tasks of a batch hold, see `check_sizes`; 4 GB
 _LARGEST = 2.0**127  # of the numbers that float32 has
+# An entry of an Attributes section: NAME: TEXT or NAME (TYPE, default VALUE): TEXT.
+_ENTRY = re.compile(r"  (\w+)(?: \(.*?, default .*?\))?: (.*(?:\n    .*)*)")
+_ConfigClass = typing.TypeVar("_ConfigClass", bound=type)
 
 
 def as_json(value: Any) -> Any:
@@ -96,6 +105,60 @@ def check_switch(name: str, value: Any) -> None:
     # 1 == True, and a NumPy array is equal to nothing: only identity tells.
     fits = any(value is allowed for allowed in (True, False, None))
     check(fits, name, value, "True, False or None")
+
+
+def documented(config_class: _ConfigClass) -> _ConfigClass:
+    """Completes the docstring of a config, so that `help` tells every field.
+
+    A decorator of a dataclass whose docstring has the section Attributes for its own fields, and
+    for those whose defaults it changes. That section then has all fields in their order, inherited
+    ones too, with types and defaults.
+
+    Args:
+      config_class: a dataclass.
+
+    Returns:
+      The same class.
+    """
+    if config_class.__doc__ is None:  # as Python's -OO leaves it
+        return config_class
+    about, texts = inspect.getdoc(config_class) or "", descriptions(config_class)
+    lines = []
+    for field in dataclasses.fields(config_class):
+        head = f"{field.name} ({type_name(field)}, default {default_text(field)}): "
+        # Only the text is wrapped: readers of the section want what is before it in one line.
+        room = max(len(head) + 20, 96)
+        wrapped = textwrap.wrap(
+            head.replace(" ", "\0") + texts.get(field.name, ""), room, break_on_hyphens=False
+        )
+        lines += [f"  {wrapped[0]}", *(f"    {line}" for line in wrapped[1:])]
+    above = about.partition("\nAttributes:\n")[0].rstrip()
+    config_class.__doc__ = "\n".join([above, "", "Attributes:", *lines, ""]).replace("\0", " ")
+    return config_class
+
+
+def descriptions(config_class: type) -> dict[str, str]:
+    """What the docstrings of a config and of its bases say of each field: dict name -> text."""
+    found: dict[str, str] = {}
+    for each in reversed(config_class.__mro__):
+        section = inspect.cleandoc(each.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
+        found |= {name: " ".join(text.split()) for name, text in _ENTRY.findall(section)}
+    return found
+
+
+def type_name(field: dataclasses.Field) -> str:
+    """The name of a field's type."""
+    return field.type if isinstance(field.type, str) else field.type.__name__
+
+
+def default_text(field: dataclasses.Field) -> str:
+    """The default of a field as Python has it; of a group what differs from the group's own."""
+    value = field.default
+    if not dataclasses.is_dataclass(value):
+        return "none" if value is dataclasses.MISSING else repr(value)
+    own = defaults_of(type(value))
+    changed = {name: getattr(value, name) for name in own if getattr(value, name) != own[name]}
+    return f"{type(value).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
 
 class Sizes(NamedTuple):

@@ -23,6 +23,7 @@ from tfcaml import keys
 from tfcaml.divergence.jensen_shannon import finite, jensen_shannon
 from tfcaml.errors import check_one_of
 
+# How the distance of two action distributions is worked out: exactly, or bounded from above.
 METHODS = ("jensen_shannon", "bound")
 _NUM_NODES = 256  # of the quadrature
 _NUM_SAMPLES = 128  # of the Monte-Carlo estimate

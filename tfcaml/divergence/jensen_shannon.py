@@ -15,6 +15,7 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
+# Divergences of occupancies, by name.
 FORMS = ("jensen_shannon", "normalized_jensen_shannon", "hellinger")
 _LOG_ZERO = -1e30  # finite, and still the logarithm of 0
 _SMALL = 0.5  # |x| below which g is computed by its series

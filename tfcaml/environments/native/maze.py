@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import keys
+from tfcaml import keys, settings
 from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.types import Task, Trajectory, next_observation
@@ -57,13 +57,21 @@ _SWEEPS = 10_000  # of value iteration, at most
 _TOLERANCE = 1e-10
 
 
+@settings.documented
 @dataclasses.dataclass(frozen=True)
 class MazeConfig:
-    """Options of the family."""
+    """Options of the family.
 
-    layout: str = "maze"  # maze or four_rooms
-    num_train: int = 20  # goals to learn from
-    horizon: int = 50  # steps
+    Attributes:
+      layout: Walls: "maze", corridors with few ways round, or "four_rooms". Source: tfcaml; R.
+        Sutton et al., 1999, Figure 2, for four_rooms.
+      num_train: Goals to learn from. Source: tfcaml.
+      horizon: Steps of an episode, at most. Unit: steps. Source: tfcaml.
+    """
+
+    layout: str = "maze"
+    num_train: int = 20
+    horizon: int = 50
 
     def __post_init__(self) -> None:
         check_one_of("layout", self.layout, LAYOUTS)

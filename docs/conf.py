@@ -1,0 +1,93 @@
+"""Settings of the documentation site, which `make docs` builds."""
+
+import importlib
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import reference  # noqa: E402
+
+import tfcaml  # noqa: E402
+
+project = "tfcaml"
+author = "The authors of tfcaml"
+project_copyright = author
+version = release = tfcaml.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"tfcaml {version}"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+pygments_style = "friendly"
+
+# Headings are targets of links, as on GitHub.
+myst_heading_anchors = 3
+suppress_warnings = ["myst.strikethrough"]
+
+# A name in single backticks is looked up; what is no name of tfcaml stays code.
+default_role = "py:obj"
+add_module_names = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autoclass_content = "class"
+napoleon_numpy_docstring = False
+napoleon_use_param = True
+napoleon_use_rtype = True
+
+# Classes in signatures have to exist; those of other packages, and private
+# ones, have no pages here.
+nitpicky = True
+nitpick_ignore_regex = [("py:obj", ".*"), ("py:(class|exc|data|meth|func)", r"(?!tfcaml\.).*|.*\._\w+")]
+
+
+def _skip(app, what, name, member, skip, options):
+    """Fields of named tuples, which the docstrings of their classes describe."""
+    alias = str(getattr(member, "__doc__", "")).startswith("Alias for field number")
+    return True if alias else None
+
+
+def _add_exported_names(app, env):
+    """What a package exports can be linked to by its short name: `tfcaml.learners.MAML`."""
+    objects = env.domains["py"].objects
+    for module in reference.modules():
+        for name, home in reference.exports(module).items():
+            if home in objects and name not in objects:
+                objects[name] = objects[home]._replace(aliased=True)
+
+
+def _check_complete(app, error):
+    """Every public module, symbol and field of a config has an entry in the built site."""
+    if error is not None or app.builder.name != "html":
+        return
+    found = set(app.env.domains["py"].objects)
+    wanted = set(reference.modules())
+    for module in reference.modules():
+        wanted |= {symbol.full_name for symbol in reference.symbols(module)}
+        wanted |= set(reference.exports(module))
+    for name, config in reference.configs().items():
+        wanted |= {f"{name}.{field}" for field in config.__dataclass_fields__}
+    missing = sorted(wanted - found)
+    if missing:
+        raise RuntimeError(f"the site has no entry for {', '.join(missing)}")
+    print(f"{len(wanted)} names of the package have an entry.")
+
+
+def setup(app):
+    reference.write(HERE / "api")
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("env-updated", _add_exported_names)
+    app.connect("build-finished", _check_complete)
+    importlib.invalidate_caches()

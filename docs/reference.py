@@ -1,0 +1,177 @@
+"""What the API reference is made of: every public module, symbol and config of tfcaml.
+
+`docs/conf.py` writes the pages from it before each build and checks afterwards that the site has
+every name; `tests/test_site.py` checks the docstrings without a build.
+"""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import types
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import tfcaml
+from tfcaml import settings
+
+
+class Symbol(NamedTuple):
+    """A public name that a module defines.
+
+    module: name of the module
+    name: of the symbol in it
+    kind: "class", "function" or "data"
+    """
+
+    module: str
+    name: str
+    kind: str
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+def modules() -> list[str]:
+    """Names of the public modules, packages before what is in them."""
+    found = pkgutil.walk_packages(tfcaml.__path__, "tfcaml.")
+    names = ["tfcaml", *(module.name for module in found)]
+    return [name for name in names if not any(part.startswith("_") for part in name.split("."))]
+
+
+def symbols(module: str) -> Iterator[Symbol]:
+    """The public symbols that a module defines itself, in the order of its source."""
+    for node in ast.parse(inspect.getsource(importlib.import_module(module))).body:
+        if isinstance(node, ast.ClassDef):
+            found = [(node.name, "class")]
+        elif isinstance(node, ast.FunctionDef):
+            found = [(node.name, "function")]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [each for target in targets for each in getattr(target, "elts", [target])]
+            found = [(each.id, "data") for each in names if isinstance(each, ast.Name)]
+        else:
+            continue
+        yield from (Symbol(module, *each) for each in found if not each[0].startswith("_"))
+
+
+def exports(module: str) -> dict[str, str]:
+    """Names that a package exports from its modules: dict of full name -> where it is defined."""
+    package = importlib.import_module(module)
+    found = {}
+    for name in getattr(package, "__all__", ()):
+        value = getattr(package, name)
+        if isinstance(value, types.ModuleType):
+            found[f"{module}.{name}"] = value.__name__
+        elif not isinstance(value, type | types.FunctionType):
+            found[f"{module}.{name}"] = _home(module, name)
+        else:
+            found[f"{module}.{name}"] = f"{value.__module__}.{value.__qualname__}"
+    return found
+
+
+def _home(module: str, name: str) -> str:
+    """Where a constant that a package exports is defined: its full name."""
+    for node in ast.parse(inspect.getsource(importlib.import_module(module))).body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return _home(node.module, name)
+    return f"{module}.{name}"
+
+
+def configs() -> dict[str, type]:
+    """Every config and every group of settings: dict of full name -> dataclass."""
+    found = {}
+    for module in modules():
+        for symbol in symbols(module):
+            value = getattr(importlib.import_module(module), symbol.name)
+            if symbol.name.endswith("Config") and dataclasses.is_dataclass(value):
+                found[symbol.full_name] = value
+    return found
+
+
+def write(folder: pathlib.Path) -> None:
+    """Writes the pages: one for each child of `tfcaml`, and the tables of the configs."""
+    pages: dict[str, list[str]] = {}
+    for module in modules():
+        pages.setdefault(".".join(module.split(".")[:2]), []).append(module)
+    for page, members in pages.items():
+        _write(folder / f"{page}.rst", "\n".join(map(_section, members)))
+    _write(folder / "configs.rst", _tables())
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    if not path.exists() or path.read_text() != text:  # what is unchanged is not read again
+        path.write_text(text)
+
+
+def _title(text: str, line: str) -> list[str]:
+    return [text, line * len(text), ""]
+
+
+def _section(module: str) -> str:
+    """A module: its docstring, what it exports, what it defines."""
+    lines = _title(module, "=" if module.count(".") < 2 else "-")
+    lines += [f".. automodule:: {module}", ""]
+    exported = [each for each in exports(module).items() if each[0] != each[1]]
+    if exported:
+        lines += ["Its names, and where they are described:", ""]
+        lines += [f"* ``{name}``: :py:obj:`{home}`" for name, home in exported]
+        lines += [""]
+    for symbol in symbols(module):
+        lines += [f".. auto{symbol.kind}:: {symbol.full_name}"]
+        lines += ["   :members:", "   :show-inheritance:"] if symbol.kind == "class" else []
+        value = getattr(importlib.import_module(module), symbol.name)
+        if symbol.kind == "data" and len(repr(value)) > 200:
+            lines += ["   :no-value:"]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _tables() -> str:
+    """A table for each config: field, type, default, meaning and source."""
+    lines = _title("Settings", "=")
+    lines += [
+        "Every setting of every learner, task family and experiment. A field of a run's config is",
+        "set by ``--config.FIELD=VALUE`` on the command line, one in a group by",
+        "``--config.learner.outer.max_kl=0.02``. In Python, ``MAML.Config(...)`` takes the fields",
+        'as arguments, and a dict for a group: ``MAML.Config(outer={"max_kl": 0.02})``.',
+        "The same texts are in ``help(MAML.Config)``.",
+        "",
+    ]
+    for name, config in configs().items():
+        short = name.rpartition(".")[2]
+        lines += [f".. _settings-{short}:", "", *_title(short, "-")]
+        lines += [f":py:class:`{name}`: {inspect.getdoc(config).splitlines()[0]}", ""]
+        lines += _table(config)
+    return "\n".join(lines)
+
+
+def _table(config: type) -> list[str]:
+    """A row for each field."""
+    head = ("Field", "Type", "Default", "Meaning", "Source")
+    lines = [
+        ".. list-table::",
+        "   :header-rows: 1",
+        "   :widths: 18 10 17 35 20",
+        "",
+        *_row(*head),
+    ]
+    described = settings.descriptions(config)
+    for field in dataclasses.fields(config):
+        text, _, source = described[field.name].partition(" Source: ")
+        meaning, _, unit = text.partition(" Unit: ")
+        kind, default = f"``{settings.type_name(field)}``", settings.default_text(field)
+        if dataclasses.is_dataclass(field.default):
+            name = type(field.default).__name__
+            kind = f":ref:`{name} <settings-{name}>`"
+            default = default.removeprefix(name).strip("()")
+        default = f"``{default}``" if default else "its defaults"
+        lines += _row(f"``{field.name}``", kind, f"{default} {unit.strip('.')}", meaning, source)
+    return [*lines, ""]
+
+
+def _row(first: str, *others: str) -> list[str]:
+    return [f"   * - {first}", *(f"     - {each}" for each in others)]
