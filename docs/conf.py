@@ -7,6 +7,7 @@ import sys
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
+import docstrings  # noqa: E402
 import reference  # noqa: E402
 
 import tfcaml  # noqa: E402
@@ -50,13 +51,25 @@ napoleon_use_rtype = True
 # Classes in signatures have to exist; those of other packages, and private
 # ones, have no pages here.
 nitpicky = True
-nitpick_ignore_regex = [("py:obj", ".*"), ("py:(class|exc|data|meth|func)", r"(?!tfcaml\.).*|.*\._\w+")]
+nitpick_ignore_regex = [
+    ("py:obj", ".*"),
+    ("py:(class|exc|data|meth|func)", r"(?!tfcaml\.).*|.*\._\w+"),
+]
 
 
 def _skip(app, what, name, member, skip, options):
     """Fields of named tuples, which the docstrings of their classes describe."""
     alias = str(getattr(member, "__doc__", "")).startswith("Alias for field number")
     return True if alias else None
+
+
+def _read_docstring(app, what, name, member, options, lines):
+    """Makes of a docstring what Sphinx and napoleon read."""
+    function = getattr(member, "fget", member)
+    if not str(getattr(function, "__module__", None) or name).startswith("tfcaml"):
+        lines[:] = ["As in the base class.", ""]  # inherited from another package
+    else:
+        lines[:] = docstrings.rst(lines, getattr(member, "_fields", ()))
 
 
 def _add_exported_names(app, env):
@@ -88,6 +101,7 @@ def _check_complete(app, error):
 def setup(app):
     reference.write(HERE / "api")
     app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-docstring", _read_docstring, priority=400)
     app.connect("env-updated", _add_exported_names)
     app.connect("build-finished", _check_complete)
     importlib.invalidate_caches()

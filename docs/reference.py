@@ -8,11 +8,15 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import itertools
 import pathlib
 import pkgutil
+import re
 import types
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import docstrings
 
 import tfcaml
 from tfcaml import settings
@@ -49,13 +53,20 @@ def symbols(module: str) -> Iterator[Symbol]:
             found = [(node.name, "class")]
         elif isinstance(node, ast.FunctionDef):
             found = [(node.name, "function")]
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names = [each for target in targets for each in getattr(target, "elts", [target])]
-            found = [(each.id, "data") for each in names if isinstance(each, ast.Name)]
+        elif _assigned(node):
+            found = [(name, "data") for name in _assigned(node)]
         else:
             continue
         yield from (Symbol(module, *each) for each in found if not each[0].startswith("_"))
+
+
+def _assigned(node: ast.AST) -> list[str]:
+    """Names that a statement gives values to."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign):
+        return []
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    each = [one for target in targets for one in getattr(target, "elts", [target])]
+    return [one.id for one in each if isinstance(one, ast.Name)]
 
 
 def exports(module: str) -> dict[str, str]:
@@ -121,13 +132,32 @@ def _section(module: str) -> str:
         lines += [f"* ``{name}``: :py:obj:`{home}`" for name, home in exported]
         lines += [""]
     for symbol in symbols(module):
-        lines += [f".. auto{symbol.kind}:: {symbol.full_name}"]
-        lines += ["   :members:", "   :show-inheritance:"] if symbol.kind == "class" else []
-        value = getattr(importlib.import_module(module), symbol.name)
-        if symbol.kind == "data" and len(repr(value)) > 200:
-            lines += ["   :no-value:"]
+        if symbol.kind == "data":
+            lines += [f".. py:data:: {symbol.name}", f"   :module: {module}", *_value(symbol), ""]
+            lines += [f"   {line}" for line in docstrings.rst([comment(symbol)])]
+        else:
+            lines += [f".. auto{symbol.kind}:: {symbol.full_name}"]
+            lines += ["   :members:", "   :show-inheritance:"] if symbol.kind == "class" else []
         lines += [""]
     return "\n".join(lines)
+
+
+def _value(symbol: Symbol) -> list[str]:
+    """The value of a constant, if it is short."""
+    text = repr(getattr(importlib.import_module(symbol.module), symbol.name))
+    return [f"   :value: {text}"] if len(text) < 100 and "<" not in text else []
+
+
+def comment(symbol: Symbol) -> str:
+    """What the source says of a constant: the comment behind it or above it, "" without one."""
+    source = inspect.getsource(importlib.import_module(symbol.module))
+    lines = source.splitlines()
+    node = next(node for node in ast.parse(source).body if symbol.name in _assigned(node))
+    behind = re.search(r"  # (.*)", lines[node.end_lineno - 1])
+    if behind:
+        return behind[1]
+    above = list(itertools.takewhile(lambda x: x.startswith("# "), lines[node.lineno - 2 :: -1]))
+    return " ".join(line[2:] for line in reversed(above))
 
 
 def _tables() -> str:

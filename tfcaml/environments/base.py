@@ -104,7 +104,9 @@ def check_held_out(
 class TaskFamily:
     """A family of MDPs that differ by a `task`. All state is in the arguments.
 
-    Subclasses set
+    Subclasses set the attributes.
+
+    Attributes:
       task_spec: nest of `TensorSpec`s of one task
       observation_spec: nest of `TensorSpec`s of one observation
       action_spec: `BoundedTensorSpec` of one action

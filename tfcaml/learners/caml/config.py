@@ -31,8 +31,8 @@ class DivergenceConfig:
         state_action.
       bandwidth: Width of the kernels of the densities: a number in units of observations, or the
         name of a rule that works it out from the data, "scott" for each policy or "pooled" for all
-        together. Unit: of observations. Source: the study caml_figure2; the paper's formula is usually
-        read with Scott's rule.
+        together. Unit: of observations. Source: the study caml_figure2; the paper's
+        formula is usually read with Scott's rule.
       weight: What sampled states are weighted by: "inverse_density", "uniform" or "density".
         Source: the study caml_figure2; the paper has "density".
       form: The divergence of two occupancies: "jensen_shannon", "normalized_jensen_shannon" or
@@ -186,7 +186,8 @@ class CAMLConfig(LearnerConfig):
 def paper_config(**changes: Any) -> CAMLConfig:
     """The literal choices of the paper's Algorithm 2, but for the five updates per entity.
 
-    **changes: of fields; dicts of changes of the paper's groups.
+    Args:
+      **changes: of fields; dicts of changes of the paper's groups.
     """
     paper = {
         "num_medoids": 6,
