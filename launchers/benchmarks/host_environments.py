@@ -5,10 +5,11 @@ import functools
 import gymnasium
 import numpy as np
 
-from launchers.benchmarks import collection
-from launchers.benchmarks.timing import Contestant, Ratio, measure
 from tfcaml import nest, policies
 from tfcaml.environments import HostEnvironment
+
+from . import collection
+from .timing import Contestant, Ratio, measure
 
 # gymnasium's names, and how much of the plain loop's speed two workers should reach.
 BARS = {"Pendulum-v1": 0.6, "HalfCheetah-v5": 0.9}
