@@ -1,6 +1,5 @@
 """Settings of the documentation site, which `make docs` builds."""
 
-import importlib
 import pathlib
 import sys
 
@@ -32,7 +31,6 @@ pygments_style = "friendly"
 
 # Headings are targets of links, as on GitHub.
 myst_heading_anchors = 3
-suppress_warnings = ["myst.strikethrough"]
 
 # A name in single backticks is looked up; what is no name of tfcaml stays code.
 default_role = "py:obj"
@@ -55,6 +53,13 @@ nitpick_ignore_regex = [
     ("py:obj", ".*"),
     ("py:(class|exc|data|meth|func)", r"(?!tfcaml\.).*|.*\._\w+"),
 ]
+
+
+def _add_title(app, docname, source):
+    """Tables of a study, as the command that made them left them, have no title."""
+    study, _, page = docname.rpartition("/")
+    if page == "results":
+        source[0] = f"# {study}: all tables\n\n{source[0]}"
 
 
 def _skip(app, what, name, member, skip, options):
@@ -91,7 +96,7 @@ def _check_complete(app, error):
         wanted |= {symbol.full_name for symbol in reference.symbols(module)}
         wanted |= set(reference.exports(module))
     for name, config in reference.configs().items():
-        wanted |= {f"{name}.{field}" for field in config.__dataclass_fields__}
+        wanted |= {f"{name}.{field}" for field in reference.fields(config)}
     missing = sorted(wanted - found)
     if missing:
         raise RuntimeError(f"the site has no entry for {', '.join(missing)}")
@@ -100,8 +105,8 @@ def _check_complete(app, error):
 
 def setup(app):
     reference.write(HERE / "api")
+    app.connect("source-read", _add_title)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _read_docstring, priority=400)
     app.connect("env-updated", _add_exported_names)
     app.connect("build-finished", _check_complete)
-    importlib.invalidate_caches()

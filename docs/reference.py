@@ -43,7 +43,8 @@ def modules() -> list[str]:
     """Names of the public modules, packages before what is in them."""
     found = pkgutil.walk_packages(tfcaml.__path__, "tfcaml.")
     names = ["tfcaml", *(module.name for module in found)]
-    return [name for name in names if not any(part.startswith("_") for part in name.split("."))]
+    hidden = re.compile(r"\._|^tfcaml\.(launchers|configs)\b")  # commands and their experiments
+    return [name for name in names if not hidden.search(name)]
 
 
 def symbols(module: str) -> Iterator[Symbol]:
@@ -101,6 +102,11 @@ def configs() -> dict[str, type]:
             if symbol.name.endswith("Config") and dataclasses.is_dataclass(value):
                 found[symbol.full_name] = value
     return found
+
+
+def fields(config: type) -> list[str]:
+    """Names of a config's fields."""
+    return [field.name for field in dataclasses.fields(config)]
 
 
 def write(folder: pathlib.Path) -> None:
