@@ -2,7 +2,6 @@
 
 import functools
 
-import gymnasium
 import numpy as np
 
 from tfcaml import nest, policies
@@ -44,6 +43,8 @@ def run(repeats, quick):
 
 
 def _can_be_made(name):
+    from tfcaml.environments.host.gym_adapter import gymnasium
+
     try:
         gymnasium.make(name).close()
     except (ImportError, gymnasium.error.Error) as error:
@@ -54,6 +55,8 @@ def _can_be_made(name):
 
 def _bare(name, num_episodes, horizon, num_environments):
     """`Contestant`: so many environments, stepped in a plain loop."""
+    from tfcaml.environments.host.gym_adapter import gymnasium
+
     environments = [gymnasium.make(name) for _ in range(num_environments)]
     environments[0].action_space.seed(0)
     actions = [environments[0].action_space.sample() for _ in range(horizon)]
@@ -73,6 +76,8 @@ def _bare(name, num_episodes, horizon, num_environments):
 
 def _family(name, num_tasks, horizon, **options):
     """A family whose entities are all alike."""
+    from tfcaml.environments.host.gym_adapter import gymnasium
+
     tasks = {"number": np.arange(num_tasks)}, {"number": [num_tasks]}
     make = functools.partial(gymnasium.make, name)
     return HostEnvironment(make, tasks, _set_task, horizon, **options)
