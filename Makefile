@@ -37,9 +37,9 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The documentation site, docs/_build/index.html. Warnings are errors.
+# The documentation site, docs/_build/html/index.html. Warnings are errors.
 docs: $(VENV)-docs/ready
-	TF_CPP_MIN_LOG_LEVEL=3 $(VENV)-docs/bin/python -m sphinx -b html -W --keep-going --quiet docs docs/_build
+	TF_CPP_MIN_LOG_LEVEL=3 $(VENV)-docs/bin/python -m sphinx -b html -W --keep-going --quiet docs docs/_build/html
 
 check: lint test docs
 

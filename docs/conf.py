@@ -1,6 +1,8 @@
 """Settings of the documentation site, which `make docs` builds."""
 
+import dataclasses
 import pathlib
+import re
 import sys
 
 HERE = pathlib.Path(__file__).parent
@@ -28,6 +30,7 @@ html_title = f"tfcaml {version}"
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 pygments_style = "friendly"
+highlight_language = "text"  # of blocks that name no language: formulae
 
 # Headings are targets of links, as on GitHub.
 myst_heading_anchors = 3
@@ -55,11 +58,13 @@ nitpick_ignore_regex = [
 ]
 
 
-def _add_title(app, docname, source):
-    """Tables of a study, as the command that made them left them, have no title."""
+def _read_page(app, docname, source):
+    """What is there for GitHub alone: tables of studies without a title, links to modules."""
     study, _, page = docname.rpartition("/")
     if page == "results":
         source[0] = f"# {study}: all tables\n\n{source[0]}"
+    module = lambda match: f"](#{match[1].replace('/', '.').removesuffix('.__init__')})"
+    source[0] = re.sub(r"\]\((?:\.\./)+(tfcaml/[\w/]+)\.py\)", module, source[0])
 
 
 def _skip(app, what, name, member, skip, options):
@@ -75,6 +80,11 @@ def _read_docstring(app, what, name, member, options, lines):
         lines[:] = ["As in the base class.", ""]  # inherited from another package
     else:
         lines[:] = docstrings.rst(lines, getattr(member, "_fields", ()))
+
+
+def _leave_out_fields(app, what, name, member, options, signature, returns):
+    """The fields of a config are listed below it, so that its signature needs none."""
+    return ("", None) if what == "class" and dataclasses.is_dataclass(member) else None
 
 
 def _add_exported_names(app, env):
@@ -105,8 +115,9 @@ def _check_complete(app, error):
 
 def setup(app):
     reference.write(HERE / "api")
-    app.connect("source-read", _add_title)
+    app.connect("source-read", _read_page)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _read_docstring, priority=400)
+    app.connect("autodoc-process-signature", _leave_out_fields)
     app.connect("env-updated", _add_exported_names)
     app.connect("build-finished", _check_complete)

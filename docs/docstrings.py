@@ -29,12 +29,12 @@ def rst(lines: Sequence[str], fields: Sequence[str] = ()) -> list[str]:
         if first.startswith("    ") and _is_text(found) and not _ITEM.match(first):
             found += ["::", "", *block]
         elif first == "Returns:":  # napoleon would take what is before a colon for a type
-            text = [_escaped(line.strip()) for line in block[1:]]
+            text = [escaped(line.strip()) for line in block[1:]]
             found += [f":returns: {text[0]}", *(f"   {line}" for line in text[1:])]
         elif _NAMED.match(first) and all(x[0] == " " or _NAMED.match(x) for x in block):
             found += list(_named(block, fields))
         else:
-            found += map(_escaped, block)
+            found += map(escaped, block)
         found.append("")
     return found
 
@@ -63,15 +63,16 @@ def _named(block: list[str], fields: Sequence[str]) -> Iterator[str]:
         yield "Attributes:"
     for line in block:
         entry = _NAMED.match(line)
-        text = _escaped(entry[2] if entry else line.strip())
+        text = escaped(entry[2] if entry else line.strip())
         if attributes:
             yield f"  {entry[1]}: {text}" if entry else f"    {text}"
         else:
             yield f"* ``{entry[1]}``: {text}" if entry else f"  {text}"
 
 
-def _escaped(line: str) -> str:
+def escaped(line: str) -> str:
     """A line of text in which only backticks, list items and names of arguments mean something."""
+    line = re.sub(r"^(\s*[A-Z])\. ", r"\1\\. ", line)  # the initials of an author are no list
     start = (_ARGUMENT.match(line) or _ITEM.match(line) or re.match(r"\s*", line))[0]
     parts = re.split(r"(``.*?``|`[^`]*`)", line[len(start) :])
     for index in range(0, len(parts), 2):

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import docstrings
 
 import tfcaml
-from tfcaml import settings
+from tfcaml import learners, settings
 
 
 class Symbol(NamedTuple):
@@ -134,9 +134,8 @@ def _section(module: str) -> str:
     lines += [f".. automodule:: {module}", ""]
     exported = [each for each in exports(module).items() if each[0] != each[1]]
     if exported:
-        lines += ["Its names, and where they are described:", ""]
-        lines += [f"* ``{name}``: :py:obj:`{home}`" for name, home in exported]
-        lines += [""]
+        links = (f":py:obj:`{name.rpartition('.')[2]} <{home}>`" for name, home in exported)
+        lines += [f"``{module}`` has {', '.join(links)}.", ""]
     for symbol in symbols(module):
         if symbol.kind == "data":
             lines += [f".. py:data:: {symbol.name}", f"   :module: {module}", *_value(symbol), ""]
@@ -170,19 +169,44 @@ def _tables() -> str:
     """A table for each config: field, type, default, meaning and source."""
     lines = _title("Settings", "=")
     lines += [
-        "Every setting of every learner, task family and experiment. A field of a run's config is",
-        "set by ``--config.FIELD=VALUE`` on the command line, one in a group by",
-        "``--config.learner.outer.max_kl=0.02``. In Python, ``MAML.Config(...)`` takes the fields",
-        'as arguments, and a dict for a group: ``MAML.Config(outer={"max_kl": 0.02})``.',
-        "The same texts are in ``help(MAML.Config)``.",
+        "Every setting of every learner, task family and experiment. On the command line a field",
+        "of the main learner is set by ``--config.learner.FIELD=VALUE``, one in a group by",
+        "``--config.learner.outer.max_kl=0.02``, and one of the task family by",
+        "``--config.environment.FIELD=VALUE``. In Python, ``MAML.Config(...)`` takes the fields as",
+        "arguments, and a dict for what differs in a group:",
+        "``MAML.Config(outer={'max_kl': 0.02})``. The same texts are in ``help(MAML.Config)``.",
         "",
     ]
+    tables = {heading: [] for heading in ("Learners", "Groups of settings", "Task families")}
+    tables["Experiments"] = []
     for name, config in configs().items():
-        short = name.rpartition(".")[2]
-        lines += [f".. _settings-{short}:", "", *_title(short, "-")]
-        lines += [f":py:class:`{name}`: {inspect.getdoc(config).splitlines()[0]}", ""]
-        lines += _table(config)
+        tables[_kind(name, config)].append((name, config))
+    for heading, members in tables.items():
+        short = [name.rpartition(".")[2] for name, _ in members]
+        links = (f":ref:`{each} <settings-{each}>`" for each in short)
+        lines += [f"* {heading}: {', '.join(links)}."]
+    lines += [""]
+    for heading, members in tables.items():
+        lines += _title(heading, "-")
+        for name, config in members:
+            short = name.rpartition(".")[2]
+            lines += [f".. _settings-{short}:", "", *_title(short, "~")]
+            about = docstrings.escaped(inspect.getdoc(config).splitlines()[0])
+            lines += [f":py:class:`{short} <{name}>`: {about}", ""]
+            lines += _table(config)
     return "\n".join(lines)
+
+
+def _kind(name: str, config: type) -> str:
+    """Under which heading a config stands."""
+    if any(config is learner.Config for learner in learners.LEARNERS.values()):
+        return "Learners"
+    if issubclass(config, learners.LearnerConfig):
+        return "Learners"
+    if name.startswith("tfcaml.environments"):
+        return "Task families"
+    runs = name.startswith(("tfcaml.experiments", "tfcaml.reporting"))
+    return "Experiments" if runs else "Groups of settings"
 
 
 def _table(config: type) -> list[str]:
@@ -205,7 +229,9 @@ def _table(config: type) -> list[str]:
             kind = f":ref:`{name} <settings-{name}>`"
             default = default.removeprefix(name).strip("()")
         default = f"``{default}``" if default else "its defaults"
-        lines += _row(f"``{field.name}``", kind, f"{default} {unit.strip('.')}", meaning, source)
+        source = source[:1].upper() + source[1:]
+        texts = map(docstrings.escaped, (meaning, source))
+        lines += _row(f"``{field.name}``", kind, f"{default} {unit.strip('.')}", *texts)
     return [*lines, ""]
 
 
