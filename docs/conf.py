@@ -47,7 +47,7 @@ autodoc_preserve_defaults = True
 autoclass_content = "class"
 napoleon_numpy_docstring = False
 napoleon_use_param = True
-napoleon_use_rtype = True
+napoleon_attr_annotations = False
 
 # Classes in signatures have to exist; those of other packages, and private
 # ones, have no pages here.

@@ -139,12 +139,17 @@ def _section(module: str) -> str:
     for symbol in symbols(module):
         if symbol.kind == "data":
             lines += [f".. py:data:: {symbol.name}", f"   :module: {module}", *_value(symbol), ""]
-            lines += [f"   {line}" for line in docstrings.rst([comment(symbol)])]
+            lines += [f"   {line}" for line in docstrings.rst([_sentence(comment(symbol))])]
         else:
             lines += [f".. auto{symbol.kind}:: {symbol.full_name}"]
             lines += ["   :members:", "   :show-inheritance:"] if symbol.kind == "class" else []
         lines += [""]
     return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    """A comment as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _value(symbol: Symbol) -> list[str]:
@@ -174,7 +179,8 @@ def _tables() -> str:
         "``--config.learner.outer.max_kl=0.02``, and one of the task family by",
         "``--config.environment.FIELD=VALUE``. In Python, ``MAML.Config(...)`` takes the fields as",
         "arguments, and a dict for what differs in a group:",
-        "``MAML.Config(outer={'max_kl': 0.02})``. The same texts are in ``help(MAML.Config)``.",
+        "``MAML.Config(outer={'max_kl': 0.02})``. Where the source of a default is \"tfcaml\", it was",
+        "chosen here and not published before. The same texts are in ``help(MAML.Config)``.",
         "",
     ]
     tables = {heading: [] for heading in ("Learners", "Groups of settings", "Task families")}
@@ -211,11 +217,11 @@ def _kind(name: str, config: type) -> str:
 
 def _table(config: type) -> list[str]:
     """A row for each field."""
-    head = ("Field", "Type", "Default", "Meaning", "Source")
+    head = ("Field", "Default", "Meaning", "Source")
     lines = [
         ".. list-table::",
         "   :header-rows: 1",
-        "   :widths: 18 10 17 35 20",
+        "   :widths: 20 20 38 22",
         "",
         *_row(*head),
     ]
@@ -223,15 +229,16 @@ def _table(config: type) -> list[str]:
     for field in dataclasses.fields(config):
         text, _, source = described[field.name].partition(" Source: ")
         meaning, _, unit = text.partition(" Unit: ")
-        kind, default = f"``{settings.type_name(field)}``", settings.default_text(field)
+        kind, default = settings.type_name(field), f"``{settings.default_text(field)}``"
         if dataclasses.is_dataclass(field.default):
             name = type(field.default).__name__
             kind = f":ref:`{name} <settings-{name}>`"
-            default = default.removeprefix(name).strip("()")
-        default = f"``{default}``" if default else "its defaults"
-        source = source[:1].upper() + source[1:]
+            changed = default.strip("`").removeprefix(name).strip("()")
+            default = f"``{changed}``" if changed else "its defaults"
+        if not source.startswith("tfcaml"):
+            source = source[:1].upper() + source[1:]
         texts = map(docstrings.escaped, (meaning, source))
-        lines += _row(f"``{field.name}``", kind, f"{default} {unit.strip('.')}", *texts)
+        lines += _row(f"``{field.name}``", f"{default} {unit.strip('.')} ({kind})", *texts)
     return [*lines, ""]
 
 
