@@ -179,7 +179,7 @@ def _tables() -> str:
         "``--config.learner.outer.max_kl=0.02``, and one of the task family by",
         "``--config.environment.FIELD=VALUE``. In Python, ``MAML.Config(...)`` takes the fields as",
         "arguments, and a dict for what differs in a group:",
-        "``MAML.Config(outer={'max_kl': 0.02})``. Where the source of a default is \"tfcaml\", it was",
+        "``MAML.Config(outer={'max_kl': 0.02})``. A default whose source is tfcaml was",
         "chosen here and not published before. The same texts are in ``help(MAML.Config)``.",
         "",
     ]

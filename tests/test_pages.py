@@ -167,3 +167,34 @@ def test_the_changed_lines_it_shows_are_those_of_the_scripts():
     changed = [line for line in differ if line[0] in "+-"]
     assert [line for line in shown if line[0] in "+-"] == changed
     assert {line[1:] for line in shown if line[0] == " "} <= {*before}
+
+
+# What makes an example of a page small: what it says, and what is run.
+SMALL = {
+    "getting_started.md": {
+        "CAML(environment, policy)": "CAML(environment, policy, learners.CAML.Config("
+        "num_iterations=2, meta_batch_size=2, policies_per_clustering=4, num_medoids=4, "
+        "inner_updates=1))",
+    },
+    "tf_agents.md": {
+        "Reptile(environment, policy)": "Reptile(environment, policy, learners.Reptile.Config("
+        "num_iterations=1, inner_updates=1))",
+        "num_updates=20": "num_updates=1",
+    },
+    "studies.md": {"basal_bolus, task, 4,": "basal_bolus, task, 1,"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_python_examples_run(name, monkeypatch, tmp_path):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)[1]
+    for old, new in SMALL[name].items():
+        assert code.count(old) == 1, old
+        code = code.replace(old, new)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(code, name, "exec"), names)
+    if "monitor" in names:
+        assert (tmp_path / "runs" / "followed" / "curves.png").stat().st_size > 0
+        assert names["monitor"].history["ari"].keys() == {0}

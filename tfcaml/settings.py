@@ -148,7 +148,7 @@ def descriptions(config_class: type) -> dict[str, str]:
 
 def type_name(field: dataclasses.Field) -> str:
     """The name of a field's type."""
-    return field.type if isinstance(field.type, str) else field.type.__name__
+    return getattr(field.type, "__name__", None) or str(field.type)
 
 
 def default_text(field: dataclasses.Field) -> str:
