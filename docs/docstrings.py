@@ -72,7 +72,8 @@ def _named(block: list[str], fields: Sequence[str]) -> Iterator[str]:
 
 def escaped(line: str) -> str:
     """A line of text in which only backticks, list items and names of arguments mean something."""
-    line = re.sub(r"^(\s*[A-Z])\. ", r"\1\\. ", line)  # the initials of an author are no list
+    # A capital and a dot are no list: initials of an author, or an axis.
+    line = re.sub(r"^((?:\s+\*{0,2}\w+: |\s*)[A-Z])\.(?=\s|$)", r"\1\\.", line)
     start = (_ARGUMENT.match(line) or _ITEM.match(line) or re.match(r"\s*", line))[0]
     parts = re.split(r"(``.*?``|`[^`]*`)", line[len(start) :])
     for index in range(0, len(parts), 2):

@@ -154,3 +154,4 @@ Returns:
     listed = ["* ``step``: when", "* ``matrix``: [N, N]", "  divergences", ""]
     assert docstrings.rst(fields) == listed
     assert docstrings.rst(["A. Nichol, 2018"]) == [r"A\. Nichol, 2018", ""]
+    assert docstrings.rst(["Args:", "  num_tasks: N."]) == ["Args:", r"  num_tasks: N\.", ""]
