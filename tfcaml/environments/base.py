@@ -159,7 +159,9 @@ def check_family(environment: Any) -> None:
 class TaskFamily:
     """A family of MDPs that differ by a `task`. All state is in the arguments.
 
-    Subclasses set
+    Subclasses set the attributes.
+
+    Attributes:
       task_spec: nest of `TensorSpec`s of one task
       observation_spec: nest of `TensorSpec`s of one observation
       action_spec: `BoundedTensorSpec` of one action

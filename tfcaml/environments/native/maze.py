@@ -60,11 +60,18 @@ _TOLERANCE = 1e-10
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class MazeConfig:
-    """Options of the family."""
+    """Options of the family.
 
-    layout: str = "maze"  # maze or four_rooms
-    num_train: int = 20  # goals to learn from
-    horizon: int = 50  # steps
+    Attributes:
+      layout: Walls: "maze", corridors with few ways round, or "four_rooms". Source: tfcaml; R.
+        Sutton et al., 1999, Figure 2, for four_rooms.
+      num_train: Goals to learn from. Source: tfcaml.
+      horizon: Steps of an episode, at most. Unit: steps. Source: tfcaml.
+    """
+
+    layout: str = "maze"
+    num_train: int = 20
+    horizon: int = 50
 
     def __post_init__(self) -> None:
         check_one_of("layout", self.layout, LAYOUTS)
