@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,24 @@ if TYPE_CHECKING:
     from tfcaml.experiments.config import ExperimentConfig
     from tfcaml.experiments.run_directory import RunDirectory
     from tfcaml.learners.base import MetaLearner
+
+
+_RELIABILITY = "Reliability"
+
+
+def logged_faults(directory: str | os.PathLike[str]) -> dict[str, int]:
+    """Faults of the environment in all of a method's and a seed's training: name -> count.
+
+    Args:
+      directory: of its events. They count from 0 again where training was gone on with.
+    """
+    found = {}
+    for name, history in tensorboard.read_scalars(directory, f"{_RELIABILITY}/").items():
+        counts = [0.0, *(history[step] for step in sorted(history))]
+        steps = itertools.pairwise(counts)
+        found[name] = int(sum(now - (before if now >= before else 0) for before, now in steps))
+    found.pop("bad_updates", None)
+    return found
 
 
 class TrainingLog:
@@ -70,7 +90,7 @@ class TrainingLog:
         last = done == self._learner.config.num_iterations
         if last or done % self._config.log_interval == 0:
             counts = {"bad_updates": int(self._learner.bad_updates), **self._faults()}
-            sections: dict[str, Mapping[str, float]] = {"train": metrics, "Reliability": counts}
+            sections: dict[str, Mapping[str, float]] = {"train": metrics, _RELIABILITY: counts}
             values = {
                 f"{s}/{name}": x for s, numbers in sections.items() for name, x in numbers.items()
             }
