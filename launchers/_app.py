@@ -38,8 +38,8 @@ def define_plugin():
 
 
 def command_line(name):
-    """The command that runs this launcher with these flags again, as a line of a shell."""
-    return shlex.join(["tfcaml", name, *sys.argv[1:]])
+    """The command that runs this launcher with these flags again, as lines of a shell."""
+    return f"cd {shlex.quote(os.getcwd())}\n{shlex.join(['tfcaml', name, *sys.argv[1:]])}"
 
 
 def print_paths(directory, paths, notice):

@@ -212,7 +212,9 @@ class Experiment:
         num_updates: int | None = None,
         episodes: int | None = None,
     ) -> tuple[dict[str, Any], list[pathlib.Path]]:
-        """Evaluates the trained learners on held-out entities; writes eval/, figures/ and report.html.
+        """Evaluates the trained learners on held-out entities.
+
+        Writes eval/, figures/ and report.html.
 
         The learners are afterwards as they were before.
 

@@ -16,14 +16,14 @@ class Markup(str):
     """Text that is HTML already. `element` makes it; nothing that users give is it."""
 
 
-def element(name: str, *children: Any, **attributes: Any) -> Markup:
+def element(name: str, /, *children: Any, **attributes: Any) -> Markup:
     """An element of HTML.
 
     Args:
       name: of the element, such as "p".
       *children: `Markup`; or what is shown as text; or lists of both; None is left out.
-      **attributes: "class_" is "class", "http_equiv" is "http-equiv"; True stands for an attribute without a value, and None for
-        one that is left out.
+      **attributes: "class_" is "class", and "http_equiv" is "http-equiv"; True stands for one
+        without a value, None for one that is left out.
     """
     given = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escaped(value)}"')

@@ -21,8 +21,8 @@ _CAPTIONS = {
         "method, all playing for equally many steps at the same speed."
     ),
     "adaptation.png": "Mean return on test tasks after each update.",
-    "trajectories.png": "Episodes on the same test task, before the first update and after the last.",
-    "_training.png": "What training went through.",
+    "trajectories.png": "Episodes on that test task, before the first update and after the last.",
+    "_training.png": "Returns on training tasks, and what else was measured at each iteration.",
     "_divergence_matrix.png": "How far policies have diverged from each other, sorted by cluster.",
     "_policy_map.png": "Policies as points: the nearer, the more alike.",
     "_adapted_curves.png": "Policies after adaptation, followed over training.",
@@ -156,12 +156,14 @@ def _lead(run: RunReport) -> Markup:
     main = run.methods[0].name
     if run.summary is not None:
         rows = [row["mean"] for row in run.summary["methods"][main]["summary"]]
-        number = _numbers(rows)
+        digits = _digits(rows)
         tasks = _count(run.summary["num_tasks"], "test task")
-        text = f"On {tasks} with each seed, {main} has a mean return of {number(rows[0]['value'])}"
+        text = f"On {tasks} with each seed, {main} has a mean return of {_number(rows[0], 'value', digits)}"
         if len(rows) > 1:
             updates = _count(len(rows) - 1, "update")
-            text += f" before any update and of {number(rows[-1]['value'])} after {updates}"
+            text += (
+                f" before any update and of {_number(rows[-1], 'value', digits)} after {updates}"
+            )
         return element("p", f"{text}.", class_="lead")
     done = sum(sum(method.done) for method in run.methods)
     total = sum(method.num_iterations * len(method.done) for method in run.methods)
@@ -220,23 +222,26 @@ def _results(run: RunReport) -> Markup | None:
     if several:
         parts += [element("p", " ".join(report.COVERAGE), class_="note")]
     else:
-        note = "One seed has no interval: config.num_seeds=10 would give one over ten seeds."
+        note = (
+            "Intervals over seeds are given from three seeds on; config.num_seeds is their number."
+        )
         parts += [element("p", note, class_="note")]
     text = "Every number of each seed and task is in eval/evaluation.json and eval/evaluation.csv."
     return joined([*parts, element("p", text, class_="note")])
 
 
 def _returns_table(rows: dict[str, list[dict[str, Any]]], caption: str) -> Markup:
-    number = _numbers([cell for cells in rows.values() for cell in cells])
+    digits = _digits([cell for cells in rows.values() for cell in cells])
     updates = range(len(next(iter(rows.values()))))
     heading = ["", *(f"k = {update}" for update in updates)]
-    body = [(name, [_interval(cell, number) for cell in cells]) for name, cells in rows.items()]
+    body = [(name, [_interval(cell, digits) for cell in cells]) for name, cells in rows.items()]
     return _table(caption, heading, body, "value")
 
 
 def _paired(paired: dict[str, Any]) -> list[Markup]:
     """Tables of differences, one per kind of comparison, marked as in the printed report."""
     every = [row for kinds in paired.values() for rows in kinds.values() for row in rows]
+    interval = any(row and row["lower"] is not None for row in every)
     marks = dict(zip(map(id, every), report.surviving(every)))
     titles = {
         "same_update": "Differences at the same update",
@@ -247,13 +252,14 @@ def _paired(paired: dict[str, Any]) -> list[Markup]:
         found = {name: kinds[kind] for name, kinds in paired.items() if kind in kinds}
         if not found:
             continue
-        number = _numbers([row for rows in found.values() for row in rows if row])
+        digits = _digits([row for rows in found.values() for row in rows if row])
         heading = ["", *(f"k = {update}" for update in range(len(next(iter(found.values())))))]
         body = [
-            (name, [_difference(row, number, marks[id(row)]) for row in rows])
+            (name, [_difference(row, digits, marks[id(row)]) for row in rows])
             for name, rows in found.items()
         ]
-        caption = f"{title}, paired over seeds, with 95 % interval and the seeds that were won"
+        interval_and = "95 % interval and " if interval else ""
+        caption = f"{title}, paired over seeds, with {interval_and}the seeds that were won"
         if kind == "equal_episodes":
             caption += "; below them the episodes that the one and the other have played"
         parts.append(_table(caption, heading, body, "value"))
@@ -261,22 +267,22 @@ def _paired(paired: dict[str, Any]) -> list[Markup]:
     return [*parts, *([element("p", note, class_="note")] if note else [])]
 
 
-def _difference(row: dict[str, Any] | None, number: Any, mark: str) -> Any:
+def _difference(row: dict[str, Any] | None, digits: int, mark: str) -> Any:
     if row is None:
         return element("span", "not measured", class_="unit")
     won = f"{row['seeds_won']} of {row['num_seeds']} seeds"
-    parts = [_interval(row, number, mark), element("span", won, class_="interval")]
+    parts: list[Any] = [_interval(row, digits, mark), " ", element("span", won, class_="interval")]
     if "episodes" in row:
         played = f"{row['episodes']} / {row['other_episodes']} episodes"
-        parts.append(element("span", played, class_="interval"))
+        parts += [" ", element("span", played, class_="interval")]
     return parts
 
 
-def _interval(row: dict[str, Any], number: Any, mark: str = "") -> list[Any]:
-    value: list[Any] = [f"{number(row['value'])}{mark}"]
+def _interval(row: dict[str, Any], digits: int, mark: str = "") -> list[Any]:
+    value: list[Any] = [f"{_number(row, 'value', digits)}{mark}"]
     if row["lower"] is not None:
-        bounds = f"{number(row['lower'])} to {number(row['upper'])}"
-        value.append(element("span", bounds, class_="interval"))
+        bounds = f"{_number(row, 'lower', digits)} to {_number(row, 'upper', digits)}"
+        value += [" ", element("span", bounds, class_="interval")]
     return value
 
 
@@ -284,7 +290,8 @@ def _pictures(run: RunReport) -> Markup | None:
     """The run's pictures, those that move first, then those of the evaluation."""
     names = list(_CAPTIONS)
     rank = lambda path: (names.index(path.name) if path.name in names else len(names), path.name)
-    return joined(_picture(path) for path in sorted(run.figures, key=rank)) or None
+    pictures = [_picture(path) for path in sorted(run.figures, key=rank)]
+    return element("div", pictures, class_="pictures") if pictures else None
 
 
 def _picture(path: pathlib.Path) -> Markup:
@@ -297,7 +304,7 @@ def _picture(path: pathlib.Path) -> Markup:
     data = base64.b64encode(path.read_bytes()).decode()
     source = f"data:{_TYPES[path.suffix]};base64,{data}"
     image = element("img", src=source, alt=f"{label}. {caption}".strip())
-    name = element("strong", f"{label[:1].upper()}{label[1:]}. ")
+    name = element("strong", f"{label}. ")
     return element("figure", image, element("figcaption", name, caption, where))
 
 
@@ -324,7 +331,7 @@ def _training(run: RunReport) -> Markup:
         time = _duration(sum(known) / len(known)) if known else "not known"
         done = f"{method.num_iterations:,}"
         if min(method.done) < method.num_iterations:
-            done = f"{sum(method.done):,} of {len(method.done)} × {done}"
+            done = f"{sum(method.done):,} of {len(method.done)} \N{MULTIPLICATION SIGN} {done}"
         cells = [method.learner, done, f"{method.environment_steps:,}", time]
         if method.num_iterations:
             body.append((method.name, [*cells, "yes" if method.jit_compile else "no"]))
@@ -357,7 +364,7 @@ def _group(title: str, settings: Sequence[Setting]) -> list[Markup]:
         table = _table(None, ["Setting", "Default"], rows, None, class_="words settings")
         number = _count(len(kept), "setting")
         few = f"{number} at {'its default' if len(kept) == 1 else 'their defaults'}"
-        parts.append(_details(few if changed or plain else f"All is as by default: {few}", table))
+        parts.append(_details(few if changed or plain else f"All {few}", table))
     return parts
 
 
@@ -476,11 +483,15 @@ def _details(title: str, content: Any) -> Markup:
     return element("details", element("summary", title), content)
 
 
-def _numbers(rows: Iterable[dict[str, Any]]) -> Any:
-    """How to write the numbers of a table: as many digits as its largest value leaves sense to."""
-    largest = max((abs(row["value"]) for row in rows), default=0)
-    digits = 2 if largest < 10 else 1 if largest < 100 else 0
-    return lambda value: f"{value:,.{digits}f}".replace("-", "−")
+def _digits(rows: Iterable[dict[str, Any]]) -> int:
+    """Digits after the point that tell something in a table of rows(value)."""
+    return 2 if max((abs(row["value"]) for row in rows), default=0) < 10 else 1
+
+
+def _number(row: dict[str, Any], key: str, digits: int) -> str:
+    """A number of a row; bounds have as many digits as the value."""
+    places = digits if abs(row["value"]) < 100 else 0
+    return f"{row[key]:,.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _shown(value: Any) -> str:

@@ -64,7 +64,9 @@ table.settings th:first-child { width: 46%; }
 tr.changed th, tr.changed td:nth-child(2) { font-weight: 650; color: var(--accent); }
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--accent); padding: .25rem 0; }
-figure { margin: 1.6rem 0; }
+.pictures { display: grid; align-items: start; gap: 1.8rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
+figure { margin: 0; }
 figure img { display: block; max-width: 100%; height: auto; padding: .5rem; background: #fff;
   border: 1px solid var(--line); border-radius: .5rem; }
 figcaption { margin-top: .5rem; max-width: 44rem; }
