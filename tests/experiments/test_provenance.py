@@ -29,7 +29,7 @@ def test_commit_of_a_branch_loose_or_packed(package):
     (git / "refs" / "heads" / "main").unlink()
     assert provenance.commit(package) is None
     (git / "packed-refs").write_text(
-        f"# pack-refs with: peeled\n{OTHER} refs/heads/a/refs/heads/main\n{COMMIT} refs/heads/main\n"
+        f"# pack-refs\n{OTHER} refs/heads/a/refs/heads/main\n{COMMIT} refs/heads/main\n"
     )
     assert provenance.commit(package) == COMMIT
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import pathlib
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,8 +18,8 @@ _TYPES = {".gif": "image/gif", ".png": "image/png"}
 # What pictures show that any run may have: suffix of the file's name -> caption.
 _CAPTIONS = {
     "adaptation.gif": (
-        "Episodes on one new test task, before the first update and after each: a panel for each "
-        "method, all playing for equally many steps at the same speed."
+        "Episodes on one test task, before the first update and after each: a panel for each of at "
+        "most four methods, in all of which steps follow each other equally fast."
     ),
     "adaptation.png": "Mean return on test tasks after each update.",
     "trajectories.png": "Episodes on that test task, before the first update and after the last.",
@@ -158,12 +159,10 @@ def _lead(run: RunReport) -> Markup:
         rows = [row["mean"] for row in run.summary["methods"][main]["summary"]]
         digits = _digits(rows)
         tasks = _count(run.summary["num_tasks"], "test task")
-        text = f"On {tasks} with each seed, {main} has a mean return of {_number(rows[0], 'value', digits)}"
+        first, last = (_number(row, "value", digits) for row in (rows[0], rows[-1]))
+        text = f"On {tasks} with each seed, {main} has a mean return of {first}"
         if len(rows) > 1:
-            updates = _count(len(rows) - 1, "update")
-            text += (
-                f" before any update and of {_number(rows[-1], 'value', digits)} after {updates}"
-            )
+            text += f" before any update and of {last} after {_count(len(rows) - 1, 'update')}"
         return element("p", f"{text}.", class_="lead")
     done = sum(sum(method.done) for method in run.methods)
     total = sum(method.num_iterations * len(method.done) for method in run.methods)
@@ -287,25 +286,55 @@ def _interval(row: dict[str, Any], digits: int, mark: str = "") -> list[Any]:
 
 
 def _pictures(run: RunReport) -> Markup | None:
-    """The run's pictures, those that move first, then those of the evaluation."""
-    names = list(_CAPTIONS)
-    rank = lambda path: (names.index(path.name) if path.name in names else len(names), path.name)
-    pictures = [_picture(path) for path in sorted(run.figures, key=rank)]
+    """The run's pictures: those of all methods, and of each method in turn."""
+    methods, kinds = [method.name for method in run.methods], list(_CAPTIONS)
+
+    def rank(path: pathlib.Path) -> tuple[int, int, str]:
+        method, kind = _method_of(path, methods), _kind_of(path)
+        own = methods.index(method) if method else -1
+        return own, kinds.index(kind) if kind else len(kinds), path.name
+
+    pictures = [_picture(path, _method_of(path, methods)) for path in sorted(run.figures, key=rank)]
     return element("div", pictures, class_="pictures") if pictures else None
 
 
-def _picture(path: pathlib.Path) -> Markup:
-    caption = next((text for end, text in _CAPTIONS.items() if path.name.endswith(end)), "")
-    label = path.stem.replace("_", " ")
-    where = element("span", f" figures/{path.name}", class_="unit")
+def _method_of(path: pathlib.Path, methods: Sequence[str]) -> str:
+    """The method that a picture is of, whose name its own begins with; "" of one of all methods."""
+    fitting = [method for method in methods if path.name.startswith(f"{method}_")]
+    return max(fitting, key=len, default="")
+
+
+def _kind_of(path: pathlib.Path) -> str:
+    """The key of `_CAPTIONS` for a picture, "" of one that only some runs have."""
+    return next((end for end in _CAPTIONS if path.name.endswith(end)), "")
+
+
+def _picture(path: pathlib.Path, method: str) -> Markup:
+    where = element("span", f"figures/{path.name}", class_="unit")
     if path.stat().st_size > _MOST_BYTES:
-        text = "This picture is too large to be shown here."
+        text = "This picture is too large to be shown here: "
         return element("figure", element("figcaption", text, where))
-    data = base64.b64encode(path.read_bytes()).decode()
-    source = f"data:{_TYPES[path.suffix]};base64,{data}"
-    image = element("img", src=source, alt=f"{label}. {caption}".strip())
-    name = element("strong", f"{label}. ")
-    return element("figure", image, element("figcaption", name, caption, where))
+    content = path.read_bytes()
+    caption = _CAPTIONS.get(_kind_of(path), "")
+    label = method if caption else path.stem.replace("_", " ")
+    source = f"data:{_TYPES[path.suffix]};base64,{base64.b64encode(content).decode()}"
+    image = element("img", src=source, alt=f"{label} {caption}".strip())
+    name = element("strong", f"{label}: " if caption else f"{label}. ") if label else None
+    return element(
+        "figure",
+        element("div", image, class_="scroll"),
+        element("figcaption", name, caption, " ", where),
+        class_="wide" if _is_wide(content) else None,
+    )
+
+
+def _is_wide(content: bytes) -> bool:
+    """Whether a PNG or GIF is of several panels side by side, by the size that it begins with."""
+    if content.startswith(b"GIF"):
+        width, height = struct.unpack("<HH", content[6:10].ljust(4, b"\0"))
+    else:
+        width, height = struct.unpack(">II", content[16:24].ljust(8, b"\0"))
+    return width > 1.9 * height
 
 
 def _incidents(run: RunReport) -> Markup:
@@ -473,9 +502,9 @@ def _table(
         )
         for name, cells in rows
     ]
-    title = element("caption", caption) if caption else None
-    table = element("table", title, head, element("tbody", body), class_=class_)
-    return element("div", table, class_="scroll")
+    table = element("table", head, element("tbody", body), class_=class_, aria_label=caption)
+    title = element("p", caption, class_="caption") if caption else None
+    return joined([title, element("div", table, class_="scroll")])
 
 
 def _details(title: str, content: Any) -> Markup:

@@ -47,7 +47,7 @@ nav a:hover { text-decoration: underline; }
 .scroll { overflow-x: auto; margin: .7rem 0; }
 table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums;
   overflow-wrap: normal; }
-caption { text-align: left; color: var(--soft); font-size: .88rem; padding-bottom: .4rem; }
+.caption { color: var(--soft); font-size: .88rem; margin: 1.4rem 0 -.3rem; max-width: none; }
 th, td { padding: .42rem .85rem; text-align: right; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 500; font-size: .85rem; vertical-align: bottom; }
@@ -66,7 +66,9 @@ details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--accent); padding: .25rem 0; }
 .pictures { display: grid; align-items: start; gap: 1.8rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
-figure { margin: 0; }
+figure { margin: 0; min-width: 0; }
+figure .scroll { margin: 0; }
+figure.wide { grid-column: 1 / -1; }
 figure img { display: block; max-width: 100%; height: auto; padding: .5rem; background: #fff;
   border: 1px solid var(--line); border-radius: .5rem; }
 figcaption { margin-top: .5rem; max-width: 44rem; }
@@ -74,6 +76,8 @@ figcaption { margin-top: .5rem; max-width: 44rem; }
   body { padding: 1.4rem 1rem 3rem; }
   th, td { padding: .4rem .6rem; }
   figure img { padding: .2rem; }
+  table.settings th:first-child { width: 52%; }
+  figure.wide img { max-width: none; width: 46rem; }
 }
 @media print { nav { display: none; } details:not([open]) > * { display: block; } }
 """
