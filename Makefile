@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: demo test test-fast test-soak test-mutations lint check clean
 
 demo: $(VENV)/ready
-	$(BIN)/python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/caml_particles
+	$(BIN)/tfcaml train --config=caml/particles --root_dir=runs/caml_particles
 
 test: $(VENV)/ready
 	$(PYTEST)
@@ -40,6 +40,7 @@ lint: $(VENV)/ready
 check: lint test
 
 $(VENV)/ready: setup.py $(CONSTRAINTS)
+	@echo "Making $(VENV), once: pip installs 2.8 GB of packages (TensorFlow and what it needs)."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"

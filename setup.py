@@ -1,4 +1,8 @@
-"""Packaging of tfcaml. Settings of the tools are in pyproject.toml."""
+"""Packaging of tfcaml. Settings of the tools are in pyproject.toml.
+
+The folders `launchers/` and `configs/` of a checkout are installed as `tfcaml.launchers` and
+`tfcaml.configs`.
+"""
 
 import pathlib
 
@@ -10,6 +14,7 @@ VERSION = next(
     for line in (HERE / "tfcaml" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
+INSIDE = {f"tfcaml.{folder}": folder for folder in ("launchers", "configs")}
 
 setuptools.setup(
     name="tfcaml",
@@ -17,9 +22,22 @@ setuptools.setup(
     description="Meta-reinforcement learning for TensorFlow and TF-Agents",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The tfcaml authors",
     license="Apache-2.0",
-    packages=setuptools.find_packages(include=["tfcaml", "tfcaml.*"]),
+    license_files=["LICENSE"],
+    keywords="meta-learning meta-reinforcement-learning tensorflow tf-agents",
+    packages=[
+        *setuptools.find_packages(include=["tfcaml", "tfcaml.*"]),
+        *INSIDE,
+        *(
+            f"{package}.{name}"
+            for package, folder in INSIDE.items()
+            for name in setuptools.find_packages(folder)
+        ),
+    ],
+    package_dir={**INSIDE},
     package_data={"tfcaml": ["py.typed"], "tfcaml.environments.glucose": ["data/*"]},
+    entry_points={"console_scripts": ["tfcaml = tfcaml.launchers.main:main"]},
     # tf-agents 0.19 pins pygame 2.1.3, which has no wheels for Python 3.12.
     python_requires=">=3.10,<3.12",
     install_requires=[
@@ -38,17 +56,17 @@ setuptools.setup(
         "threadpoolctl",
     ],
     extras_require={
-        # Needed by the families and tools of the same name only. ale-py is GPL.
-        "atari": ["ale-py"],
-        "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
+        # What families of gymnasium environments need.
         "gym": ["gymnasium>=1.3,<1.4"],
-        "mujoco": ["gymnasium>=1.3,<1.4", "imageio", "mujoco>=4.0,<5"],
-        "ray": ["ray>=2.60"],
+        "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
     },
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

@@ -12,6 +12,8 @@ from absl import app, flags, logging
 
 from tfcaml.errors import ConfigError, RunError, WriteError, writing
 
+from . import _configs
+
 # Exit codes.
 BAD_INPUT = 2
 STOPPED = 3  # a run was told to stop; the same command goes on with it
@@ -68,9 +70,10 @@ def _main(main, argv):
 
 
 def _parse(argv):
-    path, _ = _config_path(argv)
-    if path is not None and not os.path.isfile(path):
-        _fail(f"expected --config to be a file of configs/; received --config={path!r}")
+    try:
+        argv = _with_config_paths(argv)
+    except ValueError as error:
+        _fail(str(error))
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
@@ -111,6 +114,20 @@ def _unknown_field(argv):
                 )
             section, known = section[name], f"{known}.{name}"
     return None
+
+
+def _with_config_paths(argv):
+    """The arguments with the name of a shipped config replaced by its file."""
+    argv = list(argv)
+    for i, argument in enumerate(argv):
+        if re.fullmatch("--?config", argument) and i + 1 < len(argv):
+            argv[i : i + 2] = [f"{argument}={argv[i + 1]}"]
+    return [_with_config_path(argument) for argument in argv]
+
+
+def _with_config_path(argument):
+    match = re.fullmatch("(--?config=)([^:]+)(.*)", argument, re.DOTALL)
+    return f"{match[1]}{_configs.path_of(match[2])}{match[3]}" if match else argument
 
 
 def _config_path(argv):

@@ -1,6 +1,6 @@
 """Measures tfcaml side by side with the ways it replaces, and prints the ratios.
 
-    python -m launchers.benchmark --workload=rollout_particles --out=rollout.json
+    tfcaml benchmark --workload=rollout_particles --out=rollout.json
 
 Contestants run in one process, in turns, so that whatever else the machine does meets them alike;
 those whose memory is measured run in processes of their own. A first run of each, which compiles,
@@ -14,10 +14,11 @@ import platform
 
 from absl import flags
 
-from launchers import _app
-from launchers.benchmarks import BENCHMARKS
 from tfcaml.errors import ConfigError, check_one_of
 from tfcaml.experiments import run_directory
+
+from . import _app
+from .benchmarks import BENCHMARKS
 
 _WORKLOAD = flags.DEFINE_string("workload", None, "What to measure.")
 _OUT = flags.DEFINE_string("out", None, "JSON file of the figures.")

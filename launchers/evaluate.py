@@ -1,13 +1,14 @@
 """Evaluates a finished run again, with other numbers of tasks, updates or episodes if wanted.
 
-python -m launchers.evaluate --root_dir=runs/particles --num_tasks=12
+tfcaml evaluate --root_dir=runs/particles --num_tasks=12
 """
 
 from absl import flags
 
-from launchers import _app
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report
+
+from . import _app
 
 _ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of a run, also of one of a study.")
 _PLUGIN = _app.define_plugin()

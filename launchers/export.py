@@ -1,14 +1,15 @@
 """Saves a trained method of a finished run as a SavedModel that needs only TensorFlow.
 
-python -m launchers.export --root_dir=runs/particles --method=caml --seed=0 --out=models/caml
+tfcaml export --root_dir=runs/particles --method=caml --seed=0 --out=models/caml
 """
 
 from absl import flags
 
-from launchers import _app
 from tfcaml import agents
 from tfcaml.experiments import run_directory
 from tfcaml.experiments.experiment import Experiment
+
+from . import _app
 
 _ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of a run, also of one of a study.")
 _PLUGIN = _app.define_plugin()

@@ -1,6 +1,6 @@
 """Re-runs a paper's table or figure.
 
-    python -m launchers.reproduce --study=caml_figure2 --out_dir=runs/figure2 --seeds=5
+    tfcaml reproduce --study=caml_figure2 --out_dir=runs/figure2 --seeds=5
 
 Writes results.json, results.md and PNGs.
 """
@@ -9,11 +9,12 @@ import pathlib
 
 from absl import flags
 
-from launchers import _app
-from launchers.studies import STUDIES
 from tfcaml import figures, settings
 from tfcaml.errors import check, check_one_of
 from tfcaml.experiments import run_directory
+
+from . import _app
+from .studies import STUDIES
 
 _STUDY = flags.DEFINE_string("study", None, "One of " + ", ".join(STUDIES) + ".")
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Directory of the results.")
@@ -30,9 +31,7 @@ def main(_):
     run_directory.check_writable(out, "out_dir")
     study = STUDIES[_STUDY.value]
     results, text, pictures = study(tuple(range(_SEEDS.value)), out, _QUICK.value)
-    command = (
-        f"python -m launchers.reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"
-    )
+    command = f"tfcaml reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"
     command += " --quick" if _QUICK.value else ""
     out.mkdir(parents=True, exist_ok=True)
     results = {"study": _STUDY.value, "command": command, **results}

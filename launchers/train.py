@@ -1,6 +1,6 @@
 """Trains a learner and its baselines, evaluates them on held-out entities, and draws the results.
 
-    python -m launchers.train --config=configs/caml_particles.py --root_dir=runs/particles
+    tfcaml train --config=caml/particles --root_dir=runs/particles
 
 Running the same command again goes on where it stopped. Exit codes: 0 finished, 2 bad input,
 3 stopped by Ctrl-C or SIGTERM, 4 the disk is full or can't be written, 5 an environment or the
@@ -12,12 +12,16 @@ import signal
 from absl import flags
 from ml_collections import config_flags
 
-from launchers import _app
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report
 
+from . import _app
+
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Experiment, a file of configs/; fields by --config.FIELD=VALUE."
+    "config",
+    None,
+    "An experiment by name, see tfcaml configs, or a file with get_config(); "
+    "its fields are set by --config.FIELD=VALUE.",
 )
 _ROOT_DIR = flags.DEFINE_string("root_dir", None, "Directory of the run.")
 _SEED = flags.DEFINE_integer("seed", 0, "First seed; config.num_seeds seeds are run.")

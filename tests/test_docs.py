@@ -1,12 +1,12 @@
 """Committed results are of configs and settings that exist, and complete."""
 
-import importlib
 import json
 import pathlib
 
 import pytest
+from tfcaml.configs.caml import figure3 as caml_figure3
 
-from configs import caml_figure3
+from launchers import _configs
 from launchers.studies import STUDIES
 from launchers.studies.hindsight.bench import Bench
 from tfcaml import settings
@@ -53,7 +53,7 @@ def test_results_name_a_study_its_seeds_and_its_command(path):
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.parent.name)
 def test_results_are_of_the_shipped_configs(path):
     for part in parts_with_config(json.loads(path.read_text())):
-        config = importlib.import_module(f"configs.{part['config']}").get_config()
+        config = _configs.module(part["config"]).get_config()
         assert plain(part["settings"]) == plain(config.to_dict())
 
 

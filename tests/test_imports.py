@@ -1,7 +1,11 @@
 """What takes long to import is imported when it is used."""
 
+import os
+import pathlib
 import subprocess
 import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 LATE = ("sklearn", "scipy.stats", "matplotlib", "tensorboard.plugins")
 
@@ -15,3 +19,26 @@ def test_importing_the_package_leaves_late_what_not_everybody_uses():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_commands_import_without_optional_packages_and_without_a_word():
+    modules = [
+        path.relative_to(ROOT)
+        .with_suffix("")
+        .as_posix()
+        .replace("/", ".")
+        .removesuffix(".__init__")
+        for path in sorted((ROOT / "launchers").rglob("*.py"))
+    ]
+    code = (
+        "import importlib, sys; sys.modules.update(dict.fromkeys(['gymnasium', 'hypothesis']))\n"
+        "from absl.flags import FLAGS\n"
+        f"for name in {modules}:\n"
+        "    importlib.import_module(name)\n"
+        "    [delattr(FLAGS, flag) for flag in list(FLAGS)]"  # commands share names of flags
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from launchers import _configs
 from launchers.benchmarks import BENCHMARKS
 from launchers.studies import STUDIES
 from tfcaml import settings
@@ -65,8 +66,8 @@ def test_commands_name_what_exists(page):
     text = page.read_text().replace("\\\n", " ")
     assert set(re.findall(r"--study=(\w+)", text)) <= {*STUDIES, "NAME"}
     assert set(re.findall(r"--workload=(\w+)", text)) <= {*BENCHMARKS, "NAME"}
-    for command in re.findall(r"--config=configs/\w+\.py.*", text):
-        name = re.match(r"--config=configs/(\w+)\.py", command)[1]
-        content = importlib.import_module(f"configs.{name}").get_config().to_dict()
+    for command in re.findall(r"--config=[a-z0-9_]+/.*", text):
+        name = re.match(r"--config=([\w/]+)", command)[1]
+        content = _configs.module(name).get_config().to_dict()
         known = {*settings.flat(content), *content}
         assert set(re.findall(r"--config\.([\w.]+)=", command.partition("`")[0])) <= known, command

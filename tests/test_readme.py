@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from launchers import _configs
+
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -45,8 +47,8 @@ def test_files_and_targets_it_names_exist():
     assert set(re.findall(r"make ([a-z][\w-]*)", README)) <= targets
     for name in re.findall(r"python -m launchers\.(\w+)", README):
         assert (root / "launchers" / f"{name}.py").exists(), name
-    for name in re.findall(r"configs/(\w+)\.py", README):
-        assert (root / "configs" / f"{name}.py").exists(), name
+    for name in re.findall(r"--config=([\w/]+)", README):
+        assert name in _configs.names()
 
 
 def test_tests_that_keep_its_promises_exist():

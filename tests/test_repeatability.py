@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfcaml.configs import base
 
 import tfcaml
-from configs import base
 from tfcaml import environments, learners
 from tfcaml.environments import Navigation, NavigationConfig, Sinusoid
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig

@@ -4,9 +4,9 @@ import pathlib
 
 import numpy as np
 import pytest
+from tfcaml.configs import base
 
 import tfcaml
-from configs import base
 from tfcaml import environments, learners
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory

@@ -8,7 +8,7 @@ A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (lis
     checks   name -> number
 """
 
-from launchers.benchmarks import divergence, glucose, host_environments, maml, rollout_particles
+from . import divergence, glucose, host_environments, maml, rollout_particles
 
 BENCHMARKS = {
     "divergence": divergence.run,

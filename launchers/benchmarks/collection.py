@@ -10,10 +10,11 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import policy_step
 from tf_agents.utils import common
 
-from launchers.benchmarks.timing import Contestant
 from tfcaml import keys, nest
 from tfcaml.policies import distributions
 from tfcaml.rollouts import sampling
+
+from .timing import Contestant
 
 
 def rollout(policy, environment, params, task, num_episodes, jit_compile):

@@ -7,10 +7,11 @@ import scipy.special
 import scipy.stats
 import threadpoolctl
 
-from launchers.benchmarks.many_policies import population_of_policies, timed_matrix
-from launchers.benchmarks.timing import Contestant, Ratio, apart, judged, measure
 from tfcaml import keys, nest
 from tfcaml.divergence import policy_divergence
+
+from .many_policies import population_of_policies, timed_matrix
+from .timing import Contestant, Ratio, apart, judged, measure
 
 
 def run(repeats, quick):

@@ -5,9 +5,10 @@ import functools
 import numpy as np
 from scipy import integrate
 
-from launchers.benchmarks.timing import Contestant, Ratio, measure
 from tfcaml import environments, keys
 from tfcaml.environments.glucose import meals, patients
+
+from .timing import Contestant, Ratio, measure
 
 _DAY = 1440  # min
 

@@ -2,13 +2,13 @@
 
 import functools
 
-import gymnasium
 import numpy as np
 
-from launchers.benchmarks import collection
-from launchers.benchmarks.timing import Contestant, Ratio, measure
 from tfcaml import nest, policies
 from tfcaml.environments import HostEnvironment
+
+from . import collection
+from .timing import Contestant, Ratio, measure
 
 # gymnasium's names, and how much of the plain loop's speed two workers should reach.
 BARS = {"Pendulum-v1": 0.6, "HalfCheetah-v5": 0.9}
@@ -43,6 +43,8 @@ def run(repeats, quick):
 
 
 def _can_be_made(name):
+    from tfcaml.environments.host.gym_adapter import gymnasium
+
     try:
         gymnasium.make(name).close()
     except (ImportError, gymnasium.error.Error) as error:
@@ -53,6 +55,8 @@ def _can_be_made(name):
 
 def _bare(name, num_episodes, horizon, num_environments):
     """`Contestant`: so many environments, stepped in a plain loop."""
+    from tfcaml.environments.host.gym_adapter import gymnasium
+
     environments = [gymnasium.make(name) for _ in range(num_environments)]
     environments[0].action_space.seed(0)
     actions = [environments[0].action_space.sample() for _ in range(horizon)]
@@ -72,6 +76,8 @@ def _bare(name, num_episodes, horizon, num_environments):
 
 def _family(name, num_tasks, horizon, **options):
     """A family whose entities are all alike."""
+    from tfcaml.environments.host.gym_adapter import gymnasium
+
     tasks = {"number": np.arange(num_tasks)}, {"number": [num_tasks]}
     make = functools.partial(gymnasium.make, name)
     return HostEnvironment(make, tasks, _set_task, horizon, **options)

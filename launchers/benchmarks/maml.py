@@ -14,8 +14,12 @@ from tf_agents.environments import py_environment, tf_py_environment
 from tf_agents.specs import array_spec, tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from launchers.benchmarks import collection
-from launchers.benchmarks.timing import (
+from tfcaml import keys, learners, nest, policies, training
+from tfcaml.environments import Navigation, NavigationConfig
+from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
+
+from . import collection
+from .timing import (
     Ratio,
     apart,
     clock,
@@ -25,9 +29,6 @@ from launchers.benchmarks.timing import (
     peak_mebi,
     summary,
 )
-from tfcaml import keys, learners, nest, policies, training
-from tfcaml.environments import Navigation, NavigationConfig
-from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
 
 _WARM_UP = 2  # iterations: the first compiles, the second still grows memory pools
 _MEMORY_BAR = 1.1  # exponent that counts as linear growth, being fitted to few points

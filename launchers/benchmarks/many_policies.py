@@ -3,11 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
-from launchers.benchmarks.timing import Contestant, measure, peak_mebi
 from tfcaml import keys, nest, policies
 from tfcaml.divergence import policy_divergence
 from tfcaml.environments import Particle, ParticleConfig
 from tfcaml.rollouts import sampling
+
+from .timing import Contestant, measure, peak_mebi
 
 
 def population_of_policies(size, horizon):

@@ -7,11 +7,12 @@ from tf_agents.environments import py_environment, tf_py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from launchers.benchmarks import collection
-from launchers.benchmarks.timing import Ratio, measure
 from tfcaml import nest, policies
 from tfcaml.environments import Particle, ParticleConfig
 from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
+
+from . import collection
+from .timing import Ratio, measure
 
 
 def run(repeats, quick):

@@ -1,17 +1,17 @@
 """Studies of `launchers.reproduce`: (seeds, directory, quick) -> (results, text, figures)."""
 
-from launchers.studies.caml import ablation as caml_ablation
-from launchers.studies.caml import figure2 as caml_figure2
-from launchers.studies.caml import figure3 as caml_figure3
-from launchers.studies.caml import figure4 as caml_figure4
-from launchers.studies.caml import scaling as caml_scaling
-from launchers.studies.caml import tuning as caml_tuning
-from launchers.studies.cartpole import entities as cartpole_entities
-from launchers.studies.glucose import cohort as glucose_cohort
-from launchers.studies.hindsight import maze as hindsight_maze
-from launchers.studies.maml import fisher as maml_fisher
-from launchers.studies.maml import navigation as maml_navigation
-from launchers.studies.maml import sinusoid as maml_sinusoid
+from .caml import ablation as caml_ablation
+from .caml import figure2 as caml_figure2
+from .caml import figure3 as caml_figure3
+from .caml import figure4 as caml_figure4
+from .caml import scaling as caml_scaling
+from .caml import tuning as caml_tuning
+from .cartpole import entities as cartpole_entities
+from .glucose import cohort as glucose_cohort
+from .hindsight import maze as hindsight_maze
+from .maml import fisher as maml_fisher
+from .maml import navigation as maml_navigation
+from .maml import sinusoid as maml_sinusoid
 
 STUDIES = {
     "caml_ablation": caml_ablation.run,

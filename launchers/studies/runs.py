@@ -28,6 +28,11 @@ def run_config(content, study_seeds, root, jit_compile=None):
     return experiment, experiment.evaluate()[0]
 
 
+def config_name(module):
+    """The name of a config's module as `--config` takes it, such as "caml/figure3"."""
+    return module.__name__.partition("configs.")[2].replace(".", "/")
+
+
 def kept(path, settings, compute):
     """`compute()`, a JSON value, or what an earlier run of the study kept of it in a file.
 

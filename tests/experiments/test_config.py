@@ -6,8 +6,10 @@ import sys
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from tfcaml.configs import base
+from tfcaml.configs.caml import particles as caml_particles
+from tfcaml.configs.maml import navigation as maml_navigation
 
-from configs import base, caml_particles, maml_navigation
 from tfcaml import environments, learners
 from tfcaml.environments import ENVIRONMENTS, Particle
 from tfcaml.errors import ConfigError

@@ -1,9 +1,7 @@
 """The whole path: config, training, stop and resume, evaluation, files."""
 
 import dataclasses
-import importlib
 import json
-import pathlib
 import shutil
 
 import numpy as np
@@ -12,9 +10,10 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tfcaml.configs.caml import particles as caml_particles
+from tfcaml.configs.maml import sinusoid as maml_sinusoid
 
-import configs
-from configs import caml_particles, maml_sinusoid
+from launchers import _configs
 from tests.dotted import nested
 from tests.reporting.run_reports import read_page
 from tfcaml import learners, nest
@@ -426,13 +425,9 @@ def test_runs_of_earlier_versions_take_the_defaults_of_fields_added_since(tmp_pa
         RunDirectory(tmp_path, {"config": {**old, "learner": {}}, "seed": 0}, completed)
 
 
-CONFIGS = sorted(path.stem for path in pathlib.Path(configs.__file__).parent.glob("*.py"))
-
-
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in ("__init__", "base")])
+@pytest.mark.parametrize("name", _configs.names())
 def test_shipped_configs_are_valid(name):
-    module = importlib.import_module(f"configs.{name}")
-    ExperimentConfig.from_dict(module.get_config().to_dict())
+    ExperimentConfig.from_dict(_configs.module(name).get_config().to_dict())
 
 
 def test_learners_of_a_run_take_the_loss_of_the_agent_it_names(tmp_path):

@@ -14,9 +14,10 @@ import pkgutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfcaml.configs import base
+from tfcaml.configs.caml import particles as caml_particles
 
 import tfcaml
-from configs import base, caml_particles
 from tests.eager import PlainPolicy, differ, eagerly
 from tfcaml import agents, divergence, environments, keys, learners, nest, policies, settings
 from tfcaml.environments import ENVIRONMENTS

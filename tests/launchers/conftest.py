@@ -96,7 +96,7 @@ def fingerprint():
 
 
 _TINY = """
-from configs import base
+from tfcaml.configs import base
 from tfcaml import environments, learners
 
 

@@ -13,8 +13,7 @@ import shutil
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-
-from configs import caml_particles
+from tfcaml.configs.caml import particles as caml_particles
 
 TEXTS = [
     *("", " ", "-1", "0", "1", "2.5", "nan", "inf", "-inf", "1e400", "1e-400", "1e30", "1" * 400),
@@ -38,7 +37,7 @@ def leaves(config, prefix=""):
 
 FIELDS = list(leaves(caml_particles.get_config().to_dict()))
 SMALL = [
-    *("--config=configs/caml_particles.py", "--config.environment.horizon=3"),
+    *("--config=caml/particles", "--config.environment.horizon=3"),
     *("--config.policy.fc_layer_params=(4,)", "--config.num_seeds=1"),
 ]
 text = st.sampled_from(TEXTS) | st.text(max_size=8).filter(lambda x: "\0" not in x)

@@ -7,14 +7,14 @@ import subprocess
 import sys
 
 import pytest
+from tfcaml.configs.caml import particles as caml_particles
 
-from configs import caml_particles
 from tfcaml.experiments.run_directory import RunDirectory
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = [
     "--nojit_compile",  # eight units and eight steps are not worth compiling
-    "--config=configs/caml_particles.py",
+    "--config=caml/particles",
     "--config.environment.horizon=8",
     "--config.policy.fc_layer_params=(8,)",
     "--config.num_seeds=1",
@@ -34,7 +34,7 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all)
     other.mkdir()
     (other / "config.json").write_text('{"config": {}, "seed": 0, "jit_compile": false}')
     (tmp_path / "file").write_text("")
-    here = [f"--root_dir={root}", "--config=configs/caml_particles.py"]
+    here = [f"--root_dir={root}", "--config=caml/particles"]
     cases = {
         "unknown config field 'learner.medoids' (did you mean num_medoids?)": [
             *here,
@@ -76,7 +76,8 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all)
         "received save_interval=0": [*here, "--save_interval=0"],
         "holds a run of another config": [f"--root_dir={other}", here[1]],
         "root_dir to be writable": [f"--root_dir={tmp_path / 'file' / 'run'}", here[1]],
-        "to be a file of configs/": [here[0], "--config=configs/nope.py"],
+        "(did you mean caml/particles?)": [here[0], "--config=caml/particle"],
+        "to be the path of a Python file or one of": [here[0], "--config=nope.py"],
         "--root_dir": [here[1]],
         "nosuch": [*here, "--nosuch=1"],
         "expected flags only": [*here, "extra"],
@@ -118,7 +119,7 @@ def test_a_run_that_fails_has_an_exit_code_of_its_own(tmp_path, run_all):
     """Steps of 1e38 lead to weights that nothing can be learned with."""
     arguments = [
         f"--root_dir={tmp_path}",
-        "--config=configs/maml_navigation.py",
+        "--config=maml/navigation",
         "--max_bad_updates=1",
         "--config.num_seeds=1",
         "--config.save_interval=1",
@@ -138,7 +139,7 @@ def test_a_run_that_fails_has_an_exit_code_of_its_own(tmp_path, run_all):
 
 
 _OWN = """
-from configs import base
+from tfcaml.configs import base
 from tfcaml import environments
 from tests.launchers import own
 

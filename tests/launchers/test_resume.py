@@ -16,7 +16,7 @@ from tfcaml.reporting import tensorboard
 # Every method differs in what its future depends on: medoids, stored trajectories and their
 # optimiser slots; weights alone; step sizes; slots of the outer optimiser; a buffer of episodes.
 _CONFIG = """
-from configs import base
+from tfcaml.configs import base
 from tfcaml import environments, learners
 
 COMMON = dict(num_iterations={iterations}, meta_batch_size=2, episodes_per_update=2)

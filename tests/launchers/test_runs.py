@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from tfcaml.configs import base
 
-from configs import base
 from launchers.studies.runs import interval, kept, paired_rows, run_config
 from tfcaml import environments, learners
 from tfcaml.errors import ConfigError

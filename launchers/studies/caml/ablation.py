@@ -1,20 +1,24 @@
 """Which choices in CAML matter: one changed at a time, paired over seeds.
 
-- `configs/caml_ablation.py`: what changes training (metric, k, n, assignment, ...); the variants of
+- `configs/caml/ablation.py`: what changes training (metric, k, n, assignment, ...); the variants of
   choosing a medoid for a new entity (`CHOICES`) are tried on the same trained learners.
 - MAML inside each cluster: its medoid's weights go on by second-order MAML on the cluster's
   entities.
-- `configs/caml_ablation_groups.py`: what concerns choosing, on unseen groups.
-- `configs/caml_open_plane.py`: no walls.
+- `configs/caml/ablation_groups.py`: what concerns choosing, on unseen groups.
+- `configs/caml/open_plane.py`: no walls.
 """
 
 import dataclasses
 
-from configs import caml_ablation, caml_ablation_groups, caml_open_plane
-from launchers.studies.caml.cluster_maml import ClusterMAML
-from launchers.studies.runs import interval, kept, run_config, shrink
+from tfcaml.configs.caml import ablation as caml_ablation
+from tfcaml.configs.caml import ablation_groups as caml_ablation_groups
+from tfcaml.configs.caml import open_plane as caml_open_plane
+
 from tfcaml import evaluation, figures, learners
 from tfcaml.reporting import report
+
+from ..runs import config_name, interval, kept, run_config, shrink
+from .cluster_maml import ClusterMAML
 
 _SHOWN = (0, 1, 5)  # updates
 _BASE = "caml"
@@ -29,15 +33,16 @@ def run(study_seeds, out_dir, quick=False):
         ("Unseen groups", caml_ablation_groups, True, False),
         ("Without walls", caml_open_plane, False, False),
     ):
-        name = module.__name__.rpartition(".")[-1]
+        name = config_name(module)
+        directory = name.replace("/", "_")
         content = module.get_config().to_dict()
         if quick:
             shrink(content, ["random"])
-        root = out_dir / "runs" / name
+        root = out_dir / "runs" / directory
         jit_compile = False if quick else None
         experiment, summary = run_config(content, study_seeds, root, jit_compile)
         methods = dict(summary["methods"])
-        parts = out_dir / "parts" / name
+        parts = out_dir / "parts" / directory
         if choices:
             methods |= _choices(experiment, content, parts, quick)
         if clusters:
@@ -49,7 +54,7 @@ def run(study_seeds, out_dir, quick=False):
             "paired": report.compare(methods, _BASE),
         }
         texts.append(_text(title, results["parts"][title], len(study_seeds)))
-        pictures[name] = figures.paired_differences(
+        pictures[directory] = figures.paired_differences(
             {
                 other.removeprefix(f"{_BASE} - "): [rows["same_update"][u] for u in (0, 1)]
                 for other, rows in results["parts"][title]["paired"].items()

@@ -2,8 +2,8 @@
 
 import numpy as np
 import tensorflow as tf
+from tfcaml.configs.caml import figure3 as caml_figure3
 
-from configs import caml_figure3
 from tfcaml import keys, learners, nest
 from tfcaml.types import FastState
 

@@ -15,10 +15,11 @@ import functools
 
 import numpy as np
 
-from launchers.studies.runs import kept, rounded
 from tfcaml import divergence, environments, figures, keys, learners, nest, policies, training
 from tfcaml.experiments.progress import Progress
 from tfcaml.types import FastState, episode_return
+
+from ..runs import kept, rounded
 
 UPDATES = tuple(range(0, 41, 5))
 RECOMMENDED = "recommended: h = 0.5, w = 1/q"

@@ -1,16 +1,18 @@
 """Figure 3 of the CAML paper: few-shot adaptation of CAML and of what it was compared with.
 
-Two splits: fresh variants of known groups (`configs/caml_figure3.py`), and unseen groups
-(`configs/caml_figure3_groups.py`). Runs both in run directories of the study, so that it goes on
+Two splits: fresh variants of known groups (`configs/caml/figure3.py`), and unseen groups
+(`configs/caml/figure3_groups.py`). Runs both in run directories of the study, so that it goes on
 where it stopped.
 """
 
 import numpy as np
+from tfcaml.configs.caml import figure3 as caml_figure3
+from tfcaml.configs.caml import figure3_groups as caml_figure3_groups
 
-from configs import caml_figure3, caml_figure3_groups
-from launchers.studies.runs import interval, paired_rows, run_config, shrink
 from tfcaml import figures
 from tfcaml.reporting import report
+
+from ..runs import config_name, interval, paired_rows, run_config, shrink
 
 SPLITS = {"variants of known groups": caml_figure3, "unseen groups": caml_figure3_groups}
 _QUICK = {"variants of known groups": ["caml_paper", "random"], "unseen groups": ["random"]}
@@ -27,9 +29,10 @@ def run(study_seeds, out_dir, quick=False):
         content = module.get_config().to_dict()
         if quick:
             shrink(content, _QUICK[split])
-        name = module.__name__.rpartition(".")[-1]
+        name = config_name(module)
+        root = out_dir / "runs" / name.replace("/", "_")
         jit_compile = False if quick else None
-        experiment, summary = run_config(content, study_seeds, out_dir / "runs" / name, jit_compile)
+        experiment, summary = run_config(content, study_seeds, root, jit_compile)
         methods = {method: summary["methods"][method] for method in in_order(summary["methods"])}
         shown = summary["num_updates"]  # one more was measured
         paired = {}
@@ -61,7 +64,7 @@ def run(study_seeds, out_dir, quick=False):
 
 
 def in_order(methods):
-    """The methods of `configs/caml_figure3.py` as tables and figures list them."""
+    """The methods of `configs/caml/figure3.py` as tables and figures list them."""
     return sorted(methods, key=_ORDER.index)
 
 

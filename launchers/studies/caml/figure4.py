@@ -1,16 +1,17 @@
 """Figure 4 of the CAML paper: where each method's episodes end on the first held-out entity.
 
-The methods of `configs/caml_figure3.py`, before and after five updates: distance from the end of an
+The methods of `configs/caml/figure3.py`, before and after five updates: distance from the end of an
 episode to the goal over all seeds, and for the first seed end positions and example trajectories.
 """
 
 import numpy as np
+from tfcaml.configs.caml import figure3 as caml_figure3
 
-from configs import caml_figure3
-from launchers.studies.caml.figure3 import in_order
-from launchers.studies.runs import interval, run_config, shrink
 from tfcaml import evaluation, figures, nest, statistics
 from tfcaml.environments.native import particle
+
+from ..runs import interval, run_config, shrink
+from .figure3 import in_order
 
 _UPDATES, _EPISODES = 5, 20
 _PATHS = ("caml", "caml_paper", "reptile", "joint", "random", "matched")  # with trajectories
@@ -42,7 +43,7 @@ def run(study_seeds, out_dir, quick=False):
     }
     results = {
         "seeds": list(study_seeds),
-        "config": "caml_figure3",
+        "config": "caml/figure3",
         "settings": content,
         "distance_to_goal": distances,
         "first_seed_ends": {

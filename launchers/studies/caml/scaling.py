@@ -12,11 +12,12 @@ import time
 import numpy as np
 from sklearn import metrics
 
-from launchers.benchmarks.many_policies import timed_matrix
-from launchers.benchmarks.timing import apart
-from launchers.studies.runs import kept, rounded
 from tfcaml import divergence, environments, figures, keys, learners, nest, policies, training
 from tfcaml.experiments.progress import Progress
+
+from ...benchmarks.many_policies import timed_matrix
+from ...benchmarks.timing import apart
+from ..runs import kept, rounded
 
 FORMS = {"jensen_shannon": "Jensen-Shannon", "hellinger": "squared Hellinger"}
 STAGES = {"whole": "whole matrix", "pairs": "pairs only"}

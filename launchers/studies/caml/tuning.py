@@ -2,19 +2,20 @@
 
 Every setting of a method is tried on five seeds, its three best ones on twenty others, and the one
 that is best there is chosen: the highest return, mean over updates 0 to 5. No other study sees the
-entities of these seeds. `configs/caml_figure3.py` ships the winners.
+entities of these seeds. `configs/caml/figure3.py` ships the winners.
 """
 
 import dataclasses
 import itertools
 
 import numpy as np
+from tfcaml.configs.caml import figure3 as caml_figure3
 
-from configs import caml_figure3
-from launchers.studies.runs import kept
 from tfcaml import environments, evaluation, figures, learners, policies, training
 from tfcaml.experiments.progress import Progress
 from tfcaml.settings import flat
+
+from ..runs import kept
 
 SCREENING_SEEDS = (100, 101, 102, 103, 104)  # on which every setting is tried
 FIRST_SEED = 105  # of those on which the best are compared
@@ -45,7 +46,7 @@ def run(study_seeds, out_dir, quick=False):
     screening = SCREENING_SEEDS[:1] if quick else SCREENING_SEEDS
     final = [FIRST_SEED + seed for seed in study_seeds]
     grid = {"reptile": GRID["reptile"][:2], "maml": GRID["maml"][:1]} if quick else GRID
-    found = {"seeds": final, "screening_seeds": list(screening), "config": "caml_figure3"}
+    found = {"seeds": final, "screening_seeds": list(screening), "config": "caml/figure3"}
     found |= {"best": {}, "screening": {}, "final": {}}
     shown = {}
     finalists = sum(min(len(rows), NUM_FINALISTS) for rows in grid.values())

@@ -1,6 +1,6 @@
 """CartPole entities: parts of TF-Agents and gymnasium, meta-trained, exported, personalised.
 
-Runs `configs/cartpole_entities.py` in a run directory of the study, so that it goes on where it
+Runs `configs/cartpole/entities.py` in a run directory of the study, so that it goes on where it
 stopped; then saves the first seed's learner as a SavedModel and plays that on a held-out entity.
 """
 
@@ -8,13 +8,14 @@ import shutil
 
 import numpy as np
 import tensorflow as tf
+from tfcaml.configs.cartpole import entities as cartpole_entities
 
-from configs import cartpole_entities
-from launchers import personalise
-from launchers.studies.runs import interval, paired_rows, run_config, shrink
 from tfcaml import agents, figures, nest, statistics
 from tfcaml.environments.host import cart_pole
 from tfcaml.reporting import report
+
+from ... import personalise
+from ..runs import interval, paired_rows, run_config, shrink
 
 _HELD_OUT = "each held-out entity (a negative force is a reversed one)"
 

@@ -1,14 +1,13 @@
 """Personalised insulin dosing: learned policies and controllers on patients never seen before.
 
-Trains `configs/glucose_cohort.py` in a run directory of the study, so that it goes on where it
+Trains `configs/glucose/cohort.py` in a run directory of the study, so that it goes on where it
 stopped. Every learner then gets ten days with each held-out patient, trials included, and all
 methods are measured on the same further days. Research use only, not for dosing decisions.
 """
 
 import numpy as np
+from tfcaml.configs.glucose import cohort as glucose_cohort
 
-from configs import glucose_cohort
-from launchers.studies.runs import interval, shrink
 from tfcaml import keys, statistics
 from tfcaml.environments import glucose
 from tfcaml.environments.glucose import controllers
@@ -16,6 +15,8 @@ from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
 from tfcaml.environments.glucose.patients import COHORTS, names_of
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report
+
+from ..runs import interval, shrink
 
 ADAPTATION_DAYS = 10
 CONTROLLERS = {
@@ -55,7 +56,7 @@ def run(study_seeds, out_dir, quick=False):
     patients = _patients(experiment, found)
     results = {
         "seeds": list(study_seeds),
-        "config": "glucose_cohort",
+        "config": "glucose/cohort",
         "settings": content,
         "adaptation_days": ADAPTATION_DAYS,
         "methods": {name: _summary(found[name]) for name in found},

@@ -5,14 +5,15 @@ import functools
 
 import numpy as np
 import tensorflow as tf
+from tfcaml.configs.hindsight import maze as hindsight_maze
 
-from configs import hindsight_maze
-from launchers.studies.hindsight.similarity import SIMILARITY_STEPS, MazeSimilarity
-from launchers.studies.runs import rounded
 from tfcaml import environments, keys, learners, nest, policies, training
 from tfcaml.rollouts import sampling
 from tfcaml.settings import merged
 from tfcaml.types import episode_return
+
+from ..runs import rounded
+from .similarity import SIMILARITY_STEPS, MazeSimilarity
 
 EXPERT_HORIZON = 300  # steps: random walks of 50 never see the far goals
 EXPERT_UPDATES = 60

@@ -4,18 +4,19 @@ Goals of a maze are tasks. Experts for the training goals, by natural policy gra
 apart the solutions of two goals are; a network learns to tell that from the goals alone; and what
 the experts did is what hindsight MAML then explores held-out goals by. Beside it: MAML alone, and
 hindsight with each part changed. All start from the same meta parameters, of
-`configs/hindsight_maze.py`, and play as many episodes.
+`configs/hindsight/maze.py`, and play as many episodes.
 """
 
 import functools
 
 import numpy as np
 
-from launchers.studies.hindsight.bench import ALONE, ARMS, GUIDED, WITHOUT_EXPERTS, Bench
-from launchers.studies.runs import interval, kept, rounded
 from tfcaml import figures, statistics
 from tfcaml.experiments.progress import Progress
 from tfcaml.reporting import report
+
+from ..runs import interval, kept, rounded
+from .bench import ALONE, ARMS, GUIDED, WITHOUT_EXPERTS, Bench
 
 LAYOUTS = ("maze", "four_rooms")
 _SHOWN = 0.4  # of the way along the goals: whose distance to all others is drawn

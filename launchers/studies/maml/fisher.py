@@ -1,16 +1,17 @@
 """How few tasks and products TRPO's conjugate gradient needs: the family's defaults.
 
-2D navigation (`configs/maml_navigation.py`). The number of products is chosen on seeds that no
+2D navigation (`configs/maml/navigation.py`). The number of products is chosen on seeds that no
 other run sees; MAML with the default is then compared with MAML that uses all tasks of an iteration
 and as many products as the MAML paper's code does. Runs in run directories of the study, so that it
 goes on where it stopped.
 """
 
 import numpy as np
+from tfcaml.configs.maml import navigation as maml_navigation
 
-from configs import maml_navigation
-from launchers.studies.runs import interval, paired_rows, run_config, shrink
 from tfcaml import figures
+
+from ..runs import interval, paired_rows, run_config, shrink
 
 FIRST_TUNING_SEED = 100
 # What the runs are called -> settings. The first of each stage is compared with the other.

@@ -1,17 +1,19 @@
 """2D navigation of the MAML paper (section 5.3.1): return before and after 1, 2 and 3 steps.
 
-Runs `configs/maml_navigation.py` and its variants in run directories of the study, so that it goes
+Runs `configs/maml/navigation.py` and its variants in run directories of the study, so that it goes
 on where it stopped, and joins their tables.
 """
 
 import dataclasses
 
 import numpy as np
+from tfcaml.configs.maml import navigation as maml_navigation
+from tfcaml.configs.maml import navigation_oracle as maml_navigation_oracle
 
-from configs import maml_navigation, maml_navigation_oracle
-from launchers.studies.runs import interval, paired_rows, run_config, shrink
 from tfcaml import figures
 from tfcaml.settings import flat
+
+from ..runs import config_name, interval, paired_rows, run_config, shrink
 
 CONFIGS = {  # suffix of the methods' names -> config
     "": maml_navigation,
@@ -36,8 +38,8 @@ def run(study_seeds, out_dir, quick=False):
         content = module.get_config().to_dict()
         if quick:
             shrink(content, list(content["compared"])[:1])
-        name = module.__name__.rpartition(".")[-1]
-        experiment, summary = run_config(content, study_seeds, out_dir / "runs" / name)
+        root = out_dir / "runs" / config_name(module).replace("/", "_")
+        experiment, summary = run_config(content, study_seeds, root)
         paired |= summary["paired"]
         for method, values in summary["methods"].items():
             methods[method + suffix] = values

@@ -2,10 +2,11 @@
 
 import numpy as np
 import tensorflow as tf
+from tfcaml.configs.maml import sinusoid as maml_sinusoid
 
-from configs import maml_sinusoid
-from launchers.studies.runs import interval, run_config
 from tfcaml import figures, nest
+
+from ..runs import interval, run_config
 
 _METHODS = ("maml_regression", "pretrained")
 _SHOWN = (0, 1, 5, 10)  # steps

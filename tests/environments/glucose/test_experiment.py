@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
+from tfcaml.configs.glucose import cohort as glucose_cohort
 
-from configs import glucose_cohort
 from launchers.studies.runs import shrink
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory

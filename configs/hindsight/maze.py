@@ -7,7 +7,8 @@ Of the settings tried those that served MAML's adaptation best, alone, on seeds 
 methods' own ones the best of two to five on seeds 100 to 105.
 """
 
-from configs import base
+from tfcaml.configs import base
+
 from tfcaml import environments, learners, settings
 
 SHARED = {

@@ -7,7 +7,8 @@ CAML 33,600, joint (each update from 20 patients at a time) and MAML 30,000, Rep
 `matched` learns on each held-out patient itself, 2,000 days: what could be reached.
 """
 
-from configs import base
+from tfcaml.configs import base
+
 from tfcaml import environments, learners
 
 _TASKS = 9

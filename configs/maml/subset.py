@@ -6,7 +6,9 @@ and its context are those of its own code; whole further steps, as in that code,
 seeds 100 to 102 (-11 after one, two and three steps; with halves -12, -7 and -6).
 """
 
-from configs import base, maml_navigation
+from tfcaml.configs import base
+from tfcaml.configs.maml import navigation as maml_navigation
+
 from tfcaml import environments, learners
 
 CAVIA = {"inner_learning_rate": 1.0, "later_step_scale": 0.5, "context_size": 5}

@@ -4,7 +4,8 @@ Six latent groups of four entities; three held-out entities; the measured-best s
 All methods see the same number of sampled entities (100) and of updates on each (5).
 """
 
-from configs import base
+from tfcaml.configs import base
+
 from tfcaml import environments, learners
 
 # The best of a grid on other seeds, see `launchers/studies/caml/tuning.py`.

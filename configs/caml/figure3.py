@@ -6,7 +6,9 @@ step. Settings of Reptile, MAML and FOMAML: the best of a grid on 25 other seeds
 (`launchers.reproduce --study=caml_tuning --seeds=20`).
 """
 
-from configs import base, caml_particles
+from tfcaml.configs import base
+from tfcaml.configs.caml import particles as caml_particles
+
 from tfcaml import environments, learners
 from tfcaml.learners import caml
 

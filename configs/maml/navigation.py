@@ -5,7 +5,8 @@
 half of it, from 40 episodes each, as the paper's code does.
 """
 
-from configs import base
+from tfcaml.configs import base
+
 from tfcaml import environments, learners
 
 TRAINING = {

@@ -1,12 +1,12 @@
-"""Settings of pretraining and of Reptile that `maml_navigation.py` chooses among.
+"""Settings of pretraining and of Reptile that `maml/navigation` chooses among.
 
-`--config=configs/maml_navigation_tuning.py:pretrained` or `:reptile`, with `--seed=100`, so that no
+`--config=maml/navigation_tuning:pretrained` or `:reptile`, with `--seed=100`, so that no
 other run sees the goals. The best is the highest return, mean over 0 to 3 steps.
 """
 
 import itertools
 
-from configs import maml_navigation
+from tfcaml.configs.maml import navigation as maml_navigation
 
 METHODS = {
     # The longer it trains, the smaller its standard deviation and the longer a step of a rate.

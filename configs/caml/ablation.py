@@ -1,6 +1,7 @@
 """CAML with one choice changed at a time, beside CAML as recommended (`caml_ablation` study)."""
 
-from configs import base
+from tfcaml.configs import base
+
 from tfcaml import environments, learners
 
 # factor -> variant -> what differs from `CAML.Config()`

@@ -3,7 +3,8 @@
 600 held-out curves, 0 to 10 steps on the same ten examples; returns are minus squared errors.
 """
 
-from configs import base
+from tfcaml.configs import base
+
 from tfcaml import environments, learners
 
 NUM_ITERATIONS = 15_000  # the paper's code: 70 000

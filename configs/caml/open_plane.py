@@ -1,6 +1,6 @@
-"""`caml_figure3` without walls: policies that run the wrong way collect returns of -3,000."""
+"""`caml/figure3` without walls: policies that run the wrong way collect returns of -3,000."""
 
-from configs import caml_figure3
+from tfcaml.configs.caml import figure3 as caml_figure3
 
 _METHODS = ("caml_paper", "reptile", "joint", "random", "matched")
 

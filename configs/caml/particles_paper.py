@@ -5,7 +5,9 @@ Scott's bandwidth and states weighted by their density. The paper leaves open ho
 entity gets per iteration; as with one nothing is learned, it is five here too.
 """
 
-from configs import base, caml_particles
+from tfcaml.configs import base
+from tfcaml.configs.caml import particles as caml_particles
+
 from tfcaml.learners import caml
 
 

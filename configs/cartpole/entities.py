@@ -5,7 +5,8 @@ to learn from and 6 held out. `joint` is one policy trained on all by the same l
 in the same way, with as many episodes per iteration.
 """
 
-from configs import base
+from tfcaml.configs import base
+
 from tfcaml import environments, learners
 
 SHARED = {

@@ -1,0 +1,1 @@
+"""Experiments with CAML on the personalised particles."""

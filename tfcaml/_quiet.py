@@ -1,0 +1,53 @@
+"""Keeps the notices of libraries off the screen while they are imported.
+
+TensorFlow, its CUDA plug-ins and Gym (which TF-Agents imports) each print some lines, none of which
+a user of tfcaml can act on. TensorFlow's native code is silent from there on too: set the
+environment variable `TF_CPP_MIN_LOG_LEVEL=0` to see what it says, for instance to learn why it does
+not find a GPU.
+"""
+
+import contextlib
+import gc
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def imports() -> Iterator[None]:
+    """Drops what is written to the error stream meanwhile; exceptions pass as ever.
+
+    Garbage is not collected meanwhile either: imports make a million objects that stay.
+    """
+    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    silence = _silent_stderr() if level == "3" else contextlib.nullcontext()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        with silence, warnings.catch_warnings():
+            # TF-Agents' code as TensorFlow rewrites it.
+            warnings.filterwarnings("ignore", '"is not" with', SyntaxWarning)
+            yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Native libraries write to the file descriptor, not to `sys.stderr`."""
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (AttributeError, OSError):  # there is no error stream
+        yield
+        return
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
