@@ -69,11 +69,14 @@ def commands(
     own = "".join(f" --plugin={shlex.quote(module)}" for module in plugins)
     method, seed = next(iter(config.learners)), config.seeds[0]
     begun = [("The command that began this run, and goes on with it", str(begun_by))]
-    number = 2 * config.num_tasks
+    number = 2 * config.episodes
     return [
         *(begun if begun_by else []),
         ("Go on with this run in Python", _GO_ON.format(root=str(root.absolute()))),
-        ("Evaluate it again, on more tasks", f"tfcaml evaluate {place} --num_tasks={number}{own}"),
+        (
+            "Evaluate it again, with more episodes",
+            f"tfcaml evaluate {place} --episodes={number}{own}",
+        ),
         (
             "Export a trained method as a SavedModel",
             f"tfcaml export {place} --method={method} --seed={seed} --out=models/{method}{own}",

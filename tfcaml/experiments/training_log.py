@@ -31,7 +31,8 @@ def logged_faults(directory: str | os.PathLike[str]) -> dict[str, int]:
     """Faults of the environment in all of a method's and a seed's training: name -> count.
 
     Args:
-      directory: of its events. They count from 0 again where training was gone on with.
+      directory: of its events. Where training was gone on with they count from 0 again, which is
+        seen where a count falls: there may have been more.
     """
     found = {}
     for name, history in tensorboard.read_scalars(directory, f"{_RELIABILITY}/").items():
