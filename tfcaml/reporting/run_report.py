@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import pathlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfcaml.reporting import report
@@ -99,7 +99,7 @@ class RunReport:
     figures: Sequence[pathlib.Path]
     incidents: Sequence[tuple[str, str, Any, int]]
     failure: str
-    settings: dict[str, Sequence[Setting]]
+    settings: Mapping[str, Sequence[Setting]]
     commands: Sequence[tuple[str, str]]
     begun: dict[str, Any]
     now: dict[str, Any]
