@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ _STEPS = 24  # of each colour's thinning
 
 
 def adaptation_gif(
-    paths: dict[str, Sequence[np.ndarray]],
+    paths: Mapping[str, Sequence[np.ndarray]],
     goal: Sequence[float] | np.ndarray = (1.0, 1.0),
     walls: np.ndarray | None = None,
 ) -> bytes:
@@ -40,10 +40,10 @@ def adaptation_gif(
     """
     measured = len(next(iter(paths.values())))
     shown = np.linspace(0, measured - 1, min(measured, _MOST_STAGES)).round().astype(int).tolist()
-    paths = {method: [paths[method][u] for u in shown] for method in list(paths)[:_MOST_PANELS]}
-    lengths = [max(map(_length, each)) for each in zip(*paths.values())]
+    chosen = {method: [paths[method][u] for u in shown] for method in list(paths)[:_MOST_PANELS]}
+    lengths = [max(map(_length, each)) for each in zip(*chosen.values())]
     stride = max(1, -(-max(lengths) // _MOST_MOVES))
-    scene = _Scene(paths, np.asarray(goal), np.zeros([0, 2]) if walls is None else walls)
+    scene = _Scene(chosen, np.asarray(goal), np.zeros([0, 2]) if walls is None else walls)
     images, durations = [], []
     for stage, (update, length) in enumerate(zip(shown, lengths)):
         steps = [*range(0, length, stride), length]
@@ -58,7 +58,7 @@ class _Scene:
     To draw each frame as a whole, as matplotlib's own writers do, takes many times as long.
     """
 
-    def __init__(self, paths: dict[str, list[np.ndarray]], goal: Any, walls: Any) -> None:
+    def __init__(self, paths: Mapping[str, Sequence[np.ndarray]], goal: Any, walls: Any) -> None:
         self._paths = paths
         columns = 2 if len(paths) in (2, 4) else len(paths)
         rows = -(-len(paths) // columns)
@@ -79,7 +79,8 @@ class _Scene:
         self._title = figure.suptitle("After 0 updates: step 0", fontsize=11, weight="bold")
         figure.set_dpi(_DPI)
         self._canvas = backend_agg.FigureCanvasAgg(figure)
-        figure.get_layout_engine().execute(figure)  # with room for the title, which then goes
+        layout: Any = figure.get_layout_engine()
+        layout.execute(figure)  # with room for the title, which is then drawn with each frame
         figure.set_layout_engine("none")
         self._title.set_animated(True)
         self._canvas.draw()
