@@ -55,6 +55,18 @@ class Trajectory(NamedTuple):
     start: Nest = ()
 
 
+class Metric(NamedTuple):
+    """What a number that training reports is, for whoever shows it.
+
+    description: one or more sentences, with the unit where there is one
+    chart: the title of the chart that shows it together with the metrics of the same title; ""
+      where it has no such chart
+    """
+
+    description: str
+    chart: str = ""
+
+
 class Experience(NamedTuple):
     """A trajectory and what is worked out from it once. Data without gradient.
 

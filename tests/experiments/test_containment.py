@@ -271,7 +271,7 @@ def _experiment(root, max_bad_updates):
 def test_an_experiment_names_the_last_good_checkpoint_and_can_go_on(tmp_path, caplog):
     message = (
         r"^reptile with seed 0: Reptile skipped 3 of 3 updates .* more than max_bad_updates=2; "
-        r".*; the last good checkpoint is \S*/train/reptile/seed_0/checkpoint/iteration-2$"
+        r".*; the last good checkpoint is \S*/train/reptile/seed_0/checkpoints/iteration-2$"
     )
     with pytest.raises(RunError, match=message):
         _experiment(tmp_path, max_bad_updates=2).train()
@@ -280,7 +280,7 @@ def test_an_experiment_names_the_last_good_checkpoint_and_can_go_on(tmp_path, ca
     experiment = _experiment(tmp_path, max_bad_updates=4)
     assert experiment.train()
     assert int(experiment.trained("reptile", 0).bad_updates) == 4
-    counts = tensorboard.read_scalars(tmp_path / "train" / "reptile" / "seed_0", "Reliability/")
+    counts = tensorboard.read_scalars(tmp_path / "train" / "reptile" / "seed_0", "training_faults/")
     assert counts["bad_updates"] == {0: 1, 1: 2, 2: 3, 3: 4}
     caplog.clear()
     experiment.evaluate()

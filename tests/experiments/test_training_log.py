@@ -29,7 +29,9 @@ def test_faults_of_environments_are_counted_for_each_training(tmp_path, monkeypa
     config = ExperimentConfig.from_dict(content)
     assert Experiment(config, RunDirectory(tmp_path, {"config": content})).train()
     counts = [
-        tensorboard.read_scalars(tmp_path / "train" / "reptile" / f"seed_{seed}", "Reliability/")
+        tensorboard.read_scalars(
+            tmp_path / "train" / "reptile" / f"seed_{seed}", "training_faults/"
+        )
         for seed in (0, 1)
     ]
     assert counts[0]["errors"] == {0: 2, 1: 2} and counts[0]["retried_episodes"] == {0: 2, 1: 2}
@@ -45,6 +47,6 @@ def test_counts_that_begin_again_are_added_up(tmp_path):
     writer = tf.summary.create_file_writer(str(tmp_path))
     for step, errors in enumerate((0, 2, 3, 1, 1, 4, 0)):
         values = {"errors": errors, "timeouts": 0, "bad_updates": 9}
-        tensorboard.write_scalars(writer, values, step, "Reliability/")
+        tensorboard.write_scalars(writer, values, step, prefix=tensorboard.FAULTS)
     writer.close()
     assert logged_faults(tmp_path) == {"errors": 3 + 4, "timeouts": 0}

@@ -32,7 +32,7 @@ from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
 from tfcaml.experiments import checkpoints, provenance, report_content, run_directory
 from tfcaml.experiments.config import NO_AGENT, ExperimentConfig, completed, plugins_of
 from tfcaml.experiments.progress import Progress
-from tfcaml.experiments.training_log import TrainingLog, logged_faults
+from tfcaml.experiments.training_log import TrainingLog, logged_faults, tag_metrics
 from tfcaml.policies import mlp_policy
 from tfcaml.reporting import report, run_report
 from tfcaml.reporting.evaluation_figures import (
@@ -276,9 +276,8 @@ class Experiment:
             **report.summarize(results, main=next(iter(config.learners))),
         }
         run_directory.write_json(self.directory.evaluation / "evaluation.json", summary)
-        run_directory.write_text(
-            self.directory.evaluation / "evaluation.csv", report.to_csv(summary)
-        )
+        for name, text in (("evaluation", report.to_csv), ("tables", report.tables_to_csv)):
+            run_directory.write_text(self.directory.evaluation / f"{name}.csv", text(summary))
         paths = self._evaluation_figures(results, examples, episodes_of_first, summary)
         faults = collections.Counter(self.environment.faults()) - faults
         self._write_report(summary, time.monotonic() - start, faults)
@@ -384,7 +383,9 @@ class Experiment:
         )
 
     def _checkpoint_directory(self, method: str, seed: int) -> pathlib.Path:
-        return self.directory.train(method, seed) / "checkpoint"
+        folder = self.directory.train(method, seed)
+        old = folder / "checkpoint"  # of runs begun before; TensorFlow has a file of this name
+        return old if old.is_dir() else folder / "checkpoints"
 
     def _saved_iteration(self, method: str, seed: int) -> int:
         """What the newest checkpoint says of itself; whether it is whole is not known yet."""
@@ -468,7 +469,10 @@ class Experiment:
         query = self.population(config.seeds[0]).test
         paths, animations = pictures_of_paths(self.environment, query, episodes_of_first)
         pictures |= paths | self.environment.pictures(examples)
-        return write_evaluation(self.directory, pictures, animations, summary)
+        learners = [self._made(method) for method in config.learners]
+        configs = dict(zip(config.learners, (learner.config for learner in learners)))
+        metrics = {k: v for learner in learners for k, v in tag_metrics(learner).items()}
+        return write_evaluation(directory, pictures, animations, summary, configs, metrics)
 
     def _note_training(self, method: str, seed: int) -> None:
         """Remembers what the learner, which is this seed's now, knows of its training."""

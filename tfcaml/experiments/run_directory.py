@@ -2,8 +2,8 @@
 
 config.json, versions.json           written before the first iteration
 report.html                          all of it to read, in one file
-train/METHOD/seed_N/                 events and checkpoint/
-eval/                                events, evaluation.json, evaluation.csv
+train/METHOD/seed_N/                 events and checkpoints/
+eval/                                events, evaluation.json, evaluation.csv, tables.csv
 figures/                             PNG and GIF
 """
 

@@ -22,9 +22,10 @@ from tfcaml.figures.maps import (
     trajectories,
 )
 from tfcaml.figures.mazes import goal_similarity
-from tfcaml.figures.style import color, png, save
+from tfcaml.figures.style import SEEDS_OF_A_BAND, color, png, save
 
 __all__ = [
+    "SEEDS_OF_A_BAND",
     "adaptation_curves",
     "adaptation_gif",
     "color",

@@ -31,13 +31,24 @@ from tfcaml.learners.state import Variables
 from tfcaml.optimization import inner, optimizers
 from tfcaml.policies import mlp_policy
 from tfcaml.rollouts import sampling
-from tfcaml.types import Experience, FastState, Nest, Params, Task, Trajectory, episode_return
+from tfcaml.types import (
+    Experience,
+    FastState,
+    Metric,
+    Nest,
+    Params,
+    Task,
+    Trajectory,
+    episode_return,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tfcaml.environments.base import Population, TaskFamily
     from tfcaml.policies.base import Policy
+
+RETURNS = "return on training tasks, by inner update"  # a chart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +147,7 @@ class MetaLearner(tf.Module):
       test_support               what a step on a new task learns from (episodes of the policy)
       task_at                    how a task changes from update to update (not at all)
       pictures, exported, card   what is drawn, exported and said of it besides (nothing)
+      metrics                    what the numbers that an iteration returns are (returns)
       initial_state              all state that is trained (the meta parameters)
 
     Args:
@@ -342,6 +354,28 @@ class MetaLearner(tf.Module):
     def pictures(self, population: Population) -> dict[str, Figure]:
         """What the last iteration is drawn as: dict name -> matplotlib figure; often empty."""
         return {}
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """What the numbers that `train` returns are: dict name -> `Metric`, for whoever shows them.
+
+        It may name numbers that this config never brings about, and leave out others: these are
+        shown without a description.
+        """
+        return {
+            "return_before": Metric(
+                "Mean return of the training tasks' episodes before the first inner update.",
+                RETURNS,
+            ),
+            "return_last_update": Metric(
+                "Mean return of the training tasks' episodes that the last inner update learned "
+                "from, so before that update.",
+                RETURNS,
+            ),
+            "return_after": Metric(
+                "Mean return of the training tasks' episodes after the last inner update.", RETURNS
+            ),
+        }
 
     def exported(self, meta: Nest) -> dict[str, tuple[Any, ...]]:
         """What an export has beside acting and adapting: dict name -> (function, *its specs).

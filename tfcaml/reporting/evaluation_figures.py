@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from tfcaml import figures
 from tfcaml.reporting import report, tensorboard
-from tfcaml.types import Task, Trajectory
+from tfcaml.types import Metric, Task, Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ def pictures_of_evaluation(
         if not learner_config.num_iterations:
             continue
         directories = [train_directory(method, seed) for seed in config.seeds]
-        curves = tensorboard.read_curves(directories, "train/")
+        curves = tensorboard.read_training(directories)
         title = f"Training of {method}"
         pictures[f"{method}_training"] = figures.training_curves(curves, title)
         if config.divergence is not None:
@@ -77,6 +78,8 @@ def write_evaluation(
     pictures: dict[str, Figure],
     animations: dict[str, bytes],
     summary: dict[str, Any],
+    configs: dict[str, Any],
+    metrics: dict[str, Metric],
 ) -> list[pathlib.Path]:
     """Writes the pictures as PNG and GIF and, with the numbers, for TensorBoard.
 
@@ -84,15 +87,23 @@ def write_evaluation(
       directory: `RunDirectory`.
       pictures: dict of matplotlib figures.
       animations: dict of GIFs.
-      summary: see `report.summarize`.
+      summary: of the evaluation: `report.summarize` with environment and seeds.
+      configs: dict method -> its learner's config.
+      metrics: dict tag -> `Metric`, what training may have logged.
 
     Returns:
       paths of all figures of the run.
     """
     for old in directory.evaluation.rglob("events.out.tfevents.*"):
         old.unlink()  # of an earlier evaluation of this run
+    seeds, bounds = summary["seeds"], len(summary["seeds"]) >= figures.SEEDS_OF_A_BAND
+    settings = {method: dataclasses.asdict(config) for method, config in configs.items()}
+    # All seeds of a method log the same numbers.
+    trained = [path for m in configs if (path := directory.train(m, seeds[0])).exists()]
+    logged = {tag for path in trained for tag in tensorboard.read_scalars(path)}
     writer = tf.summary.create_file_writer(str(directory.evaluation))
-    tensorboard.write_layout(writer)
+    tensorboard.write_layout(writer, metrics, logged, bounds)
+    tensorboard.write_trials(writer, _trial(summary, "", 0), settings.values())
     for name, figure in pictures.items():
         png = figures.save(figure, directory.figures / f"{name}.png")
         tensorboard.write_png(writer, f"evaluation/{name}", png, 0)
@@ -102,14 +113,31 @@ def write_evaluation(
     writer.close()
     for method, values in summary["methods"].items():
         writer = tf.summary.create_file_writer(str(directory.evaluation / method))
-        tensorboard.write_adaptation(writer, values["summary"])
+        tensorboard.write_adaptation(writer, values["summary"], bounds)
         writer.close()
+        for seed, returns in zip(seeds, np.mean(values["returns"], axis=2)):
+            path = directory.evaluation / method / f"seed_{seed}"
+            writer = tf.summary.create_file_writer(str(path))
+            trial = _trial(summary, method, seed)
+            tensorboard.write_trial(writer, trial, settings[method], returns.tolist())
+            writer.close()
     return figures_of(directory)
 
 
 def figures_of(directory: Any) -> list[pathlib.Path]:
     """Paths of all figures that a `RunDirectory` has, sorted."""
     return sorted(path for kind in ("gif", "png") for path in directory.figures.glob(f"*.{kind}"))
+
+
+def _trial(summary: dict[str, Any], method: str, seed: int) -> dict[str, str]:
+    """What tells a method with a seed from others, of this run and of others: column -> value."""
+    return {
+        "method": method,
+        "environment": summary["environment"],
+        "seed": str(seed),  # TensorBoard shows numbers with four decimals
+        "held-out tasks": str(summary["num_tasks"]),
+        "updates": str(summary["num_updates"]),
+    }
 
 
 def _paths(environment: TaskFamily, trajectory: Trajectory) -> np.ndarray:
