@@ -99,8 +99,8 @@ def fill_groups(config: Any) -> None:
 def checked(config_class: type[_Config]) -> type[_Config]:
     """A dataclass that refuses what is no field of it, and values of other types than its fields'.
 
-    A dict in the place of a group of fields gives what differs from the default group. The docstring
-    is completed too, see `documented`. For the decorator of a frozen dataclass, above
+    A dict in the place of a group of fields gives what differs from the default group. The
+    docstring is completed too, see `documented`. For the decorator of a frozen dataclass, above
     `dataclasses.dataclass`; dataclasses derived from it without it are checked where their
     `__post_init__` calls `fill_groups`.
     """

@@ -145,6 +145,15 @@ class Maze(TaskFamily):
             raise ConfigError(f"expected goals to be cells without a wall; received goal={wrong}")
         return same.argmax(axis=1)
 
+    def planar_goal(self, task: Task) -> np.ndarray:
+        return _in_plane(np.asarray(task["goal"]))
+
+    def planar_positions(self, observation: np.ndarray) -> np.ndarray:
+        return _in_plane(np.asarray(observation) @ self.cells)
+
+    def planar_walls(self) -> np.ndarray:
+        return _in_plane(np.argwhere(self._index < 0))
+
     def reset(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         cell = tf.fill(key.shape[:2], self.start)
         return cell, self._observation(cell)
@@ -248,3 +257,8 @@ class Maze(TaskFamily):
 
     def _observation(self, cell: tf.Tensor) -> tf.Tensor:
         return tf.one_hot(cell, len(self.cells))
+
+
+def _in_plane(cell: np.ndarray) -> np.ndarray:
+    """Rows and columns [..., 2] as places in the plane: rows are counted downwards."""
+    return np.stack([cell[..., 1], -cell[..., 0]], axis=-1)
