@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 # one process, for what its tests share; in the order of their names long files are not the last.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast test-soak test-mutations lint docs check clean
+.PHONY: demo test test-fast test-soak test-browser test-mutations lint docs check clean
 
 demo: $(VENV)/ready
 	$(BIN)/tfcaml train --config=caml/particles --root_dir=runs/caml_particles
@@ -22,11 +22,16 @@ test: $(VENV)/ready
 	$(PYTEST)
 
 test-fast: $(VENV)/ready
-	$(PYTEST) -m "not slow and not soak"
+	$(PYTEST) -m "not slow and not soak and not browser"
 
 # The long form of what is promised of stopped, killed and faulty runs: an hour.
 test-soak: $(VENV)/ready
 	$(BIN)/python -m pytest -m soak
+
+# TensorBoard and the report of a run in headless Chromium (Debian: chromium, chromium-driver).
+test-browser: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[browser]"
+	$(BIN)/python -m pytest -m browser -rs tests/browser
 
 # Changes single lines of the package on purpose and reports which changes no test notices.
 test-mutations: $(VENV)/ready

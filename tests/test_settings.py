@@ -84,7 +84,7 @@ def test_a_switch_is_one_of_three():
 
 
 def test_unknown_and_missing_fields_are_named():
-    with pytest.raises(ConfigError, match="here: unknown field 'rat'; allowed are count, rate"):
+    with pytest.raises(ConfigError, match=r"here: unknown field 'rat'; .*allowed are count, rate"):
         filled(rat=1)
     with pytest.raises(ConfigError, match="here: missing field 'count'"):
         settings.filled("here", Options, {})
@@ -134,7 +134,10 @@ def test_a_dict_gives_what_differs_from_the_default_of_a_group():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"second": {"rat": 1}}, r"unknown field 'second\.rat'; allowed are rate, bound$"),
+        (
+            {"second": {"rat": 1}},
+            r"unknown field 'second\.rat'; did you mean .*second\.rate\? allowed are .*\.bound$",
+        ),
         ({"second": {"rate": "x"}}, r"expected second\.rate to be a finite number; received sec"),
         ({"second": {"rate": -1.0}}, r"expected second\.rate to be > 0; received second\.rate=-1"),
         ({"second": 3}, "expected second to be a dict of fields, or of class Inner; received"),

@@ -7,6 +7,7 @@ are named with dots, GROUP.FIELD.
 """
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import json
@@ -15,11 +16,23 @@ import re
 import textwrap
 import typing
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import tensorflow as tf
 
-from tfcaml.errors import ConfigError, check, defaults_of, within, within_group
+from tfcaml.errors import (
+    ConfigError,
+    check,
+    checked_call,
+    defaults_of,
+    field_names,
+    no_such,
+    within,
+    within_group,
+)
+
+_Config = TypeVar("_Config")
 
 # Bounds far beyond any study, so that a slip of the hand is one line and not a full memory.
 MOST = 10**6  # of any whole number but those of iterations and intervals
@@ -33,7 +46,6 @@ MOST_NUMBERS = 10**9  # that the tasks of a batch hold, see `check_sizes`; 4 GB
 _LARGEST = 2.0**127  # of the numbers that float32 has
 # An entry of an Attributes section: NAME: TEXT or NAME (TYPE, default VALUE): TEXT.
 _ENTRY = re.compile(r"  (\w+)(?: \(.*?, default .*?\))?: (.*(?:\n    .*)*)")
-_ConfigClass = typing.TypeVar("_ConfigClass", bound=type)
 
 
 def as_json(value: Any) -> Any:
@@ -65,21 +77,45 @@ def filled(where: str, config_class: type, options: Any) -> Any:
         known = {*values, *defaults_of(config_class)}
         for field in dataclasses.fields(config_class):
             if field.name not in known:
-                raise _no_such("missing", field.name, config_class)
+                names = ", ".join(field.name for field in dataclasses.fields(config_class))
+                raise ConfigError(f"missing field {field.name!r}; allowed are {names}")
         return config_class(**values)
 
 
 def fill_groups(config: Any) -> None:
-    """Puts a group in the place of each dict that a dataclass was given for one.
+    """Checks a dataclass's fields, and puts a group in the place of each dict given for one.
 
     For `__post_init__` of a frozen dataclass.
 
     Raises:
       ConfigError: as of `filled`; or something else than a dict or such a group.
     """
-    for name, default in defaults_of(type(config)).items():
-        if dataclasses.is_dataclass(default):
-            object.__setattr__(config, name, _group(name, default, getattr(config, name)))
+    names = [field.name for field in dataclasses.fields(config)]
+    values = _values(type(config), {name: getattr(config, name) for name in names})
+    for name, value in values.items():
+        object.__setattr__(config, name, value)
+
+
+def checked(config_class: type[_Config]) -> type[_Config]:
+    """A dataclass that refuses what is no field of it, and values of other types than its fields'.
+
+    A dict in the place of a group of fields gives what differs from the default group. The
+    docstring is completed too, see `documented`. For the decorator of a frozen dataclass, above
+    `dataclasses.dataclass`; dataclasses derived from it without it are checked where their
+    `__post_init__` calls `fill_groups`.
+    """
+    made = config_class.__init__
+    signature = inspect.signature(made)
+
+    @checked_call
+    @functools.wraps(made)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs).arguments
+        own = {name: value for name, value in given.items() if name != "self"}
+        made(self, **_values(config_class, own))
+
+    config_class.__init__ = init  # type: ignore[method-assign]
+    return documented(config_class)
 
 
 def flat(config: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -107,11 +143,11 @@ def check_switch(name: str, value: Any) -> None:
     check(fits, name, value, "True, False or None")
 
 
-def documented(config_class: _ConfigClass) -> _ConfigClass:
+def documented(config_class: type[_Config]) -> type[_Config]:
     """Completes the docstring of a config, so that `help` tells every field.
 
-    A decorator of a dataclass whose docstring has the section Attributes for its own fields, and
-    for those whose defaults it changes. That section then has all fields in their order, inherited
+    The docstring of a dataclass has the section Attributes for its own fields, and for those whose
+    defaults it changes. Afterwards that section has all fields in their order, inherited
     ones too, with types and defaults.
 
     Args:
@@ -249,8 +285,11 @@ def _values(config_class: type, options: Any, above: str = "") -> dict[str, Any]
     defaults, values = defaults_of(config_class), {}
     for name in options:
         if name not in fields:
-            raise _no_such("unknown", name, config_class, above)
+            known = field_names(config_class)
+            raise no_such("unknown field", f"{above}{name}", [f"{above}{each}" for each in known])
     for name, value in options.items():
+        if isinstance(value, np.generic):
+            value = value.item()  # which JSON has
         if value is None and fields[name].metadata.get("infinite", False):
             value = math.inf
         if dataclasses.is_dataclass(defaults.get(name)):
@@ -271,11 +310,6 @@ def _group(name: str, default: Any, value: Any) -> Any:
     values = _values(type(default), value, f"{name}.")
     with within_group(name):
         return dataclasses.replace(default, **values)
-
-
-def _no_such(problem: str, name: str, config_class: type, above: str = "") -> ConfigError:
-    allowed = ", ".join(field.name for field in dataclasses.fields(config_class))
-    return ConfigError(f"{problem} field {f'{above}{name}'!r}; allowed are {allowed}")
 
 
 def _check_type(kind: Any, infinite: bool, name: str, value: Any) -> None:

@@ -7,7 +7,7 @@ from tfcaml.advantages import baselines
 from tfcaml.errors import check, check_one_of
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class AdvantageConfig:
     """What `baselines.advantage` makes of a trajectory.

@@ -49,7 +49,6 @@ class _Run:
     jit_compile: Any  # True, False or None
 
 
-@settings.documented
 @dataclasses.dataclass(frozen=True)
 class _Content:
     """A config file, see `configs.base`.
@@ -84,7 +83,6 @@ class _Content:
     divergence: dict
 
 
-@settings.documented
 @dataclasses.dataclass(frozen=True)
 class _Policy:
     """Arguments of `mlp_policy`.
@@ -98,7 +96,6 @@ class _Policy:
     activation: str
 
 
-@settings.documented
 @dataclasses.dataclass(frozen=True)
 class _Evaluation:
     """How much is measured.
@@ -163,7 +160,6 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[Any, str, dict[str, Any]
         yield compared, name, LEARNERS, MetaLearner
 
 
-@settings.documented
 @dataclasses.dataclass(frozen=True)
 class ExperimentConfig:
     """A config file's content, checked.

@@ -25,7 +25,7 @@ from tfcaml.types import FastState, Nest, Params
 HEAD = "head"
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class ANILConfig(MAMLConfig):
     """Settings of ANIL.

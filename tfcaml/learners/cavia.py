@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tfcaml.policies.base import Policy
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class CAVIAConfig(MAMLConfig):
     """Settings of CAVIA; sources: the authors' code, 2D navigation.

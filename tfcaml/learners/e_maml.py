@@ -29,7 +29,7 @@ from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.types import FastState, MetaBatch, Nest, Surrogate, Trajectory, episode_return
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class EMAMLConfig(MAMLConfig):
     """Settings of E-MAML.

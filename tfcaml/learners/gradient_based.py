@@ -13,13 +13,14 @@ import tensorflow as tf
 from tfcaml import keys, losses, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
-from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.optimization import inner
+from tfcaml.learners.base import RETURNS, LearnerConfig, MetaLearner
+from tfcaml.optimization import inner, outer, trpo
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import (
     Experience,
     FastState,
     MetaBatch,
+    Metric,
     Nest,
     Surrogate,
     Task,
@@ -28,7 +29,7 @@ from tfcaml.types import (
 )
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class GradientConfig(LearnerConfig):
     """Settings of the family; defaults: 2D navigation as in C. Finn et al., ICML 2017.
@@ -114,7 +115,7 @@ class GradientConfig(LearnerConfig):
             check(not alone, name, getattr(self, name), rule)
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class NoInnerStepsConfig(GradientConfig):
     """Settings of learners of the family that train without inner steps and adapt to new tasks."""
@@ -238,6 +239,17 @@ class GradientLearner(MetaLearner):
         for k in range(1, len(returns) - 1):
             metrics[f"return_{k}"] = returns[k]
         return metrics
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        between = {
+            f"return_{k}": Metric(
+                f"Mean return of the training tasks' episodes after {k} of the inner updates.",
+                RETURNS,
+            )
+            for k in range(1, self.config.inner_updates)
+        }
+        return {**super().metrics, **between, **outer.METRICS, **trpo.METRICS}
 
     @property
     def episodes_per_iteration(self) -> int:

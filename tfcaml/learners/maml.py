@@ -24,13 +24,13 @@ from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.types import Experience, FastState, MetaBatch, Nest, Surrogate
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MAMLConfig(GradientConfig):
     """Settings of MAML."""
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class FOMAMLConfig(GradientConfig):
     """Settings of first-order MAML.

@@ -22,7 +22,7 @@ from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.types import Nest
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MetaSGDConfig(MAMLConfig):
     """Settings of Meta-SGD; `inner_learning_rate` is what every alpha starts at.

@@ -25,7 +25,7 @@ from tfcaml.policies import distributions
 from tfcaml.types import Experience, MetaBatch, Nest, Params, Surrogate
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class ProMPConfig(MAMLConfig):
     """Settings of ProMP; sources: the authors' run script `pro-mp_run_mujoco.py`.

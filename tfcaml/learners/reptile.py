@@ -16,10 +16,10 @@ from tfcaml import nest, settings
 from tfcaml.errors import check, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.optimization import optimizers
-from tfcaml.types import FastState, Nest, Task
+from tfcaml.types import FastState, Metric, Nest, Task
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class ReptileConfig(LearnerConfig):
     """Settings of Reptile.
@@ -85,3 +85,8 @@ class Reptile(MetaLearner):
             "return_last_update": tf.reduce_mean(returns[-1]),
             "outer_step_size": epsilon,
         }
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        moved = "The share of the way to the mean of the adapted weights that the weights move."
+        return {**super().metrics, "outer_step_size": Metric(moved)}

@@ -22,7 +22,7 @@ from tfcaml.rollouts import examples
 from tfcaml.types import Experience, FastState, Nest, Task
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class RegressionOuterConfig:
     """Settings of the outer step: Adam.
@@ -43,7 +43,7 @@ class RegressionOuterConfig:
         return outer.adam(self.learning_rate)
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MAMLRegressionConfig:
     """Settings of the sinusoid study; the network has two hidden layers of 40 ReLU units.
@@ -109,7 +109,7 @@ class MAMLRegressionConfig:
         return optimizers.sgd(self.inner_learning_rate)
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class PretrainedRegressionConfig(MAMLRegressionConfig):
     """Settings of pretraining on all curves at once, without inner steps."""

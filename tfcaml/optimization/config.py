@@ -14,7 +14,7 @@ _OF_TRPO = (
 )
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class OuterConfig:
     """Which outer step is taken, and how far; defaults: C. Finn et al., ICML 2017.

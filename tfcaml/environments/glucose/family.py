@@ -17,7 +17,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest, settings
-from tfcaml.environments.base import TaskFamily
+from tfcaml.environments.base import TaskFamily, config_of
 from tfcaml.environments.glucose import (
     meals,
     model,
@@ -27,7 +27,7 @@ from tfcaml.environments.glucose import (
     sensor,
     simulation,
 )
-from tfcaml.errors import check, check_acts, check_one_of
+from tfcaml.errors import check, check_acts, check_one_of, checked_call
 from tfcaml.types import Nest, Task, Trajectory
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _REWARDS = ("risk", "time_in_range")
 _SALT_SENSOR, _SALT_MEALS = 4, 8  # of keys
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class GlucoseConfig:
     """Options of the family.
@@ -133,8 +133,9 @@ class Glucose(TaskFamily):
 
     notice = "Simulated patients. For research only, not for dosing decisions."
 
+    @checked_call
     def __init__(self, config: GlucoseConfig | None = None) -> None:
-        self.config = config or GlucoseConfig()
+        self.config = config_of(config, GlucoseConfig)
         self.horizon = DAY // self.config.interval
         scalars = (*model.PARAMETERS, "basal", "CR", "CF")
         self.task_spec = {key: tf.TensorSpec([], tf.float32) for key in scalars}
@@ -150,6 +151,7 @@ class Glucose(TaskFamily):
                 [1], tf.float32, -bound, bound, "action"
             )
 
+    @checked_call
     def population(self, seed: int, num_test: int = 9) -> Population:
         """Patients to learn from and `num_test` held-out ones.
 

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcaml import nest, settings
+from tfcaml.environments.base import config_of
 from tfcaml.environments.host.environment import HostEnvironment
-from tfcaml.errors import check
+from tfcaml.errors import check, checked_call
 from tfcaml.types import Task
 
 if TYPE_CHECKING:
-    from tfcaml.environments.base import Population
+    from tfcaml.environments.base import Population, config_of
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class CartPoleConfig:
     """Options of the family; in brackets gymnasium's values, which every range holds.
@@ -81,11 +82,13 @@ class CartPole(HostEnvironment):
       ConfigError: gymnasium is not installed.
     """
 
+    @checked_call
     def __init__(self, config: CartPoleConfig | None = None, **options: Any) -> None:
-        self.config = config or CartPoleConfig()
+        self.config = config_of(config, CartPoleConfig)
         num_train, horizon = self.config.num_train, self.config.horizon
         super().__init__(_make, self._sample_task, set_entity, horizon, num_train, **options)
 
+    @checked_call
     def population(self, seed: int, num_test: int | None = 6) -> Population:
         """`config.num_train` entities to learn from and `num_test` others to adapt to.
 

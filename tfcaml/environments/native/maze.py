@@ -19,8 +19,8 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, settings
-from tfcaml.environments.base import Population, TaskFamily
-from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.errors import ConfigError, check, check_one_of, check_whole, checked_call
 from tfcaml.types import Task, Trajectory, next_observation
 
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])  # up, down, left, right, as (row, column)
@@ -57,7 +57,7 @@ _SWEEPS = 10_000  # of value iteration, at most
 _TOLERANCE = 1e-10
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MazeConfig:
     """Options of the family.
@@ -93,8 +93,9 @@ class Maze(TaskFamily):
       next_cell: [S, 4] integers, where each action leads
     """
 
+    @checked_call
     def __init__(self, config: MazeConfig | None = None) -> None:
-        self.config = config or MazeConfig()
+        self.config = config_of(config, MazeConfig)
         self.horizon = self.config.horizon
         grid = np.array([list(row) for row in LAYOUTS[self.config.layout].split()])
         self.cells = np.argwhere(grid != "#")
@@ -107,6 +108,7 @@ class Maze(TaskFamily):
         self.observation_spec = tensor_spec.BoundedTensorSpec([size], tf.float32, 0, 1)
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
+    @checked_call
     def population(self, seed: int, num_test: int = 10) -> Population:
         """Goals drawn without replacement from all cells but the start, held-out ones first.
 
@@ -115,7 +117,7 @@ class Maze(TaskFamily):
         Raises:
           ConfigError: more goals than cells, or `num_test` < 1.
         """
-        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
+        check_whole("num_test", num_test, 1)
         cells = np.delete(np.arange(len(self.cells)), self.start)
         size = num_test + self.config.num_train
         allowed = f"at most {len(cells)}, the cells other than the start"
@@ -142,6 +144,15 @@ class Maze(TaskFamily):
             wrong = goal[~same.any(axis=1)][0].tolist()
             raise ConfigError(f"expected goals to be cells without a wall; received goal={wrong}")
         return same.argmax(axis=1)
+
+    def planar_goal(self, task: Task) -> np.ndarray:
+        return _in_plane(np.asarray(task["goal"]))
+
+    def planar_positions(self, observation: np.ndarray) -> np.ndarray:
+        return _in_plane(np.asarray(observation) @ self.cells)
+
+    def planar_walls(self) -> np.ndarray:
+        return _in_plane(np.argwhere(self._index < 0))
 
     def reset(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         cell = tf.fill(key.shape[:2], self.start)
@@ -246,3 +257,8 @@ class Maze(TaskFamily):
 
     def _observation(self, cell: tf.Tensor) -> tf.Tensor:
         return tf.one_hot(cell, len(self.cells))
+
+
+def _in_plane(cell: np.ndarray) -> np.ndarray:
+    """Rows and columns [..., 2] as places in the plane: rows are counted downwards."""
+    return np.stack([cell[..., 1], -cell[..., 0]], axis=-1)

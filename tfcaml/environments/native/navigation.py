@@ -18,8 +18,8 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, settings
-from tfcaml.environments.base import Population, TaskFamily
-from tfcaml.errors import check, check_acts, check_one_of, check_positive
+from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.errors import check, check_acts, check_one_of, check_positive, check_whole, checked_call
 from tfcaml.types import Task
 
 # Rewards by name, see `NavigationConfig`.
@@ -30,7 +30,7 @@ _MAX_MOVE = 0.1  # per axis and step
 _GRID = 2**20  # points per axis on which training and query goals alternate
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class NavigationConfig:
     """Options of the family; lengths are in the plane's units.
@@ -86,8 +86,9 @@ class Navigation(TaskFamily):
     wide a policy of standard deviation 1 explores, and so every return, hangs on that option.
     """
 
+    @checked_call
     def __init__(self, config: NavigationConfig | None = None) -> None:
-        self.config = config or NavigationConfig()
+        self.config = config_of(config, NavigationConfig)
         self.horizon = self.config.horizon
         self.observes_task = self.config.observe_goal
         self.holds_out = self.config.goals != "corners"
@@ -97,6 +98,7 @@ class Navigation(TaskFamily):
         bound = self.config.action_range
         self.action_spec = tensor_spec.BoundedTensorSpec([2], tf.float32, -bound, bound, "action")
 
+    @checked_call
     def population(self, seed: int, num_test: int = 40) -> Population:
         """Fresh goals at every draw to learn from, and `num_test` fixed ones to adapt to.
 
@@ -105,7 +107,7 @@ class Navigation(TaskFamily):
         Goals to learn from lie on the even points of a fine grid and query goals on the odd ones,
         so that none is in both sets; of the four corners, which are all there are, each is.
         """
-        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
+        check_whole("num_test", num_test, 1)
         rng = np.random.default_rng([keys.as_int(seed), 0x60A1])
         query = self._goals(tf.constant(rng.integers(0, _GRID, [num_test, 2]) * 2 + 1))
         examples = self._goals(tf.constant(rng.integers(0, _GRID, [num_test, 2]) * 2))

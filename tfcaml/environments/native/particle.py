@@ -14,8 +14,16 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, settings
-from tfcaml.environments.base import Population, TaskFamily
-from tfcaml.errors import ConfigError, check, check_acts, check_one_of, check_positive
+from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.errors import (
+    ConfigError,
+    check,
+    check_acts,
+    check_one_of,
+    check_positive,
+    check_whole,
+    checked_call,
+)
 from tfcaml.types import Task
 
 CARDINAL = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)  # left, right, down, up
@@ -26,7 +34,7 @@ _GROUP_RULES = ("pairs", "random", "cycles")
 _QUERY_SPLITS = ("variants", "groups")
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class ParticleConfig:
     """Options of the family; lengths are in units of the start-goal offset per axis.
@@ -85,14 +93,16 @@ class ParticleConfig:
 class Particle(TaskFamily):
     """The family. A task is {"displacement": [N, 4, 2]}: each action's move, in step sizes."""
 
+    @checked_call
     def __init__(self, config: ParticleConfig | None = None) -> None:
-        self.config = config or ParticleConfig()
+        self.config = config_of(config, ParticleConfig)
         self.horizon = self.config.horizon
         self.noise_size = 1 if self.config.step_noise else 0
         self.task_spec = {"displacement": tf.TensorSpec([4, 2], tf.float32)}
         self.observation_spec = tf.TensorSpec([2], tf.float32, "observation")
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
+    @checked_call
     def population(self, seed: int, num_test: int = 3) -> Population:
         """Support and test entities of a study; those of one group share a permutation.
 
@@ -104,7 +114,7 @@ class Particle(TaskFamily):
           ConfigError: an empty test set, or entities that are in both sets (variance 0).
         """
         config, seed = self.config, keys.as_int(seed)
-        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
+        check_whole("num_test", num_test, 1)
         rng = np.random.default_rng([seed, 0xE17])
         permutations = _permutations(config, rng)
         order = rng.permutation(config.num_groups)

@@ -13,14 +13,14 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, settings
-from tfcaml.environments.base import Population, TaskFamily
-from tfcaml.errors import check
+from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.errors import check, check_whole, checked_call
 from tfcaml.types import Task
 
 _SALT = 0x51E  # of the key of a population
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class SinusoidConfig:
     """Options of the family (paper's code; all values).
@@ -49,20 +49,22 @@ class Sinusoid(TaskFamily):
 
     horizon = 1
 
+    @checked_call
     def __init__(self, config: SinusoidConfig | None = None) -> None:
-        self.config = config or SinusoidConfig()
+        self.config = config_of(config, SinusoidConfig)
         scalar = tf.TensorSpec([], tf.float32)
         self.task_spec = {"amplitude": scalar, "phase": scalar}
         self.observation_spec = tf.TensorSpec([1], tf.float32, "observation")
         bound = self.config.max_amplitude
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -bound, bound, "action")
 
+    @checked_call
     def population(self, seed: int, num_test: int = 600) -> Population:
         """Fresh curves at every draw to learn from, and `num_test` fixed ones to adapt to.
 
         Both are drawn from continuous distributions, by unrelated keys.
         """
-        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
+        check_whole("num_test", num_test, 1)
         key = keys.fold(keys.from_int(seed), _SALT)
         query = self._draw(num_test, keys.fold(key, 0))
         examples = self._draw(num_test, keys.fold(key, 1))

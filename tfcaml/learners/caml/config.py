@@ -19,7 +19,7 @@ METRICS = (*OCCUPANCIES, "parameters", "random", "task")
 _OF_OCCUPANCIES = ("bandwidth", "weight", "form", "num_states", "time_indexed")
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class DivergenceConfig:
     """By what saved policies are compared, see `divergence.policy_divergence_matrix`.
@@ -71,7 +71,7 @@ class DivergenceConfig:
         return value
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class ChoiceConfig:
     """How the start for a new entity is chosen, see `tfcaml.learners.caml.bandit`.
@@ -101,7 +101,7 @@ class ChoiceConfig:
         check_acts(self, ("min_transfer",), self.include_initial_weights, where)
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class CAMLConfig(LearnerConfig):
     """Settings of CAML; sampled entities in all: num_iterations * meta_batch_size.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tfcaml.learners.hindsight.buffer import Hindsight, Similar
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightRelabellingConfig(HindsightMAMLConfig):
     """Settings of relabelling: stored episodes are added in the first `guidance.updates` updates.
@@ -69,7 +69,7 @@ class HindsightRelabelling(HindsightMAML):
         return super().off_policy(fast, task, trajectory, own)
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightCloningConfig(HindsightMAMLConfig):
     """Settings of cloning.

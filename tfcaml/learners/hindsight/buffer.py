@@ -53,7 +53,7 @@ def hindsight(trajectory: Trajectory, task: Task, params: Params) -> Hindsight:
     return Hindsight(trajectory, task, params, mean_return)
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightBufferConfig:
     """Settings of the buffer.

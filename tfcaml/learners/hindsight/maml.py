@@ -39,6 +39,7 @@ from tfcaml.types import (
     Experience,
     FastState,
     MetaBatch,
+    Metric,
     Nest,
     Params,
     Task,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from tfcaml.learners.hindsight.buffer import Hindsight, Similar
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class GuidanceConfig:
     """How policies of similar tasks explore a new one, and how their episodes count.
@@ -91,7 +92,7 @@ class GuidanceConfig:
         check_acts(self, fields, weights != "none", f"with importance_weights {where}")
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightMAMLConfig(MAMLConfig):
     """Settings of hindsight MAML.
@@ -304,6 +305,23 @@ class HindsightMAML(MAML):
         adapted = self.readapt(meta, batch).params  # those that the query is of
         key = keys.fold(key, self.config.inner_updates + 1)
         return self.look_back(adapted, batch.query.trajectory, task, key)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        loss, size = "loss of the task similarity", "stored episodes"
+        fitted = "of the network that learns how similar tasks are, before the {} step of this fit."
+        return {
+            **super().metrics,
+            "similarity_loss_before": Metric("Loss " + fitted.format("first"), loss),
+            "similarity_loss_after": Metric("Loss " + fitted.format("last"), loss),
+            "similarity_threshold": Metric(
+                "The divergence of policies, 0 to 1, below which tasks count as similar."
+            ),
+            "hindsight_size": Metric("How many tasks the buffer of best episodes holds.", size),
+            "hindsight_threshold": Metric(
+                "The mean return that episodes must have to be stored in the buffer."
+            ),
+        }
 
     def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
         return self.off_policy(fast, task, *self.explore(fast, task, key))

@@ -115,7 +115,7 @@ def score(weights: dict[str, Nest], one: tf.Tensor, other: tf.Tensor) -> tf.Tens
     return tf.linalg.matvec(tf.abs(one - other), weights["direction"]) + weights["bias"]
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class TaskSimilarityConfig:
     """Settings of the network and of what it learns.

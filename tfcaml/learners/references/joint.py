@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class JointConfig(LearnerConfig):
     """Settings of joint pretraining; one entity per iteration.
@@ -84,7 +84,7 @@ class JointMixed(Joint):
         return super().support(meta, fast, task, key, self.test_episodes)
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class RandomInitializationConfig(LearnerConfig):
     """Settings of the untrained policy: only those of its adaptation count.

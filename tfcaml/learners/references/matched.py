@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MatchedConfig(PolicyGradientConfig):
     """Settings of both; `meta_batch_size` is the number of held-out entities.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class IndependentOuterConfig(OuterConfig):
     """Outer steps of policies that share nothing, so that all of them have to be solved for.
@@ -41,7 +41,7 @@ class IndependentOuterConfig(OuterConfig):
     fisher_subsample: int = 0
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     """Settings of the independent policies; `meta_batch_size` is their number.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class PolicyGradientConfig(LearnerConfig):
     """Settings of the independent policies.

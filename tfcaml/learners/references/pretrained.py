@@ -20,7 +20,7 @@ from tfcaml.learners.maml import MAML
 from tfcaml.types import MetaBatch, Nest, Task
 
 
-@settings.documented
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class PretrainedConfig(NoInnerStepsConfig):
     """Settings of pretraining; those of the inner loop matter at test time only."""
