@@ -160,6 +160,7 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[Any, str, dict[str, Any]
         yield compared, name, LEARNERS, MetaLearner
 
 
+@settings.documented
 @dataclasses.dataclass(frozen=True)
 class ExperimentConfig:
     """A config file's content, checked.

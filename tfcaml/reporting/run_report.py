@@ -65,6 +65,7 @@ class Setting:
 
     @property
     def changed(self) -> bool:
+        """Whether the value is another than the default."""
         return self.has_default and self.value != self.default
 
 
