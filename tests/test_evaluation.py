@@ -106,7 +106,10 @@ def test_adaptation_helps(particle, policy, population):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_updates": -1}, "num_updates to be >= 0; received num_updates=-1"),
+        (
+            {"num_updates": -1},
+            "num_updates to be a whole number from 0 to .*; received num_updates=-1",
+        ),
         ({"num_episodes": 0}, "num_episodes=0"),
     ],
 )

@@ -138,7 +138,7 @@ def check_looking_changes_nothing(learner, population):
     for look in (False, True):
         learner.reset(0)
 
-        def callback(learner, population, look=look):
+        def callback(learner, population, metrics, look=look):
             if look:
                 tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=2)
 

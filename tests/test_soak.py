@@ -73,7 +73,7 @@ def test_learners(name, iterations, particle, policy, population):
     watch = Watch()
     every = 1 if iterations < WARM_UP else 10
 
-    def callback(learner, population):
+    def callback(learner, population, metrics):
         if int(learner.iteration) == 1 or int(learner.iteration) % every == 0:
             tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=2)
         watch(learner)

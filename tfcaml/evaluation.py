@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tfcaml import keys, nest
-from tfcaml.errors import RunError, check, from_python
+from tfcaml.environments.base import check_task
+from tfcaml.errors import RunError, check_whole, checked_call, from_python
+from tfcaml.learners.base import check_learner
 from tfcaml.types import Task, Trajectory, episode_return
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Evaluation(NamedTuple):
     bad_updates: np.ndarray
 
 
+@checked_call
 @from_python()
 def evaluate(
     learner: MetaLearner, task: Task, *, num_updates: int = 5, num_episodes: int = 20, seed: int = 0
@@ -42,7 +45,7 @@ def evaluate(
 
     Args:
       learner: a `MetaLearner`.
-      task: nest, leading [N]; test entities.
+      task: nest, leading [N]; test entities, with the dtypes of the family's `task_spec`.
       num_updates: adaptation steps, of `learner.config.episodes_per_update` episodes each.
       num_episodes: E, episodes per measurement.
       seed: Python int.
@@ -51,11 +54,14 @@ def evaluate(
       `Evaluation`.
 
     Raises:
+      ConfigError: an argument of another kind, or tasks that are not of the learner's family; see
+        `environments.base.check_task`.
       RunError: a task whose episodes have returns that are not finite.
     """
-    check(num_updates >= 0, "num_updates", num_updates, ">= 0")
-    check(num_episodes >= 1, "num_episodes", num_episodes, ">= 1")
-    check(nest.leading(task) >= 1, "num_tasks", nest.leading(task), ">= 1 (no task to evaluate)")
+    check_learner(learner)
+    check_task(learner.environment, task)
+    num_updates = check_whole("num_updates", num_updates, 0)
+    num_episodes = check_whole("num_episodes", num_episodes, 1)
     key = keys.fold(keys.from_int(seed), keys.EVALUATION)
     fast, trials = learner.choose_start(learner.meta.read(), task, keys.fold(key, 0))
     returns, trajectories = [], []

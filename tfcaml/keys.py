@@ -5,14 +5,13 @@ drawn, and the numbers of a task do not depend on which other tasks share its ba
 generator is not TensorFlow's: with and without `jit_compile` the same seed gives other numbers.)
 """
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, as_index, shown
 
 # Salts: integers that are folded into a key or XORed with it, so that each use has numbers of its
 # own. Those of an episode's key; the first three bits are theirs:
@@ -45,12 +44,10 @@ def as_int(seed: Any) -> int:
     Raises:
       ConfigError: anything else, such as a negative number or a float.
     """
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        number = None
+    number = as_index(seed)
     if number is None or not 0 <= number < NUM_SEEDS:
-        raise ConfigError(f"expected seed to be an integer from 0 to 2**62 - 1; received {seed=!r}")
+        rule = "an integer from 0 to 2**62 - 1"
+        raise ConfigError(f"expected seed to be {rule}; received seed={shown(seed)}")
     return number
 
 

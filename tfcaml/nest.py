@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfcaml.errors import shown
+
 # A nest in the sense of `tf.nest`: a tensor (or spec, or array), or tuples, named tuples, lists and
 # dicts of nests, `()` among them. Python has no type that says so.
 Nest = Any
@@ -164,6 +166,47 @@ def ravel(nest: Nest) -> tuple[tf.Tensor, Callable[[tf.Tensor], Nest]]:
         )
 
     return tf.concat([tf.reshape(leaf, [-1]) for leaf in leaves], axis=0), unravel
+
+
+def mismatches(name: str, spec: Nest, values: Nest, outer: Sequence[int | None] = ()) -> list[str]:
+    """How values depart from their specs, as sentences of one line: empty where they do not.
+
+    Args:
+      name: what the values are, for the sentences.
+      spec: nest of `TensorSpec`s.
+      values: what should be a nest of tensors or NumPy arrays like it.
+      outer: the sizes of the axes before those of the specs; None: any size.
+    """
+    try:
+        tf.nest.assert_same_structure(spec, values)
+        described = [(list(x.shape), tf.as_dtype(x.dtype)) for x in tf.nest.flatten(values)]
+    except (TypeError, ValueError, AttributeError):
+        wanted = shown(map(lambda x: _Words(_described(x.shape, x.dtype, outer)), spec))
+        return [f"expected {name} to have the structure {wanted}; received {shown(values)}"]
+    paths = [f"{name}{path and f'[{path!r}]'}" for path in names(spec)]
+    return [
+        f"expected {path} of shape {_sizes([*outer, *leaf.shape])} and dtype {leaf.dtype.name}; "
+        f"received {_described(shape, dtype)}"
+        for path, leaf, (shape, dtype) in zip(paths, tf.nest.flatten(spec), described)
+        if not tf.TensorShape(shape).is_compatible_with([*outer, *leaf.shape])
+        or dtype != leaf.dtype
+    ]
+
+
+class _Words(str):
+    """Text that is shown as it is, without quotation marks."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _described(shape: Iterable[int | None], dtype: tf.DType, outer: Sequence[Any] = ()) -> str:
+    return f"{_sizes([*outer, *shape])} {dtype.name}"
+
+
+def _sizes(shape: Iterable[int | None]) -> str:
+    """A shape in words, with N for a size that is open."""
+    return f"[{', '.join('N' if size is None else str(size) for size in shape)}]"
 
 
 def names(nest: Nest) -> list[str]:

@@ -7,24 +7,45 @@ are named with dots, GROUP.FIELD.
 """
 
 import dataclasses
+import functools
+import inspect
 import itertools
 import json
 import math
+import re
+import textwrap
 import typing
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import tensorflow as tf
 
-from tfcaml.errors import ConfigError, check, defaults_of, within, within_group
+from tfcaml.errors import (
+    ConfigError,
+    check,
+    checked_call,
+    defaults_of,
+    field_names,
+    no_such,
+    within,
+    within_group,
+)
+
+_Config = TypeVar("_Config")
 
 # Bounds far beyond any study, so that a slip of the hand is one line and not a full memory.
 MOST = 10**6  # of any whole number but those of iterations and intervals
+# Largest number of iterations or of iterations between two things.
 MOST_ITERATIONS = 10**9
+# Seeds of a run, at most.
 MOST_SEEDS = 1000
+# Hidden layers, at most.
 MOST_LAYERS = 100
 MOST_NUMBERS = 10**9  # that the tasks of a batch hold, see `check_sizes`; 4 GB
 _LARGEST = 2.0**127  # of the numbers that float32 has
+# An entry of an Attributes section: NAME: TEXT or NAME (TYPE, default VALUE): TEXT.
+_ENTRY = re.compile(r"  (\w+)(?: \(.*?, default .*?\))?: (.*(?:\n    .*)*)")
 
 
 def as_json(value: Any) -> Any:
@@ -56,21 +77,45 @@ def filled(where: str, config_class: type, options: Any) -> Any:
         known = {*values, *defaults_of(config_class)}
         for field in dataclasses.fields(config_class):
             if field.name not in known:
-                raise _no_such("missing", field.name, config_class)
+                names = ", ".join(field.name for field in dataclasses.fields(config_class))
+                raise ConfigError(f"missing field {field.name!r}; allowed are {names}")
         return config_class(**values)
 
 
 def fill_groups(config: Any) -> None:
-    """Puts a group in the place of each dict that a dataclass was given for one.
+    """Checks a dataclass's fields, and puts a group in the place of each dict given for one.
 
     For `__post_init__` of a frozen dataclass.
 
     Raises:
       ConfigError: as of `filled`; or something else than a dict or such a group.
     """
-    for name, default in defaults_of(type(config)).items():
-        if dataclasses.is_dataclass(default):
-            object.__setattr__(config, name, _group(name, default, getattr(config, name)))
+    names = [field.name for field in dataclasses.fields(config)]
+    values = _values(type(config), {name: getattr(config, name) for name in names})
+    for name, value in values.items():
+        object.__setattr__(config, name, value)
+
+
+def checked(config_class: type[_Config]) -> type[_Config]:
+    """A dataclass that refuses what is no field of it, and values of other types than its fields'.
+
+    A dict in the place of a group of fields gives what differs from the default group. The
+    docstring is completed too, see `documented`. For the decorator of a frozen dataclass, above
+    `dataclasses.dataclass`; dataclasses derived from it without it are checked where their
+    `__post_init__` calls `fill_groups`.
+    """
+    made = config_class.__init__
+    signature = inspect.signature(made)
+
+    @checked_call
+    @functools.wraps(made)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs).arguments
+        own = {name: value for name, value in given.items() if name != "self"}
+        made(self, **_values(config_class, own))
+
+    config_class.__init__ = init  # type: ignore[method-assign]
+    return documented(config_class)
 
 
 def flat(config: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -96,6 +141,60 @@ def check_switch(name: str, value: Any) -> None:
     # 1 == True, and a NumPy array is equal to nothing: only identity tells.
     fits = any(value is allowed for allowed in (True, False, None))
     check(fits, name, value, "True, False or None")
+
+
+def documented(config_class: type[_Config]) -> type[_Config]:
+    """Completes the docstring of a config, so that `help` tells every field.
+
+    The docstring of a dataclass has the section Attributes for its own fields, and for those whose
+    defaults it changes. Afterwards that section has all fields in their order, inherited
+    ones too, with types and defaults.
+
+    Args:
+      config_class: a dataclass.
+
+    Returns:
+      The same class.
+    """
+    if config_class.__doc__ is None:  # as Python's -OO leaves it
+        return config_class
+    about, texts = inspect.getdoc(config_class) or "", descriptions(config_class)
+    lines = []
+    for field in dataclasses.fields(config_class):
+        head = f"{field.name} ({type_name(field)}, default {default_text(field)}): "
+        # Only the text is wrapped: readers of the section want what is before it in one line.
+        room = max(len(head) + 20, 96)
+        wrapped = textwrap.wrap(
+            head.replace(" ", "\0") + texts.get(field.name, ""), room, break_on_hyphens=False
+        )
+        lines += [f"  {wrapped[0]}", *(f"    {line}" for line in wrapped[1:])]
+    above = about.partition("\nAttributes:\n")[0].rstrip()
+    config_class.__doc__ = "\n".join([above, "", "Attributes:", *lines, ""]).replace("\0", " ")
+    return config_class
+
+
+def descriptions(config_class: type) -> dict[str, str]:
+    """What the docstrings of a config and of its bases say of each field: dict name -> text."""
+    found: dict[str, str] = {}
+    for each in reversed(config_class.__mro__):
+        section = inspect.cleandoc(each.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
+        found |= {name: " ".join(text.split()) for name, text in _ENTRY.findall(section)}
+    return found
+
+
+def type_name(field: dataclasses.Field) -> str:
+    """The name of a field's type."""
+    return getattr(field.type, "__name__", None) or str(field.type)
+
+
+def default_text(field: dataclasses.Field) -> str:
+    """The default of a field as Python has it; of a group what differs from the group's own."""
+    value = field.default
+    if not dataclasses.is_dataclass(value):
+        return "none" if value is dataclasses.MISSING else repr(value)
+    own = defaults_of(type(value))
+    changed = {name: getattr(value, name) for name in own if getattr(value, name) != own[name]}
+    return f"{type(value).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
 
 class Sizes(NamedTuple):
@@ -186,8 +285,11 @@ def _values(config_class: type, options: Any, above: str = "") -> dict[str, Any]
     defaults, values = defaults_of(config_class), {}
     for name in options:
         if name not in fields:
-            raise _no_such("unknown", name, config_class, above)
+            known = field_names(config_class)
+            raise no_such("unknown field", f"{above}{name}", [f"{above}{each}" for each in known])
     for name, value in options.items():
+        if isinstance(value, np.generic):
+            value = value.item()  # which JSON has
         if value is None and fields[name].metadata.get("infinite", False):
             value = math.inf
         if dataclasses.is_dataclass(defaults.get(name)):
@@ -208,11 +310,6 @@ def _group(name: str, default: Any, value: Any) -> Any:
     values = _values(type(default), value, f"{name}.")
     with within_group(name):
         return dataclasses.replace(default, **values)
-
-
-def _no_such(problem: str, name: str, config_class: type, above: str = "") -> ConfigError:
-    allowed = ", ".join(field.name for field in dataclasses.fields(config_class))
-    return ConfigError(f"{problem} field {f'{above}{name}'!r}; allowed are {allowed}")
 
 
 def _check_type(kind: Any, infinite: bool, name: str, value: Any) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from tfcaml import keys
-from tfcaml.environments.base import check_held_out
-from tfcaml.errors import RunError, check
+from tfcaml.environments.base import check_population
+from tfcaml.errors import RunError, check_function, check_whole, checked_call
+from tfcaml.learners.base import check_learner
+from tfcaml.progress import Progress, is_watched
+from tfcaml.settings import check_switch
 from tfcaml.types import Task
 
 if TYPE_CHECKING:
@@ -69,34 +73,61 @@ def check_bad_updates(learner: MetaLearner, max_bad_updates: int) -> None:
         )
 
 
+@checked_call
 def train(
     learner: MetaLearner,
     population: Population,
     *,
     seed: int = 0,
     max_bad_updates: int = 10,
-    callback: Callable[[MetaLearner, Population], object] = lambda learner, population: None,
+    callback: Callable[[MetaLearner, Population, dict[str, float]], object] | None = None,
+    progress: bool | None = None,
 ) -> list[dict[str, float]]:
     """Trains until `learner.config.num_iterations`; returns the metrics of each iteration.
 
     Args:
       learner: a `MetaLearner`.
-      population: a `Population`.
-      seed: Python int.
+      population: a `Population` of the learner's family.
+      seed: an integer from 0 to 2**62 - 1, see `keys.as_int`.
       max_bad_updates: how many updates may be skipped because they are not finite.
-      callback: called with learner and population after each iteration, such as a
-        `DivergenceMonitor`.
+      callback: function (learner, population, metrics) called after each iteration with the
+        iteration's metrics, a dict of floats; such as a `DivergenceMonitor`.
+      progress: whether to tell on stderr how far training is. True: as a bar on a terminal and in
+        notebooks, as lines elsewhere; False: not at all; None: on a terminal and in notebooks only.
 
     Raises:
-      ConfigError: a held-out entity is a training entity too.
+      ConfigError: an argument of another kind; a population of another family, or one in which a
+        held-out entity is a training entity too.
       RunError: more updates than that were skipped; or an environment failed. The learner is as
         after the last sound update.
     """
-    check(max_bad_updates >= 0, "max_bad_updates", max_bad_updates, ">= 0")
-    check_held_out(learner.environment, population)
-    history = []
-    while int(learner.iteration) < learner.config.num_iterations:
-        history.append(train_iteration(learner, population, seed))
-        check_bad_updates(learner, max_bad_updates)
-        callback(learner, population)
+    check_learner(learner)
+    check_population(learner.environment, population)
+    seed = keys.as_int(seed)
+    check_whole("max_bad_updates", max_bad_updates, 0, 10**9)
+    if callback is not None:
+        check_function("callback", callback, ("learner", "population", "metrics"))
+    check_switch("progress", progress)
+    history: list[dict[str, float]] = []
+    done, length = int(learner.iteration), learner.config.num_iterations
+    shown = is_watched() if progress is None else progress
+    told: contextlib.AbstractContextManager[Progress | None] = contextlib.nullcontext()
+    if shown and done < length:
+        told = Progress(length, done)
+    with told as bar:
+        while int(learner.iteration) < length:
+            metrics = train_iteration(learner, population, seed)
+            history.append(metrics)
+            check_bad_updates(learner, max_bad_updates)
+            if callback is not None:
+                callback(learner, population, metrics)
+            if bar is not None:
+                what = f"{type(learner).__name__} iteration {int(learner.iteration)}/{length}"
+                bar.advance(what, f"return {latest_return(metrics):.4g}")
     return history
+
+
+def latest_return(metrics: dict[str, float]) -> float:
+    """The return after adaptation that an iteration's metrics tell, for progress; nan if none."""
+    names = ("return_after", "return_last_update")
+    return next((metrics[name] for name in names if name in metrics), float("nan"))

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from tfcaml import nest
+from tfcaml.errors import check, check_is
+from tfcaml.nest import Nest
 
 if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
 
-Nest = nest.Nest  # see there
 Params = Nest  # of float tensors
 Task = Nest  # of tensors with leading [N]: all that tells one MDP of a family from another
 
@@ -157,6 +158,18 @@ def blank_trajectory(environment: Any, policy: Any, *shape: int) -> Trajectory:
         episode_noise=each(policy.episode_noise_spec, *shape),
         info=each(policy.info_spec, *steps),
     )
+
+
+def check_trajectory(name: str, value: Any) -> None:
+    """Raises `ConfigError` unless it is a `Trajectory`, whose arrays share their axes [N, E, T]."""
+    allowed = "a Trajectory, as learner.sample or learner.measure gives"
+    check_is(name, value, Trajectory, allowed)
+    shape = list(getattr(value.mask, "shape", []))
+    check(len(shape) == 3, f"shape of {name}.mask", shape, "[N, E, T]")
+    for field in ("observation", "action", "reward", "log_prob", "terminated"):
+        for leaf in tf.nest.flatten(getattr(value, field)):
+            own = list(getattr(leaf, "shape", []))[:3]
+            check(own == shape, f"first axes of {name}.{field}", own, f"{shape}, as of its mask")
 
 
 def episode_return(trajectory: Trajectory) -> tf.Tensor:

@@ -101,8 +101,8 @@ def test_same_seed_same_clusters():
         ([[0, np.nan], [np.nan, 0]], 1, "finite and >= 0"),
         ([[0, np.inf], [np.inf, 0]], 1, "finite and >= 0"),
         ([[0, 1], [2, 0]], 1, "symmetric"),
-        (np.zeros([3, 3]), 0, "k to be 1 to 3, .* received k=0"),
-        (np.zeros([3, 3]), 4, "k to be 1 to 3, .* received k=4"),
+        (np.zeros([3, 3]), 0, "k to be .* 1 to 3, .* received k=0"),
+        (np.zeros([3, 3]), 4, "k to be .* 1 to 3, .* received k=4"),
     ],
 )
 def test_errors(distances, k, message):

@@ -142,7 +142,11 @@ def test_nests_of_actions_are_refused(sound, kind):
         ("noise_size", -1, "expected noise_size to be an int >= 0"),
         ("action_spec", tf.TensorSpec([1]), "expected action_spec to be one BoundedTensorSpec"),
         ("task_spec", {"aim": tf.TensorSpec([])}, "population.train to have the structure"),
-        ("task_spec", {"goal": tf.TensorSpec([2])}, r"test of shape \[3, 2\] .* received .*\[3\]"),
+        (
+            "task_spec",
+            {"goal": tf.TensorSpec([2])},
+            r"test\['goal'\] of shape \[3, 2\] .* received .*\[3\]",
+        ),
     ],
 )
 def test_specs(sound, name, value, message):

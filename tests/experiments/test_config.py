@@ -154,7 +154,9 @@ def test_classes_of_the_users_own_are_named_by_module():
     learner, options = config.learners["Halved"]
     assert learner.__name__ == "Halved" and (options.share, options.num_iterations) == (0.25, 2)
     assert config.learners["mine"][0] is learner
-    with pytest.raises(ConfigError, match=r"unknown field 'shares'; allowed are .*share"):
+    with pytest.raises(
+        ConfigError, match=r"unknown field 'shares'; did you mean share\? allowed are .*share"
+    ):
         ExperimentConfig.from_dict(_own(shares=0.25))
 
 

@@ -232,7 +232,7 @@ def test_training_ends_when_too_many_are_skipped():
     nest.map(np.testing.assert_array_equal, learner.meta.read(), before)
     learner.environment.poison["reward"].assign(HEALTHY)
     assert len(tfcaml.train(learner, population, max_bad_updates=3)) == 6  # it goes on
-    with pytest.raises(ConfigError, match="max_bad_updates to be >= 0; received max_bad_updates=-"):
+    with pytest.raises(ConfigError, match="max_bad_updates to be a whole number from 0"):
         tfcaml.train(learner, population, max_bad_updates=-1)
     shared = population._replace(test=nest.take(population.train, [0]))
     with pytest.raises(ConfigError, match="held-out entities that are training entities too"):

@@ -414,7 +414,7 @@ REFUSED = [  # (changes of a config, what it says); for agents see those of thei
     ),
     (
         {"learner": {"outer": {"max_lk": 0.1}}},
-        r"learner maml: unknown field 'outer\.max_lk'; allowed are optimizer, .*max_kl",
+        r"learner maml: unknown field 'outer\.max_lk'; did you mean outer\.max_kl\? allowed are ",
     ),
     ({"learner": {"outer": 0.1}}, "learner maml: expected outer to be a dict of fields, or"),
 ]

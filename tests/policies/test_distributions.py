@@ -232,5 +232,5 @@ def test_models_that_do_not_fit_are_refused():
         NetworkPolicy.from_keras(dense, observation, action)
     with pytest.raises(ConfigError, match="a Keras 2 model; received"):
         NetworkPolicy.from_keras(len, observation, action)
-    with pytest.raises(ConfigError, match=r"TF-Agents network.*from_keras.*'Dense'"):
+    with pytest.raises(ConfigError, match=r"TF-Agents network.*from_keras.*a Dense"):
         NetworkPolicy(dense, action)

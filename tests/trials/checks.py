@@ -59,7 +59,7 @@ def assert_resumes(learner, population, directory):
     assert held == {variable.ref() for variable in learner.variables}
     checkpoints = Checkpoints(directory, variables, {})
     learner.reset(0)
-    save = lambda learner, _: int(learner.iteration) == 1 and checkpoints.save(1)
+    save = lambda learner, *_: int(learner.iteration) == 1 and checkpoints.save(1)
     history = tfcaml.train(learner, population, callback=save)
     assert len(history) == 3 and int(learner.bad_updates) == 0
     trained = {name: variable.numpy() for name, variable in variables.items()}

@@ -209,7 +209,7 @@ def test_only_training_tasks_that_stay_can_have_rows(make, population):
     with pytest.raises(ConfigError, match="num_training_tasks to be 7"):
         tfcaml.train(make(num_training_tasks=8), population)
     with pytest.raises(ConfigError, match="num_training_tasks to be 0"):
-        tfcaml.train(make(), environments.Navigation().population(0))
+        tfcaml.train(make(), population._replace(draw=lambda num_tasks, key: population.train))
 
 
 @pytest.mark.slow

@@ -18,15 +18,16 @@ from tf_agents.trajectories import time_step as ts
 
 from tfcaml import keys, nest
 from tfcaml.agents.trajectories import policy_info
-from tfcaml.errors import check
+from tfcaml.errors import check, check_is, checked_call
+from tfcaml.learners.base import check_learner
 from tfcaml.policies import distributions
+from tfcaml.policies.base import Policy
 from tfcaml.types import Nest, Params
 
 if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
 
     from tfcaml.learners.base import MetaLearner
-    from tfcaml.policies.base import Policy
 
 
 class AdaptedPolicy(tf_policy.TFPolicy):
@@ -55,6 +56,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
       greedy: take the mode of the distribution.
     """
 
+    @checked_call
     def __init__(
         self,
         time_step_spec: ts.TimeStep,
@@ -63,6 +65,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         emit_log_probability: bool = False,
         greedy: bool = False,
     ) -> None:
+        check_is("policy", policy, Policy, "a Policy")
         self._policy = policy
         self._params = params
         self._greedy = greedy
@@ -81,6 +84,7 @@ class AdaptedPolicy(tf_policy.TFPolicy):
         )
 
     @classmethod
+    @checked_call
     def of(cls, learner: MetaLearner, **options: Any) -> AdaptedPolicy:
         """The policy of a learner, which starts with what its new tasks start with.
 
@@ -89,6 +93,8 @@ class AdaptedPolicy(tf_policy.TFPolicy):
             random has one start, always the same.
           **options: of the class.
         """
+
+        check_learner(learner)
 
         def start(num_rows: int | tf.Tensor) -> Params:
             meta = learner.meta.read()

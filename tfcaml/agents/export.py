@@ -24,8 +24,11 @@ import tfcaml
 from tfcaml import keys, nest, settings
 from tfcaml.agents.adapted_policy import act, act_distribution, new_episode, with_episode
 from tfcaml.agents.trajectories import policy_info
-from tfcaml.errors import check, check_utf8
+from tfcaml.environments.base import check_family
+from tfcaml.errors import check, check_is, check_utf8, check_whole, checked_call
+from tfcaml.learners.base import check_learner
 from tfcaml.policies import distributions
+from tfcaml.policies.base import check_policy
 from tfcaml.types import FastState, Nest, Trajectory
 
 if TYPE_CHECKING:
@@ -33,10 +36,12 @@ if TYPE_CHECKING:
     from tfcaml.learners.base import MetaLearner
     from tfcaml.policies.base import Policy
 
+# The random key that an export takes: [2].
 SEED = tf.TensorSpec([2], tf.int32)
 _ROUNDING = 1e-4  # the error of sums of numbers of size 1 in 32 bits is less
 
 
+@checked_call
 def export(
     learner: MetaLearner,
     directory: str | os.PathLike[str],
@@ -79,13 +84,19 @@ def export(
       the card, a dict.
 
     Raises:
-      ConfigError: a directory that is not empty, or whose path has a character with which
-        TensorFlow could not load the model; `shots` < 1, or `shots` episodes from which the
-        learner learns nothing, as where the mean over a single one is subtracted from it.
+      ConfigError: an argument of another kind; a directory that is not empty, or whose path has a
+        character with which TensorFlow could not load the model; `shots` < 1, or `shots` episodes
+        from which the learner learns nothing, as where the mean over a single one is subtracted
+        from it.
     """
-    environment = environment or learner.environment
-    shots = learner.test_episodes if shots is None else shots
-    check(shots >= 1, "shots", shots, ">= 1")
+    check_learner(learner)
+    check_is("directory", directory, (str, os.PathLike), "a path")
+    if environment is None:
+        environment = learner.environment
+    check_family(environment)
+    specs = environment.observation_spec, environment.action_spec
+    check_policy(learner.policy, *specs, type(environment).__name__)
+    shots = check_whole("shots", learner.test_episodes if shots is None else shots, 1)
     rule = "more: of so few episodes all advantages are 0 by this learner's rule"
     check(_teaches(learner, environment, shots), "shots", shots, rule)
     directory = pathlib.Path(directory)

@@ -13,7 +13,8 @@ from tf_agents.utils import common
 from tfcaml import losses, nest, training
 from tfcaml.agents.adapted_policy import AdaptedPolicy
 from tfcaml.agents.trajectories import from_tf_agents, recorded_info, to_tf_agents
-from tfcaml.errors import check
+from tfcaml.environments.base import check_population
+from tfcaml.errors import check, checked_call
 from tfcaml.learners import GradientLearner, MetaLearner
 from tfcaml.types import MetaBatch, Nest, Params, Trajectory
 
@@ -44,6 +45,7 @@ class MetaAgent(tf_agent.TFAgent):
       ConfigError: a learner of another kind.
     """
 
+    @checked_call
     def __init__(
         self, learner: GradientLearner, train_step_counter: tf.Variable | None = None
     ) -> None:
@@ -81,6 +83,7 @@ class MetaAgent(tf_agent.TFAgent):
         Returns:
           nest as `training_data_spec`, with a leading [N].
         """
+        check_population(self._learner.environment, population)
         task, key, index = training.draw(self._learner, population, seed)
         batch = self._collect(self._learner.meta.read(), task, key, index)
         data = lambda experience: to_tf_agents(

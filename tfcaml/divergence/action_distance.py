@@ -20,14 +20,17 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfcaml import keys
+from tfcaml.divergence.arrays import float_tensors
 from tfcaml.divergence.jensen_shannon import finite, jensen_shannon
-from tfcaml.errors import check_one_of
+from tfcaml.errors import check, check_is, check_one_of, check_whole, checked_call
 
+# How the distance of two action distributions is worked out: exactly, or bounded from above.
 METHODS = ("jensen_shannon", "bound")
 _NUM_NODES = 256  # of the quadrature
 _NUM_SAMPLES = 128  # of the Monte-Carlo estimate
 
 
+@checked_call
 def root_jensen_shannon(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
     """sqrt(J) of categorical distributions: a metric, in [0, sqrt(ln 2)].
 
@@ -37,12 +40,13 @@ def root_jensen_shannon(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
     Returns:
       [...], of the dtype of `log_p`.
     """
-    log_p, log_q = tf.convert_to_tensor(log_p), tf.convert_to_tensor(log_q)
+    log_p, log_q = float_tensors(1, log_p=log_p, log_q=log_q)
     # In float64: a rounding of 1e-7 in J would be one of 3e-4 in its root.
     divergence = jensen_shannon(*(tf.cast(finite(x), tf.float64) for x in (log_p, log_q)))
     return tf.cast(tf.sqrt(divergence), log_p.dtype)
 
 
+@checked_call
 def symmetric_kl(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
     """S of categorical distributions; not a metric.
 
@@ -52,10 +56,12 @@ def symmetric_kl(log_p: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
     Returns:
       [...], very large where one of the two leaves out an action of the other.
     """
-    log_p, log_q = (tf.nn.log_softmax(finite(tf.convert_to_tensor(x))) for x in (log_p, log_q))
+    log_p, log_q = float_tensors(1, log_p=log_p, log_q=log_q)
+    log_p, log_q = (tf.nn.log_softmax(finite(x)) for x in (log_p, log_q))
     return 0.5 * tf.reduce_sum((tf.exp(log_p) - tf.exp(log_q)) * (log_p - log_q), axis=-1)
 
 
+@checked_call
 def gaussian_symmetric_kl(
     loc_p: tf.Tensor, scale_p: tf.Tensor, loc_q: tf.Tensor, scale_q: tf.Tensor
 ) -> tf.Tensor:
@@ -69,20 +75,25 @@ def gaussian_symmetric_kl(
     Returns:
       [...].
     """
+    float_tensors(1, loc_p=loc_p, loc_q=loc_q)  # they broadcast, and so do
+    float_tensors(1, scale_p=scale_p, scale_q=scale_q)
     p, q = _gaussian(loc_p, scale_p), _gaussian(loc_q, scale_q)
     return 0.5 * (p.kl_divergence(q) + q.kl_divergence(p))
 
 
+@checked_call
 def linear_bound(symmetric_kl: tf.Tensor) -> tf.Tensor:
     """J <= S / 2: S [...] -> [...], without limit."""
-    return 0.5 * tf.convert_to_tensor(symmetric_kl)
+    return 0.5 * float_tensors(0, symmetric_kl=symmetric_kl)[0]
 
 
+@checked_call
 def tight_bound(symmetric_kl: tf.Tensor) -> tf.Tensor:
     """J <= ln(2 / (1 + exp(-S))): S [...] in nats -> [...], at most ln 2 and at most S / 2."""
-    return -tf.math.log1p(0.5 * tf.math.expm1(-tf.convert_to_tensor(symmetric_kl)))
+    return -tf.math.log1p(0.5 * tf.math.expm1(-float_tensors(0, symmetric_kl=symmetric_kl)[0]))
 
 
+@checked_call
 def gaussian_jensen_shannon(
     loc_p: tf.Tensor,
     scale_p: tf.Tensor,
@@ -105,6 +116,8 @@ def gaussian_jensen_shannon(
     Returns:
       [...].
     """
+    float_tensors(1, loc_p=loc_p, loc_q=loc_q)  # they broadcast, and so do
+    float_tensors(1, scale_p=scale_p, scale_q=scale_q)
     p, q = _gaussian(loc_p, scale_p), _gaussian(loc_q, scale_q)
     noise = tf.cast(noise, p.dtype)
     batch = tf.broadcast_static_shape(p.batch_shape, q.batch_shape)
@@ -118,16 +131,19 @@ def gaussian_jensen_shannon(
     return tf.clip_by_value(0.5 * mean, 0, math.log(2))
 
 
+@checked_call
 def gauss_hermite(num_nodes: int = _NUM_NODES) -> tuple[tf.Tensor, tf.Tensor]:
     """(noise [K, 1], weight [K]) for `gaussian_jensen_shannon` in one dimension, without chance.
 
     With 256 nodes J is off by less than 1e-6 if neither standard deviation is more than 2.7 times
     the other, 2e-4 for 7 times; far beyond, the nodes miss the narrower of the two.
     """
+    check_whole("num_nodes", num_nodes, 1, 1000)
     node, weight = np.polynomial.hermite_e.hermegauss(num_nodes)
     return tf.constant(node[:, None]), tf.constant(weight / weight.sum())
 
 
+@checked_call
 def action_distance(
     distribution: tfd.Distribution,
     other: tfd.Distribution,
@@ -154,6 +170,9 @@ def action_distance(
       ConfigError: an unknown method.
     """
     check_one_of("method", method, METHODS)
+    for name, value in (("distribution", distribution), ("other", other)):
+        check_is(name, value, tfd.Distribution, "a tfd.Distribution, as a policy gives")
+    check_whole("num_samples", num_samples, 1)
     if isinstance(distribution, tfd.Categorical):
         logits = distribution.logits_parameter(), other.logits_parameter()
         if method == "bound":
@@ -171,7 +190,13 @@ def action_distance(
 
 
 def _gaussian(loc: tf.Tensor, scale: tf.Tensor) -> tfd.Distribution:
-    loc, scale = tf.convert_to_tensor(loc), tf.convert_to_tensor(scale)
+    loc, scale = float_tensors(1, loc=loc)[0], float_tensors(1, scale=scale)[0]
+    check(loc.dtype == scale.dtype, "dtype of scale", scale.dtype.name, loc.dtype.name)
+    shapes = (loc.shape, [*loc.shape, loc.shape[-1]])
+    fits = any(scale.shape.is_compatible_with(shape) for shape in shapes)
+    rule = "[..., A] as of the mean, or [..., A, A]"
+    narrow = scale.shape.rank < loc.shape.rank and scale.shape[-1] == loc.shape[-1]
+    check(fits or narrow, "shape of scale", list(scale.shape), rule)
     if scale.shape.rank > loc.shape.rank:
         return tfd.MultivariateNormalTriL(loc, scale)
     return tfd.MultivariateNormalDiag(loc, scale)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfcaml.errors import ConfigError, check
+from tfcaml.divergence.arrays import distance_matrix, row_labels
+from tfcaml.errors import check, checked_call
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -24,6 +25,7 @@ class Clustering(NamedTuple):
     cost: float
 
 
+@checked_call
 def k_medoids(distances: ArrayLike, k: int, seed: int = 0) -> Clustering:
     """Partitioning around medoids (Kaufman & Rousseeuw 1990): BUILD and random starts, then swaps.
 
@@ -43,16 +45,10 @@ def k_medoids(distances: ArrayLike, k: int, seed: int = 0) -> Clustering:
       ConfigError: a matrix that is not square, symmetric, finite and >= 0, k out of range, or a
         seed that is not an integer >= 0.
     """
-    distances = np.asarray(distances, np.float64)
-    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
-        raise ConfigError(f"expected distances to be [n, n]; received shape {distances.shape}")
-    if not np.isfinite(distances).all() or (distances < 0).any():
-        raise ConfigError("expected distances to be finite and >= 0")
-    if not np.allclose(distances, distances.T, rtol=1e-4, atol=1e-6):
-        raise ConfigError("expected distances to be symmetric")
+    distances = distance_matrix("distances", distances)
     n = len(distances)
-    if not 1 <= k <= n:
-        raise ConfigError(f"expected k to be 1 to {n}, the number of rows; received k={k}")
+    allowed = f"a whole number from 1 to {n}, the number of rows"
+    check(isinstance(k, numbers.Integral) and 1 <= k <= n, "k", k, allowed)
     fits = isinstance(seed, numbers.Integral) and seed >= 0
     check(fits, "seed", seed, "an integer >= 0")
     rng = np.random.default_rng([int(seed), 0x3ED])
@@ -78,11 +74,13 @@ class Agreement(NamedTuple):
     nearest_neighbour: float
 
 
+@checked_call
 def agreement(distances: ArrayLike, groups: ArrayLike, seed: int = 0) -> Agreement:
     """`Agreement` of distances [n, n] with known groups [n]; `seed` is that of `k_medoids`."""
     from sklearn import metrics  # loaded when used: it takes a second
 
-    distances, groups = np.array(distances, np.float64), np.asarray(groups)
+    distances = distance_matrix("distances", distances)
+    groups = row_labels("groups", groups, len(distances))
     labels = k_medoids(distances, len(set(groups)), seed).labels
     between = silhouette(distances, groups)
     np.fill_diagonal(distances, np.inf)
@@ -92,8 +90,10 @@ def agreement(distances: ArrayLike, groups: ArrayLike, seed: int = 0) -> Agreeme
     )
 
 
+@checked_call
 def spread(distances: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Mean and greatest distance of two rows, and the silhouette of their labels, as a dict."""
+    distances = distance_matrix("distances", distances)
     pairs = distances[np.triu_indices(len(distances), 1)] if len(distances) > 1 else np.zeros(1)
     return {
         "mean": float(pairs.mean()),
@@ -102,9 +102,11 @@ def spread(distances: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
+@checked_call
 def silhouette(distances: ArrayLike, labels: np.ndarray) -> float:
     """Mean silhouette of a labelling in [-1, 1] (Rousseeuw 1987); nan with one cluster only."""
-    distances = np.array(distances, np.float64)
+    distances = distance_matrix("distances", distances)
+    labels = row_labels("labels", labels, len(distances))
     np.fill_diagonal(distances, 0)
     if not 2 <= len(set(labels)) < len(distances):
         return float("nan")

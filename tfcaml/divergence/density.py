@@ -12,8 +12,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from tfcaml.errors import ConfigError
+from tfcaml.divergence.arrays import float_tensors
+from tfcaml.errors import ConfigError, shown
 
+# Rules that work the bandwidth out from the data: for each density, or for all together.
 BANDWIDTH_RULES = ("scott", "pooled")
 _LOG_ZERO = -1e30  # of points that are left out
 _RIDGE = 1e-3  # standard deviation added to data-driven kernels, against points on a line
@@ -42,9 +44,7 @@ class KernelDensity(tfd.Distribution):
         name: str = "KernelDensity",
     ) -> None:
         parameters = dict(locals())
-        points = tf.convert_to_tensor(points)
-        if not points.dtype.is_floating:
-            points = tf.cast(points, tf.float32)
+        points = float_tensors(0, points=points)[0]
         if points.shape.rank not in (2, 3) or 0 in points.shape:
             raise ConfigError(
                 f"expected points to be [n, d] or [N, n, d]; received shape {points.shape}"
@@ -55,7 +55,11 @@ class KernelDensity(tfd.Distribution):
         self._points = points[None] if self._single else points
         if mask is None:
             mask = tf.ones(points.shape[:-1], points.dtype)
-        mask = tf.cast(mask, points.dtype)
+        mask = tf.cast(float_tensors(1, mask=mask)[0], points.dtype)
+        if mask.shape != points.shape[:-1]:
+            raise ConfigError(
+                f"expected mask to be of shape {points.shape[:-1]}; received shape {mask.shape}"
+            )
         self._mask = mask[None] if self._single else mask
         if tf.executing_eagerly() and not (self._mask.numpy().max(axis=1) > 0).all():
             raise ConfigError("expected mask to keep at least one point of each density")
@@ -158,7 +162,14 @@ def kernel_covariance(
         return spread * factor[:, None, None] + _RIDGE**2 * eye
     if tf.is_tensor(bandwidth) and not tf.executing_eagerly():
         return bandwidth  # covariances of this function, inside a compiled one
-    value = np.asarray(bandwidth, points.dtype.as_numpy_dtype)
+    try:
+        with np.errstate(over="ignore"):  # what float32 does not have is infinite
+            value = np.asarray(bandwidth, points.dtype.as_numpy_dtype)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            "expected bandwidth to be a number, a covariance or one of "
+            f"{', '.join(BANDWIDTH_RULES)}; received bandwidth={shown(bandwidth)}"
+        ) from None
     if value.ndim == 0:
         if not value > 0 or not np.isfinite(value):
             raise ConfigError(f"expected bandwidth to be > 0; received bandwidth={bandwidth!r}")

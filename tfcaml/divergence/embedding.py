@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import threadpoolctl
 
-from tfcaml.errors import check
+from tfcaml.divergence.arrays import distance_matrix
+from tfcaml.errors import check, checked_call
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+@checked_call
 def t_sne(distances: ArrayLike, seed: int = 0, perplexity: float | None = None) -> np.ndarray:
     """t-SNE map (van der Maaten & Hinton 2008) of a distance matrix.
 
@@ -26,14 +28,18 @@ def t_sne(distances: ArrayLike, seed: int = 0, perplexity: float | None = None) 
       [n, 2].
 
     Raises:
-      ConfigError: another seed.
+      ConfigError: another seed, a matrix that `k_medoids` would refuse, or a perplexity that is not
+        between 0 and n.
     """
     from sklearn import manifold  # loaded when used: it takes a second
 
     fits = isinstance(seed, numbers.Integral) and 0 <= seed < 2**32
     check(fits, "seed", seed, "an integer from 0 to 2**32 - 1")
-    distances = np.asarray(distances, np.float64)
+    distances = distance_matrix("distances", distances)
     n = len(distances)
+    if perplexity is not None:
+        fits = isinstance(perplexity, numbers.Real) and 0 < perplexity < max(n, 1)
+        check(fits, "perplexity", perplexity, f"a number > 0 and less than the {n} rows")
     if n < 4:
         return np.zeros([n, 2])
     embedding = manifold.TSNE(

@@ -15,6 +15,10 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
+from tfcaml.divergence.arrays import float_tensors
+from tfcaml.errors import checked_call
+
+# Divergences of occupancies, by name.
 FORMS = ("jensen_shannon", "normalized_jensen_shannon", "hellinger")
 _LOG_ZERO = -1e30  # finite, and still the logarithm of 0
 _SMALL = 0.5  # |x| below which g is computed by its series
@@ -33,6 +37,7 @@ def _series(num_terms: int) -> list[float]:
 _SERIES = {tf.float32: _series(5), tf.float64: _series(11)}
 
 
+@checked_call
 def jensen_shannon(log_p: tf.Tensor, log_q: tf.Tensor, normalized: bool = True) -> tf.Tensor:
     """Jensen-Shannon divergence over the last axis, in nats; computed in float64.
 
@@ -46,7 +51,7 @@ def jensen_shannon(log_p: tf.Tensor, log_q: tf.Tensor, normalized: bool = True) 
     Returns:
       [...], of the dtype of `log_p`.
     """
-    log_p, log_q = tf.convert_to_tensor(log_p), tf.convert_to_tensor(log_q)
+    log_p, log_q = float_tensors(1, log_p=log_p, log_q=log_q)
     dtype = log_p.dtype
     log_p, log_q = _exact(log_p, normalized), _exact(log_q, normalized)
     total = tf.reduce_sum(pointwise(log_p, log_q), axis=-1)
@@ -94,6 +99,7 @@ def _share(x: tf.Tensor) -> tf.Tensor:
     return tf.where(size < _SMALL, small, large)
 
 
+@checked_call
 def hellinger(log_p: tf.Tensor, log_q: tf.Tensor, normalized: bool = True) -> tf.Tensor:
     """Squared Hellinger distance sum (sqrt p - sqrt q)^2 over the last axis; computed in float64.
 
@@ -105,7 +111,7 @@ def hellinger(log_p: tf.Tensor, log_q: tf.Tensor, normalized: bool = True) -> tf
     Returns:
       [...], of the dtype of `log_p`.
     """
-    log_p, log_q = tf.convert_to_tensor(log_p), tf.convert_to_tensor(log_q)
+    log_p, log_q = float_tensors(1, log_p=log_p, log_q=log_q)
     dtype = log_p.dtype
     log_p, log_q = _exact(log_p, normalized), _exact(log_q, normalized)
     total = tf.reduce_sum((tf.exp(0.5 * log_p) - tf.exp(0.5 * log_q)) ** 2, axis=-1)

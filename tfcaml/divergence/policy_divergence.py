@@ -29,13 +29,23 @@ import tensorflow as tf
 from tfcaml import keys, nest
 from tfcaml.divergence.density import KernelDensity, kernel_covariance, log_mask
 from tfcaml.divergence.jensen_shannon import FORMS, hellinger_matrix, jensen_shannon_matrix
-from tfcaml.errors import ConfigError, NotFiniteError, check, check_one_of
-from tfcaml.types import Nest, Params, Trajectory
+from tfcaml.errors import (
+    ConfigError,
+    NotFiniteError,
+    check,
+    check_one_of,
+    check_whole,
+    checked_call,
+)
+from tfcaml.policies.base import check_weights
+from tfcaml.types import Nest, Params, Trajectory, check_trajectory
 
 if TYPE_CHECKING:
     from tfcaml.policies.base import Policy
 
+# What the sampled states are weighted by; the density is that of all policies together.
 WEIGHTS = ("inverse_density", "uniform", "density")
+# What of two policies is compared: how often they are in a state and act, are there, or act.
 OCCUPANCIES = ("state_action", "state", "action")
 _LARGE = 200  # policies
 _XLA_IS_FASTER = tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 19)  # on CPUs
@@ -53,6 +63,7 @@ class Occupancy(NamedTuple):
     log_weight: tf.Tensor
 
 
+@checked_call
 def policy_divergence_matrix(
     policy: Policy,
     params: Params,
@@ -93,8 +104,11 @@ def policy_divergence_matrix(
     check_one_of("form", form, FORMS)
     check_one_of("weight", weight, WEIGHTS)
     check_one_of("occupancy", occupancy, OCCUPANCIES)
-    check(num_states >= 1, "num_states", num_states, ">= 1")
-    check(max_points >= 1, "max_points", max_points, ">= 1")
+    num_states = check_whole("num_states", num_states, 1)
+    max_points = check_whole("max_points", max_points, 1)
+    check(isinstance(time_indexed, bool), "time_indexed", time_indexed, "True or False")
+    check_weights("params", policy, params)
+    check_trajectory("trajectories", trajectories)
     if nest.leading(params) != trajectories.mask.shape[0]:
         raise ConfigError(
             f"expected as many policies as trajectories; received {nest.leading(params)} and "
@@ -102,6 +116,7 @@ def policy_divergence_matrix(
         )
     num_steps = tf.reduce_sum(trajectories.mask, axis=[1, 2]).numpy()
     check((num_steps > 0).all(), "valid steps", num_steps.tolist(), ">= 1 of every policy")
+    _check_bandwidth(bandwidth)
     # Hashable, for the cache.
     known = bandwidth if isinstance(bandwidth, str) else tuple(np.ravel(bandwidth).tolist())
     compiled = _compiled(
@@ -113,6 +128,18 @@ def policy_divergence_matrix(
             "policy divergence is not finite: check params and observations for NaN"
         )
     return matrix
+
+
+def _check_bandwidth(bandwidth: Any) -> None:
+    """One number, a square of them, or a text."""
+    try:
+        array = np.asarray(bandwidth)
+    except (TypeError, ValueError):  # ragged
+        array = np.empty(0, object)
+    square = array.ndim in (0, 2) and len(set(array.shape)) <= 1 and array.size > 0
+    fits = array.dtype.kind in "iuf" and square
+    rule = "a number, a covariance, or the name of a rule"
+    check(isinstance(bandwidth, str) or fits, "bandwidth", bandwidth, rule)
 
 
 @functools.lru_cache(maxsize=32)

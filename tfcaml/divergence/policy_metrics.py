@@ -20,7 +20,7 @@ the same states, however seldom both come there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -34,7 +34,9 @@ from tfcaml.divergence.tabular_metrics import (
     equivalence_distance,
     mean_over_states,
 )
-from tfcaml.types import Nest, Params, Trajectory
+from tfcaml.errors import check, check_is, check_whole, checked_call
+from tfcaml.policies.base import check_weights
+from tfcaml.types import Nest, Params, Trajectory, check_trajectory
 
 if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
@@ -53,6 +55,7 @@ class Behaviour(NamedTuple):
     trajectory: Trajectory
 
 
+@checked_call
 def state_bank(
     trajectories: Trajectory, max_points: int = 100, cover: Nest | None = None, seed: int = 0
 ) -> tuple[Nest, tf.Tensor]:
@@ -67,6 +70,8 @@ def state_bank(
     Returns:
       (observation, nest of [M, ...]; weight [M], 0 for padding and 1 for states).
     """
+    check_trajectory("trajectories", trajectories)
+    max_points = check_whole("max_points", max_points, 1)
     key = keys.fold(keys.from_int(seed), keys.STATE_BANK)
     points, mask = visited_states(trajectories, False, max_points, key)
     points = tf.reshape(points, [-1, points.shape[-1]])
@@ -77,6 +82,7 @@ def state_bank(
     return nest.concat(bank, cover), tf.concat([weight, extra], axis=0)
 
 
+@checked_call
 def state_bank_distance(
     policy: Policy,
     one: Params,
@@ -102,10 +108,18 @@ def state_bank_distance(
     Raises:
       ConfigError: a policy with memory.
     """
+    check_weights("one", policy, one)
+    check_weights("other", policy, other)
+    sizes = [nest.leading(one), nest.leading(other)]
+    check(sizes[0] == sizes[1], "the numbers of policies", sizes, "the same, in pairs")
+    if policy.observation_spec is not None:
+        found = nest.mismatches("bank", policy.observation_spec, bank, [None])
+        check(not found, "bank", bank, "observations of the policy with an axis of states")
     observation = nest.repeat(bank, nest.leading(one))
     return mean_over_states(distance(policy(one, observation), policy(other, observation)), weight)
 
 
+@checked_call
 def visited_distance(
     policy: Policy,
     one: Behaviour,
@@ -132,6 +146,8 @@ def visited_distance(
     Raises:
       ConfigError: a policy with memory, or an unusable bandwidth.
     """
+    _check_behaviours(policy, one=one, other=other)
+    max_points = check_whole("max_points", max_points, 1)
     key = keys.fold(keys.from_int(0), keys.STATE_BANK)
     points, masks = zip(
         *(visited_states(x.trajectory, False, max_points, key) for x in (one, other))
@@ -152,6 +168,7 @@ def visited_distance(
     return equivalence_distance(apart, weight, weight)
 
 
+@checked_call
 def trajectory_divergence(
     policy: Policy,
     one: Behaviour,
@@ -169,6 +186,7 @@ def trajectory_divergence(
       one, other: `Behaviour`s of leading [N], in environments of their own if need be.
       distance: as above.
     """
+    _check_behaviours(policy, one=one, other=other)
     totals, means = zip(
         *(
             _sums(distances_along(policy, one, other, x.trajectory, distance), x.trajectory.mask)
@@ -178,6 +196,7 @@ def trajectory_divergence(
     return PolicyDivergence(sum(totals), 0.5 * sum(means))
 
 
+@checked_call
 def distances_along(
     policy: Policy,
     one: Params,
@@ -195,6 +214,15 @@ def distances_along(
     """
     distributions = (policy.unroll(x.params, trajectory) for x in (one, other))
     return tf.reshape(distance(*distributions), trajectory.mask.shape) * trajectory.mask
+
+
+def _check_behaviours(policy: Any, **named: Any) -> None:
+    for name, value in named.items():
+        check_is(name, value, Behaviour, "a Behaviour(params, trajectory)")
+        check_weights(f"{name}.params", policy, value.params)
+        check_trajectory(f"{name}.trajectory", value.trajectory)
+    sizes = {name: nest.leading(value.params) for name, value in named.items()}
+    check(len(set(sizes.values())) == 1, "the numbers of policies", sizes, "the same, in pairs")
 
 
 def _sums(along: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -15,12 +15,14 @@ way; all act alike in the corridors. Then d_E(a, c), over the first state, the o
 reach, is 0.833, but d_E(a, b) + d_E(b, c), over four states each, is 0.232.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfcaml.divergence.action_distance import root_jensen_shannon
+from tfcaml.divergence.arrays import float_tensors
+from tfcaml.errors import check, check_whole, checked_call
 
 
 class PolicyDivergence(NamedTuple):
@@ -35,18 +37,25 @@ class PolicyDivergence(NamedTuple):
     normalized: tf.Tensor
 
 
+@checked_call
 def pairs(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Each two of `size` policies once: (i, j), i < j, each [size (size - 1) / 2] integers."""
+    check_whole("size", size, 0)
     return np.triu_indices(size, 1)
 
 
+@checked_call
 def square(values: tf.Tensor, size: int) -> tf.Tensor:
     """Values of the `pairs` [size (size - 1) / 2] -> a symmetric matrix [size, size], 0 inside."""
     index = np.stack(pairs(size), axis=1)
-    upper = tf.scatter_nd(index, tf.convert_to_tensor(values), [size, size])
+    values = float_tensors(1, values=values)[0]
+    rule = f"[{len(index)}], one for each pair of {size}"
+    check(values.shape.is_compatible_with([len(index)]), "values", list(values.shape), rule)
+    upper = tf.scatter_nd(index, values, [size, size])
     return upper + tf.transpose(upper)
 
 
+@checked_call
 def mean_over_states(distance: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
     """d_P: what `root_jensen_shannon` gives in states, averaged with fixed weights.
 
@@ -61,12 +70,15 @@ def mean_over_states(distance: tf.Tensor, weight: tf.Tensor | None = None) -> tf
     Returns:
       [...].
     """
+    distance = float_tensors(1, distance=distance)[0]
     if weight is None:
         return tf.reduce_mean(distance, axis=-1)
-    weight = tf.cast(weight, distance.dtype)
+    weight = tf.cast(float_tensors(1, weight=weight)[0], distance.dtype)
+    float_tensors(1, distance=distance, weight=weight)  # they broadcast
     return tf.reduce_sum(distance * weight, axis=-1) / tf.reduce_sum(weight)
 
 
+@checked_call
 def equivalence_distance(
     distance: tf.Tensor, weight_p: tf.Tensor, weight_q: tf.Tensor
 ) -> tf.Tensor:
@@ -82,12 +94,16 @@ def equivalence_distance(
     Returns:
       [N]; 0 where no state is reached by both.
     """
-    cast = lambda x: tf.cast(x, distance.dtype)
+    distance = float_tensors(1, distance=distance)[0]
+    cast = lambda x: tf.cast(float_tensors(1, weight=x)[0], distance.dtype)
+    # They broadcast.
+    float_tensors(1, distance=distance, weight_p=cast(weight_p), weight_q=cast(weight_q))
     weight = tf.minimum(cast(weight_p), cast(weight_q))
     total = tf.reduce_sum(weight * distance, axis=-1)
     return tf.math.divide_no_nan(total, tf.reduce_sum(weight, axis=-1))
 
 
+@checked_call
 def tabular_divergence(
     log_p: tf.Tensor, log_q: tf.Tensor, visits_p: tf.Tensor, visits_q: tf.Tensor
 ) -> PolicyDivergence:
@@ -98,6 +114,9 @@ def tabular_divergence(
       visits_p, visits_q: [N, S], of `state_visits`.
     """
     distance = root_jensen_shannon(log_p, log_q)
+    _, visits_p, visits_q = float_tensors(
+        1, distance=distance, visits_p=visits_p, visits_q=visits_q
+    )
     total_p = tf.reduce_sum(distance * visits_p, axis=-1)
     total_q = tf.reduce_sum(distance * visits_q, axis=-1)
     length_p = tf.reduce_sum(visits_p, axis=-1)
@@ -105,6 +124,7 @@ def tabular_divergence(
     return PolicyDivergence(total_p + total_q, 0.5 * (total_p / length_p + total_q / length_q))
 
 
+@checked_call
 def state_distributions(
     log_policy: tf.Tensor, transition: tf.Tensor, start: tf.Tensor, horizon: int
 ) -> tf.Tensor:
@@ -119,7 +139,7 @@ def state_distributions(
     Returns:
       [N, H, S]; a time's sum is the probability that the episode still lasts.
     """
-    log_policy = tf.convert_to_tensor(log_policy)
+    log_policy, transition, start = _tables(log_policy, transition, start, horizon)
     move = tf.exp(log_policy)[..., None] * tf.cast(transition, log_policy.dtype)
     move = tf.reduce_sum(move, axis=-2)  # [N, S, S]
     now = tf.broadcast_to(tf.cast(start, move.dtype), move.shape[:-1])
@@ -129,6 +149,7 @@ def state_distributions(
     return tf.stack(rows, axis=-2)
 
 
+@checked_call
 def state_visits(
     log_policy: tf.Tensor, transition: tf.Tensor, start: tf.Tensor, horizon: int
 ) -> tf.Tensor:
@@ -136,6 +157,7 @@ def state_visits(
     return tf.reduce_sum(state_distributions(log_policy, transition, start, horizon), axis=-2)
 
 
+@checked_call
 def reachable(
     log_policy: tf.Tensor, transition: tf.Tensor, start: tf.Tensor, horizon: int
 ) -> tf.Tensor:
@@ -143,9 +165,25 @@ def reachable(
 
     Arguments as `state_distributions`. Follows the supports, so that nothing underflows.
     """
+    log_policy, transition, start = _tables(log_policy, transition, start, horizon)
     possible = (tf.convert_to_tensor(log_policy) > -np.inf)[..., None]
     move = tf.reduce_any(possible & (tf.convert_to_tensor(transition) > 0), axis=-2)
     reached = tf.broadcast_to(tf.convert_to_tensor(start) > 0, move.shape[:-1])
     for _ in range(horizon - 1):
         reached |= tf.reduce_any(reached[..., None] & move, axis=-2)
     return reached
+
+
+def _tables(log_policy: Any, transition: Any, start: Any, horizon: Any) -> list[tf.Tensor]:
+    """The tables of an MDP, checked to fit each other: log_policy, transition, start."""
+    check_whole("horizon", horizon, 1)
+    log_policy = float_tensors(3, log_policy=log_policy)[0]
+    transition = tf.cast(float_tensors(3, transition=transition)[0], log_policy.dtype)
+    start = tf.cast(float_tensors(1, start=start)[0], log_policy.dtype)
+    states, actions = log_policy.shape[-2:]
+    sizes = [states, actions, states]
+    fits, wanted = transition.shape[-3:].is_compatible_with(sizes), f"[..., {str(sizes)[1:]}"
+    check(fits, "shape of transition", list(transition.shape), wanted)
+    fits = start.shape.is_compatible_with([states])
+    check(fits, "shape of start", list(start.shape), f"[{states}]")
+    return [log_policy, transition, start]

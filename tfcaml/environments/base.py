@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.errors import ConfigError, check
+from tfcaml.errors import ConfigError, NotFiniteError, check, check_is
 from tfcaml.types import Nest, Task, Trajectory
 
 if TYPE_CHECKING:
@@ -101,10 +101,67 @@ def check_held_out(
     check(not shared, f"{what} that are training entities too", shared, "none")
 
 
+def check_population(environment: TaskFamily, population: Population) -> None:
+    """Raises `ConfigError` unless a population is one of a family, and holds its test tasks out."""
+    allowed = "a whole Population, as family.population(seed) gives it"
+    check_is("population", population, Population, allowed)
+    check_task(environment, population.train, "population.train")
+    check_task(environment, population.test, "population.test")
+    check_held_out(environment, population)
+
+
+def check_task(environment: TaskFamily, task: Task, name: str = "task") -> None:
+    """Raises `ConfigError` unless a batch of tasks, leading [N], is one that a family can play.
+
+    Nothing is converted: leaves have the structure, the shapes and the dtypes of `task_spec`, hold
+    one task at least, and no NaN or infinity. They may be tensors or NumPy arrays.
+    """
+    family, spec = type(environment).__name__, environment.task_spec
+    if isinstance(task, Population):
+        raise ConfigError(
+            f"expected {name} to be tasks of {family}; received a whole Population, whose .test "
+            "holds the held-out tasks and .train the training tasks"
+        )
+    if spec is None:
+        raise ConfigError(f"expected {family}.task_spec to be set; received task_spec=None")
+    found = nest.mismatches(name, spec, task, [None])
+    if found:
+        raise ConfigError(f"{found[0]} ({family}.task_spec with an axis of N tasks before it)")
+    sizes = [x.shape[0] for x in tf.nest.flatten(task)]
+    rule = "equal, and 1 at least (no task to evaluate)"
+    fits = len(set(sizes)) == 1 and sizes[0] >= 1
+    check(fits, f"the numbers of tasks in {name}", dict(zip(nest.names(spec), sizes)), rule)
+    for path, leaf in zip(nest.names(spec), tf.nest.flatten(task)):
+        numbers = np.asarray(leaf)
+        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+            worst = numbers[~np.isfinite(numbers)][0]
+            where = name + (f"[{path!r}]" if path else "")
+            raise NotFiniteError(f"expected {where} to be finite; received {worst}")
+
+
+def config_of(config: Any, config_class: type) -> Any:
+    """The options of a family: those given, or the defaults in place of None.
+
+    Raises:
+      ConfigError: something else than an instance of `config_class`.
+    """
+    allowed = f"a {config_class.__name__}, whose fields are the family's options"
+    check_is("config", config, (config_class, type(None)), allowed)
+    return config_class() if config is None else config
+
+
+def check_family(environment: Any) -> None:
+    """Raises `ConfigError` unless it is an instance of a `TaskFamily`."""
+    example = "a task family, such as environments.Particle() or environments.HostEnvironment(...)"
+    check_is("environment", environment, TaskFamily, example)
+
+
 class TaskFamily:
     """A family of MDPs that differ by a `task`. All state is in the arguments.
 
-    Subclasses set
+    Subclasses set the attributes.
+
+    Attributes:
       task_spec: nest of `TensorSpec`s of one task
       observation_spec: nest of `TensorSpec`s of one observation
       action_spec: `BoundedTensorSpec` of one action

@@ -10,24 +10,31 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest
-from tfcaml.environments.base import overlap, task_rows
-from tfcaml.errors import ConfigError
+from tfcaml.environments.base import Population, check_family, overlap, task_rows
+from tfcaml.errors import ConfigError, check_is, check_whole, checked_call, shown
 from tfcaml.types import Nest, Task
 
 if TYPE_CHECKING:
-    from tfcaml.environments.base import Population, TaskFamily
+    from tfcaml.environments.base import TaskFamily
 
 _NUM_SAMPLED = 5  # tasks drawn to look at
 
 
+@checked_call
 def check(
-    environment: TaskFamily, num_tasks: int = 3, num_episodes: int = 2, seed: int = 0
+    environment: TaskFamily,
+    num_tasks: int = 3,
+    num_episodes: int = 2,
+    seed: int = 0,
+    *,
+    quiet: bool = False,
 ) -> None:
     """Plays episodes of random actions and looks for what a learner would stumble over.
 
     It looks at the following in this order, and at each only where nothing was found before:
 
-    1. the specs: set, and one bounded action (a number or an array, not a dict or tuple of them);
+    1. the specs: set, observations of numbers or booleans, and one bounded action (an integer from
+       0 on or floats, not a dict or tuple of them);
     2. the population: shapes, dtypes, the same entities for the same seed, and, unless the family
        says `holds_out = False`, no test task among the training tasks;
     3. `reset` and `step` in a graph;
@@ -41,13 +48,15 @@ def check(
       num_tasks: tasks to play; more take longer and see more.
       num_episodes: episodes of each.
       seed: an integer from 0 to 2**62 - 1, of the population, the actions and all else.
-
-    Returns:
-      None, where nothing was found.
+      quiet: print nothing; unless True, a line on standard output says what was checked.
 
     Raises:
       ConfigError: all that the first look with a finding found, one line each.
     """
+    check_family(environment)
+    num_tasks = check_whole("num_tasks", num_tasks, 1)
+    num_episodes = check_whole("num_episodes", num_episodes, 1)
+    check_is("quiet", quiet, bool, "True or False")
     case: _Case | None = None
     seed = keys.as_int(seed)
     looks: Sequence[Callable[[TaskFamily, Any], list[str]]]
@@ -63,6 +72,13 @@ def check(
         if found:
             name = type(environment).__name__
             raise ConfigError("\n".join(f"{name}: {line}" for line in dict.fromkeys(found)))
+    if not quiet and case is not None:
+        played = f"{num_episodes} episodes of each of {nest.leading(case.task)} tasks"
+        print(
+            f"{type(environment).__name__} can be learned in. Checked: its specs and population, "
+            f"reset and step in a graph, every value of {played}, that they come out the same when "
+            "played again, and that tasks make a difference."
+        )
 
 
 class _Case(NamedTuple):
@@ -90,9 +106,9 @@ def _specs(environment: TaskFamily, seed: int) -> list[str]:
         for name in ("task_spec", "observation_spec", "action_spec", "horizon")
         if getattr(environment, name) is None
     ]
-    spec = environment.action_spec
-    if spec is not None and not isinstance(spec, tensor_spec.BoundedTensorSpec):
-        found.append(f"expected action_spec to be one BoundedTensorSpec; received {spec}")
+    found += _action_spec(environment.action_spec)
+    for name in ("task_spec", "observation_spec"):
+        found += _leaf_specs(name, getattr(environment, name))
     for name, least in (("horizon", 1), ("noise_size", 0)):
         value = getattr(environment, name)
         if value is not None and not (isinstance(value, int) and value >= least):
@@ -100,9 +116,39 @@ def _specs(environment: TaskFamily, seed: int) -> list[str]:
     return found
 
 
+def _action_spec(spec: Any) -> list[str]:
+    """What is wrong with the spec of actions: they are one, bounded, of a kind policies take."""
+    if spec is None:
+        return []
+    rule = "expected action_spec to be one BoundedTensorSpec"
+    if not isinstance(spec, tensor_spec.BoundedTensorSpec):
+        return [f"{rule}; received {shown(spec)}"]
+    one_integer = spec.dtype.is_integer and spec.shape.rank == 0 and np.all(spec.minimum == 0)
+    if not (one_integer or spec.dtype == tf.float32):
+        return [f"{rule}, of one integer from 0 on or of float32; received {shown(spec)}"]
+    if not np.all(spec.minimum <= spec.maximum):  # False with nan
+        return [f"expected the bounds of action_spec in order; received {shown(spec)}"]
+    return []
+
+
+def _leaf_specs(name: str, specs: Any) -> list[str]:
+    """What is wrong with specs: their shapes are known, and observations are numbers."""
+    if specs is None:
+        return []
+    leaves = tf.nest.flatten(specs)
+    bad = [x for x in leaves if not isinstance(x, tf.TensorSpec) or not x.shape.is_fully_defined()]
+    if bad or not leaves:
+        rule = f"expected {name} to be a TensorSpec of a known shape, or a nest of them"
+        return [f"{rule}; received {shown(bad[0] if bad else specs)}"]
+    words = [x for x in leaves if x.dtype == tf.string and name == "observation_spec"]
+    return [f"expected {name} of numbers or booleans; received {shown(x)}" for x in words]
+
+
 def _population(environment: TaskFamily, seed: int) -> list[str]:
     """Its population"""
     first, again = environment.population(seed), environment.population(seed)
+    if not isinstance(first, Population):
+        return [f"expected population(seed) to give a Population; received {shown(first)}"]
     key, found = keys.from_int(seed), []
     sampled = [x.sample(_NUM_SAMPLED, key)[0] for x in (first, again)]
     for name, task, same in (
@@ -111,7 +157,7 @@ def _population(environment: TaskFamily, seed: int) -> list[str]:
         ("sample", *sampled),
     ):
         size = _NUM_SAMPLED if name == "sample" else nest.leading(task)
-        problems = _mismatches(f"population.{name}", environment.task_spec, task, [size])
+        problems = nest.mismatches(f"population.{name}", environment.task_spec, task, [size])
         found += problems
         if not problems and task_rows(task) != task_rows(same):
             found.append(f"population.{name} changes from call to call with the same seed")
@@ -174,11 +220,11 @@ def _step_problems(
     terminated: tf.Tensor,
 ) -> list[str]:
     """What is wrong with what one step gave; `before` is the state that it came from."""
-    found = _mismatches("observation", environment.observation_spec, observation, shape)
-    found += _mismatches("reward", tf.TensorSpec([], tf.float32), reward, shape)
-    found += _mismatches("terminated", tf.TensorSpec([], tf.bool), terminated, shape)
+    found = nest.mismatches("observation", environment.observation_spec, observation, shape)
+    found += nest.mismatches("reward", tf.TensorSpec([], tf.float32), reward, shape)
+    found += nest.mismatches("terminated", tf.TensorSpec([], tf.bool), terminated, shape)
     spec = nest.map(lambda x: tf.TensorSpec(x.shape[2:], x.dtype), before)
-    found += _mismatches("state", spec, state, shape)
+    found += nest.mismatches("state", spec, state, shape)
     if found:
         return found
     if not np.isfinite(reward).all():
@@ -296,22 +342,3 @@ def _same(nest_a: Nest, nest_b: Nest) -> bool:
     """Whether all leaves are equal up to rounding, which may depend on the size of a batch."""
     pairs = zip(tf.nest.flatten(nest_a), tf.nest.flatten(nest_b))
     return all(np.shape(a) == np.shape(b) and np.allclose(a, b, 1e-4, 1e-5) for a, b in pairs)
-
-
-def _mismatches(name: str, spec: Nest, values: Nest, outer: Sequence[int]) -> list[str]:
-    """How `values` depart from `spec` with leading axes `outer`, as sentences."""
-    try:
-        tf.nest.assert_same_structure(spec, values)
-    except (TypeError, ValueError):
-        return [f"expected {name} to have the structure {spec}; received {_described(values)}"]
-    return [
-        f"expected {name} of shape {[*outer, *leaf.shape]} and dtype {leaf.dtype.name}; "
-        f"received {_described(value)}"
-        for leaf, value in zip(tf.nest.flatten(spec), tf.nest.flatten(values))
-        if list(value.shape) != [*outer, *leaf.shape] or value.dtype != leaf.dtype
-    ]
-
-
-def _described(values: Nest) -> Nest:
-    name = lambda x: getattr(x.dtype, "name", x.dtype) if hasattr(x, "dtype") else type(x).__name__
-    return nest.map(lambda x: f"{list(np.shape(x))} {name(x)}", values)

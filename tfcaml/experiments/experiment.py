@@ -31,9 +31,9 @@ from tfcaml import agents, evaluation, training
 from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
 from tfcaml.experiments import checkpoints, provenance, report_content, run_directory
 from tfcaml.experiments.config import NO_AGENT, ExperimentConfig, completed, plugins_of
-from tfcaml.experiments.progress import Progress
 from tfcaml.experiments.training_log import TrainingLog, logged_faults, tag_metrics
 from tfcaml.policies import mlp_policy
+from tfcaml.progress import Progress
 from tfcaml.reporting import report, run_report
 from tfcaml.reporting.evaluation_figures import (
     figures_of,
@@ -425,7 +425,7 @@ class Experiment:
         with TrainingLog(self.config, self.directory, method, seed, learner) as log:
             while (iteration := int(learner.iteration)) < length:
                 metrics = self._train_iteration(learner, population, seed)
-                latest = metrics.get("return_after", metrics.get("return_last_update", np.nan))
+                latest = training.latest_return(metrics)
                 log.write(metrics)
                 training.check_bad_updates(learner, self.max_bad_updates)
                 log.draw(population)

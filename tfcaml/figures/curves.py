@@ -263,6 +263,7 @@ def _curve_panels(
             steps, values = curves[name]
             marker = "." if len(steps) < _FEW else None  # one point alone makes no line
             _line(axes, steps, values[..., None], index, name, marker=marker, lw=1)
+        style.count(axes.xaxis)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(label)
         axes.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above

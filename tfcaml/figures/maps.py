@@ -84,6 +84,8 @@ def divergence_matrix(
             axes.axvline(end, color="white", lw=1)
     axes.grid(False)
     axes.tick_params(axis="y", pad=8)
+    style.count(axes.xaxis)
+    style.count(axes.yaxis)
     axes.set_xlabel("policies, sorted by cluster; the stripe has\nthe clusters' colours in the map")
     axes.set_title(title)
     figure.colorbar(image, ax=axes, label="nats")

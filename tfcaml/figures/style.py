@@ -45,6 +45,11 @@ def distinct(index: int, number: int) -> str:
     return matplotlib.colors.to_hex(matplotlib.colormaps["turbo"]((index + 0.5) / number))
 
 
+def count(axis: Any) -> None:
+    """Marks an axis, of matplotlib, at whole numbers only."""
+    axis.get_major_locator().set_params(integer=True)
+
+
 def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
     """A figure of panels, inches wide and high: (figure, axes or an array of them)."""
     with matplotlib.rc_context(_STYLE):

@@ -11,6 +11,7 @@ learner defines are pure functions of parameters but for `update`; only `Variabl
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,24 @@ import tensorflow as tf
 from tfcaml import keys, losses, nest, programs, settings
 from tfcaml.advantages import baselines
 from tfcaml.advantages.config import AdvantageConfig
+from tfcaml.environments.base import check_family, check_task
 from tfcaml.errors import (
+    ConfigError,
     check,
     check_acts,
+    check_function,
+    check_is,
     check_one_of,
     check_positive,
+    check_whole,
+    checked_call,
     from_python,
 )
 from tfcaml.learners.rollback import Rollback
 from tfcaml.learners.state import Variables
 from tfcaml.optimization import inner, optimizers
 from tfcaml.policies import mlp_policy
+from tfcaml.policies.base import check_policy
 from tfcaml.rollouts import sampling
 from tfcaml.types import (
     Experience,
@@ -48,23 +56,38 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population, TaskFamily
     from tfcaml.policies.base import Policy
 
+_SAMPLER = ("policy", "environment", "params", "task", "num_episodes", "key")  # its arguments
 RETURNS = "return on training tasks, by inner update"  # a chart
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class LearnerConfig:
     """Settings every learner shares: how long it trains and how it adapts.
 
     The inner loop is the vanilla policy gradient of the CAML study; Adam. A dict in place of a
     group of settings, such as `advantage`, gives what differs from the learner's default of it.
+
+    Attributes:
+      num_iterations: Outer iterations of training. Source: CAML paper, Figure 3: 100.
+      meta_batch_size: Tasks in each iteration. Source: CAML paper, Algorithm 2: one.
+      inner_updates: Updates on each task in training. Source: the CAML reproduction (docs/caml.md);
+        Algorithm 2 has one.
+      episodes_per_update: Episodes that an update learns from, of each task. Source: CAML paper: K
+        = 10.
+      test_episodes_per_update: The same on new tasks; 0 stands for `episodes_per_update`. Source:
+        tfcaml.
+      inner_optimizer: What takes the updates: "adam" or "sgd". Source: the CAML reproduction.
+      inner_learning_rate: Step size of the updates. Source: the CAML reproduction.
+      advantage: How advantages are estimated. Source: the CAML reproduction.
     """
 
-    num_iterations: int = 100  # outer iterations
-    meta_batch_size: int = 1  # tasks per iteration
-    inner_updates: int = 5  # policy-gradient updates per sampled task
-    episodes_per_update: int = 10  # episodes per update (paper: K = 10)
-    test_episodes_per_update: int = 0  # the same on new tasks; 0: episodes_per_update
-    inner_optimizer: str = "adam"  # adam or sgd
+    num_iterations: int = 100
+    meta_batch_size: int = 1
+    inner_updates: int = 5
+    episodes_per_update: int = 10
+    test_episodes_per_update: int = 0
+    inner_optimizer: str = "adam"
     inner_learning_rate: float = 0.01
     advantage: AdvantageConfig = AdvantageConfig()
 
@@ -167,7 +190,8 @@ class MetaLearner(tf.Module):
       meta: the `Variables` of the meta parameters, one of `state`.
 
     Raises:
-      ConfigError: `jit_compile` is True and the environment or the policy does not support XLA, or
+      ConfigError: an argument of another kind; a policy of other observations or actions than the
+        family's; `jit_compile` is True and the environment or the policy does not support XLA, or
         it is something else than True, False and None; `policy` is not that of `loss`; or the
         config's baseline does not suit the observations.
     """
@@ -182,6 +206,7 @@ class MetaLearner(tf.Module):
     quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`
     starts_at_random = False  # whether `start` draws something
 
+    @checked_call
     def __init__(
         self,
         environment: TaskFamily,
@@ -193,11 +218,22 @@ class MetaLearner(tf.Module):
         sampler: Callable[..., Trajectory] | None = None,
     ) -> None:
         super().__init__()
-        self.config = config or self.Config()
+        check_family(environment)
+        name = f"{type(self).__name__}.Config"
+        self.config = self.Config() if config is None else config
+        allowed = f"a {self.Config.__name__}, as {name}(...) makes one, with settings as its fields"
+        check_is("config", self.config, self.Config, allowed)
+        seed = keys.as_int(seed)
+        if loss is not None:
+            check_is("loss", loss, losses.TaskLoss, "a TaskLoss")
+        if sampler is not None:
+            check_function("sampler", sampler, _SAMPLER)
         self.environment = self.plays_in(environment, self.config)
         if policy is None:
             policy = loss.policy if loss else self.make_policy(self.environment, self.config)
         check(loss is None or policy is loss.policy, "policy", policy, "loss.policy")
+        specs = self.environment.observation_spec, self.environment.action_spec
+        check_policy(policy, *specs, type(self.environment).__name__)
         self.policy = policy
         self.sampler = sampler or self.default_sampler
         self.jit_compile = self._checked_jit_compile(jit_compile)
@@ -408,6 +444,7 @@ class MetaLearner(tf.Module):
 
     def reset(self, seed: int) -> None:
         """Back to the state before training, with the initial parameters of another seed."""
+        seed = keys.as_int(seed)
         for name, values in self.initial_state(seed).items():
             self.state[name].write(values)
         self.iteration.assign(0)
@@ -417,6 +454,7 @@ class MetaLearner(tf.Module):
         """What a checkpoint holds: name -> variables. All else follows from config and seed."""
         return {**self.state, "iteration": self.iteration, "bad_updates": self.bad_updates}
 
+    @checked_call
     @from_python()
     def train(
         self, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
@@ -426,6 +464,7 @@ class MetaLearner(tf.Module):
         An update that leads to NaN or infinity, in a metric or in what is learned, is taken back
         and counted in `bad_updates`; the metric "bad_update" is 1 then, else 0.
         """
+        self._check_batch(task, key, index)
         metrics = self.contained(lambda: self._train(task, key, index))
         self.iteration.assign_add(1)
         more = self.after_iteration(key)
@@ -442,8 +481,21 @@ class MetaLearner(tf.Module):
         """`FastState` after one adaptation step to new tasks, compiled; episodes are played."""
         return self._adapt_to(self.meta.read(), fast, task, key)
 
+    @checked_call
     def sample(self, params: Params, task: Task, num_episodes: int, key: tf.Tensor) -> Trajectory:
-        """`Trajectory` of `params` on `task`."""
+        """`Trajectory` of episodes.
+
+        Args:
+          params: weights of `policy`, each [N, ...].
+          task: nest, leading [N].
+          num_episodes: E.
+          key: [2]; or [N, E, 2], one key per episode.
+
+        Raises:
+          ConfigError: an argument of another kind, or weights or tasks of another structure.
+        """
+        if tf.executing_eagerly():  # in graphs, what calls it has checked them
+            self._check_sampled(params, task, num_episodes, key)
         return self.sampler(self.policy, self.environment, params, task, num_episodes, key)
 
     def support(
@@ -516,6 +568,33 @@ class MetaLearner(tf.Module):
     def _adapt_to_new(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> FastState:
         return self.adapt(meta, fast, self.test_support(meta, fast, task, key))
 
+    def _check_batch(self, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()]) -> None:
+        """What an iteration is given has the right structure; values are not looked at."""
+        found = nest.mismatches("task", self.environment.task_spec, task, [None])
+        if found:
+            raise ConfigError(f"{found[0]} ({type(self.environment).__name__}.task_spec)")
+        _check_key(key, [2])
+        if isinstance(index, tuple):
+            fits = index == ()
+        else:
+            fits = tf.is_tensor(index) and index.dtype.is_integer and index.shape.rank == 1
+        check(fits, "index", index, "() or the number of each task, a tensor of integers [N]")
+
+    def _check_sampled(self, params: Params, task: Task, num_episodes: int, key: tf.Tensor) -> None:
+        check_task(self.environment, task)
+        check_whole("num_episodes", num_episodes, 1)
+        num_tasks = nest.leading(task)
+        found = nest.mismatches("params", self._weights_spec, params, [num_tasks])
+        if found:
+            rule = f"weights of the policy with an axis of {num_tasks} tasks before them"
+            raise ConfigError(f"{found[0]} ({rule})")
+        _check_key(key, [2], [num_tasks, num_episodes, 2])
+
+    @functools.cached_property
+    def _weights_spec(self) -> Nest:
+        """Specs of the policy's weights, without task axis."""
+        return nest.map(lambda x: tf.TensorSpec(x.shape, x.dtype), self.policy.init(0))
+
     def _checked_jit_compile(self, jit_compile: bool | None) -> bool:
         settings.check_switch("jit_compile", jit_compile)
         environment, policy = self.environment, self.policy
@@ -526,3 +605,17 @@ class MetaLearner(tf.Module):
         rule = "False or None: XLA can't compile networks with memory or convolutions"
         check(policy.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
         return jit_compile
+
+
+def _check_key(key: Any, *shapes: list[int]) -> None:
+    """Raises `ConfigError` unless a random key has one of these shapes."""
+    fits = tf.is_tensor(key) and key.dtype == tf.int32 and list(key.shape) in shapes
+    others = "".join(f" or {shape}" for shape in shapes[1:])
+    rule = f"an int32 tensor of shape {shapes[0]}{others}, as keys.from_int(seed) gives"
+    check(fits, "key", key, rule)
+
+
+def check_learner(learner: Any) -> None:
+    """Raises `ConfigError` unless it is a `MetaLearner`."""
+    example = "a learner, such as learners.MAML(environment, policy, config)"
+    check_is("learner", learner, MetaLearner, example)

@@ -19,19 +19,26 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.types import Experience, FastState, MetaBatch, Nest, Surrogate
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MAMLConfig(GradientConfig):
     """Settings of MAML."""
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class FOMAMLConfig(GradientConfig):
-    """Settings of first-order MAML."""
+    """Settings of first-order MAML.
+
+    Attributes:
+      first_order: Whether inner gradients count as constants in the outer step. Source: MAML paper,
+        section 5.2.
+    """
 
     first_order: bool = True
 

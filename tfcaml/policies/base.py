@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfcaml import keys, nest
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, check, check_is
 from tfcaml.policies import distributions
 from tfcaml.types import Nest, Params, Trajectory
 
@@ -27,6 +28,8 @@ class Policy:
     distributions than a Categorical or a Gaussian and what that is wrapped in `noise` and `sample`.
 
     Attributes:
+      observation_spec: nest of `TensorSpec`s of one observation, for a learner to check that the
+        policy is one for its family; None: it does not say.
       action_spec: `BoundedTensorSpec` of one action.
       num_actions: how many actions there are, or None when actions are continuous.
       has_memory: whether an action depends on what the policy saw earlier in the episode.
@@ -35,6 +38,7 @@ class Policy:
       info_spec: nest of `TensorSpec`s of the `info` that `play` gives for one step.
     """
 
+    observation_spec: Nest | None = None
     action_spec: tensor_spec.BoundedTensorSpec = None
     num_actions: int | None = None
     has_memory = False
@@ -191,6 +195,59 @@ class Policy:
           ConfigError: the policy has no critic.
         """
         raise ConfigError(f"expected a policy with a critic; received {type(self).__name__}")
+
+
+def check_policy(policy: Any, observation_spec: Nest, action_spec: Nest, where: str) -> None:
+    """Raises `ConfigError` unless it is a `Policy` for these observations and actions.
+
+    What the policy does not say is taken for right, and so is another precision of floats.
+
+    Args:
+      policy: what should be a `Policy`.
+      observation_spec, action_spec: nests of `TensorSpec`s.
+      where: whose they are, for the message.
+    """
+    made = "policies.mlp_policy(observation_spec, action_spec) or policies.NetworkPolicy(network, "
+    check_is("policy", policy, Policy, f"a Policy, as {made}action_spec) makes one")
+    pairs = (
+        ("observation_spec", policy.observation_spec, observation_spec),
+        ("action_spec", policy.action_spec, action_spec),
+    )
+    for name, own, wanted in pairs:
+        if own is not None and not _same_specs(own, wanted):
+            raise ConfigError(
+                f"expected policy.{name} to be that of {where}, {distributions.one_line(wanted)}; "
+                f"received {distributions.one_line(own)}"
+            )
+
+
+def check_weights(name: str, policy: Any, params: Params) -> None:
+    """Raises `ConfigError` unless it is a `Policy`, and these are weights of it, each [N, ...]."""
+    check_is("policy", policy, Policy, "a Policy")
+    spec = nest.map(lambda x: tf.TensorSpec(x.shape, x.dtype), policy.init(0))
+    found = nest.mismatches(name, spec, params, [None])
+    if found:
+        raise ConfigError(f"{found[0]} (the policy's weights with an axis of N policies)")
+    sizes = sorted({x.shape[0] for x in tf.nest.flatten(params)})
+    check(len(sizes) == 1, f"the numbers of policies in {name}", sizes, "the same in every leaf")
+
+
+def _same_specs(own: Nest, wanted: Nest) -> bool:
+    try:
+        tf.nest.assert_same_structure(own, wanted, check_types=False)
+    except (TypeError, ValueError):
+        return False
+    return all(
+        one.shape.is_compatible_with(other.shape)
+        and one.dtype.is_floating == other.dtype.is_floating
+        and (one.dtype.is_floating or _most(one) == _most(other))
+        for one, other in zip(tf.nest.flatten(own), tf.nest.flatten(wanted))
+    )
+
+
+def _most(spec: tf.TensorSpec) -> Any:
+    """The largest value of a bounded integer, as a list; None of other specs."""
+    return np.ravel(spec.maximum).tolist() if hasattr(spec, "maximum") else None
 
 
 def last_layer(ranks: Sequence[int]) -> tuple[int, ...]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from tfcaml import nest
+from tfcaml.errors import check_is, check_whole, checked_call
 from tfcaml.policies.base import Policy
+from tfcaml.policies.inputs import check_observation_spec
 from tfcaml.types import Nest, Params, Trajectory
 
 if TYPE_CHECKING:
@@ -25,9 +27,13 @@ class ContextPolicy(Policy):
       size: C.
     """
 
+    @checked_call
     def __init__(self, policy: Policy, observation_spec: Nest, size: int) -> None:
+        made = "a Policy whose observation is one vector of with_context(observation_spec, size)"
+        check_is("policy", policy, Policy, made)
         self.policy = policy
         self.size = size
+        self.observation_spec = observation_spec
         self.dtype = with_context(observation_spec, size).dtype
         self.action_spec = policy.action_spec
         self.num_actions = policy.num_actions
@@ -100,8 +106,11 @@ class ContextPolicy(Policy):
         )
 
 
+@checked_call
 def with_context(observation_spec: Nest, size: int) -> tf.TensorSpec:
     """The spec of observations joined to one vector with a context of `size` numbers behind it."""
+    check_observation_spec(observation_spec)
+    check_whole("size", size, 1)
     zeros = nest.map(lambda spec: tf.zeros([1, *spec.shape], spec.dtype), observation_spec)
     vector = nest.vectors(zeros, 1)
     return tf.TensorSpec([vector.shape[-1] + size], vector.dtype)

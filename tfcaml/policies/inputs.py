@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml.errors import check
+from tfcaml.errors import ConfigError, check, shown
 from tfcaml.types import Nest
 
 
@@ -43,6 +43,22 @@ class Vector(tf.keras.layers.Layer):
         return {**super().get_config(), "low": self.low, "sizes": self.sizes}
 
 
+def check_observation_spec(spec: Any) -> None:
+    """Raises `ConfigError` unless a nest holds `TensorSpec`s of known shapes, and nothing else."""
+    try:
+        leaves = tf.nest.flatten(spec)
+    except (TypeError, ValueError):
+        leaves = []
+    fits = lambda x: isinstance(x, tf.TensorSpec) and x.shape.is_fully_defined()
+    known = lambda x: fits(x) and (x.dtype.is_floating or x.dtype.is_integer or x.dtype.is_bool)
+    if not leaves or not all(map(known, leaves)):
+        raise ConfigError(
+            "expected observation_spec to be a TensorSpec of numbers or booleans of a known shape, "
+            "or a nest of them, such as family.observation_spec; received "
+            f"observation_spec={shown(spec)}"
+        )
+
+
 def vector_layers(observation_spec: Nest, one_hot: int = 0) -> tuple[dict[str, Any], int]:
     """How a network of TF-Agents is to join a nest of observations to one vector.
 
@@ -54,8 +70,10 @@ def vector_layers(observation_spec: Nest, one_hot: int = 0) -> tuple[dict[str, A
       (options of the network, how many numbers the vector has).
 
     Raises:
-      ConfigError: `one_hot` is set, and no leaf has so few values.
+      ConfigError: specs of something else than numbers and booleans; or `one_hot` is set, and no
+        leaf has so few values.
     """
+    check_observation_spec(observation_spec)
     check(isinstance(one_hot, int) and one_hot >= 0, "one_hot", one_hot, "an integer >= 0")
     sizes = [_num_values(spec) for spec in tf.nest.flatten(observation_spec)]
     chosen = [bool(size) and max(size) <= one_hot for size in sizes]

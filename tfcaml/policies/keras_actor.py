@@ -10,8 +10,9 @@ import tensorflow_probability as tfp
 from tf_agents.networks import Network
 from tf_agents.specs import tensor_spec
 
-from tfcaml.errors import check
+from tfcaml.errors import ConfigError, check
 from tfcaml.policies import functional
+from tfcaml.policies.inputs import check_observation_spec
 from tfcaml.types import Nest
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class KerasActor(Network):
         observation_spec: Nest,
         action_spec: tensor_spec.BoundedTensorSpec,
     ) -> None:
+        check_observation_spec(observation_spec)
         super().__init__(input_tensor_spec=observation_spec, name="KerasActor")
         check(isinstance(model, tf.keras.layers.Layer), "model", model, "a Keras 2 model")
         functional.check_precision(model)
@@ -47,8 +49,15 @@ class KerasActor(Network):
         zeros = tf.nest.map_structure(
             lambda spec: tf.zeros([1, *spec.shape], spec.dtype), observation_spec
         )
-        with functional.seeded(model):
-            output = model(zeros)
+        try:
+            with functional.seeded(model):
+                output = model(zeros)
+        except (TypeError, ValueError, tf.errors.OpError) as error:
+            line = " ".join(str(error).split())
+            raise ConfigError(
+                "expected model to take a batch of the observations of observation_spec; it raised "
+                f"{type(error).__name__}: {line[:300]}"
+            ) from error
         shape = list(getattr(output, "shape", ["no tensor"]))
         what = "logits" if self._discrete else "means"
         check(shape == [1, *size], "shape of the model's output", shape, f"{[1, *size]}, {what}")

@@ -17,8 +17,16 @@ from tf_agents.networks import (
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories.time_step import StepType
 
-from tfcaml import nest
-from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml import keys, nest
+from tfcaml.errors import (
+    ConfigError,
+    check,
+    check_is,
+    check_one_of,
+    check_whole,
+    checked_call,
+    shown,
+)
 from tfcaml.policies import distributions
 from tfcaml.policies.base import Policy, last_layer
 from tfcaml.policies.functional import Functional
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
 
 _Convolution = tf.keras.layers.Conv2D.__base__  # of any rank
+# Activations of hidden layers, by name.
 ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
 
 
@@ -51,11 +60,13 @@ class NetworkPolicy(Policy):
       ValueError: see `Functional`.
     """
 
+    @checked_call
     def __init__(self, network: Network, action_spec: tensor_spec.BoundedTensorSpec) -> None:
         expected = "a TF-Agents network (of a Keras model: `NetworkPolicy.from_keras`)"
-        check(isinstance(network, Network), "network", type(network).__name__, expected)
+        check_is("network", network, Network, expected)
         self.num_actions = _num_actions(action_spec)
         self.network = network
+        self.observation_spec = network.input_tensor_spec
         self.action_spec = action_spec
         self.functional = Functional(network)
         self.has_memory = bool(tf.nest.flatten(network.state_spec))
@@ -66,6 +77,7 @@ class NetworkPolicy(Policy):
         distributions.check_supported(self._example, action_spec, self.num_actions)
 
     @classmethod
+    @checked_call
     def from_keras(
         cls,
         model: tf.keras.Model,
@@ -84,6 +96,7 @@ class NetworkPolicy(Policy):
         Raises:
           ConfigError: the model's output does not fit the actions.
         """
+        _num_actions(action_spec)  # says what is no action
         return cls(KerasActor(model, observation_spec, action_spec), action_spec)
 
     @property
@@ -104,9 +117,10 @@ class NetworkPolicy(Policy):
         of_actor = tuple(i for i, x in enumerate(own) if x.ref() in chosen)
         return of_actor or last_layer([x.shape.rank for x in own])
 
+    @checked_call
     def init(self, seed: int) -> Params:
-        """New weights, a tuple of tensors without task axis. `seed`: Python int."""
-        return self.functional.init(seed)
+        """New weights, a tuple of tensors without task axis. `seed`: see `keys.as_int`."""
+        return self.functional.init(keys.as_int(seed))
 
     def __call__(self, params: Params, observation: Nest) -> tfd.Distribution:
         """The action distribution.
@@ -210,6 +224,7 @@ class NetworkPolicy(Policy):
         return self.network(observation, step_type=step_type, network_state=state)[0]
 
 
+@checked_call
 def mlp_policy(
     observation_spec: Nest,
     action_spec: tensor_spec.BoundedTensorSpec,
@@ -241,6 +256,9 @@ def mlp_policy(
     precision = tf.keras.mixed_precision.global_policy().name
     what = "the precision of Keras (set_floatx, mixed_precision.set_global_policy)"
     check(precision == "float32", what, precision, "float32, as rollouts are")
+    check_is("fc_layer_params", fc_layer_params, (list, tuple), "a list of units, one per layer")
+    for units in fc_layer_params:
+        check_whole("units in fc_layer_params", units, 1)
     joining, inputs = vector_layers(observation_spec, one_hot)
     # The head draws normal numbers of variance factor / fan_in; Glorot's is 2 / (in + out).
     fan_in = [inputs, *fc_layer_params][-1]
@@ -275,14 +293,15 @@ def mlp_policy(
 
 def _num_actions(action_spec: tensor_spec.BoundedTensorSpec) -> int | None:
     """How many actions there are; None when actions are continuous."""
-    if isinstance(action_spec, tf.TensorSpec) and action_spec.dtype.is_floating:
+    is_known = isinstance(action_spec, tf.TensorSpec) and action_spec.shape.is_fully_defined()
+    if is_known and action_spec.dtype.is_floating:
         return None
     is_integer = isinstance(action_spec, tensor_spec.BoundedTensorSpec)
     is_integer = is_integer and action_spec.dtype.is_integer and action_spec.shape.rank == 0
     if not (is_integer and action_spec.minimum == 0):
         raise ConfigError(
             "expected action_spec to be a single BoundedTensorSpec, of one integer from 0 on, or "
-            f"floats; received action_spec={distributions.one_line(action_spec)}"
+            f"floats; received action_spec={shown(action_spec)}"
         )
     return int(action_spec.maximum) + 1
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import divergence, figures, keys
+from tfcaml import divergence, figures, keys, settings
 from tfcaml.errors import check, check_positive, from_python
 from tfcaml.reporting import tensorboard
 from tfcaml.types import Metric, Params, Task, Trajectory
@@ -51,15 +51,25 @@ METRICS = {
 }  # tag -> `Metric`
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class DivergenceMonitorConfig:
-    """How divergence is followed."""
+    """How divergence is followed.
 
-    interval: int = 10  # iterations between records of a learner
-    num_updates: int = 5  # adaptation steps on each entity before its policy is looked at
-    episodes: int = 1  # that represent a policy (paper: 1)
-    num_clusters: int = 6  # k
-    bandwidth: float = 0.5  # of the density, in units of observations
+    Attributes:
+      interval: Iterations between two records of a learner. Source: tfcaml.
+      num_updates: Updates on each entity before its policy is looked at. Source: tfcaml.
+      episodes: Episodes that represent a policy. Source: CAML paper, Algorithm 1: 1.
+      num_clusters: k, clusters. Source: CAML paper, section 5: 6 groups.
+      bandwidth: Width of the kernels of the densities. Unit: of observations. Source: the study
+        caml_figure2.
+    """
+
+    interval: int = 10
+    num_updates: int = 5
+    episodes: int = 1
+    num_clusters: int = 6
+    bandwidth: float = 0.5
 
     def __post_init__(self) -> None:
         for name, least in (("interval", 1), ("num_updates", 0), ("episodes", 1)):
@@ -114,10 +124,12 @@ class DivergenceMonitor:
         self.history = tensorboard.read_scalars(directory, _PREFIX)
         self._described = False  # by events of this process
 
-    def __call__(self, learner: MetaLearner, population: Population) -> DivergenceRecord | None:
+    def __call__(
+        self, learner: MetaLearner, population: Population, metrics: dict[str, float] | None = None
+    ) -> DivergenceRecord | None:
         """After an iteration: a record every `interval` iterations and after the last, else None.
 
-        Its step is the iteration's number, from 0.
+        Its step is the iteration's number, from 0; the iteration's metrics are not looked at.
         """
         done = int(learner.iteration)
         if done % self.config.interval and done != learner.config.num_iterations:

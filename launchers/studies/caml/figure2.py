@@ -16,7 +16,7 @@ import functools
 import numpy as np
 
 from tfcaml import divergence, environments, figures, keys, learners, nest, policies, training
-from tfcaml.experiments.progress import Progress
+from tfcaml.progress import Progress
 from tfcaml.types import FastState, episode_return
 
 from ..runs import kept, rounded

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn import metrics
 
 from tfcaml import divergence, environments, figures, keys, learners, nest, policies, training
-from tfcaml.experiments.progress import Progress
+from tfcaml.progress import Progress
 
 from ...benchmarks.many_policies import timed_matrix
 from ...benchmarks.timing import apart

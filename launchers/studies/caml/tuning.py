@@ -12,7 +12,7 @@ import numpy as np
 from tfcaml.configs.caml import figure3 as caml_figure3
 
 from tfcaml import environments, evaluation, figures, learners, policies, training
-from tfcaml.experiments.progress import Progress
+from tfcaml.progress import Progress
 from tfcaml.settings import flat
 
 from ..runs import kept

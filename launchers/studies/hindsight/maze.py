@@ -12,7 +12,7 @@ import functools
 import numpy as np
 
 from tfcaml import figures, statistics
-from tfcaml.experiments.progress import Progress
+from tfcaml.progress import Progress
 from tfcaml.reporting import report
 
 from ..runs import interval, kept, rounded

@@ -247,7 +247,7 @@ def test_bad_options(options, message):
 
 @pytest.mark.parametrize("split, num", [("mixed", 28), ("mixed", 0), ("child", 11)])
 def test_too_many_held_out_patients(quick, split, num):
-    with pytest.raises(ConfigError, match="expected num_test to be 1 to"):
+    with pytest.raises(ConfigError, match="expected num_test to be a whole number from 1 to"):
         quick(split=split).population(0, num)
 
 

@@ -487,7 +487,9 @@ def test_tasks_given_and_drawn(walk, walk_class):
     population = walk.population(0)
     np.testing.assert_allclose(population.train["gain"], TASKS[0]["gain"])
     assert walk.population(0, 1).test["gain"].shape == [1]
-    with pytest.raises(ConfigError, match=r"num_test to be 1 to 2, the tasks given; received .*3"):
+    with pytest.raises(
+        ConfigError, match=r"num_test to be .* 1 to 2, the tasks given; received .*3"
+    ):
         walk.population(0, 3)
     draw = lambda rng: {"gain": rng.uniform(), "table": rng.integers(0, 9, 3)}
     family = HostEnvironment(walk_class, draw, horizon=3, num_train=50)
@@ -513,7 +515,7 @@ def test_what_can_not_be_a_family_is_refused(walk_class):
     )
     HostEnvironment(two, TASKS, set_task=lambda *_: None)
     for options, message in (
-        ({"workers": 0}, "expected workers to be None or >= 1; received workers=0"),
+        ({"workers": 0}, "expected workers to be a whole number from 1 to .*; received workers=0"),
         ({"worker": "fibre"}, "expected worker to be one of thread, process"),
     ):
         with pytest.raises(ConfigError, match=message):

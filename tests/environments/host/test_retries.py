@@ -191,7 +191,10 @@ def test_an_action_that_is_no_number_ends_its_episode_with_a_reward_of_nan():
 
 def test_limits_are_checked(walk_class):
     for options, message in (
-        ({"max_retries": -1}, "expected max_retries to be >= 0; received max_retries=-1"),
+        (
+            {"max_retries": -1},
+            "expected max_retries to be a whole number from 0 to .*; received max_retries=-1",
+        ),
         ({"step_timeout": 0}, "expected step_timeout to be > 0; received step_timeout=0"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -261,7 +261,7 @@ def test_errors(options, message):
 
 
 def test_errors_of_a_population():
-    with pytest.raises(ConfigError, match=r"num_test to be >= 1 \(.*empty\); received num_test=0"):
+    with pytest.raises(ConfigError, match=r"num_test to be a whole number .*; received num_test=0"):
         Particle().population(0, num_test=0)
     with pytest.raises(ConfigError, match=r"differ from training entities; received variance=0.0"):
         Particle(ParticleConfig(variance=0.0)).population(0)

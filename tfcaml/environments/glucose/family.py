@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import keys, nest
-from tfcaml.environments.base import TaskFamily
+from tfcaml import keys, nest, settings
+from tfcaml.environments.base import TaskFamily, config_of
 from tfcaml.environments.glucose import (
     meals,
     model,
@@ -27,7 +27,7 @@ from tfcaml.environments.glucose import (
     sensor,
     simulation,
 )
-from tfcaml.errors import check, check_acts, check_one_of
+from tfcaml.errors import check, check_acts, check_one_of, checked_call
 from tfcaml.types import Nest, Task, Trajectory
 
 if TYPE_CHECKING:
@@ -50,21 +50,44 @@ _REWARDS = ("risk", "time_in_range")
 _SALT_SENSOR, _SALT_MEALS = 4, 8  # of keys
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class GlucoseConfig:
-    """Options of the family."""
+    """Options of the family.
 
-    interval: int = 15  # min between decisions; divides the day
-    sensor_interval: int = 5  # min between readings (Dexcom: 3 or 5); divides `interval`
-    history: int = 4  # readings observed
-    sensor_noise: bool = False  # readings have the errors of a Dexcom sensor
-    announce: bool = True  # carbohydrate is observed and gets a bolus at the start of a meal
-    actions: str = "discrete"  # one of `MULTIPLES`, which learns far better; or continuous
-    dose_unit: str = "population"  # doses are multiples of an average patient's, or the patient's
-    reward: str = "risk"  # or time_in_range
-    split: str = "mixed"  # held-out patients: of all cohorts, or one whole cohort by its name
-    variants: int = 1  # entities per patient to learn from; all but the first are perturbed
-    perturbation: float = 0.2  # spread of perturbed patients, see `patients.perturbed`
+    Attributes:
+      interval: Time between two decisions; it divides the day. Unit: minutes. Source: the study
+        glucose_cohort.
+      sensor_interval: Time between two readings; it divides `interval`. Unit: minutes. Source:
+        Dexcom sensors, as in simglucose 0.2.11: 3 or 5.
+      history: Readings that are observed. Source: the study glucose_cohort.
+      sensor_noise: Whether readings have the errors of a Dexcom sensor. Source: simglucose 0.2.11.
+      announce: Whether carbohydrate is observed and gets a bolus at the start of a meal. Source:
+        the study glucose_cohort.
+      actions: "discrete", one of `MULTIPLES` of a dose, which is learned far better; or
+        "continuous". Source: the study glucose_cohort.
+      dose_unit: Whether doses are multiples of an average patient's ("population"), or of the
+        patient's own ("patient"). Source: the study glucose_cohort.
+      reward: "risk", minus the risk of the glucose level, or "time_in_range", the share of time
+        between 70 and 180 mg/dL. Source: B. Kovatchev et al., Diabetes Care 20 (1997), for the
+        risk.
+      split: Held-out patients: "mixed", of all cohorts, or one whole cohort by its name:
+        "adolescent", "adult" or "child". Source: the study glucose_cohort.
+      variants: Entities per patient to learn from; all but the first are perturbed. Source: tfcaml.
+      perturbation: Spread of perturbed patients, see `patients.perturbed`. Source: tfcaml.
+    """
+
+    interval: int = 15
+    sensor_interval: int = 5
+    history: int = 4
+    sensor_noise: bool = False
+    announce: bool = True
+    actions: str = "discrete"
+    dose_unit: str = "population"
+    reward: str = "risk"
+    split: str = "mixed"
+    variants: int = 1
+    perturbation: float = 0.2
 
     def __post_init__(self) -> None:
         for name in ("interval", "sensor_interval", "history", "variants"):
@@ -110,8 +133,9 @@ class Glucose(TaskFamily):
 
     notice = "Simulated patients. For research only, not for dosing decisions."
 
+    @checked_call
     def __init__(self, config: GlucoseConfig | None = None) -> None:
-        self.config = config or GlucoseConfig()
+        self.config = config_of(config, GlucoseConfig)
         self.horizon = DAY // self.config.interval
         scalars = (*model.PARAMETERS, "basal", "CR", "CF")
         self.task_spec = {key: tf.TensorSpec([], tf.float32) for key in scalars}
@@ -127,6 +151,7 @@ class Glucose(TaskFamily):
                 [1], tf.float32, -bound, bound, "action"
             )
 
+    @checked_call
     def population(self, seed: int, num_test: int = 9) -> Population:
         """Patients to learn from and `num_test` held-out ones.
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfcaml import keys, nest
 from tfcaml.environments.base import Population, overlap
 from tfcaml.environments.glucose import patients
-from tfcaml.errors import check
+from tfcaml.errors import check, check_whole
 
 if TYPE_CHECKING:
     from tfcaml.environments.glucose.family import GlucoseConfig
@@ -53,11 +53,11 @@ def split(rule: str, num_test: int, rng: np.random.Generator) -> tuple[list[str]
     if rule == "mixed":
         turns = [name for turn in zip(*order.values()) for name in turn]
         most = len(turns) - len(patients.COHORTS)  # one of each at least is to learn from
-        check(1 <= num_test <= most, "num_test", num_test, f"1 to {most}")
+        check_whole("num_test", num_test, 1, most)
         held_out = turns[:num_test]
     else:
         most = len(order[rule])
-        check(1 <= num_test <= most, "num_test", num_test, f"1 to {most}, the {rule} patients")
+        check_whole("num_test", num_test, 1, most, f"the {rule} patients")
         held_out = order.pop(rule)[:num_test]
     known = [name for names in order.values() for name in names if name not in held_out]
     return sorted(known), held_out

@@ -46,7 +46,16 @@ from tfcaml.environments.host import python_tasks
 from tfcaml.environments.host.episodes import Pool
 from tfcaml.environments.host.retries import Player, first_environment
 from tfcaml.environments.host.workers import Crew, check_picklable
-from tfcaml.errors import ConfigError, RunError, check
+from tfcaml.errors import (
+    ConfigError,
+    RunError,
+    check,
+    check_function,
+    check_one_of,
+    check_whole,
+    checked_call,
+    shown,
+)
 from tfcaml.types import Nest, Task
 
 if TYPE_CHECKING:
@@ -103,6 +112,7 @@ class HostEnvironment(TaskFamily):
 
     supports_xla = False
 
+    @checked_call
     def __init__(
         self,
         make: Callable[[], Any],
@@ -116,7 +126,23 @@ class HostEnvironment(TaskFamily):
         workers: int = 1,
         worker: str = "thread",
     ) -> None:
-        check(num_train >= 1, "num_train", num_train, ">= 1")
+        what = "which makes an environment, such as lambda: gymnasium.make('Pendulum-v1')"
+        if isinstance(make, str) or not callable(make):
+            raise ConfigError(
+                f"expected make to be a function, {what}; received make={shown(make)}"
+            )
+        check_function("make", make, ())
+        if set_task is not None:
+            check_function("set_task", set_task, ("environment", "task"))
+        check_whole("num_train", num_train, 1)
+        check_whole("max_retries", max_retries, 0)
+        check_one_of("worker", worker, ("thread", "process"))
+        if horizon is not None:
+            check_whole("horizon", horizon, 1)
+        if workers is not None:
+            check_whole("workers", workers, 1)
+        if callable(tasks):
+            check_function("tasks", tasks, ("rng",))
         self._num_support = num_train
         self._draw = tasks if callable(tasks) else None
         if worker == "process":
@@ -136,8 +162,7 @@ class HostEnvironment(TaskFamily):
                 "expected horizon to be a number of steps, as the environment states no limit; "
                 "received horizon=None"
             )
-        self.horizon = steps
-        check(self.horizon >= 1, "horizon", horizon, ">= 1")
+        self.horizon = int(steps)
         if self._draw:
             self._example = self._draw(_rng(0, 0))
             self.task_spec = python_tasks.specs(python_tasks.to_tensors([self._example]))
@@ -153,6 +178,7 @@ class HostEnvironment(TaskFamily):
         if worker == "process":
             check_picklable(tasks=self._example)
 
+    @checked_call
     def population(self, seed: int, num_test: int | None = None) -> Population:
         """Entities to learn from and, apart, `num_test` to adapt to (3, or all that were given).
 
@@ -165,14 +191,14 @@ class HostEnvironment(TaskFamily):
         seed = keys.as_int(seed)
         if self._draw:
             num_test = 3 if num_test is None else num_test
-            check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
+            check_whole("num_test", num_test, 1)
             support = self._drawn(self._num_support, seed, 1)
             query = self._drawn(num_test, seed, 2)
         else:
             support, query = self._given
             known = nest.leading(query)
             num_test = known if num_test is None else num_test
-            check(1 <= num_test <= known, "num_test", num_test, f"1 to {known}, the tasks given")
+            check_whole("num_test", num_test, 1, known, "the tasks given")
             query = nest.take(query, range(num_test))
         shared = overlap(support, query) if self.holds_out else 0
         check(not shared, "test tasks that are training tasks too", shared, "none")

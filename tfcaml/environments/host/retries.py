@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml.environments.host.calls import Start, no_outcomes
-from tfcaml.errors import ConfigError, RunError, check, check_positive
+from tfcaml.errors import ConfigError, RunError, check_positive
 from tfcaml.types import Nest
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def first_environment(crew: Crew) -> tuple[Seat, tuple[Nest, Nest, int | None]]:
       (its `workers.Seat`, (observation_spec, action_spec, time_limit)).
 
     Raises:
-      ConfigError: `make` uses Python's module `signal` in a thread, or gives no environment.
+      ConfigError: `make` raises, uses Python's module `signal` in a thread, or gives no
+        environment.
     """
     seats = [crew.seat(lane) for lane in range(crew.num_lanes)]  # all start at the same time
     worker, slot = seats[0]
@@ -45,6 +46,9 @@ def first_environment(crew: Crew) -> tuple[Seat, tuple[Nest, Nest, int | None]]:
     found = worker.answer(None)
     if _needs_main_thread(found):
         raise ConfigError(_in_one_line(found)) from found
+    if isinstance(found, Exception) and not isinstance(found, ConfigError | RunError):
+        line = f"expected make() to give an environment; it raised {_in_one_line(found)}"
+        raise ConfigError(line) from found
     if isinstance(found, BaseException):
         raise found
     return seats[0], found
@@ -67,7 +71,6 @@ class Player:
     def __init__(
         self, crew: Crew, observation_spec: Nest, max_retries: int, step_timeout: float | None
     ) -> None:
-        check(max_retries >= 0, "max_retries", max_retries, ">= 0")
         if step_timeout is not None:
             check_positive(step_timeout=step_timeout)
         self._crew = crew

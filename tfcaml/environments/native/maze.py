@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import keys
-from tfcaml.environments.base import Population, TaskFamily
-from tfcaml.errors import ConfigError, check, check_one_of
+from tfcaml import keys, settings
+from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.errors import ConfigError, check, check_one_of, check_whole, checked_call
 from tfcaml.types import Task, Trajectory, next_observation
 
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])  # up, down, left, right, as (row, column)
@@ -57,13 +57,21 @@ _SWEEPS = 10_000  # of value iteration, at most
 _TOLERANCE = 1e-10
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class MazeConfig:
-    """Options of the family."""
+    """Options of the family.
 
-    layout: str = "maze"  # maze or four_rooms
-    num_train: int = 20  # goals to learn from
-    horizon: int = 50  # steps
+    Attributes:
+      layout: Walls: "maze", corridors with few ways round, or "four_rooms". Source: tfcaml; R.
+        Sutton et al., 1999, Figure 2, for four_rooms.
+      num_train: Goals to learn from. Source: tfcaml.
+      horizon: Steps of an episode, at most. Unit: steps. Source: tfcaml.
+    """
+
+    layout: str = "maze"
+    num_train: int = 20
+    horizon: int = 50
 
     def __post_init__(self) -> None:
         check_one_of("layout", self.layout, LAYOUTS)
@@ -85,8 +93,9 @@ class Maze(TaskFamily):
       next_cell: [S, 4] integers, where each action leads
     """
 
+    @checked_call
     def __init__(self, config: MazeConfig | None = None) -> None:
-        self.config = config or MazeConfig()
+        self.config = config_of(config, MazeConfig)
         self.horizon = self.config.horizon
         grid = np.array([list(row) for row in LAYOUTS[self.config.layout].split()])
         self.cells = np.argwhere(grid != "#")
@@ -99,6 +108,7 @@ class Maze(TaskFamily):
         self.observation_spec = tensor_spec.BoundedTensorSpec([size], tf.float32, 0, 1)
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3, "action")
 
+    @checked_call
     def population(self, seed: int, num_test: int = 10) -> Population:
         """Goals drawn without replacement from all cells but the start, held-out ones first.
 
@@ -107,7 +117,7 @@ class Maze(TaskFamily):
         Raises:
           ConfigError: more goals than cells, or `num_test` < 1.
         """
-        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
+        check_whole("num_test", num_test, 1)
         cells = np.delete(np.arange(len(self.cells)), self.start)
         size = num_test + self.config.num_train
         allowed = f"at most {len(cells)}, the cells other than the start"

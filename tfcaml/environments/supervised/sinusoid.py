@@ -12,22 +12,30 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import keys
-from tfcaml.environments.base import Population, TaskFamily
-from tfcaml.errors import check
+from tfcaml import keys, settings
+from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.errors import check, check_whole, checked_call
 from tfcaml.types import Task
 
 _SALT = 0x51E  # of the key of a population
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class SinusoidConfig:
-    """Options of the family (paper's code; all values)."""
+    """Options of the family (paper's code; all values).
+
+    Attributes:
+      min_amplitude: Smallest amplitude. Source: MAML paper, section 5.1.
+      max_amplitude: Largest amplitude. Source: MAML paper, section 5.1.
+      max_phase: Largest phase; the smallest is 0. Unit: radians. Source: MAML paper, section 5.1.
+      max_x: Inputs are uniform between minus this and this. Source: MAML paper, section 5.1.
+    """
 
     min_amplitude: float = 0.1
     max_amplitude: float = 5.0
-    max_phase: float = math.pi  # radians, from 0 on
-    max_x: float = 5.0  # inputs are uniform in +-this
+    max_phase: float = math.pi
+    max_x: float = 5.0
 
     def __post_init__(self) -> None:
         order = 0 < self.min_amplitude < self.max_amplitude
@@ -41,20 +49,22 @@ class Sinusoid(TaskFamily):
 
     horizon = 1
 
+    @checked_call
     def __init__(self, config: SinusoidConfig | None = None) -> None:
-        self.config = config or SinusoidConfig()
+        self.config = config_of(config, SinusoidConfig)
         scalar = tf.TensorSpec([], tf.float32)
         self.task_spec = {"amplitude": scalar, "phase": scalar}
         self.observation_spec = tf.TensorSpec([1], tf.float32, "observation")
         bound = self.config.max_amplitude
         self.action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -bound, bound, "action")
 
+    @checked_call
     def population(self, seed: int, num_test: int = 600) -> Population:
         """Fresh curves at every draw to learn from, and `num_test` fixed ones to adapt to.
 
         Both are drawn from continuous distributions, by unrelated keys.
         """
-        check(num_test >= 1, "num_test", num_test, ">= 1 (the test set is empty)")
+        check_whole("num_test", num_test, 1)
         key = keys.fold(keys.from_int(seed), _SALT)
         query = self._draw(num_test, keys.fold(key, 0))
         examples = self._draw(num_test, keys.fold(key, 1))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tfcaml import losses, nest
+from tfcaml import losses, nest, settings
 from tfcaml.environments import TaskFamily
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tfcaml.learners.hindsight.buffer import Hindsight, Similar
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightRelabellingConfig(HindsightMAMLConfig):
     """Settings of relabelling: stored episodes are added in the first `guidance.updates` updates.
@@ -68,11 +69,18 @@ class HindsightRelabelling(HindsightMAML):
         return super().off_policy(fast, task, trajectory, own)
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightCloningConfig(HindsightMAMLConfig):
-    """Settings of cloning."""
+    """Settings of cloning.
 
-    cloning_steps: int = 20  # of plain gradient descent
+    Attributes:
+      cloning_steps: Gradient steps of imitation before the first update on a new task. Source: the
+        study hindsight_maze.
+      cloning_learning_rate: Step size of these steps. Source: the study hindsight_maze.
+    """
+
+    cloning_steps: int = 20
     cloning_learning_rate: float = 1.0
 
     def __post_init__(self) -> None:

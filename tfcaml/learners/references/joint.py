@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.types import Experience, FastState, Nest, Task
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class JointConfig(LearnerConfig):
-    """Settings of joint pretraining; one entity per iteration."""
+    """Settings of joint pretraining; one entity per iteration.
+
+    Attributes:
+      meta_batch_size: Entities in each iteration; only 1 is allowed. Source: CAML paper, section 5.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,9 +84,14 @@ class JointMixed(Joint):
         return super().support(meta, fast, task, key, self.test_episodes)
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class RandomInitializationConfig(LearnerConfig):
-    """Settings of the untrained policy: only those of its adaptation count."""
+    """Settings of the untrained policy: only those of its adaptation count.
+
+    Attributes:
+      num_iterations: Outer iterations; there is nothing to train. Source: CAML paper, section 5.
+    """
 
     num_iterations: int = 0
 

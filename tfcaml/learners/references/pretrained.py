@@ -13,13 +13,14 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import nest, settings
 from tfcaml.errors import check
 from tfcaml.learners.gradient_based import NoInnerStepsConfig
 from tfcaml.learners.maml import MAML
 from tfcaml.types import MetaBatch, Nest, Task
 
 
+@settings.checked
 @dataclasses.dataclass(frozen=True)
 class PretrainedConfig(NoInnerStepsConfig):
     """Settings of pretraining; those of the inner loop matter at test time only."""

@@ -1,6 +1,6 @@
 import io
 
-from tfcaml.experiments.progress import Progress
+from tfcaml.progress import Progress
 
 
 def test_plain_lines_end_at_one_hundred_percent():

@@ -1,14 +1,25 @@
-"""Progress of long work: a live bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress of long work: a live bar on a terminal and in notebooks, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from typing import Any, TextIO
 
+import rich.console
 from rich import progress as rich_progress
 
 _LINE_INTERVAL = 10.0  # seconds between plain lines
+
+
+def is_watched(stream: TextIO | None = None) -> bool:
+    """Whether somebody sees what is written while it is written: on a terminal or in a notebook.
+
+    Args:
+      stream: where it is written; stderr unless given.
+    """
+    return (stream or sys.stderr).isatty() or _in_notebook()
 
 
 class Progress:
@@ -24,7 +35,8 @@ class Progress:
         self._total, self._done, self._first = total, done, done
         self._stream = stream or sys.stderr
         self._bar = None
-        if self._stream.isatty():
+        in_notebook = stream is None and _in_notebook()
+        if in_notebook or self._stream.isatty():
             self._bar = rich_progress.Progress(
                 rich_progress.TextColumn("{task.description}"),
                 rich_progress.BarColumn(),
@@ -32,6 +44,7 @@ class Progress:
                 rich_progress.TextColumn("{task.fields[note]}"),
                 rich_progress.TimeElapsedColumn(),
                 rich_progress.TextColumn("{task.fields[left]} left"),
+                console=rich.console.Console(file=None if in_notebook else self._stream),
             )
 
     def __enter__(self) -> Progress:
@@ -75,3 +88,9 @@ class Progress:
         rate = elapsed / max(self._done - self._first, 1)
         seconds = round(rate * (self._total - self._done))
         return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def _in_notebook() -> bool:
+    """Whether this is a notebook that can show a bar, for which it needs ipywidgets."""
+    is_there = importlib.util.find_spec("ipywidgets") is not None
+    return is_there and rich.console.Console().is_jupyter
