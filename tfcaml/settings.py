@@ -160,7 +160,7 @@ def documented(config_class: type[_Config]) -> type[_Config]:
         return config_class
     about, texts = inspect.getdoc(config_class) or "", descriptions(config_class)
     lines = []
-    for field in dataclasses.fields(config_class):
+    for field in dataclasses.fields(config_class):  # type: ignore[arg-type]
         head = f"{field.name} ({type_name(field)}, default {default_text(field)}): "
         # Only the text is wrapped: readers of the section want what is before it in one line.
         room = max(len(head) + 20, 96)

@@ -186,7 +186,7 @@ def _table(rows: list[tuple[str, list[str]]]) -> list[str]:
     shown = list(range(last + 1))
     while len(shown) > 1 and names + sum(widths[update] for update in shown) > _WIDTH:
         shown.pop(-2 if len(shown) > 2 else 0)
-    lines = []
+    lines: list[str] = []
     for name, cells in rows:
         if len(name) > _LONG_NAME:
             lines, name = [*lines, name], ""
