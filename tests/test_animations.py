@@ -44,7 +44,7 @@ def test_a_frame_for_every_other_step_and_a_rest_after_each_update():
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 6])
 def test_a_panel_for_each_of_at_most_four_methods(number):
     paths = {str(i): [straight(2, (i + 1, 1)), straight(2, (1, 1))] for i in range(number)}
-    frames, _ = read(figures.adaptation_gif(paths))
+    frames, _ = read(figures.adaptation_gif(paths, (0, 1)))
     assert len(frames) == 3 + 3
     for index in range(number):
         wanted = np.array([int(figures.color(index)[i : i + 2], 16) for i in (1, 3, 5)])

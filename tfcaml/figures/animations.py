@@ -67,9 +67,9 @@ class _Scene:
         square = plane.square_around(every, goal, walls)
         self._panels = []
         for index, (axes, method) in enumerate(zip(np.ravel(grid), paths)):
-            _draw_place(axes, method, goal, walls)
+            _draw_place(axes, method, walls)
             plane.show_square(axes, *square)
-            self._panels.append((axes, *_moving(axes, style.color(index))))
+            self._panels.append((axes, *_moving(axes, goal, style.color(index))))
         number = len(next(iter(paths.values()))[0])
         figure.supxlabel(
             f"{number} {'episode' if number == 1 else 'episodes'} on one test task:  "
@@ -92,32 +92,36 @@ class _Scene:
         after = f"After {update} update{'s' if update > 1 else ''}" if update else "Before updates"
         self._title.set_text(f"{after}: step {step}")
         self._figure.draw_artist(self._title)
-        for (axes, trails, agents), stages in zip(self._panels, self._paths.values()):
+        for (axes, trails, agents, *marks), stages in zip(self._panels, self._paths.values()):
             so_far = [path[: step + 1] for path in stages[stage]]
             so_far = [path[np.isfinite(path).all(axis=-1)] for path in so_far]
             trails.set_segments(so_far)
             agents.set_data(*np.transpose([path[-1] for path in so_far]))
-            axes.draw_artist(trails)
-            axes.draw_artist(agents)
+            for artist in (trails, agents, *marks):
+                axes.draw_artist(artist)
         return Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
 
 
-def _draw_place(axes: Axes, method: str, goal: Any, walls: Any) -> None:
+def _draw_place(axes: Axes, method: str, walls: Any) -> None:
     """What is the same in all frames of a panel."""
     plane.draw_walls(axes, walls)
-    axes.plot(0, 0, "+", color="black", ms=8)
-    axes.plot(*goal, "*", color="black", ms=11)
     axes.set_title(method)
     axes.tick_params(length=0, labelbottom=False, labelleft=False)
     axes.spines[:].set(visible=True, color="#cfcfcf")
 
 
-def _moving(axes: Axes, color: str) -> tuple[Any, Any]:
-    """(lines behind the agents, the agents) of a panel, without any place yet."""
+def _moving(axes: Axes, goal: Any, color: str) -> tuple[Any, ...]:
+    """What is drawn with each frame of a panel, from the lowest up.
+
+    Returns:
+      (lines behind the agents, the agents, the start, the goal); the first two without any place.
+    """
     trails = collections.LineCollection([], colors=color, alpha=0.4, linewidths=1, animated=True)
     axes.add_collection(trails)
     [agents] = axes.plot([], [], "o", color=color, ms=4.5, alpha=0.8, animated=True)
-    return trails, agents
+    [start] = axes.plot(0, 0, "+", color="black", ms=8, animated=True)
+    star = {"color": "black", "markeredgecolor": "white", "ms": 12, "animated": True}
+    return trails, agents, start, *axes.plot(*goal, "*", **star)
 
 
 def _length(paths: np.ndarray) -> int:
