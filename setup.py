@@ -45,6 +45,7 @@ setuptools.setup(
         "matplotlib",
         "ml-collections",
         "numpy>=1.26,<2.4",
+        "pillow",
         "rich",
         "scikit-learn",
         "scipy",

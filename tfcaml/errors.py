@@ -327,9 +327,9 @@ def _misfit(
         called = own.__name__ + ("" if function.__name__ == "__init__" else f".{function.__name__}")
         names = names[1:]
         config = getattr(own, "Config", None) if function.__name__ == "__init__" else None
-        if dataclasses.is_dataclass(own):
+        if isinstance(own, type) and dataclasses.is_dataclass(own):
             names = field_names(own)
-        elif dataclasses.is_dataclass(config):
+        elif isinstance(config, type) and dataclasses.is_dataclass(config):
             names += field_names(config, "config.")
     kind = "field" if dataclasses.is_dataclass(own) else "argument"
     for name in kwargs:

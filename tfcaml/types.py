@@ -17,11 +17,11 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check, check_is
+from tfcaml.nest import Nest
 
 if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
 
-Nest = nest.Nest  # see there
 Params = Nest  # of float tensors
 Task = Nest  # of tensors with leading [N]: all that tells one MDP of a family from another
 

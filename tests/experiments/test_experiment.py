@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -16,6 +17,7 @@ from tfcaml.configs.maml import sinusoid as maml_sinusoid
 
 from launchers import _configs
 from tests.dotted import nested
+from tests.reporting.run_reports import read_page
 from tfcaml import learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.config import completed
@@ -73,6 +75,7 @@ def test_run_leaves_numbers_pictures_and_events(finished):
     assert set(summary["methods"]) == {"caml", "random", "reptile"}
     assert np.shape(summary["methods"]["caml"]["returns"]) == (2, 3, 2)
     assert {path.name for path in paths} == {
+        "adaptation.gif",
         "adaptation.png",
         "caml_divergence_matrix.png",
         "caml_policy_map.png",
@@ -81,6 +84,41 @@ def test_run_leaves_numbers_pictures_and_events(finished):
         "trajectories.png",
     }
     assert (root / "eval" / "evaluation.csv").read_text().count("\n") == 1 + 3 * 2 * 2 * 3
+
+
+@pytest.mark.slow
+def test_the_report_has_all_of_it(finished):
+    root, summary, paths = finished
+    page = read_page((root / "report.html").read_text())
+    assert len(page.of("img")) == len(paths) and not (root / "report.html.part").exists()
+    assert all(f"figures/{path.name}" in page.text for path in paths)
+    for text in (
+        *("caml on particle", "On 2 test tasks with each seed", "reptile", "0 to 1", "k = 2"),
+        *("policies_per_clustering 4", "fc_layer_params 8", "num_medoids 2", "horizon 8"),
+        *("Experiment.create(", f"tfcaml evaluate --root_dir={root}", "Nothing: every update"),
+    ):
+        assert text in page.text, text
+    mean = summary["methods"]["caml"]["summary"][-1]["mean"]["value"]
+    digits = 0 if abs(mean) >= 100 else 1
+    assert f"of {mean:.{digits}f} after 2 updates".replace("-", "\N{MINUS SIGN}") in page.text
+    kept = json.loads((root / "versions.json").read_text())
+    assert kept["machine"]["cpu"] in page.text and kept["source_sha256"] in page.text
+
+
+@pytest.mark.slow
+def test_the_animation_has_a_panel_for_each_method_and_a_part_for_each_measurement(finished):
+    """Eight steps, a frame each, before and after two updates."""
+    image = Image.open(finished[0] / "figures" / "adaptation.gif")
+    durations = []
+    for index in range(image.n_frames):
+        image.seek(index)
+        durations.append(image.info["duration"])
+    assert image.n_frames == 3 * 9 and durations[:-1] == (3 * [*8 * [80], 900])[:-1]
+    events = event_accumulator.EventAccumulator(str(finished[0] / "eval")).Reload()
+    [event] = events.Tensors("evaluation/adaptation_animation")
+    width, height, gif = tf.make_ndarray(event.tensor_proto)
+    assert (int(width), int(height)) == image.size
+    assert gif == (finished[0] / "figures" / "adaptation.gif").read_bytes()
 
 
 @pytest.mark.slow
@@ -118,9 +156,13 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
     calls = iter(range(100))
     first = _experiment(tmp_path, should_stop=lambda: next(calls) == 2)
     assert not first.train()
+    stopped = read_page((tmp_path / "report.html").read_text())
+    assert "Stopped after 3 of 20 training iterations" in stopped.text
     second = _experiment(tmp_path)
     assert second.train()
+    assert "Trained, and not evaluated yet." in (tmp_path / "report.html").read_text()
     second.evaluate()
+    assert "Stopped" not in read_page((tmp_path / "report.html").read_text()).text
     read = lambda folder: (folder / "eval" / "evaluation.json").read_bytes()
     assert read(tmp_path) == read(root)
 

@@ -45,7 +45,9 @@ class Case:
     def __init__(self, learner_class, policy, seed=0, **settings):
         settings = {"meta_batch_size": 3, "episodes_per_update": 4, **settings}
         config = learner_class.Config(**settings)
-        self.learner = learner_class(environments.Navigation(), policy, config)
+        family = environments.Navigation()
+        family.action_spec = policy.action_spec  # nothing is played
+        self.learner = learner_class(family, policy, config)
         self.rng = np.random.default_rng(seed)
         self.acted = nest.map(self.noisy(0.3), self.learner.meta.read())
         self.batch = self._batch()

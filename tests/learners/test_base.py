@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfcaml import environments
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS, MAML, Reptile
+from tfcaml.policies import mlp_policy
 
 # Regression needs another family, the oracle one that shows the
 # goal, relabelling one that knows what other tasks pay; they add no variables.
@@ -75,5 +76,6 @@ def test_a_baseline_has_to_suit_the_observations(policy):
     class Images(environments.Particle):
         observation_spec = property(lambda self: tf.TensorSpec([20, 20, 3]), lambda self, _: None)
 
+    wide = mlp_policy(Images().observation_spec, policy.action_spec, (4,))
     with pytest.raises(ConfigError, match="observations of 1200 numbers"):
-        MAML(Images(), policy)
+        MAML(Images(), wide)

@@ -24,13 +24,21 @@ THETA = by_hand.weights(50)
 SUPPORTS, QUERY = [Phase(11), Phase(12)], Phase(13)
 
 
+def _family(policy):
+    """2D navigation with the policy's actions; nothing is played."""
+    family = environments.Navigation()
+    family.action_spec = policy.action_spec
+    return family
+
+
 def make(learner_class, dtype=tf.float64, **settings):
     """A learner of the hand-made batch, and meta parameters at `THETA`."""
     family = {"inner_updates": len(SUPPORTS), "inner_learning_rate": ALPHA}
     sizes = {"meta_batch_size": TASKS, "episodes_per_update": EPISODES}
     config = learner_class.Config(**{**sizes, **family, **settings})
     # Nothing is played in the environment.
-    learner = learner_class(environments.Navigation(), Softmax(dtype), config)
+    policy = Softmax(dtype)
+    learner = learner_class(_family(policy), policy, config)
     meta = learner.meta.read()
     if isinstance(meta, dict):
         meta["params"] = split(tf.constant(THETA, dtype))
@@ -188,7 +196,7 @@ def test_cavia(first_order):
     settings = {**sizes, "inner_learning_rate": ALPHA, "context_size": CONTEXT}
     config = learners.CAVIA.Config(**settings, first_order=first_order)
     policy = by_hand.with_context(CONTEXT)
-    learner = learners.CAVIA(environments.Navigation(), policy, config)
+    learner = learners.CAVIA(_family(policy), policy, config)
     theta = by_hand.weights(51, by_hand.SIZE + CONTEXT)
     meta = {"params": split(tf.constant(theta), by_hand.SIZE + CONTEXT)}
     batch = batch_of_acting(learner, meta)

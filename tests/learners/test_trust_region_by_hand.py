@@ -34,7 +34,9 @@ def test_the_first_trial_reaches_the_border_of_the_trust_region(num_iterations):
         episodes_per_update=EPISODES,
         outer={"max_kl": max_kl, "damping": damping, "cg_iterations": num_iterations},
     )
-    learner = learners.Pretrained(environments.Navigation(), Softmax(), config)
+    family, policy = environments.Navigation(), Softmax()
+    family.action_spec = policy.action_spec  # nothing is played
+    learner = learners.Pretrained(family, policy, config)
     learner.meta.write({"params": split(tf.constant(THETA))})
     experience = learner.loss.query_experience(None, query.acted(), query.trajectory())
     metrics = learner.update(MetaBatch((), experience))

@@ -181,11 +181,9 @@ def _tables(log_policy: Any, transition: Any, start: Any, horizon: Any) -> list[
     transition = tf.cast(float_tensors(3, transition=transition)[0], log_policy.dtype)
     start = tf.cast(float_tensors(1, start=start)[0], log_policy.dtype)
     states, actions = log_policy.shape[-2:]
-    fits = transition.shape[-3:].is_compatible_with([states, actions, states])
-    check(
-        fits, "shape of transition", list(transition.shape), f"[..., {states}, {actions}, {states}]"
-    )
-    check(
-        start.shape.is_compatible_with([states]), "shape of start", list(start.shape), f"[{states}]"
-    )
+    sizes = [states, actions, states]
+    fits, wanted = transition.shape[-3:].is_compatible_with(sizes), f"[..., {str(sizes)[1:]}"
+    check(fits, "shape of transition", list(transition.shape), wanted)
+    fits = start.shape.is_compatible_with([states])
+    check(fits, "shape of start", list(start.shape), f"[{states}]")
     return [log_policy, transition, start]

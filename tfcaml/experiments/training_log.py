@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import itertools
+import os
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -42,6 +44,22 @@ def tag_metrics(learner: MetaLearner) -> dict[str, Metric]:
         **{tensorboard.FAULTS + name: metric for name, metric in _FAULTS.items()},
         **divergence_monitor.METRICS,
     }
+
+
+def logged_faults(directory: str | os.PathLike[str]) -> dict[str, int]:
+    """Faults of the environment in all of a method's and a seed's training: name -> count.
+
+    Args:
+      directory: of its events. Where training was gone on with they count from 0 again, which is
+        seen where a count falls: there may have been more.
+    """
+    found = {}
+    for name, history in tensorboard.read_scalars(directory, tensorboard.FAULTS).items():
+        counts = [0.0, *(history[step] for step in sorted(history))]
+        steps = itertools.pairwise(counts)
+        found[name] = int(sum(now - (before if now >= before else 0) for before, now in steps))
+    found.pop("bad_updates", None)
+    return found
 
 
 class TrainingLog:

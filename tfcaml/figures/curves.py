@@ -273,7 +273,12 @@ def _curve_panels(
 
 
 def _line(
-    axes: Any, x: Sequence[float], values: np.ndarray, index: int, label: str, **look: Any
+    axes: Any,
+    x: Sequence[float] | np.ndarray,
+    values: np.ndarray,
+    index: int,
+    label: str,
+    **look: Any,
 ) -> None:
     """A line of means of [S, P, Q] over seeds and tasks, and how far the seeds are apart."""
     summary = np.array([statistics.mean(column) for column in np.moveaxis(values, 1, 0)])
@@ -282,7 +287,12 @@ def _line(
 
 
 def _spread(
-    axes: Any, x: Sequence[float], rows: np.ndarray, low: np.ndarray, high: np.ndarray, index: int
+    axes: Any,
+    x: Sequence[float] | np.ndarray,
+    rows: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    index: int,
 ) -> None:
     """The band from `low` to `high` [P] of rows [S, P], or the rows themselves if they are few."""
     if len(rows) >= style.SEEDS_OF_A_BAND:

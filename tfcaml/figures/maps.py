@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import lines
 
 from tfcaml import divergence
-from tfcaml.figures import style
+from tfcaml.figures import plane, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -196,17 +196,19 @@ def trajectories(
     after: dict[str, np.ndarray],
     goal: Sequence[float] | np.ndarray = (1.0, 1.0),
     title: str = "",
+    walls: np.ndarray | Sequence[Any] = (),
 ) -> Figure:
     """Paths in the plane of one entity's episodes, before and after adaptation.
 
     Args:
       before, after: dict method -> positions [E, T, 2], the first living steps only (nan beyond).
+      goal: [2].
+      title: of the figure.
+      walls: [W, 2], see `TaskFamily.planar_walls`.
     """
     methods = list(before)
     ends = [paths for rows in (before, after) for paths in rows.values()]
-    every = np.concatenate([*(np.reshape(paths, [-1, 2]) for paths in ends), [goal, (0, 0)]])
-    low, high = np.nanmin(every), np.nanmax(every)
-    margin = 0.08 * (high - low)
+    square = plane.square_around(ends, goal, walls)
     figure, grid = style.new(2.4 * len(methods), 4.8, rows=2, columns=len(methods))
     for row, (when, paths) in enumerate((("before", before), ("after", after))):
         for column, method in enumerate(methods):
@@ -217,9 +219,8 @@ def trajectories(
                 axes.plot(*living[-1], "o", color=style.color(column), ms=3)
             axes.plot(*goal, "*", color="black", ms=9)
             axes.plot(0, 0, "+", color="black", ms=7)
-            axes.set_xlim(low - margin, high + margin)
-            axes.set_ylim(low - margin, high + margin)
-            axes.set_aspect("equal")
+            plane.draw_walls(axes, walls)
+            plane.show_square(axes, *square)
             axes.set_title(f"{method}, {when}", fontsize=8)
     figure.suptitle(title or "Episodes on a new entity (+ start, * goal, dots: ends)")
     return figure

@@ -67,14 +67,27 @@ class LearnerConfig:
 
     The inner loop is the vanilla policy gradient of the CAML study; Adam. A dict in place of a
     group of settings, such as `advantage`, gives what differs from the learner's default of it.
+
+    Attributes:
+      num_iterations: Outer iterations of training. Source: CAML paper, Figure 3: 100.
+      meta_batch_size: Tasks in each iteration. Source: CAML paper, Algorithm 2: one.
+      inner_updates: Updates on each task in training. Source: the CAML reproduction (docs/caml.md);
+        Algorithm 2 has one.
+      episodes_per_update: Episodes that an update learns from, of each task. Source: CAML paper: K
+        = 10.
+      test_episodes_per_update: The same on new tasks; 0 stands for `episodes_per_update`. Source:
+        tfcaml.
+      inner_optimizer: What takes the updates: "adam" or "sgd". Source: the CAML reproduction.
+      inner_learning_rate: Step size of the updates. Source: the CAML reproduction.
+      advantage: How advantages are estimated. Source: the CAML reproduction.
     """
 
-    num_iterations: int = 100  # outer iterations
-    meta_batch_size: int = 1  # tasks per iteration
-    inner_updates: int = 5  # policy-gradient updates per sampled task
-    episodes_per_update: int = 10  # episodes per update (paper: K = 10)
-    test_episodes_per_update: int = 0  # the same on new tasks; 0: episodes_per_update
-    inner_optimizer: str = "adam"  # adam or sgd
+    num_iterations: int = 100
+    meta_batch_size: int = 1
+    inner_updates: int = 5
+    episodes_per_update: int = 10
+    test_episodes_per_update: int = 0
+    inner_optimizer: str = "adam"
     inner_learning_rate: float = 0.01
     advantage: AdvantageConfig = AdvantageConfig()
 

@@ -54,13 +54,22 @@ METRICS = {
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class DivergenceMonitorConfig:
-    """How divergence is followed."""
+    """How divergence is followed.
 
-    interval: int = 10  # iterations between records of a learner
-    num_updates: int = 5  # adaptation steps on each entity before its policy is looked at
-    episodes: int = 1  # that represent a policy (paper: 1)
-    num_clusters: int = 6  # k
-    bandwidth: float = 0.5  # of the density, in units of observations
+    Attributes:
+      interval: Iterations between two records of a learner. Source: tfcaml.
+      num_updates: Updates on each entity before its policy is looked at. Source: tfcaml.
+      episodes: Episodes that represent a policy. Source: CAML paper, Algorithm 1: 1.
+      num_clusters: k, clusters. Source: CAML paper, section 5: 6 groups.
+      bandwidth: Width of the kernels of the densities. Unit: of observations. Source: the study
+        caml_figure2.
+    """
+
+    interval: int = 10
+    num_updates: int = 5
+    episodes: int = 1
+    num_clusters: int = 6
+    bandwidth: float = 0.5
 
     def __post_init__(self) -> None:
         for name, least in (("interval", 1), ("num_updates", 0), ("episodes", 1)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import tensorflow as tf
 
 from tfcaml import figures
 from tfcaml.reporting import report, tensorboard
-from tfcaml.types import Metric, Trajectory
+from tfcaml.types import Metric, Task, Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from tfcaml.environments.base import TaskFamily
 
 
 def pictures_of_evaluation(
@@ -47,32 +49,44 @@ def pictures_of_evaluation(
 
 
 def pictures_of_paths(
-    goal: np.ndarray | None, examples: dict[str, tuple[Trajectory, Trajectory]]
-) -> dict[str, Figure]:
-    """Episodes before and after adaptation to the first task, as a dict of matplotlib figures.
+    environment: TaskFamily, task: Task, episodes: dict[str, Sequence[Trajectory]]
+) -> tuple[dict[str, Figure], dict[str, bytes]]:
+    """Episodes on the first task before and after adaptation, and from update to update.
 
     Args:
-      goal: [N, 2] in the plane, or None of an environment without one: nothing is drawn.
-      examples: dict method -> (`Trajectory` before, `Trajectory` after).
+      environment: the `TaskFamily`. Nothing is drawn of one without a `planar_goal`.
+      task: nest, leading [N]; the test tasks.
+      episodes: dict method -> `Trajectory` [1, E, T] of each measurement, see `Evaluation`.
+
+    Returns:
+      (dict of matplotlib figures; dict of animations as the bytes of a GIF). There is no animation
+      where nothing was updated.
     """
+    goal = environment.planar_goal(task)
     if goal is None:
-        return {}
-    before, after = ({method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1))
-    return {"trajectories": figures.trajectories(before, after, goal[0])}
+        return {}, {}
+    goal, walls = np.asarray(goal)[0], environment.planar_walls()
+    paths = {m: [_paths(environment, each) for each in rows] for m, rows in episodes.items()}
+    before, after = ({method: rows[i] for method, rows in paths.items()} for i in (0, -1))
+    pictures = {"trajectories": figures.trajectories(before, after, goal, walls=walls)}
+    updated = len(next(iter(paths.values()))) > 1
+    return pictures, {"adaptation": figures.adaptation_gif(paths, goal, walls)} if updated else {}
 
 
 def write_evaluation(
     directory: Any,
     pictures: dict[str, Figure],
+    animations: dict[str, bytes],
     summary: dict[str, Any],
     configs: dict[str, Any],
     metrics: dict[str, Metric],
 ) -> list[pathlib.Path]:
-    """Writes the pictures as PNG and, with the numbers, for TensorBoard.
+    """Writes the pictures as PNG and GIF and, with the numbers, for TensorBoard.
 
     Args:
       directory: `RunDirectory`.
       pictures: dict of matplotlib figures.
+      animations: dict of GIFs.
       summary: of the evaluation: `report.summarize` with environment and seeds.
       configs: dict method -> its learner's config.
       metrics: dict tag -> `Metric`, what training may have logged.
@@ -93,6 +107,9 @@ def write_evaluation(
     for name, figure in pictures.items():
         png = figures.save(figure, directory.figures / f"{name}.png")
         tensorboard.write_png(writer, f"evaluation/{name}", png, 0)
+    for name, gif in animations.items():
+        (directory.figures / f"{name}.gif").write_bytes(gif)
+        tensorboard.write_gif(writer, f"evaluation/{name}_animation", gif, 0)
     writer.close()
     for method, values in summary["methods"].items():
         writer = tf.summary.create_file_writer(str(directory.evaluation / method))
@@ -104,7 +121,12 @@ def write_evaluation(
             trial = _trial(summary, method, seed)
             tensorboard.write_trial(writer, trial, settings[method], returns.tolist())
             writer.close()
-    return sorted(directory.figures.glob("*.png"))
+    return figures_of(directory)
+
+
+def figures_of(directory: Any) -> list[pathlib.Path]:
+    """Paths of all figures that a `RunDirectory` has, sorted."""
+    return sorted(path for kind in ("gif", "png") for path in directory.figures.glob(f"*.{kind}"))
 
 
 def _trial(summary: dict[str, Any], method: str, seed: int) -> dict[str, str]:
@@ -118,11 +140,12 @@ def _trial(summary: dict[str, Any], method: str, seed: int) -> dict[str, str]:
     }
 
 
-def _paths(trajectory: Trajectory) -> np.ndarray:
+def _paths(environment: TaskFamily, trajectory: Trajectory) -> np.ndarray:
     """Positions of the first task's first episodes, nan after an episode's end: [E, T + 1, 2]."""
-    observation, mask = trajectory.observation[0, :10].numpy(), trajectory.mask[0, :10].numpy()
-    path = np.where(mask[..., None] > 0, observation, np.nan)
+    place = lambda observation: environment.planar_positions(observation[0, :10].numpy())
+    position, mask = place(trajectory.observation), trajectory.mask[0, :10].numpy()
+    path = np.where(mask[..., None] > 0, position, np.nan)
     path = np.concatenate([path, np.full_like(path[:, :1], np.nan)], axis=1)
     lengths = mask.sum(axis=1).astype(int)
-    path[np.arange(len(path)), lengths] = trajectory.final_observation[0, :10]
+    path[np.arange(len(path)), lengths] = place(trajectory.final_observation)
     return path

@@ -12,6 +12,7 @@ import numpy as np
 from tfcaml import statistics
 from tfcaml.errors import check
 
+# The note below tables that says how often intervals cover.
 COVERAGE = (
     "Intervals: simulated with 3 to 20 seeds they cover 92 to 98 %. Where the effects of seeds are",
     "strongly skewed or a few seeds are far from the rest, those of means cover 85 to 92 %, and",
@@ -185,7 +186,7 @@ def _table(rows: list[tuple[str, list[str]]]) -> list[str]:
     shown = list(range(last + 1))
     while len(shown) > 1 and names + sum(widths[update] for update in shown) > _WIDTH:
         shown.pop(-2 if len(shown) > 2 else 0)
-    lines = []
+    lines: list[str] = []
     for name, cells in rows:
         if len(name) > _LONG_NAME:
             lines, name = [*lines, name], ""

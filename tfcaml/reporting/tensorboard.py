@@ -39,6 +39,7 @@ _HELD_OUT = {
     _BEFORE: "Mean return on held-out tasks before adaptation.",
     _AFTER: "Mean return on held-out tasks after the last update.",
 }
+# What tags of training begin with: returns, other metrics, and faults.
 TRAINING, DETAILS, FAULTS = "train/", "training_details/", "training_faults/"
 
 
@@ -214,9 +215,21 @@ def write_figure(writer: tf.summary.SummaryWriter, name: str, figure: Figure, st
 def write_png(writer: tf.summary.SummaryWriter, name: str, png: bytes, step: int) -> None:
     """An image that is PNG already (bytes), as `tf.summary.image` would write its pixels."""
     width, height = np.frombuffer(png[16:24], ">u4")  # of the first chunk, IHDR
+    _write_image(writer, name, png, step, width, height)
+
+
+def write_gif(writer: tf.summary.SummaryWriter, name: str, gif: bytes, step: int) -> None:
+    """An image that is GIF already (bytes); TensorBoard shows it as it moves."""
+    width, height = np.frombuffer(gif[6:10], "<u2")  # of the logical screen
+    _write_image(writer, name, gif, step, width, height)
+
+
+def _write_image(
+    writer: tf.summary.SummaryWriter, name: str, image: bytes, step: int, width: int, height: int
+) -> None:
     metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
     with writer.as_default():
-        tf.summary.write(name, [str(width), str(height), png], step=step, metadata=metadata)
+        tf.summary.write(name, [str(width), str(height), image], step=step, metadata=metadata)
 
 
 def write_adaptation(

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfcaml import keys, losses, nest, policies
 from tfcaml.environments import Maze, MazeConfig
 from tfcaml.errors import ConfigError
-from tfcaml.learners import HindsightCloning, HindsightMAMLConfig, HindsightRelabelling
+from tfcaml.learners import HindsightCloning, HindsightRelabelling
 from tfcaml.learners.hindsight.alternatives import HindsightCloningConfig
 from tfcaml.rollouts import sampling
 
@@ -39,7 +39,7 @@ def linear(maze):
 @pytest.fixture(scope="module")
 def relabelling(maze, linear):
     # With a baseline, what did not arrive has advantages too, and noise from them.
-    config = HindsightMAMLConfig(**{**SMALL, "advantage": {"baseline": "none"}})
+    config = HindsightRelabelling.Config(**{**SMALL, "advantage": {"baseline": "none"}})
     return HindsightRelabelling(maze, linear, config)
 
 
