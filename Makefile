@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 # one process, for what its tests share; in the order of their names long files are not the last.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast test-soak test-mutations lint check clean
+.PHONY: demo test test-fast test-soak test-browser test-mutations lint docs check clean
 
 demo: $(VENV)/ready
 	$(BIN)/tfcaml train --config=caml/particles --root_dir=runs/caml_particles
@@ -22,11 +22,16 @@ test: $(VENV)/ready
 	$(PYTEST)
 
 test-fast: $(VENV)/ready
-	$(PYTEST) -m "not slow and not soak"
+	$(PYTEST) -m "not slow and not soak and not browser"
 
 # The long form of what is promised of stopped, killed and faulty runs: an hour.
 test-soak: $(VENV)/ready
 	$(BIN)/python -m pytest -m soak
+
+# TensorBoard and the report of a run in headless Chromium (Debian: chromium, chromium-driver).
+test-browser: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[browser]"
+	$(BIN)/python -m pytest -m browser -rs tests/browser
 
 # Changes single lines of the package on purpose and reports which changes no test notices.
 test-mutations: $(VENV)/ready
@@ -37,7 +42,11 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test
+# The documentation site, docs/_build/html/index.html. Warnings are errors.
+docs: $(VENV)-docs/ready
+	TF_CPP_MIN_LOG_LEVEL=3 $(VENV)-docs/bin/python -m sphinx -b html -W --keep-going --quiet docs docs/_build/html
+
+check: lint test docs
 
 $(VENV)/ready: setup.py $(CONSTRAINTS)
 	@echo "Making $(VENV), once: pip installs 2.8 GB of packages (TensorFlow and what it needs)."
@@ -46,5 +55,15 @@ $(VENV)/ready: setup.py $(CONSTRAINTS)
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"
 	touch $@
 
+# Sphinx wants a newer typing_extensions than tf-agents pins, so that it has an environment of its
+# own, which borrows the packages of the other one: a second TensorFlow takes 2.8 GB.
+$(VENV)-docs/ready: docs/requirements.txt $(VENV)/ready
+	$(BIN)/python -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --requirement docs/requirements.txt
+	packages=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
+	  cd "$$($(VENV)-docs/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")" && \
+	  echo "import site; site.addsitedir('$$packages')" > borrowed.pth
+	touch $@
+
 clean:
-	rm -rf .venv .venv-tf* build *.egg-info
+	rm -rf .venv .venv-* build docs/_build docs/api/*.rst *.egg-info

@@ -58,6 +58,8 @@ setuptools.setup(
     extras_require={
         # What families of gymnasium environments need.
         "gym": ["gymnasium>=1.3,<1.4"],
+        # What the tests in a browser need, see `make test-browser`.
+        "browser": ["selenium"],
         "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
     },
     classifiers=[

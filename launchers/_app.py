@@ -39,11 +39,17 @@ def define_plugin():
     )
 
 
+def command_line(name):
+    """The command that runs this launcher with these flags again, as lines of a shell."""
+    return f"cd {shlex.quote(os.getcwd())}\n{shlex.join(['tfcaml', name, *sys.argv[1:]])}"
+
+
 def print_paths(directory, paths, notice):
     """Where the results are, and what everybody has to be told of them (see `TaskFamily`)."""
     print(f"results      {directory.evaluation / 'evaluation.json'}")
     for path in paths:
         print(f"figure       {path}")
+    print(f"report       {directory.root / 'report.html'}")
     print(f"TensorBoard  tensorboard --logdir {shlex.quote(str(directory.root))}")
     if notice:
         print(notice)

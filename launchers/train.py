@@ -52,6 +52,7 @@ def main(_):
         keep=_KEEP.value,
         allow_fresh_start=_ALLOW_FRESH_START.value,
         max_bad_updates=_MAX_BAD_UPDATES.value,
+        command=_app.command_line("train"),
     )
     if not experiment.train():
         print(f"Stopped. The same command goes on from here: root_dir={_ROOT_DIR.value}")

@@ -29,6 +29,9 @@ def test_shapes(evaluation):
     assert first.reward.shape == last.reward.shape == [3, 5, 10]
     np.testing.assert_allclose(episode_return(first), evaluation.returns[0])
     np.testing.assert_allclose(episode_return(last), evaluation.returns[-1])
+    for trajectory, returns in zip(evaluation.first_task, evaluation.returns, strict=True):
+        assert trajectory.reward.shape == [1, 5, 10]
+        np.testing.assert_allclose(episode_return(trajectory)[0], returns[0])
 
 
 def test_the_first_measurement_is_of_the_start(learner, evaluation):

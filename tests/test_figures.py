@@ -6,6 +6,7 @@ from matplotlib import image
 
 from tfcaml import figures
 from tfcaml.environments.glucose.figures import ambulatory_glucose_profile
+from tfcaml.figures import maps
 
 
 def _figures():
@@ -54,6 +55,7 @@ def _figures():
         ),
         "divergence_matrix": lambda: figures.divergence_matrix(matrix, labels),
         "policy_map": lambda: figures.policy_map(matrix, labels, [0, 1, 2], labels),
+        "policy_map of many clusters": lambda: figures.policy_map(matrix, np.arange(12), range(12)),
         "policy_map without groups": lambda: figures.policy_map(matrix, labels),
         "policy_maps": lambda: figures.policy_maps({"one": {"0": matrix, "5": matrix}}, labels),
         "curves": lambda: figures.curves(
@@ -113,8 +115,80 @@ def test_map_panels_are_rows_by_columns_coloured_by_group():
 
 
 def test_curves_are_medians_with_bands_where_asked_for():
-    values = {"a": np.array([[0.0, 1], [1, 2], [5, 9]]), "b": np.zeros([3, 2])}
+    values = {"a": np.array([[0.0, 1], [1, 2], [1, 2], [5, 9]]), "b": np.zeros([4, 2])}
     (axes,) = figures.curves({"y": values}, [0, 5], "x", "", bands=("a",)).axes
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1, 2])
     (band,) = axes.collections
     assert band.get_datalim(axes.transData).intervaly.tolist() == [0, 9]
+
+
+def _curve_figures(seeds):
+    """Every figure of curves over seeds, of that many: name -> its first panel."""
+    rng = np.random.default_rng(0)
+    returns = {"caml": -rng.uniform(10, 500, [seeds, 6, 2])}
+    curve = lambda name: {name: (range(5), rng.normal(size=[seeds, 5]))}
+    one = {"y": {"a": rng.normal(size=[seeds, 6])}}
+    drawn = {
+        "adaptation": figures.adaptation_curves(returns),
+        "training": figures.training_curves(curve("return_after")),
+        "divergence": figures.divergence_curves(curve("mean")),
+        "success": figures.success_curves({"a": rng.integers(1, 22, [seeds, 4])}, 20, "title"),
+        "errors": figures.error_curves({"maml": -returns["caml"]}, "errors"),
+        "curves": figures.curves(one, range(6), "x", "title", bands=("a",)),
+    }
+    return {name: figure.axes[0] for name, figure in drawn.items()}
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4, 10])
+def test_bands_are_of_four_seeds_or_more_and_fewer_are_drawn_themselves(seeds):
+    for name, axes in _curve_figures(seeds).items():
+        assert len(axes.collections) == (seeds >= 4), name
+        assert len(axes.lines) == 1 + (seeds if 2 <= seeds <= 3 else 0), name
+        says = axes.get_ylabel() + axes.figure.get_suptitle()
+        if name != "curves":
+            assert ("95 %" in says) == (seeds >= 4), name
+            assert ("thin: each seed" in says) == (2 <= seeds <= 3), name
+
+
+@pytest.mark.parametrize("number", [2, 6, 14])
+def test_a_map_has_a_colour_for_each_cluster_and_its_legend_says_which(number):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=[40, 2])
+    matrix = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    labels = np.concatenate([np.arange(number), rng.integers(0, number, 40 - number)])
+    axes = figures.policy_map(matrix, labels, np.arange(number), np.arange(40) % 3).axes[0]
+    shown = np.concatenate([c.get_facecolors() for c in axes.collections[:-1]])  # rings are last
+    assert len(np.unique(shown, axis=0)) == number
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    handles = axes.get_legend().legend_handles
+    sizes = {}
+    for text, handle in zip(texts, handles):
+        if "polic" in text:
+            sizes[handle.get_color()] = int(text.split()[0])
+    assert len(sizes) == number
+    assert sorted(sizes.values()) == sorted(np.bincount(labels))
+    assert {"colour: cluster", "shape: known group of the entity"} <= set(texts)
+    markers = [h.get_marker() for t, h in zip(texts, handles) if t.startswith("group ")]
+    assert len(set(markers)) == 3
+
+
+def test_groups_that_tell_nothing_have_no_shapes():
+    matrix = np.abs(np.subtract.outer(np.arange(6.0), np.arange(6.0)))
+    for groups in (None, np.zeros(6, int), np.arange(6)):
+        axes = figures.policy_map(matrix, np.arange(6) % 2, [0, 1], groups).axes[0]
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert not any("group" in text for text in texts) and "colour: cluster" in texts
+
+
+def test_a_cluster_has_the_colour_of_its_group_however_clusters_are_numbered():
+    """As in another seed: clusters come in another order; two share a group; a group has none."""
+    groups = np.repeat([0, 1, 2, 3], 5)
+    labels = np.repeat([2, 0, 1, 1], 5)  # groups 2 and 3 are one cluster, the largest
+    labels[:2] = 3  # group 0 is in two
+    medoids = np.array([5, 10, 4, 0])  # by number of cluster
+    expected = {2: 0, 0: 1, 1: 2, 3: 3}  # cluster -> colour; what is left goes to the small one
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]):
+        new = np.argsort(order)  # old number -> new number
+        colors = maps.cluster_colors(new[labels], medoids[order], groups)
+        assert {cluster: colors[new[cluster]] for cluster in range(4)} == expected
+    assert maps.cluster_colors(np.array([0, 1, 1, 1, 2, 2])).tolist() == [2, 0, 1]  # by size

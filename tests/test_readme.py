@@ -12,7 +12,7 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 
 @pytest.mark.slow
 def test_python_examples_run(capsys, monkeypatch, tmp_path):
-    code, followed = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
     # The example trains in full; four entities show as well that every line of it works.
     config = "learners.CAML.Config(num_iterations=2, meta_batch_size=2, policies_per_clustering=4, "
     config += "num_medoids=4, inner_updates=1)"
@@ -24,19 +24,6 @@ def test_python_examples_run(capsys, monkeypatch, tmp_path):
     exec(compile(small, "README", "exec"), names)
     output = capsys.readouterr().out
     assert "shape=(4, 4)" in output  # the divergences of the four medoids
-    config = "learners.Reptile.Config(num_iterations=1, inner_updates=1)"
-    small = followed.replace(
-        "Reptile(environment, policy)", f"Reptile(environment, policy, {config})"
-    )
-    small = small.replace("num_updates=20", "num_updates=1")
-    exec(compile(small, "README", "exec"), names)
-    assert (tmp_path / "runs" / "followed" / "curves.png").stat().st_size > 0
-    assert names["monitor"].history["ari"].keys() == {0}
-
-
-def test_the_script_it_shows_is_the_one_that_is_tested():
-    script = (pathlib.Path(__file__).parent / "agents" / "five_lines" / "before.py").read_text()
-    assert f"```python\n{script}```" in README
 
 
 def test_files_and_targets_it_names_exist():
@@ -49,19 +36,3 @@ def test_files_and_targets_it_names_exist():
         assert (root / "launchers" / f"{name}.py").exists(), name
     for name in re.findall(r"--config=([\w/]+)", README):
         assert name in _configs.names()
-
-
-def test_tests_that_keep_its_promises_exist():
-    """`FILE::NAME`, and further names of the same file after it."""
-    root = pathlib.Path(__file__).parents[1]
-    section = re.search(r"## What a run promises\n(.*?)\n## ", README, re.DOTALL)[1]
-    rows = [row for row in section.splitlines() if row.startswith("| ") and "`" in row]
-    assert len(rows) > 12
-    for row in rows:
-        path, found = None, []
-        for file, name in re.findall(r"`(?:(tests/[\w/]+\.py)(?:::)?)?(\w*)`", row):
-            path = root / (file or path)
-            assert path.exists(), row
-            assert not name or f"\ndef {name}(" in path.read_text(), (row, name)
-            found.append(name)
-        assert found, row

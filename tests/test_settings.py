@@ -253,3 +253,51 @@ def test_what_an_outer_gradient_holds_is_counted():
         (learners.Reptile.Config(meta_batch_size=40, episodes_per_update=40), 0.30),
     ):
         assert least(config) / 1e9 == pytest.approx(gigabytes, rel=0.2)
+
+
+def test_the_docstring_of_a_config_tells_all_fields_in_their_order():
+    @settings.documented
+    @dataclasses.dataclass(frozen=True)
+    class Base:
+        """What it sets.
+
+        Attributes:
+          size: How large. Unit: m. Source: somebody, 1.0.
+          name: Which one
+            it is (of two): a name.
+        """
+
+        size: float = 1.0
+        name: str = "one"
+
+    @settings.documented
+    @dataclasses.dataclass(frozen=True)
+    class Derived(Base):
+        """Another one.
+
+        Attributes:
+          size: How large this is.
+          base: Of another.
+        """
+
+        size: float = 2.0
+        base: Base = Base(name="two")
+
+    assert settings.descriptions(Base) == {
+        "size": "How large. Unit: m. Source: somebody, 1.0.",
+        "name": "Which one it is (of two): a name.",
+    }
+    assert settings.descriptions(Derived) == {
+        "size": "How large this is.",
+        "name": "Which one it is (of two): a name.",
+        "base": "Of another.",
+    }
+    assert Derived.__doc__.splitlines() == [
+        "Another one.",
+        "",
+        "Attributes:",
+        "  size (float, default 2.0): How large this is.",
+        "  name (str, default 'one'): Which one it is (of two): a name.",
+        "  base (Base, default Base(name='two')): Of another.",
+    ]
+    assert settings.documented(Derived).__doc__.count("size (float") == 1  # twice changes nothing

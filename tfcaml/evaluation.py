@@ -22,12 +22,14 @@ class Evaluation(NamedTuple):
     returns: [num_updates + 1, N, E], undiscounted return of E fresh episodes before any and after
       each update
     trajectories: `Trajectory` [N, E, T] before the first and after the last update
+    first_task: num_updates + 1 `Trajectory` [1, E, T], the first task's of each measurement
     trials: dict of [N] arrays, what the learner reports of choosing its start (CAML)
     bad_updates: [N], adaptation steps of each task that led to NaN or infinity and were taken back
     """
 
     returns: np.ndarray
     trajectories: tuple
+    first_task: tuple
     trials: dict[str, Any]
     bad_updates: np.ndarray
 
@@ -82,7 +84,8 @@ def evaluate(
             bad_updates += ~finite
             before, fast = fast, adapted if finite.all() else nest.where(finite, adapted, fast)
     ends = (trajectories[0], trajectories[-1])
-    return Evaluation(np.stack(returns), ends, nest.map(np.asarray, trials), bad_updates)
+    first = tuple(nest.map(lambda x: x[:1], trajectory) for trajectory in trajectories)
+    return Evaluation(np.stack(returns), ends, first, nest.map(np.asarray, trials), bad_updates)
 
 
 def _finite(trajectory: Trajectory) -> np.ndarray:

@@ -12,6 +12,8 @@ import inspect
 import itertools
 import json
 import math
+import re
+import textwrap
 import typing
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -34,11 +36,16 @@ _Config = TypeVar("_Config")
 
 # Bounds far beyond any study, so that a slip of the hand is one line and not a full memory.
 MOST = 10**6  # of any whole number but those of iterations and intervals
+# Largest number of iterations or of iterations between two things.
 MOST_ITERATIONS = 10**9
+# Seeds of a run, at most.
 MOST_SEEDS = 1000
+# Hidden layers, at most.
 MOST_LAYERS = 100
 MOST_NUMBERS = 10**9  # that the tasks of a batch hold, see `check_sizes`; 4 GB
 _LARGEST = 2.0**127  # of the numbers that float32 has
+# An entry of an Attributes section: NAME: TEXT or NAME (TYPE, default VALUE): TEXT.
+_ENTRY = re.compile(r"  (\w+)(?: \(.*?, default .*?\))?: (.*(?:\n    .*)*)")
 
 
 def as_json(value: Any) -> Any:
@@ -92,9 +99,10 @@ def fill_groups(config: Any) -> None:
 def checked(config_class: type[_Config]) -> type[_Config]:
     """A dataclass that refuses what is no field of it, and values of other types than its fields'.
 
-    A dict in the place of a group of fields gives what differs from the default group. For the
-    decorator of a frozen dataclass, above `dataclasses.dataclass`; dataclasses derived from it
-    without it are checked where their `__post_init__` calls `fill_groups`.
+    A dict in the place of a group of fields gives what differs from the default group. The
+    docstring is completed too, see `documented`. For the decorator of a frozen dataclass, above
+    `dataclasses.dataclass`; dataclasses derived from it without it are checked where their
+    `__post_init__` calls `fill_groups`.
     """
     made = config_class.__init__
     signature = inspect.signature(made)
@@ -107,7 +115,7 @@ def checked(config_class: type[_Config]) -> type[_Config]:
         made(self, **_values(config_class, own))
 
     config_class.__init__ = init  # type: ignore[method-assign]
-    return config_class
+    return documented(config_class)
 
 
 def flat(config: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -133,6 +141,60 @@ def check_switch(name: str, value: Any) -> None:
     # 1 == True, and a NumPy array is equal to nothing: only identity tells.
     fits = any(value is allowed for allowed in (True, False, None))
     check(fits, name, value, "True, False or None")
+
+
+def documented(config_class: type[_Config]) -> type[_Config]:
+    """Completes the docstring of a config, so that `help` tells every field.
+
+    The docstring of a dataclass has the section Attributes for its own fields, and for those whose
+    defaults it changes. Afterwards that section has all fields in their order, inherited
+    ones too, with types and defaults.
+
+    Args:
+      config_class: a dataclass.
+
+    Returns:
+      The same class.
+    """
+    if config_class.__doc__ is None:  # as Python's -OO leaves it
+        return config_class
+    about, texts = inspect.getdoc(config_class) or "", descriptions(config_class)
+    lines = []
+    for field in dataclasses.fields(config_class):  # type: ignore[arg-type]
+        head = f"{field.name} ({type_name(field)}, default {default_text(field)}): "
+        # Only the text is wrapped: readers of the section want what is before it in one line.
+        room = max(len(head) + 20, 96)
+        wrapped = textwrap.wrap(
+            head.replace(" ", "\0") + texts.get(field.name, ""), room, break_on_hyphens=False
+        )
+        lines += [f"  {wrapped[0]}", *(f"    {line}" for line in wrapped[1:])]
+    above = about.partition("\nAttributes:\n")[0].rstrip()
+    config_class.__doc__ = "\n".join([above, "", "Attributes:", *lines, ""]).replace("\0", " ")
+    return config_class
+
+
+def descriptions(config_class: type) -> dict[str, str]:
+    """What the docstrings of a config and of its bases say of each field: dict name -> text."""
+    found: dict[str, str] = {}
+    for each in reversed(config_class.__mro__):
+        section = inspect.cleandoc(each.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
+        found |= {name: " ".join(text.split()) for name, text in _ENTRY.findall(section)}
+    return found
+
+
+def type_name(field: dataclasses.Field) -> str:
+    """The name of a field's type."""
+    return getattr(field.type, "__name__", None) or str(field.type)
+
+
+def default_text(field: dataclasses.Field) -> str:
+    """The default of a field as Python has it; of a group what differs from the group's own."""
+    value = field.default
+    if not dataclasses.is_dataclass(value):
+        return "none" if value is dataclasses.MISSING else repr(value)
+    own = defaults_of(type(value))
+    changed = {name: getattr(value, name) for name in own if getattr(value, name) != own[name]}
+    return f"{type(value).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
 
 class Sizes(NamedTuple):

@@ -17,11 +17,11 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import check, check_is
+from tfcaml.nest import Nest
 
 if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
 
-Nest = nest.Nest  # see there
 Params = Nest  # of float tensors
 Task = Nest  # of tensors with leading [N]: all that tells one MDP of a family from another
 
@@ -54,6 +54,18 @@ class Trajectory(NamedTuple):
     episode_noise: Nest = ()
     info: Nest = ()
     start: Nest = ()
+
+
+class Metric(NamedTuple):
+    """What a number that training reports is, for whoever shows it.
+
+    description: one or more sentences, with the unit where there is one
+    chart: the title of the chart that shows it together with the metrics of the same title; ""
+      where it has no such chart
+    """
+
+    description: str
+    chart: str = ""
 
 
 class Experience(NamedTuple):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import tfcaml
 from tests.experiments.test_experiment import small_config
+from tests.reporting.run_reports import read_page
 from tfcaml import environments, keys, learners, losses, nest, policies
 from tfcaml.errors import ConfigError, NotFiniteError, RunError
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
@@ -270,17 +271,22 @@ def _experiment(root, max_bad_updates):
 def test_an_experiment_names_the_last_good_checkpoint_and_can_go_on(tmp_path, caplog):
     message = (
         r"^reptile with seed 0: Reptile skipped 3 of 3 updates .* more than max_bad_updates=2; "
-        r".*; the last good checkpoint is \S*/train/reptile/seed_0/checkpoint/iteration-2$"
+        r".*; the last good checkpoint is \S*/train/reptile/seed_0/checkpoints/iteration-2$"
     )
     with pytest.raises(RunError, match=message):
         _experiment(tmp_path, max_bad_updates=2).train()
+    page = read_page((tmp_path / "report.html").read_text())
+    assert "reptile with seed 0: Reptile skipped 3 of 3 updates" in page.text
     experiment = _experiment(tmp_path, max_bad_updates=4)
     assert experiment.train()
     assert int(experiment.trained("reptile", 0).bad_updates) == 4
-    counts = tensorboard.read_scalars(tmp_path / "train" / "reptile" / "seed_0", "Reliability/")
+    counts = tensorboard.read_scalars(tmp_path / "train" / "reptile" / "seed_0", "training_faults/")
     assert counts["bad_updates"] == {0: 1, 1: 2, 2: 3, 3: 4}
     caplog.clear()
     experiment.evaluate()
     saved = json.loads((tmp_path / "eval" / "evaluation.json").read_text())
     assert saved["methods"]["reptile"]["bad_updates"] == 4  # two tasks, two updates
     assert "reptile with seed 0: 4 adaptation steps skipped" in caplog.text
+    page = read_page((tmp_path / "report.html").read_text())
+    assert "not finite, and were skipped reptile 0 4" in page.text
+    assert "not finite, and were taken back reptile all 4" in page.text

@@ -2,18 +2,22 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tfcaml.configs.caml import particles as caml_particles
 from tfcaml.configs.maml import sinusoid as maml_sinusoid
 
 from launchers import _configs
 from tests.dotted import nested
+from tests.reporting.run_reports import read_page
 from tfcaml import learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.config import completed
@@ -71,6 +75,7 @@ def test_run_leaves_numbers_pictures_and_events(finished):
     assert set(summary["methods"]) == {"caml", "random", "reptile"}
     assert np.shape(summary["methods"]["caml"]["returns"]) == (2, 3, 2)
     assert {path.name for path in paths} == {
+        "adaptation.gif",
         "adaptation.png",
         "caml_divergence_matrix.png",
         "caml_policy_map.png",
@@ -82,13 +87,48 @@ def test_run_leaves_numbers_pictures_and_events(finished):
 
 
 @pytest.mark.slow
+def test_the_report_has_all_of_it(finished):
+    root, summary, paths = finished
+    page = read_page((root / "report.html").read_text())
+    assert len(page.of("img")) == len(paths) and not (root / "report.html.part").exists()
+    assert all(f"figures/{path.name}" in page.text for path in paths)
+    for text in (
+        *("caml on particle", "On 2 test tasks with each seed", "reptile", "0 to 1", "k = 2"),
+        *("policies_per_clustering 4", "fc_layer_params 8", "num_medoids 2", "horizon 8"),
+        *("Experiment.create(", f"tfcaml evaluate --root_dir={root}", "Nothing: every update"),
+    ):
+        assert text in page.text, text
+    mean = summary["methods"]["caml"]["summary"][-1]["mean"]["value"]
+    digits = 0 if abs(mean) >= 100 else 1
+    assert f"of {mean:.{digits}f} after 2 updates".replace("-", "\N{MINUS SIGN}") in page.text
+    kept = json.loads((root / "versions.json").read_text())
+    assert kept["machine"]["cpu"] in page.text and kept["source_sha256"] in page.text
+
+
+@pytest.mark.slow
+def test_the_animation_has_a_panel_for_each_method_and_a_part_for_each_measurement(finished):
+    """Eight steps, a frame each, before and after two updates."""
+    image = Image.open(finished[0] / "figures" / "adaptation.gif")
+    durations = []
+    for index in range(image.n_frames):
+        image.seek(index)
+        durations.append(image.info["duration"])
+    assert image.n_frames == 3 * 9 and durations[:-1] == (3 * [*8 * [80], 900])[:-1]
+    events = event_accumulator.EventAccumulator(str(finished[0] / "eval")).Reload()
+    [event] = events.Tensors("evaluation/adaptation_animation")
+    width, height, gif = tf.make_ndarray(event.tensor_proto)
+    assert (int(width), int(height)) == image.size
+    assert gif == (finished[0] / "figures" / "adaptation.gif").read_bytes()
+
+
+@pytest.mark.slow
 def test_events_have_every_iteration_once(finished):
     root, _, _ = finished
     events = event_accumulator.EventAccumulator(
         str(root / "train" / "caml" / "seed_0"), size_guidance={"tensors": 0}
     ).Reload()
     assert [e.step for e in events.Tensors("train/return_before")] == list(range(5))
-    assert [e.step for e in events.Tensors("train/silhouette")] == [1, 3, 4]
+    assert [e.step for e in events.Tensors("training_details/silhouette")] == [1, 3, 4]
     assert "clusters/policy_map" in events.Tags()["tensors"]
 
 
@@ -97,7 +137,7 @@ def test_clusterings_are_drawn_of_the_first_seed(finished):
     """Every other seed has the same numbers, and no pictures."""
     tags = [set(_all_events(finished[0] / "train" / "caml" / f"seed_{i}")) for i in (0, 1)]
     assert tags[0] - tags[1] == {"clusters/divergence_matrix", "clusters/policy_map"}
-    assert tags[1] < tags[0] and "train/silhouette" in tags[1]
+    assert tags[1] < tags[0] and "training_details/silhouette" in tags[1]
 
 
 @pytest.mark.slow
@@ -116,9 +156,13 @@ def test_stopped_and_resumed_equals_uninterrupted(finished, tmp_path):
     calls = iter(range(100))
     first = _experiment(tmp_path, should_stop=lambda: next(calls) == 2)
     assert not first.train()
+    stopped = read_page((tmp_path / "report.html").read_text())
+    assert "Stopped after 3 of 20 training iterations" in stopped.text
     second = _experiment(tmp_path)
     assert second.train()
+    assert "Trained, and not evaluated yet." in (tmp_path / "report.html").read_text()
     second.evaluate()
+    assert "Stopped" not in read_page((tmp_path / "report.html").read_text()).text
     read = lambda folder: (folder / "eval" / "evaluation.json").read_bytes()
     assert read(tmp_path) == read(root)
 
@@ -201,7 +245,7 @@ def test_runs_that_broke_off_end_as_whole_ones_with_every_event_once(tmp_path):
         left, right = map(_all_events, folders)
         assert left == right
         assert [step for step, _ in right["train/return_last_update"]] == list(range(5))
-        assert {"divergence/matrix", "_hparams_/session_start_info"} <= set(right)
+        assert {"divergence/matrix", "training_faults/bad_updates"} <= set(right)
         values = []
         for root in (whole, broken):
             learner = _experiment(root, **changes).trained(method, 0)
@@ -237,45 +281,127 @@ def test_checkpoints_of_another_run_are_refused(finished, tmp_path):
         ("reptile", r"learner is 'CAML' there and 'Reptile' here"),
     ):
         root = tmp_path / method
-        folder = root / "train" / method / "seed_0" / "checkpoint"
+        folder = root / "train" / method / "seed_0" / "checkpoints"
         content = small_config()
         content["environment"]["horizon"] = 9 if method == "caml" else 8
         if method == "reptile":
             content |= {"learner": content["compared"]["reptile"], "compared": {}}
         directory = RunDirectory(root, {"config": content})
-        shutil.copytree(finished[0] / "train" / "caml" / "seed_0" / "checkpoint", folder)
+        shutil.copytree(finished[0] / "train" / "caml" / "seed_0" / "checkpoints", folder)
         before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
         with pytest.raises(ConfigError, match=message):
             Experiment(ExperimentConfig.from_dict(content), directory).train()
         assert before == sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
-        assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+        assert [path.name for path in folder.parent.iterdir()] == ["checkpoints"]
+
+
+def _events(folder):
+    return event_accumulator.EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+
+
+def _hparams(events, tag):
+    content = events.summary_metadata[f"_hparams_/{tag}"].plugin_data.content
+    return plugin_data_pb2.HParamsPluginData.FromString(content)
 
 
 @pytest.mark.slow
 def test_pages_of_tensorboard_are_there_once(finished):
-    root, _, _ = finished
+    root, summary, _ = finished
     _experiment(root).evaluate()  # again: its events replace the first ones
-    assert len(list((root / "eval").glob("events.*"))) == 1
-    events = event_accumulator.EventAccumulator(str(root / "eval")).Reload()
-    assert {"custom_scalars__config__", "evaluation/adaptation"} <= set(events.Tags()["tensors"])
-    layout = str(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
-    assert "train/return_" in layout and "divergence/(mean|max)$" in layout
-    events = event_accumulator.EventAccumulator(str(root / "train" / "reptile" / "seed_1")).Reload()
-    assert "_hparams_/session_start_info" in events.Tags()["tensors"]
-    curve = event_accumulator.EventAccumulator(str(root / "eval" / "caml")).Reload()
-    assert [e.step for e in curve.Tensors("adaptation/return_value")] == [0, 1, 2]
+    for folder in (root / "eval", root / "eval" / "caml", root / "eval" / "caml" / "seed_0"):
+        assert len(list(folder.glob("events.*"))) == 1
+    tags = set(_events(root / "eval").Tags()["tensors"])
+    assert {"custom_scalars__config__", "evaluation/adaptation"} <= tags
+    curve = _events(root / "eval" / "caml")
+    assert [e.step for e in curve.Tensors("adaptation/return_mean")] == [0, 1, 2]
+    curves = tensorboard.read_scalars(root / "eval" / "caml" / "seed_1", "adaptation/")
+    expected = np.mean(summary["methods"]["caml"]["returns"][1], axis=1)
+    np.testing.assert_allclose(list(curves["return"].values()), expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_every_custom_chart_has_data_and_every_number_of_training_a_description(finished):
+    root = finished[0]
+    tags, texts = set(), {}
+    for path in root.rglob("events.*"):
+        events = _events(path.parent)
+        tags |= set(events.Tags()["tensors"])
+        texts |= {tag: events.SummaryMetadata(tag) for tag in events.Tags()["tensors"]}
+    content = _events(root / "eval").Tensors("custom_scalars__config__")[0].tensor_proto
+    layout = layout_pb2.Layout.FromString(content.string_val[0])
+    charts = [chart for category in layout.category for chart in category.chart]
+    patterns = [pattern for chart in charts for pattern in chart.multiline.tag]
+    assert len(patterns) == len(charts) >= 5  # two seeds: no band
+    for pattern in patterns:
+        assert any(re.match(pattern, tag) for tag in tags), pattern
+    assert len({chart.title for chart in charts}) == len(charts)
+    scalars = {tag for tag in texts if texts[tag].plugin_data.plugin_name == "scalars"}
+    assert {"train/return_before", "training_details/largest_cluster"} <= scalars
+    assert all(texts[tag].summary_description.endswith(".") for tag in scalars)
+    assert "training_details/bad_update" not in tags  # counted in training_faults/bad_updates
+    groups = [tag.split("/")[0] for tag in sorted(scalars)]
+    order = ["adaptation", "held_out", "train", "training_details", "training_faults"]
+    assert list(dict.fromkeys(groups)) == order
+
+
+@pytest.mark.slow
+def test_trials_are_named_and_have_the_return_before_and_after(finished):
+    root, summary, _ = finished
+    experiment = _hparams(_events(root / "eval"), "experiment").experiment
+    columns = sorted(info.name for info in experiment.hparam_infos)  # as TensorBoard sorts them
+    assert columns[:5] == ["Environment", "Held-out tasks", "Method", "Seed", "Updates"]
+    assert "divergence.num_states" in columns and "outer_step_size" in columns
+    names = [info.name.tag for info in experiment.metric_infos]
+    assert names == ["held_out/return_before", "held_out/return_after"]
+    trials = {}
+    for method, values in summary["methods"].items():
+        for seed, returns in zip((0, 1), np.mean(values["returns"], axis=2)):
+            folder = root / "eval" / method / f"seed_{seed}"
+            trial = _hparams(_events(folder), "session_start_info").session_start_info
+            trials[trial.group_name] = trial
+            shown = {name: trial.hparams[name].string_value for name in columns[:4]}
+            assert shown == {
+                "Environment": "particle",
+                "Held-out tasks": "2",
+                "Method": method,
+                "Seed": str(seed),
+            }
+            found = tensorboard.read_scalars(folder, "held_out/")
+            np.testing.assert_allclose(found["return_before"][0], returns[0], rtol=1e-5)
+            np.testing.assert_allclose(found["return_after"][2], returns[-1], rtol=1e-5)
+    assert set(trials) == {f"{m}, seed {s}" for m in summary["methods"] for s in (0, 1)}
+
+
+@pytest.mark.slow
+def test_no_file_has_a_name_that_tensorflow_reads_as_its_own(finished):
+    """`checkpoint` is where TensorFlow looks for the newest checkpoint of a directory."""
+    names = {path.name for path in finished[0].rglob("*")}
+    assert "checkpoints" in names
+    assert not names & {"checkpoint", "projector_config.pbtxt", "plugins"}
+
+
+@pytest.mark.slow
+def test_a_run_whose_checkpoints_have_their_old_name_goes_on(tmp_path):
+    calls = iter(range(100))
+    assert not _reptile_alone(tmp_path, lambda: next(calls) == 2).train()
+    folder = tmp_path / "train" / "reptile" / "seed_0"
+    (folder / "checkpoints").rename(folder / "checkpoint")
+    assert _reptile_alone(tmp_path).train()
+    assert (folder / "checkpoint" / "iteration-5").exists()
+    assert not (folder / "checkpoints").exists()
+    assert len(tensorboard.read_scalars(folder)["train/return_before"]) == 5
 
 
 def test_settings_in_groups_are_shown_by_their_dotted_names(tmp_path):
     writer = tf.summary.create_file_writer(str(tmp_path))
-    tensorboard.write_hparams(writer, dataclasses.asdict(learners.MAML.Config()))
+    config = dataclasses.asdict(learners.MAML.Config())
+    tensorboard.write_trial(writer, {"method": "maml", "seed": "3"}, config, [-2.0, -1.0])
     writer.close()
-    events = event_accumulator.EventAccumulator(str(tmp_path)).Reload()
-    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
-    shown = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    shown = _hparams(_events(tmp_path), "session_start_info").session_start_info.hparams
     assert shown["outer.optimizer"].string_value == "trpo"
     assert shown["advantage.discount"].number_value == 0.99
     assert shown["inner_updates"].number_value == 1 and "outer" not in shown
+    assert shown["Method"].string_value == "maml" and shown["Seed"].string_value == "3"
 
 
 # Public methods of an experiment that only tell something, with arguments.

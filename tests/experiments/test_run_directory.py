@@ -19,6 +19,17 @@ def test_new_directory_has_config_and_versions(tmp_path):
     assert "tensorflow" in (tmp_path / "run" / "versions.json").read_text()
 
 
+def test_what_a_run_was_begun_with_is_kept_and_nothing_hangs_on_it(tmp_path):
+    begun = RunDirectory(tmp_path, CONFIG, command="tfcaml train --seed=0").begun()
+    assert begun["command"] == "tfcaml train --seed=0" and begun["machine"]["cores"] >= 1
+    assert RunDirectory(tmp_path, CONFIG, command="another").begun() == begun
+    for text in ("", "[]", "{", "[" * 10**5):
+        (tmp_path / "versions.json").write_text(text)
+        assert RunDirectory(tmp_path, CONFIG).begun() == {}
+    (tmp_path / "versions.json").unlink()
+    assert RunDirectory(tmp_path, CONFIG).begun() == {}
+
+
 def test_same_config_opens_it_again(tmp_path):
     RunDirectory(tmp_path, CONFIG)
     RunDirectory(tmp_path, CONFIG)
@@ -116,7 +127,11 @@ def terabyte(path, elsewhere):
 
 @pytest.mark.parametrize("plant", [pipe, link])
 @pytest.mark.parametrize(
-    "name", ["config.json", "versions.json", "train", "eval", "figures", "train/caml/seed_0/x"]
+    "name",
+    [
+        *("config.json", "versions.json", "train", "eval", "figures", "train/caml/seed_0/x"),
+        *("report.html", "report.html.part", "versions.json.part"),
+    ],
 )
 def test_links_and_pipes_are_refused(name, plant, tmp_path):
     elsewhere = tmp_path / "elsewhere"

@@ -11,6 +11,7 @@ import shutil
 
 import pytest
 
+from tests.reporting.run_reports import read_page
 from tfcaml.experiments.run_directory import RunDirectory
 
 NAMES = [
@@ -107,6 +108,21 @@ def test_strings_that_look_like_code_or_paths_are_strings(serve, hostile):
         code, lines = serve("evaluate", f"--root_dir={root}", writes=[root, *SCRATCH])
         assert code == 2 and len(lines) == 1 and lines[0].startswith("error: "), (path, lines)
     assert not marker.exists()
+
+
+def test_the_report_shows_what_is_planted_as_text(serve, hostile):
+    """In versions.json, which anyone may have written, and in the names of pictures."""
+    root, _ = hostile
+    text = "</style><script>alert(1)</script>"
+    begun = json.loads((root / "versions.json").read_text())
+    begun |= {"command": text, "commit": text, "machine": {"cpu": text}}
+    (root / "versions.json").write_text(json.dumps(begun))
+    (root / "figures" / "<img src=x onerror=alert(1)>.png").write_bytes(b"no picture")
+    code, lines = serve("evaluate", f"--root_dir={root}", writes=[root, *SCRATCH])
+    assert code == 0, lines
+    page = read_page((root / "report.html").read_text())
+    assert page.text.count(text) == 3 and "<img src=x onerror=alert(1)>" in page.text
+    assert any(line.endswith(f"{root}/report.html") for line in lines)
 
 
 @pytest.mark.slow

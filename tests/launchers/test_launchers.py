@@ -133,7 +133,7 @@ def test_a_run_that_fails_has_an_exit_code_of_its_own(tmp_path, run_all):
     ((code, lines),) = run_all("train", [arguments])
     assert code == 5, lines
     assert lines[-1].startswith("error: maml with seed 0: MAML skipped 2 of 2 updates that were")
-    assert lines[-1].endswith("/train/maml/seed_0/checkpoint/iteration-1")
+    assert lines[-1].endswith("/train/maml/seed_0/checkpoints/iteration-1")
     assert sum("update skipped" in line for line in lines) == 2
     assert not any("Traceback" in line for line in lines)
 

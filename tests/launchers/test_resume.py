@@ -79,7 +79,7 @@ class Runs:
 
     def variables(self, name, method):
         """Everything the last checkpoint holds but the time it took: name -> array."""
-        path = self.folder(name, method) / "checkpoint" / f"iteration-{self.iterations}"
+        path = self.folder(name, method) / "checkpoints" / f"iteration-{self.iterations}"
         reader = tf.train.load_checkpoint(str(path / "variables"))
         names = [key for key in reader.get_variable_to_shape_map() if key.endswith("VALUE")]
         return {key: reader.get_tensor(key) for key in names if not key.startswith("seconds/")}
@@ -105,7 +105,7 @@ def events(folder):
         values = [(row.step, row.tensor_proto.SerializeToString()) for row in found.Tensors(tag)]
         steps = sorted(step for step, _ in values)
         assert len(set(steps)) == len(steps), (tag, steps)
-        if tag.startswith("train/"):
+        if tag.startswith("train"):
             own = tensorboard.read_scalars(folder)[tag]
             assert sorted(own) == steps
         timing = tag.endswith("per_second") or tag.startswith("_hparams_")
@@ -124,7 +124,7 @@ def runs(tmp_path_factory, stop_all):
 
 def check_stopped(runs, stop_all):
     """R1 and R3: each method is stopped half way, by one or the other signal, once while saving."""
-    first, second = (f"train/{method}/seed_0/checkpoint/" for method in runs.methods)
+    first, second = (f"train/{method}/seed_0/checkpoints/" for method in runs.methods)
     halves = [
         runs.case("parts", when=first + "iteration-[46]", signals=[signal.SIGTERM]),
         runs.case("parts", when=second + "*.part", signals=[signal.SIGINT]),
@@ -152,7 +152,7 @@ def test_stopped_runs_of_the_gradient_family_end_as_whole_ones(tmp_path, stop_al
 
 def kills(runs, name, number, rng, longest):
     """SIGKILL at random moments; every other one in the midst of saving."""
-    saving = "train/*/seed_0/checkpoint/*.part"
+    saving = "train/*/seed_0/checkpoints/*.part"
     for index in range(number):
         if index % 2:
             yield runs.case(name, signals=[9], when=saving, after=rng.uniform(0, 0.03))
@@ -172,7 +172,7 @@ def check_killed(runs, stop_all, number, longest):
             folder = runs.folder(name, method)
             if not folder.exists():
                 continue
-            saved = checkpoints.newest_step(folder / "checkpoint")
+            saved = checkpoints.newest_step(folder / "checkpoints")
             assert saved >= before[method]
             before[method] = saved
             logged = tensorboard.read_scalars(folder).get("train/return_before", {0: 0})
@@ -200,7 +200,7 @@ HALVES = ("full", "damaged", "gone")
 def small(tmp_path_factory, stop_all):
     """Reptile alone with few events; `results`: what became of each run, the first half of most."""
     made = Runs(tmp_path_factory.mktemp("small"), METHODS[1:2], log_interval=100)
-    when = "train/reptile/seed_0/checkpoint/iteration-4"
+    when = "train/reptile/seed_0/checkpoints/iteration-4"
     cases = {name: made.case(name, when=when, signals=[15]) for name in HALVES}
     cases["whole"] = made.case("whole")
     cases["full, again"] = made.case("full", "--save_interval=1", limit=600)
@@ -215,7 +215,7 @@ def resumed(small, stop_all):
     """`small` once its halves were run again, with damaged checkpoints: results, and what was."""
     newest = _newest(small, "damaged")
     (newest / "manifest.json").unlink()
-    for path in (small.folder("gone", "reptile") / "checkpoint").glob("*/variables.index"):
+    for path in (small.folder("gone", "reptile") / "checkpoints").glob("*/variables.index"):
         path.write_bytes(b"")
     before = tree(small.directory / "gone")
     left = list((small.directory / "full").rglob("*.part")), _newest(small, "full").name
@@ -228,7 +228,7 @@ def resumed(small, stop_all):
 
 
 def _newest(runs, name):
-    folder = runs.folder(name, "reptile") / "checkpoint"
+    folder = runs.folder(name, "reptile") / "checkpoints"
     return folder / f"iteration-{checkpoints.newest_step(folder)}"
 
 
@@ -283,7 +283,7 @@ def test_without_a_whole_checkpoint_only_a_fresh_start_goes_on(small, resumed):
     assert sum("damaged checkpoint" in line for line in message) == len(message) - 1 == 2
     assert allowed == 0
     small.check_equal("gone", "whole")
-    folder = small.folder("gone", "reptile") / "checkpoint"
+    folder = small.folder("gone", "reptile") / "checkpoints"
     names = [path.name for path in folder.iterdir() if not path.name.endswith(".aside")]
     assert names == ["iteration-12"]
     for path, data in resumed["before"].items():
@@ -305,7 +305,7 @@ def test_fifty_kills(tmp_path, stop_all):
 def test_long_runs_resume_exactly(method, tmp_path, stop_all):
     """R1, long form: 200 iterations straight, and half of them in another process."""
     made = Runs(tmp_path, (method,), iterations=200, save_interval=10)
-    when = f"train/{method}/seed_0/checkpoint/iteration-100"
+    when = f"train/{method}/seed_0/checkpoints/iteration-100"
     results = stop_all(
         "train",
         [made.case("whole"), made.case("parts", when=when, signals=[15]), made.case("parts")],

@@ -111,7 +111,7 @@ def test_text_marks_what_remains_of_many_comparisons():
         next(line for line in text.splitlines() if line.startswith(f"  {kind}"))
         for kind in ("same update", "equal episodes")
     )
-    assert [cell.count("*") for cell in same.split("/5)")[1:]] == [1, 0, 0]
+    assert [cell.count("*") for cell in same.split("]")[1:]] == [1, 0, 0]
     assert equal.count("*") == 1
     assert "of these 5, 0.2 are expected to miss" in text  # one of six was not measured
     assert "Holm's correction for 5 comparisons" in text
@@ -179,3 +179,45 @@ def test_small_returns_are_read_to_two_digits():
             run["returns"] -= 50
     text = report.to_text(report.summarize(results, "main"))
     assert re.search(r"^main +-\d\d\.\d \[", text, re.M) and not re.search(r"\.\d\d", text)
+
+
+def _long_names(number=9):
+    return [f"a_method_with_a_long_name_of_its_own_{index}" for index in range(number)]
+
+
+@pytest.mark.parametrize("scale, offset", [(1, 0), (500, -300), (1e5, -1e6)])
+def test_tables_fit_the_terminal_and_csv_has_the_rest(scale, offset):
+    """Nine methods with long names, named sets and six updates, in returns of any size."""
+    rng = np.random.default_rng(0)
+    sets = np.array(["near", "far away", "unlike anything that was seen in training"])
+    run = lambda seed, trials: {
+        "seed": seed,
+        "groups": [0, 1, 2],
+        "returns": offset + scale * rng.normal(size=[6, 3, 4]),
+        "trial_episodes": trials,
+        "episodes_per_update": 10,
+        "test_set": sets,
+    }
+    names = _long_names()
+    results = {n: [run(seed, 10 * (n == names[0])) for seed in range(10)] for n in names}
+    summary = report.summarize(results, names[0])
+    text = report.to_text(summary)
+    assert max(map(len, text.splitlines())) <= 100
+    for head in re.findall(r"^ *k = .*$", text, re.M):  # of each table: the first and the last
+        assert head.split()[2] == "0" and head.split()[-1] == "5"
+    assert set(names) <= set(text.split()) and "eval/tables.csv" in text
+    rows = list(csv.DictReader(io.StringIO(report.tables_to_csv(summary))))
+    find = lambda **about: [r for r in rows if about.items() <= r.items()]
+    for statistic in ("mean", "median", "iqm"):
+        for which in ("", *sets):
+            found = find(statistic=statistic, set=which, method=names[3], comparison="")
+            assert [row["update"] for row in found] == list("012345")
+    [row] = find(comparison="equal_episodes", method=f"{names[0]} - {names[4]}", update="2")
+    expected = summary["paired"][f"{names[0]} - {names[4]}"]["equal_episodes"][2]
+    assert {name: row[name] for name in expected} == {k: str(v) for k, v in expected.items()}
+
+
+def test_short_tables_leave_nothing_out():
+    text = report.to_text(report.summarize(_results(), "main"))
+    assert re.search(r"^ +k = 0 +k = 1 +k = 2$", text, re.M) and "tables.csv" not in text
+    assert max(map(len, text.splitlines())) <= 100

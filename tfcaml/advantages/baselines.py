@@ -17,6 +17,7 @@ _SMALLEST_SCALE = 1e-6
 # Numbers of an observation: least squares on twice as many features takes seconds beyond.
 _MOST_LINEAR_FEATURES = 500
 
+# What an action is credited with, by name: (reward, mask, discount) -> [N, E, T].
 RETURNS = {"reward_to_go": returns.reward_to_go, "whole_return": returns.whole_return}
 
 
@@ -69,6 +70,7 @@ def linear_feature(
     return tf.cast(tf.reshape(tf.matmul(x, weight), value.shape), value.dtype)
 
 
+# What is subtracted from returns, by name.
 BASELINES: dict[str, Callable[..., tf.Tensor]] = {
     "none": no_baseline,
     "batch_mean": batch_mean,

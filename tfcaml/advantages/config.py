@@ -14,13 +14,28 @@ class AdvantageConfig:
 
     The defaults are those of the CAML study: reward-to-go less the mean over episodes at each time
     step, divided by one scale per batch.
+
+    Attributes:
+      discount: Discount factor of rewards per step, gamma. Source: the CAML reproduction
+        (docs/caml.md).
+      return_type: What an action is credited with: "reward_to_go", what is earned from it on, or
+        "whole_return", what the whole episode earns. Source: the CAML reproduction; R. J. Williams,
+        1992, for the whole return.
+      baseline: What is subtracted from returns: "none", "batch_mean", "time_step_mean" (the mean
+        over episodes at each step) or "linear_feature" (ridge regression on observations and time,
+        fitted for each task). Source: the CAML reproduction; Y. Duan et al., ICML 2016, for
+        "linear_feature".
+      gae_lambda: Lambda of generalised advantage estimation; 1 is the return minus the baseline.
+        Source: J. Schulman et al., ICLR 2016.
+      normalize: Whether advantages are brought to mean 0 and standard deviation 1 over a task's
+        batch; without a baseline their mean stays. Source: the CAML reproduction.
     """
 
     discount: float = 0.99
-    return_type: str = "reward_to_go"  # or whole_return
-    baseline: str = "time_step_mean"  # none, batch_mean, time_step_mean or linear_feature
-    gae_lambda: float = 1.0  # of generalised advantage estimation; 1: return minus baseline
-    normalize: bool = True  # to standard deviation 1 over a task's batch
+    return_type: str = "reward_to_go"
+    baseline: str = "time_step_mean"
+    gae_lambda: float = 1.0
+    normalize: bool = True
 
     def __post_init__(self) -> None:
         check(0 < self.discount <= 1, "discount", self.discount, "in (0, 1]")

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tfcaml.learners.base import MetaLearner
     from tfcaml.policies.base import Policy
 
+# The random key that an export takes: [2].
 SEED = tf.TensorSpec([2], tf.int32)
 _ROUNDING = 1e-4  # the error of sums of numbers of size 1 in 32 bits is less
 

@@ -24,6 +24,7 @@ from tfcaml.divergence.arrays import float_tensors
 from tfcaml.divergence.jensen_shannon import finite, jensen_shannon
 from tfcaml.errors import check, check_is, check_one_of, check_whole, checked_call
 
+# How the distance of two action distributions is worked out: exactly, or bounded from above.
 METHODS = ("jensen_shannon", "bound")
 _NUM_NODES = 256  # of the quadrature
 _NUM_SAMPLES = 128  # of the Monte-Carlo estimate

@@ -15,6 +15,7 @@ from tensorflow_probability import distributions as tfd
 from tfcaml.divergence.arrays import float_tensors
 from tfcaml.errors import ConfigError, shown
 
+# Rules that work the bandwidth out from the data: for each density, or for all together.
 BANDWIDTH_RULES = ("scott", "pooled")
 _LOG_ZERO = -1e30  # of points that are left out
 _RIDGE = 1e-3  # standard deviation added to data-driven kernels, against points on a line

@@ -18,6 +18,7 @@ import tensorflow as tf
 from tfcaml.divergence.arrays import float_tensors
 from tfcaml.errors import checked_call
 
+# Divergences of occupancies, by name.
 FORMS = ("jensen_shannon", "normalized_jensen_shannon", "hellinger")
 _LOG_ZERO = -1e30  # finite, and still the logarithm of 0
 _SMALL = 0.5  # |x| below which g is computed by its series

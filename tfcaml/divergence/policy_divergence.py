@@ -43,7 +43,9 @@ from tfcaml.types import Nest, Params, Trajectory, check_trajectory
 if TYPE_CHECKING:
     from tfcaml.policies.base import Policy
 
+# What the sampled states are weighted by; the density is that of all policies together.
 WEIGHTS = ("inverse_density", "uniform", "density")
+# What of two policies is compared: how often they are in a state and act, are there, or act.
 OCCUPANCIES = ("state_action", "state", "action")
 _LARGE = 200  # policies
 _XLA_IS_FASTER = tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 19)  # on CPUs

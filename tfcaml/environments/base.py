@@ -159,7 +159,9 @@ def check_family(environment: Any) -> None:
 class TaskFamily:
     """A family of MDPs that differ by a `task`. All state is in the arguments.
 
-    Subclasses set
+    Subclasses set the attributes.
+
+    Attributes:
       task_spec: nest of `TensorSpec`s of one task
       observation_spec: nest of `TensorSpec`s of one observation
       action_spec: `BoundedTensorSpec` of one action
@@ -195,11 +197,25 @@ class TaskFamily:
         raise NotImplementedError
 
     def planar_goal(self, task: Task) -> tf.Tensor | np.ndarray | None:
-        """Where episodes should end, [N, 2], if observations are positions in a plane; else None.
+        """Where episodes should end, [N, 2], if observations tell a place in a plane; else None.
 
-        For pictures only.
+        For pictures only, as are `planar_positions` and `planar_walls`.
         """
         return None
+
+    def planar_positions(self, observation: np.ndarray) -> np.ndarray:
+        """Where in the plane the agent is, [..., 2]: the first two numbers of observations.
+
+        Asked only of a family that has a `planar_goal`. Episodes start at (0, 0).
+
+        Args:
+          observation: [..., O].
+        """
+        return observation[..., :2]
+
+    def planar_walls(self) -> np.ndarray:
+        """Where in the plane walls are: [W, 2], centres of squares with sides of length 1."""
+        return np.zeros([0, 2])
 
     def pictures(self, examples: dict[str, tuple[Trajectory, Trajectory]]) -> dict[str, Figure]:
         """What is drawn of an evaluation of this family, besides what is drawn of any.

@@ -2,9 +2,9 @@
 
 A checkpoint is a directory, iteration-STEP/, of three files:
 
-variables.index, variables.data-00000-of-00001   as `tf.train.Checkpoint` names their content
-manifest.json                                    what wrote them, the config, names, shapes and
-                                                 dtypes of the variables, sizes and SHA-256
+    variables.index, variables.data-00000-of-00001   as `tf.train.Checkpoint` names their content
+    manifest.json                                    what wrote them, the config, names, shapes and
+                                                     dtypes of the variables, sizes, SHA-256
 
 It is written under another name, flushed to disk, and renamed: a directory with the final name is
 complete, unless the disk damaged it later, which the checksums tell. Nothing that a manifest says

@@ -51,7 +51,24 @@ class _Run:
 
 @dataclasses.dataclass(frozen=True)
 class _Content:
-    """A config file, see `configs.base`."""
+    """A config file, see `configs.base`.
+
+    Attributes:
+      environment: The task family and its options: a dict with "name", a name in
+        `environments.ENVIRONMENTS` or MODULE:CLASS, and the fields of the family's config.
+      policy: The network: a dict of the units of its layers and their activation.
+      agent: Whose loss is learned by: a name in `agents.AGENTS`, or "none" for the learners' own.
+      learner: The main method: a dict with "name", a name in `learners.LEARNERS` or MODULE:CLASS,
+        and the fields of the learner's config.
+      compared: Methods that it is compared with: a dict of method name to such a section.
+      num_seeds: Seeds that are run, each with entities of its own.
+      evaluation: How much is measured: a dict of numbers of tasks, updates and episodes.
+      save_interval: Iterations between two checkpoints.
+      log_interval: Iterations between two events for TensorBoard.
+      divergence_interval: Iterations between two records of the divergence of adapted policies; 0
+        is never.
+      divergence: How that divergence is measured: fields of `DivergenceMonitorConfig`.
+    """
 
     environment: dict
     policy: dict
@@ -68,7 +85,12 @@ class _Content:
 
 @dataclasses.dataclass(frozen=True)
 class _Policy:
-    """Arguments of `mlp_policy`."""
+    """Arguments of `mlp_policy`.
+
+    Attributes:
+      fc_layer_params: Units of each hidden layer; none is a linear policy.
+      activation: Activation of hidden layers, a name in `policies.ACTIVATIONS`.
+    """
 
     fc_layer_params: tuple
     activation: str
@@ -76,7 +98,13 @@ class _Policy:
 
 @dataclasses.dataclass(frozen=True)
 class _Evaluation:
-    """How much is measured."""
+    """How much is measured.
+
+    Attributes:
+      num_tasks: Held-out entities of each seed.
+      num_updates: Updates on each of them.
+      episodes: Episodes of each measurement, before and after each update.
+    """
 
     num_tasks: int
     num_updates: int
@@ -132,24 +160,42 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[Any, str, dict[str, Any]
         yield compared, name, LEARNERS, MetaLearner
 
 
+@settings.documented
 @dataclasses.dataclass(frozen=True)
 class ExperimentConfig:
-    """A config file's content, checked."""
+    """A config file's content, checked.
 
-    environment: Any  # the family's options dataclass
-    environment_name: str  # as the config has it
-    family: Any  # the class of that name
-    policy: dict  # arguments of `mlp_policy`
-    agent: str  # whose loss is learned by: a name in `agents.AGENTS`, or the learners' own
-    learners: dict  # method name -> (class, config dataclass); the first is the main one
-    seeds: tuple  # Python ints
-    num_tasks: int  # held-out entities
-    num_updates: int  # adaptation steps on each
-    episodes: int  # episodes per measurement
-    save_interval: int  # iterations between checkpoints
-    log_interval: int  # iterations between events for TensorBoard
-    divergence: Any  # `DivergenceMonitorConfig` of adapted policies over training, or None
-    jit_compile: Any  # whether iterations are compiled with XLA: True, False, or None (automatic)
+    Attributes:
+      environment: Options of the family, a dataclass.
+      environment_name: Name of the family, as the config has it.
+      family: The class of that name.
+      policy: Arguments of `mlp_policy`.
+      agent: Whose loss is learned by: a name in `agents.AGENTS`, or "none" for the learners' own.
+      learners: Dict of method name to (class, config dataclass); the first is the main one.
+      seeds: The seeds, Python ints.
+      num_tasks: Held-out entities of each seed.
+      num_updates: Updates on each of them.
+      episodes: Episodes of each measurement.
+      save_interval: Iterations between two checkpoints.
+      log_interval: Iterations between two events for TensorBoard.
+      divergence: `DivergenceMonitorConfig` of adapted policies over training, or None.
+      jit_compile: Whether iterations are compiled with XLA: True, False, or None (automatic).
+    """
+
+    environment: Any
+    environment_name: str
+    family: Any
+    policy: dict
+    agent: str
+    learners: dict
+    seeds: tuple
+    num_tasks: int
+    num_updates: int
+    episodes: int
+    save_interval: int
+    log_interval: int
+    divergence: Any
+    jit_compile: Any
 
     @classmethod
     def from_run(

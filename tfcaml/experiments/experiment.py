@@ -12,6 +12,7 @@ end depends on nothing but the trained parameters.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -19,7 +20,8 @@ import logging
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
@@ -27,13 +29,14 @@ import tensorflow as tf
 
 from tfcaml import agents, evaluation, training
 from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
-from tfcaml.experiments import checkpoints, run_directory
+from tfcaml.experiments import checkpoints, provenance, report_content, run_directory
 from tfcaml.experiments.config import NO_AGENT, ExperimentConfig, completed, plugins_of
-from tfcaml.experiments.training_log import TrainingLog
+from tfcaml.experiments.training_log import TrainingLog, logged_faults, tag_metrics
 from tfcaml.policies import mlp_policy
 from tfcaml.progress import Progress
-from tfcaml.reporting import report
+from tfcaml.reporting import report, run_report
 from tfcaml.reporting.evaluation_figures import (
+    figures_of,
     pictures_of_evaluation,
     pictures_of_paths,
     write_evaluation,
@@ -64,6 +67,7 @@ class Experiment:
       keep: checkpoints that are kept of each method and seed, >= 1.
       allow_fresh_start: where all checkpoints are damaged, train from the beginning.
       max_bad_updates: of each method and seed that may be skipped because they are not finite.
+      command: the command line that begins or goes on with the run, for report.html; None without.
 
     Attributes:
       environment: the `TaskFamily`.
@@ -86,6 +90,7 @@ class Experiment:
         keep: int = 2,
         allow_fresh_start: bool = False,
         max_bad_updates: int = 10,
+        command: str | None = None,
     ) -> None:
         self.save_interval = config.save_interval if save_interval is None else save_interval
         check(self.save_interval >= 1, "save_interval", self.save_interval, ">= 1")
@@ -97,12 +102,15 @@ class Experiment:
         self.keep = keep
         self.allow_fresh_start = allow_fresh_start
         self.max_bad_updates = max_bad_updates
+        self._command = command
         self.environment = config.family(config.environment)
         self._policies: dict[str, Policy] = {}  # method -> its own policy
         self._losses: dict[float, agents.AgentLoss] = {}
         self.policy, self.loss = self._policy_and_loss(next(iter(config.learners)))
         self._learners: dict[str, MetaLearner] = {}
         self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
+        # (method, seed) -> (seconds of training, updates skipped in it), as far as known
+        self._trained_in: dict[tuple[str, int], tuple[float, int]] = {}
 
     @classmethod
     def create(
@@ -133,7 +141,9 @@ class Experiment:
             experiment._made(method)  # what they refuse leaves no directory behind
         run = {"config": content, "seed": seed, "jit_compile": jit_compile}
         fill = functools.partial(completed, plugins=plugins_of(content))
-        experiment.directory = run_directory.RunDirectory(root, run, fill)
+        experiment.directory = run_directory.RunDirectory(
+            root, run, fill, command=experiment._command
+        )
         return experiment
 
     @classmethod
@@ -168,7 +178,11 @@ class Experiment:
 
     @writing()
     def train(self, stream: TextIO | None = None) -> bool:
-        """Trains every method with every seed to the end. Returns whether it got there."""
+        """Trains every method with every seed to the end; writes report.html if it trained any.
+
+        Returns:
+          whether it got there.
+        """
         jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
         # Episodes are what takes the time.
         weights = [self._made(method).episodes_per_iteration for method, _ in jobs]
@@ -179,10 +193,17 @@ class Experiment:
                 try:
                     finished = self._train_job(method, seed, progress)
                 except RunError as error:
-                    raise self._failure(method, seed, error) from error
+                    self._note_training(method, seed)
+                    failure = self._failure(method, seed, error)
+                    with contextlib.suppress(OSError):  # the other error is the one to be told
+                        self._write_report(failure=str(failure))
+                    raise failure from error
+                self._note_training(method, seed)
                 if not finished:
-                    return False
-        return True
+                    break
+        if not finished or saved != lengths:
+            self._write_report()
+        return finished
 
     @writing()
     def evaluate(
@@ -191,7 +212,9 @@ class Experiment:
         num_updates: int | None = None,
         episodes: int | None = None,
     ) -> tuple[dict[str, Any], list[pathlib.Path]]:
-        """Evaluates the trained learners on held-out entities; writes eval/ and figures/.
+        """Evaluates the trained learners on held-out entities.
+
+        Writes eval/, figures/ and report.html.
 
         The learners are afterwards as they were before.
 
@@ -209,12 +232,15 @@ class Experiment:
     ) -> tuple[dict[str, Any], list[pathlib.Path]]:
         config = self.config
         num_updates = config.num_updates if num_updates is None else num_updates
+        start, faults = time.monotonic(), collections.Counter(self.environment.faults())
         results: dict[str, list[dict[str, Any]]] = {}
         examples: dict[str, Any] = {}
+        episodes_of_first: dict[str, Any] = {}
         for method in config.learners:
             results[method] = []
             for seed in config.seeds:
                 learner = self._restored(method, seed)
+                self._note_training(method, seed)
                 population = self.population(seed, num_tasks)
                 found = evaluation.evaluate(
                     learner,
@@ -240,6 +266,7 @@ class Experiment:
                         *(method, seed, found.bad_updates.sum()),
                     )
                 examples.setdefault(method, found.trajectories)
+                episodes_of_first.setdefault(method, found.first_task)
         summary = {
             "environment": config.environment_name,
             "seeds": list(config.seeds),
@@ -249,10 +276,12 @@ class Experiment:
             **report.summarize(results, main=next(iter(config.learners))),
         }
         run_directory.write_json(self.directory.evaluation / "evaluation.json", summary)
-        run_directory.write_text(
-            self.directory.evaluation / "evaluation.csv", report.to_csv(summary)
-        )
-        return summary, self._evaluation_figures(results, examples, summary)
+        for name, text in (("evaluation", report.to_csv), ("tables", report.tables_to_csv)):
+            run_directory.write_text(self.directory.evaluation / f"{name}.csv", text(summary))
+        paths = self._evaluation_figures(results, examples, episodes_of_first, summary)
+        faults = collections.Counter(self.environment.faults()) - faults
+        self._write_report(summary, time.monotonic() - start, faults)
+        return summary, paths
 
     def trained(self, method: str, seed: int) -> MetaLearner:
         """The learner that this method and seed were trained to; one object for all seeds.
@@ -354,7 +383,9 @@ class Experiment:
         )
 
     def _checkpoint_directory(self, method: str, seed: int) -> pathlib.Path:
-        return self.directory.train(method, seed) / "checkpoint"
+        folder = self.directory.train(method, seed)
+        old = folder / "checkpoint"  # of runs begun before; TensorFlow has a file of this name
+        return old if old.is_dir() else folder / "checkpoints"
 
     def _saved_iteration(self, method: str, seed: int) -> int:
         """What the newest checkpoint says of itself; whether it is whole is not known yet."""
@@ -430,11 +461,74 @@ class Experiment:
         self,
         results: dict[str, list[dict[str, Any]]],
         examples: dict[str, Any],
+        episodes_of_first: dict[str, Any],
         summary: dict[str, Any],
     ) -> list[pathlib.Path]:
         config, directory = self.config, self.directory
         pictures = pictures_of_evaluation(config, directory.train, results)
         query = self.population(config.seeds[0]).test
-        pictures |= pictures_of_paths(self.environment.planar_goal(query), examples)
-        pictures |= self.environment.pictures(examples)
-        return write_evaluation(self.directory, pictures, summary)
+        paths, animations = pictures_of_paths(self.environment, query, episodes_of_first)
+        pictures |= paths | self.environment.pictures(examples)
+        learners = [self._made(method) for method in config.learners]
+        configs = dict(zip(config.learners, (learner.config for learner in learners)))
+        metrics = {k: v for learner in learners for k, v in tag_metrics(learner).items()}
+        return write_evaluation(directory, pictures, animations, summary, configs, metrics)
+
+    def _note_training(self, method: str, seed: int) -> None:
+        """Remembers what the learner, which is this seed's now, knows of its training."""
+        skipped = int(self._made(method).bad_updates)
+        self._trained_in[method, seed] = float(self._seconds), skipped
+
+    def _write_report(
+        self,
+        summary: dict[str, Any] | None = None,
+        seconds: float | None = None,
+        faults: Mapping[str, int] = types.MappingProxyType({}),
+        failure: str = "",
+    ) -> None:
+        """Writes report.html.
+
+        Args:
+          summary: of the evaluation; None: there was none.
+          seconds: that it took.
+          faults: of the environment in it.
+          failure: what ended training early.
+        """
+        config, directory = self.config, self.directory
+        faults_in_training = {}
+        if self.environment.faults():
+            for job in self._trained_in:
+                faults_in_training[job] = logged_faults(directory.train(*job))
+        skipped = {job: number for job, (_, number) in self._trained_in.items()}
+        begun, plugins = directory.begun(), plugins_of(directory.config.get("config"))
+        content = run_report.RunReport(
+            environment=config.environment_name,
+            notice=self.environment.notice,
+            methods=[self._trained_method(method) for method in config.learners],
+            seeds=config.seeds,
+            summary=summary,
+            evaluation_seconds=seconds,
+            figures=figures_of(directory),
+            incidents=report_content.incidents(skipped, faults_in_training, summary, faults),
+            failure=failure,
+            settings=report_content.settings_of(config),
+            commands=report_content.commands(
+                directory.root, config, self._command or begun.get("command"), plugins
+            ),
+            begun=begun,
+            now=provenance.record(),
+            written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        )
+        run_directory.write_text(directory.root / "report.html", run_report.to_html(content))
+
+    def _trained_method(self, method: str) -> run_report.TrainedMethod:
+        learner, seeds = self._made(method), self.config.seeds
+        return run_report.TrainedMethod(
+            name=method,
+            learner=type(learner).__name__,
+            num_iterations=learner.config.num_iterations,
+            done=[self._saved_iteration(method, seed) for seed in seeds],
+            environment_steps=self.environment_steps(method),
+            seconds=[self._trained_in.get((method, seed), (None,))[0] for seed in seeds],
+            jit_compile=learner.jit_compile,
+        )

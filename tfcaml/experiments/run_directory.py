@@ -1,18 +1,17 @@
 """The directory of a run: which config it belongs to, and what was installed.
 
 config.json, versions.json           written before the first iteration
-train/METHOD/seed_N/                 events and checkpoint/
-eval/                                events, evaluation.json, evaluation.csv
-figures/                             PNG
+report.html                          all of it to read, in one file
+train/METHOD/seed_N/                 events and checkpoints/
+eval/                                events, evaluation.json, evaluation.csv, tables.csv
+figures/                             PNG and GIF
 """
 
 import fcntl
-import importlib.metadata
 import json
 import logging
 import os
 import pathlib
-import platform
 import stat
 import tempfile
 import weakref
@@ -21,11 +20,11 @@ from typing import Any
 
 from tfcaml import settings
 from tfcaml.errors import ConfigError, check, check_utf8
+from tfcaml.experiments import provenance
 
 _log = logging.getLogger(__name__)
-_PACKAGES = ("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy")
 _PARTS = ("train", "eval", "figures")
-_FILES = ("config.json", "versions.json")
+_FILES = ("config.json", "versions.json", "report.html")
 _MOST_BYTES, _MOST_DEPTH = 2**24, 50  # of a JSON file
 # (device, inode) -> the lock that this process holds
 _LOCKS: weakref.WeakValueDictionary[tuple[int, int], Any] = weakref.WeakValueDictionary()
@@ -42,6 +41,7 @@ class RunDirectory:
       config: JSON-serialisable dict, all that decides the run's numbers.
       completed: dict -> dict, gives the directory's config the fields that were added since.
       read_only: nothing will be written: the directory has to be a run's, and may be in use.
+      command: the command line that begins a run here, to be kept; None without.
 
     Raises:
       ConfigError: the directory can't be written, is in use, holds a run of another config, or
@@ -54,11 +54,12 @@ class RunDirectory:
         config: dict[str, Any],
         completed: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config,
         read_only: bool = False,
+        command: str | None = None,
     ) -> None:
         self.root = pathlib.Path(root)
         self.evaluation = self.root / "eval"
         self.figures = self.root / "figures"
-        config = settings.as_json(config)
+        self.config = config = settings.as_json(config)
         if not read_only:
             check_writable(self.root)
             self.root.mkdir(parents=True, exist_ok=True)
@@ -71,12 +72,22 @@ class RunDirectory:
             _warn_of_added(self.root, found, config)
         else:
             _check_unused(self.root)
-            write_json(self.root / "versions.json", _versions())
+            write_json(self.root / "versions.json", {**provenance.record(), "command": command})
             write_json(path, config)
 
     def train(self, method: str, seed: int) -> pathlib.Path:
         """Where one method's training with one seed lives."""
         return self.root / "train" / method / f"seed_{seed}"
+
+    def begun(self) -> dict[str, Any]:
+        """What the run was begun with, see `provenance.record`, and the command that began it.
+
+        Nothing hangs on it: {} where it can't be read.
+        """
+        try:
+            return read_json(self.root / "versions.json")
+        except (OSError, ConfigError):
+            return {}
 
 
 def read_config(root: str | os.PathLike[str]) -> dict[str, Any]:
@@ -138,9 +149,14 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a text file in one piece, and its directory if that is missing."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
+    part = _part(path)
+    part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+
+
+def _part(path: pathlib.Path) -> pathlib.Path:
+    """The file that becomes `path` when all of it is written."""
+    return path.with_name(path.name + ".part")
 
 
 def first_difference(old: Any, new: Any, name: str = "") -> tuple[str, Any, Any] | None:
@@ -212,6 +228,7 @@ def _check_kinds(root: pathlib.Path) -> None:
     """All that a run may have written is files and directories: no links to elsewhere, no pipes."""
     for name in _FILES:
         _check_kind(root / name, stat.S_ISREG, "a file")
+        _check_kind(_part(root / name), stat.S_ISREG, "a file")
     for part in _PARTS:
         _check_kind(root / part, stat.S_ISDIR, "a directory")
         for folder, folders, files in os.walk(root / part):
@@ -250,13 +267,3 @@ def _check_unused(root: pathlib.Path) -> None:
                 f"expected root_dir to be empty or a run's; received root_dir={str(root)!r}, which "
                 f"has {part}/ but no config.json"
             )
-
-
-def _versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions

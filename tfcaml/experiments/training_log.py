@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
-from collections.abc import Mapping
+import itertools
+import os
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from tfcaml import figures
-from tfcaml.reporting import tensorboard
+from tfcaml.reporting import divergence_monitor, tensorboard
 from tfcaml.reporting.divergence_monitor import DivergenceMonitor
+from tfcaml.types import Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +21,45 @@ if TYPE_CHECKING:
     from tfcaml.experiments.config import ExperimentConfig
     from tfcaml.experiments.run_directory import RunDirectory
     from tfcaml.learners.base import MetaLearner
+
+_SPEED = {
+    "iterations_per_second": Metric("Iterations of training in a second of wall time."),
+    "steps_per_second": Metric("Environment steps of training in a second of wall time, at most."),
+}
+_FAULTS = {
+    "bad_updates": Metric(
+        "How many updates of this training were taken back so far because they were not finite."
+    ),
+    "errors": Metric("How many environments raised an error so far."),
+    "timeouts": Metric("How many environments did not answer in time so far."),
+    "retried_episodes": Metric("How many episodes were played again so far after a fault."),
+}
+
+
+def tag_metrics(learner: MetaLearner) -> dict[str, Metric]:
+    """What training may log of a learner: dict tag -> `Metric`."""
+    metrics = {**learner.metrics, **_SPEED}
+    return {
+        **{tensorboard.training_tag(name): metric for name, metric in metrics.items()},
+        **{tensorboard.FAULTS + name: metric for name, metric in _FAULTS.items()},
+        **divergence_monitor.METRICS,
+    }
+
+
+def logged_faults(directory: str | os.PathLike[str]) -> dict[str, int]:
+    """Faults of the environment in all of a method's and a seed's training: name -> count.
+
+    Args:
+      directory: of its events. Where training was gone on with they count from 0 again, which is
+        seen where a count falls: there may have been more.
+    """
+    found = {}
+    for name, history in tensorboard.read_scalars(directory, tensorboard.FAULTS).items():
+        counts = [0.0, *(history[step] for step in sorted(history))]
+        steps = itertools.pairwise(counts)
+        found[name] = int(sum(now - (before if now >= before else 0) for before, now in steps))
+    found.pop("bad_updates", None)
+    return found
 
 
 class TrainingLog:
@@ -50,8 +90,7 @@ class TrainingLog:
         done = int(learner.iteration)
         tensorboard.drop_from(self._directory, done)
         self._writer = tf.summary.create_file_writer(str(self._directory))
-        if done == 0:
-            tensorboard.write_hparams(self._writer, dataclasses.asdict(learner.config))
+        self._new = dict(tag_metrics(learner))  # tags that this process has not written yet
         self._monitor: DivergenceMonitor | None = None
         if config.divergence is not None:
             self._monitor = DivergenceMonitor(
@@ -70,11 +109,11 @@ class TrainingLog:
         last = done == self._learner.config.num_iterations
         if last or done % self._config.log_interval == 0:
             counts = {"bad_updates": int(self._learner.bad_updates), **self._faults()}
-            sections: dict[str, Mapping[str, float]] = {"train": metrics, "Reliability": counts}
-            values = {
-                f"{s}/{name}": x for s, numbers in sections.items() for name, x in numbers.items()
-            }
-            tensorboard.write_scalars(self._writer, values, done - 1)
+            values = {tensorboard.training_tag(name): value for name, value in metrics.items()}
+            values.pop(tensorboard.training_tag("bad_update"))  # those are counted below
+            values |= {tensorboard.FAULTS + name: count for name, count in counts.items()}
+            texts = {tag: self._new.pop(tag).description for tag in values if tag in self._new}
+            tensorboard.write_scalars(self._writer, values, done - 1, descriptions=texts)
 
     def draw(self, population: Population) -> None:
         """Pictures of the learner, and of adapted policies where these are followed.

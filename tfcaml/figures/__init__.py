@@ -1,8 +1,9 @@
-"""The pictures, as matplotlib figures, and how they become PNG.
+"""The pictures, as matplotlib figures, and how they become PNG; those that move, as GIF.
 
 Nothing here knows where figures go.
 """
 
+from tfcaml.figures.animations import adaptation_gif
 from tfcaml.figures.curves import (
     adaptation_curves,
     curves,
@@ -21,10 +22,12 @@ from tfcaml.figures.maps import (
     trajectories,
 )
 from tfcaml.figures.mazes import goal_similarity
-from tfcaml.figures.style import color, png, save
+from tfcaml.figures.style import SEEDS_OF_A_BAND, color, png, save
 
 __all__ = [
+    "SEEDS_OF_A_BAND",
     "adaptation_curves",
+    "adaptation_gif",
     "color",
     "curves",
     "divergence_curves",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 _RETURN_TICKS = (-10, -20, -50, -100, -200, -500, -1000, -2000, -5000)
 _FEW = 30  # points of a curve that are marked
+_ONE = "one seed"  # what a figure says of it
 
 
 def adaptation_curves(
     returns: dict[str, np.ndarray], title: str = "Adapting to entities never seen in training"
 ) -> Figure:
-    """Mean return over updates with 95 % intervals over seeds, one line per method.
+    """Mean return over updates, one line per method.
+
+    From `SEEDS_OF_A_BAND` seeds on with bands of 95 % intervals over seeds, else with a thin line
+    for each seed, as in all figures here.
 
     Args:
       returns: dict method -> [S, U + 1, Q] mean returns; U = 0 is drawn as a level.
@@ -29,16 +33,13 @@ def adaptation_curves(
     figure, axes = style.new(6.4, 4.0)
     for index, (method, values) in enumerate(returns.items()):
         updates = np.arange(values.shape[1])
-        summary = np.array([statistics.mean(values[:, u]) for u in updates])
         if len(updates) == 1:
-            axes.axhline(summary[0, 0], color=style.color(index), ls="--", lw=1, label=method)
+            level = values.mean()
+            axes.axhline(level, color=style.color(index), ls="--", lw=1, label=method)
             continue
-        axes.plot(updates, summary[:, 0], "o-", color=style.color(index), label=method, ms=4)
-        axes.fill_between(
-            updates, summary[:, 1], summary[:, 2], color=style.color(index), alpha=0.15, lw=0
-        )
+        _line(axes, updates, values, index, method, marker="o", ms=4)
     axes.set_xlabel("updates on the new entity")
-    axes.set_ylabel("return (mean over seeds, 95 % interval)")
+    axes.set_ylabel(f"return ({_shown(returns.values())})")
     means = np.concatenate([values.mean(axis=(0, 2)) for values in returns.values()])
     if np.max(means) < 0:  # costs, which span orders of magnitude
         low, high = 2 * np.min(means), 0.35 * np.max(means)
@@ -59,7 +60,7 @@ def training_curves(
 ) -> Figure:
     """Returns before, between and after the inner steps, and outcomes of the outer step.
 
-    Lines are means over seeds, bands 95 % intervals.
+    Lines are means over seeds, with bands or a thin line for each seed.
 
     Args:
       curves: dict name -> (iterations [I], values [S, I]), named as learners name their metrics;
@@ -97,7 +98,7 @@ def divergence_curves(
 
 
 def success_curves(first: dict[str, np.ndarray], most: int, title: str) -> Figure:
-    """Share of tasks that were solved at least once, over episodes, with 95 % intervals over seeds.
+    """Share of tasks that were solved at least once, over episodes, one line per method.
 
     Args:
       first: dict method -> [S, Q], the episode of the first success, from 1 on; larger than `most`
@@ -107,21 +108,18 @@ def success_curves(first: dict[str, np.ndarray], most: int, title: str) -> Figur
     figure, axes = style.new(6.4, 4.0)
     episodes = np.arange(most + 1)
     for index, (method, values) in enumerate(first.items()):
-        solved = values[..., None] <= episodes  # [S, Q, episodes]
-        summary = np.array([statistics.mean(x) for x in np.moveaxis(solved, -1, 0)])
-        axes.plot(episodes, summary[:, 0], color=style.color(index), label=method, lw=1.5)
-        band = {"color": style.color(index), "alpha": 0.15, "lw": 0}
-        axes.fill_between(episodes, summary[:, 1], summary[:, 2], **band)
+        solved = values[:, None] <= episodes[:, None]  # [S, episodes, Q]
+        _line(axes, episodes, solved, index, method, lw=1.5)
     axes.set_ylim(0, 1)
     axes.set_xlabel("episodes on the new task")
-    axes.set_ylabel("share of tasks solved at least once (95 % interval)")
+    axes.set_ylabel(f"share of tasks solved at least once\n({_shown(first.values())})")
     axes.set_title(title)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
 def error_curves(errors: dict[str, np.ndarray], title: str) -> Figure:
-    """Mean squared error over steps with 95 % intervals over seeds, one line per method.
+    """Mean squared error over steps, one line per method.
 
     Args:
       errors: dict method -> [S, U + 1, Q].
@@ -129,15 +127,11 @@ def error_curves(errors: dict[str, np.ndarray], title: str) -> Figure:
     figure, axes = style.new(6.0, 3.6)
     for index, (method, values) in enumerate(errors.items()):
         steps = np.arange(values.shape[1])
-        summary = np.array([statistics.mean(values[:, k]) for k in steps])
-        axes.plot(steps, summary[:, 0], "o-", color=style.color(index), label=method, ms=4)
-        axes.fill_between(
-            steps, summary[:, 1], summary[:, 2], color=style.color(index), alpha=0.15, lw=0
-        )
+        _line(axes, steps, values, index, method, marker="o", ms=4)
     axes.set_yscale("log")
     axes.set_xticks(steps)
     axes.set_xlabel("gradient steps on the new task")
-    axes.set_ylabel("mean squared error (95 % interval)")
+    axes.set_ylabel(f"mean squared error\n({_shown(errors.values())})")
     axes.set_title(title)
     axes.legend()
     return figure
@@ -179,6 +173,8 @@ def curves(
 ) -> Figure:
     """Panels side by side, a line per name: medians, with bands from the least to the greatest.
 
+    Below `SEEDS_OF_A_BAND` rows of values they are thin lines instead of a band.
+
     Args:
       panels: dict label -> dict name -> [S, P] values of S seeds or repeats.
       x: [P].
@@ -195,7 +191,7 @@ def curves(
             axes.plot(x, median, "o-", color=style.color(index), label=name, ms=3, zorder=order)
             if name in bands:
                 low, high = np.min(values, axis=0), np.max(values, axis=0)
-                axes.fill_between(x, low, high, color=style.color(index), alpha=0.15, lw=0)
+                _spread(axes, x, values, low, high, index)
         if log:
             axes.set_xscale("log")
             axes.set_yscale("log")
@@ -258,21 +254,57 @@ def _curve_panels(
     xlabel: str,
     title: str,
 ) -> Figure:
-    """Curves side by side in panels, label -> names; means over seeds with 95 % intervals."""
+    """Curves side by side in panels, label -> names; means over seeds, with what they vary."""
     panels = {label: [name for name in names if name in curves] for label, names in panels.items()}
     panels = {label: names for label, names in panels.items() if names}
     figure, grid = style.new(4.6 * len(panels), 3.4, columns=len(panels))
     for axes, (label, names) in zip(np.ravel(grid), panels.items()):
         for index, name in enumerate(names):
             steps, values = curves[name]
-            summary = np.array([statistics.mean(column[:, None]) for column in values.T])
             marker = "." if len(steps) < _FEW else None  # one point alone makes no line
-            dots = {"color": style.color(index), "lw": 1, "marker": marker}
-            axes.plot(steps, summary[:, 0], label=name, **dots)
-            band = {"color": style.color(index), "lw": 0, "alpha": 0.15}
-            axes.fill_between(steps, summary[:, 1], summary[:, 2], **band)
+            _line(axes, steps, values[..., None], index, name, marker=marker, lw=1)
+        style.count(axes.xaxis)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(label)
         axes.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above
-    figure.suptitle(title)
+    shown = _shown([values for _, values in curves.values()])
+    figure.suptitle(title if shown == _ONE else f"{title} ({shown})")
     return figure
+
+
+def _line(
+    axes: Any,
+    x: Sequence[float] | np.ndarray,
+    values: np.ndarray,
+    index: int,
+    label: str,
+    **look: Any,
+) -> None:
+    """A line of means of [S, P, Q] over seeds and tasks, and how far the seeds are apart."""
+    summary = np.array([statistics.mean(column) for column in np.moveaxis(values, 1, 0)])
+    axes.plot(x, summary[:, 0], color=style.color(index), label=label, **look)
+    _spread(axes, x, values.mean(axis=-1), summary[:, 1], summary[:, 2], index)
+
+
+def _spread(
+    axes: Any,
+    x: Sequence[float] | np.ndarray,
+    rows: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    index: int,
+) -> None:
+    """The band from `low` to `high` [P] of rows [S, P], or the rows themselves if they are few."""
+    if len(rows) >= style.SEEDS_OF_A_BAND:
+        axes.fill_between(x, low, high, color=style.color(index), alpha=0.15, lw=0)
+    elif len(rows) > 1:
+        axes.plot(x, rows.T, color=style.color(index), alpha=0.4, lw=0.7)
+
+
+def _shown(lines: Iterable[np.ndarray]) -> str:
+    """What lines of values [S, ...] show of seeds, in words."""
+    seeds = max(len(values) for values in lines)
+    if seeds == 1:
+        return _ONE
+    band = seeds >= style.SEEDS_OF_A_BAND
+    return "mean over seeds, " + ("95 % interval" if band else "thin: each seed")

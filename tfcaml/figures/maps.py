@@ -3,30 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import lines
 
 from tfcaml import divergence
-from tfcaml.figures import style
+from tfcaml.figures import plane, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_MARKERS = "os^Dv*PX<>ph"  # of groups
+
+
+def cluster_colors(
+    labels: np.ndarray,
+    medoids: Sequence[int] | np.ndarray = (),
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
+    """The colour of each cluster, as a number: one each, and much the same in another run.
+
+    Largest clusters first, a cluster takes the number of its medoid's known group, or of its most
+    frequent one, if no other has taken it. What is left goes to the others, by their sizes.
+
+    Args:
+      labels: [n] integers, the cluster of each policy.
+      medoids: [k] rows.
+      groups: [n] integers.
+
+    Returns:
+      [k] integers, no two the same.
+    """
+    labels, groups = np.asarray(labels), _telling(groups)
+    sizes = np.bincount(labels)
+    order = np.argsort(-sizes, kind="stable")
+    colors = np.full(len(sizes), -1)
+    if groups is not None:
+        groups = np.unique(groups, return_inverse=True)[1]
+        for cluster in order:
+            home = _home(cluster, labels, medoids, groups)
+            if home not in colors:
+                colors[cluster] = home
+    free = [color for color in range(2 * len(sizes) + len(labels)) if color not in colors]
+    for cluster in order[colors[order] < 0]:
+        colors[cluster] = free.pop(0)
+    return colors
+
+
 def divergence_matrix(
-    matrix: np.ndarray, labels: np.ndarray, title: str = "Policy divergence"
+    matrix: np.ndarray,
+    labels: np.ndarray,
+    medoids: Sequence[int] | np.ndarray = (),
+    groups: np.ndarray | None = None,
+    title: str = "Policy divergence",
 ) -> Figure:
-    """A distance matrix [n, n] as an image, rows sorted by cluster, with lines between clusters."""
+    """A distance matrix [n, n] as an image, rows sorted by cluster, with lines between clusters.
+
+    A stripe beside the rows has the clusters' colours, those of `policy_map` for the same
+    arguments.
+
+    Args:
+      matrix: [n, n], nats.
+      labels, medoids, groups: as for `cluster_colors`.
+      title: of the figure.
+    """
     figure, axes = style.new(4.8, 4.2)
-    order = np.argsort(labels, kind="stable")
+    colors = cluster_colors(labels, medoids, groups)
+    order = np.argsort(colors[labels], kind="stable")
     image = axes.imshow(np.asarray(matrix)[np.ix_(order, order)], cmap="viridis")
-    borders = np.cumsum(np.bincount(labels))[:-1] - 0.5
-    for border in borders:
-        axes.axhline(border, color="white", lw=1)
-        axes.axvline(border, color="white", lw=1)
+    end = -0.5
+    for cluster in np.argsort(colors):
+        start, end = end, end + np.sum(np.asarray(labels) == cluster)
+        stripe = {"transform": axes.get_yaxis_transform(), "clip_on": False, "lw": 4}
+        shade = style.distinct(colors[cluster], colors.max() + 1)
+        axes.plot(2 * [-0.02], [start, end], color=shade, solid_capstyle="butt", **stripe)
+        if end < len(order) - 0.5:
+            axes.axhline(end, color="white", lw=1)
+            axes.axvline(end, color="white", lw=1)
     axes.grid(False)
-    axes.set_xlabel("policies, sorted by cluster")
+    axes.tick_params(axis="y", pad=8)
+    style.count(axes.xaxis)
+    style.count(axes.yaxis)
+    axes.set_xlabel("policies, sorted by cluster; the stripe has\nthe clusters' colours in the map")
     axes.set_title(title)
     figure.colorbar(image, ax=axes, label="nats")
     return figure
@@ -40,29 +100,71 @@ def policy_map(
     seed: int = 0,
     title: str = "Policies by divergence",
 ) -> Figure:
-    """t-SNE map of a distance matrix: colour = cluster, marker = latent group, ring = medoid."""
-    figure, axes = style.new(4.8, 4.2)
-    points = divergence.t_sne(matrix, seed)
-    groups = np.zeros(len(points), int) if groups is None else np.asarray(groups)
-    markers = "os^Dv*PX"
-    for group in np.unique(groups):
-        chosen = groups == group
-        axes.scatter(
-            *points[chosen].T,
-            c=[style.color(label) for label in np.asarray(labels)[chosen]],
-            marker=markers[group % len(markers)],
-            s=45,
-            label=f"group {group}",
-        )
-    medoids = np.asarray(medoids, int)
-    axes.scatter(*points[medoids].T, s=170, facecolors="none", edgecolors="black", label="medoid")
+    """t-SNE map of a distance matrix: colour = cluster, marker = known group, ring = medoid.
+
+    Groups have markers where there are 2 to 12 of them, and some policies share one.
+
+    Args:
+      matrix: [n, n], nats.
+      labels, medoids, groups: as for `cluster_colors`, which makes the colours.
+      seed: Python int, for t-SNE.
+      title: of the figure.
+    """
+    figure, axes = style.new(6.0, 4.2)
+    points, labels = divergence.t_sne(matrix, seed), np.asarray(labels)
+    colors, medoids = cluster_colors(labels, medoids, groups), np.asarray(medoids, int)
+    shades = [style.distinct(color, colors.max() + 1) for color in colors]
+    groups = _telling(groups)
+    if groups is not None and len(np.unique(groups)) > len(_MARKERS):
+        groups = None
+    known = np.zeros(len(points), int) if groups is None else groups
+    names, shapes = np.unique(known, return_inverse=True)
+    for shape in range(len(names)):
+        chosen = shapes == shape
+        shown = [shades[label] for label in labels[chosen]]
+        axes.scatter(*points[chosen].T, c=shown, marker=_MARKERS[shape], s=45)
+    axes.scatter(*points[medoids].T, s=170, facecolors="none", edgecolors="black")
+    entry = lambda label, **look: lines.Line2D([], [], linestyle="", label=label, **look)
+    entries = [entry("colour: cluster")]
+    for cluster in np.argsort(colors):
+        size = np.sum(labels == cluster)
+        text = f"{size} policies" if size > 1 else "1 policy"
+        if groups is not None:
+            group = names[_home(cluster, labels, medoids, shapes)]
+            whose = "medoid of" if len(medoids) else "mostly"
+            text += f", {whose} group {group}"
+        entries.append(entry(text, marker="o", color=shades[cluster]))
+    if groups is not None:
+        entries.append(entry("shape: known group of the entity"))
+        for name, marker in zip(names, _MARKERS):
+            entries.append(entry(f"group {name}", marker=marker, color="grey"))
+    if len(medoids):
+        ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": "black"}
+        entries.append(entry("medoid, which stands for its cluster", marker="o", **ring))
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.set_xlabel("near each other: alike (t-SNE; the axes have no unit)")
     axes.set_title(title)
-    axes.legend(
-        fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=1, markerscale=0.7
-    )
+    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "handlelength": 1}
+    axes.legend(handles=entries, fontsize=7, **place)
     return figure
+
+
+def _telling(groups: np.ndarray | None) -> np.ndarray | None:
+    """Groups as [n] integers; None where they are not known, all one, or one each."""
+    if groups is None:
+        return None
+    groups = np.asarray(groups)
+    return groups if 1 < len(np.unique(groups)) < len(groups) else None
+
+
+def _home(
+    cluster: int, labels: np.ndarray, medoids: Sequence[int] | np.ndarray, groups: np.ndarray
+) -> int:
+    """The group of a cluster's medoid; its most frequent one where medoids are not given."""
+    if len(medoids):
+        return int(groups[medoids[cluster]])
+    return int(np.argmax(np.bincount(groups[labels == cluster])))
 
 
 def policy_maps(
@@ -94,17 +196,19 @@ def trajectories(
     after: dict[str, np.ndarray],
     goal: Sequence[float] | np.ndarray = (1.0, 1.0),
     title: str = "",
+    walls: np.ndarray | Sequence[Any] = (),
 ) -> Figure:
     """Paths in the plane of one entity's episodes, before and after adaptation.
 
     Args:
       before, after: dict method -> positions [E, T, 2], the first living steps only (nan beyond).
+      goal: [2].
+      title: of the figure.
+      walls: [W, 2], see `TaskFamily.planar_walls`.
     """
     methods = list(before)
     ends = [paths for rows in (before, after) for paths in rows.values()]
-    every = np.concatenate([*(np.reshape(paths, [-1, 2]) for paths in ends), [goal, (0, 0)]])
-    low, high = np.nanmin(every), np.nanmax(every)
-    margin = 0.08 * (high - low)
+    square = plane.square_around(ends, goal, walls)
     figure, grid = style.new(2.4 * len(methods), 4.8, rows=2, columns=len(methods))
     for row, (when, paths) in enumerate((("before", before), ("after", after))):
         for column, method in enumerate(methods):
@@ -115,9 +219,8 @@ def trajectories(
                 axes.plot(*living[-1], "o", color=style.color(column), ms=3)
             axes.plot(*goal, "*", color="black", ms=9)
             axes.plot(0, 0, "+", color="black", ms=7)
-            axes.set_xlim(low - margin, high + margin)
-            axes.set_ylim(low - margin, high + margin)
-            axes.set_aspect("equal")
+            plane.draw_walls(axes, walls)
+            plane.show_square(axes, *square)
             axes.set_title(f"{method}, {when}", fontsize=8)
     figure.suptitle(title or "Episodes on a new entity (+ start, * goal, dots: ends)")
     return figure

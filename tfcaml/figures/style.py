@@ -8,11 +8,14 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import matplotlib.colors
 import numpy as np
 from matplotlib import figure as matplotlib_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SEEDS_OF_A_BAND = 4  # fewer are drawn one by one, as their intervals say little
 
 # Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
 _COLORS = (
@@ -33,6 +36,18 @@ _STYLE: dict[Any, Any] = {
 def color(index: int) -> str:
     """The colour of method, cluster or group number `index`."""
     return _COLORS[index % len(_COLORS)]
+
+
+def distinct(index: int, number: int) -> str:
+    """The colour of number `index` of `number` things that must not share one."""
+    if number <= len(_COLORS):
+        return _COLORS[index]
+    return matplotlib.colors.to_hex(matplotlib.colormaps["turbo"]((index + 0.5) / number))
+
+
+def count(axis: Any) -> None:
+    """Marks an axis, of matplotlib, at whole numbers only."""
+    axis.get_major_locator().set_params(integer=True)
 
 
 def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:

@@ -21,15 +21,21 @@ from tfcaml.learners.maml import MAML, MAMLConfig
 from tfcaml.optimization import partition
 from tfcaml.types import FastState, Nest, Params
 
+# Stands for the policy's last layer in `ANILConfig.adapted`.
 HEAD = "head"
 
 
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class ANILConfig(MAMLConfig):
-    """Settings of ANIL."""
+    """Settings of ANIL.
 
-    adapted: str = HEAD  # the policy's head; or parts of names of weights, joined by commas
+    Attributes:
+      adapted: What inner steps move: "head", the policy's last layer; or parts of names of weights
+        (see `policy.names`), joined by commas. Source: ANIL paper, section 5: the head.
+    """
+
+    adapted: str = HEAD
 
 
 class ANIL(MAML):

@@ -39,7 +39,16 @@ from tfcaml.optimization import inner, optimizers
 from tfcaml.policies import mlp_policy
 from tfcaml.policies.base import check_policy
 from tfcaml.rollouts import sampling
-from tfcaml.types import Experience, FastState, Nest, Params, Task, Trajectory, episode_return
+from tfcaml.types import (
+    Experience,
+    FastState,
+    Metric,
+    Nest,
+    Params,
+    Task,
+    Trajectory,
+    episode_return,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +57,7 @@ if TYPE_CHECKING:
     from tfcaml.policies.base import Policy
 
 _SAMPLER = ("policy", "environment", "params", "task", "num_episodes", "key")  # its arguments
+RETURNS = "return on training tasks, by inner update"  # a chart
 
 
 @settings.checked
@@ -57,14 +67,27 @@ class LearnerConfig:
 
     The inner loop is the vanilla policy gradient of the CAML study; Adam. A dict in place of a
     group of settings, such as `advantage`, gives what differs from the learner's default of it.
+
+    Attributes:
+      num_iterations: Outer iterations of training. Source: CAML paper, Figure 3: 100.
+      meta_batch_size: Tasks in each iteration. Source: CAML paper, Algorithm 2: one.
+      inner_updates: Updates on each task in training. Source: the CAML reproduction (docs/caml.md);
+        Algorithm 2 has one.
+      episodes_per_update: Episodes that an update learns from, of each task. Source: CAML paper: K
+        = 10.
+      test_episodes_per_update: The same on new tasks; 0 stands for `episodes_per_update`. Source:
+        tfcaml.
+      inner_optimizer: What takes the updates: "adam" or "sgd". Source: the CAML reproduction.
+      inner_learning_rate: Step size of the updates. Source: the CAML reproduction.
+      advantage: How advantages are estimated. Source: the CAML reproduction.
     """
 
-    num_iterations: int = 100  # outer iterations
-    meta_batch_size: int = 1  # tasks per iteration
-    inner_updates: int = 5  # policy-gradient updates per sampled task
-    episodes_per_update: int = 10  # episodes per update (paper: K = 10)
-    test_episodes_per_update: int = 0  # the same on new tasks; 0: episodes_per_update
-    inner_optimizer: str = "adam"  # adam or sgd
+    num_iterations: int = 100
+    meta_batch_size: int = 1
+    inner_updates: int = 5
+    episodes_per_update: int = 10
+    test_episodes_per_update: int = 0
+    inner_optimizer: str = "adam"
     inner_learning_rate: float = 0.01
     advantage: AdvantageConfig = AdvantageConfig()
 
@@ -147,6 +170,7 @@ class MetaLearner(tf.Module):
       test_support               what a step on a new task learns from (episodes of the policy)
       task_at                    how a task changes from update to update (not at all)
       pictures, exported, card   what is drawn, exported and said of it besides (nothing)
+      metrics                    what the numbers that an iteration returns are (returns)
       initial_state              all state that is trained (the meta parameters)
 
     Args:
@@ -366,6 +390,28 @@ class MetaLearner(tf.Module):
     def pictures(self, population: Population) -> dict[str, Figure]:
         """What the last iteration is drawn as: dict name -> matplotlib figure; often empty."""
         return {}
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """What the numbers that `train` returns are: dict name -> `Metric`, for whoever shows them.
+
+        It may name numbers that this config never brings about, and leave out others: these are
+        shown without a description.
+        """
+        return {
+            "return_before": Metric(
+                "Mean return of the training tasks' episodes before the first inner update.",
+                RETURNS,
+            ),
+            "return_last_update": Metric(
+                "Mean return of the training tasks' episodes that the last inner update learned "
+                "from, so before that update.",
+                RETURNS,
+            ),
+            "return_after": Metric(
+                "Mean return of the training tasks' episodes after the last inner update.", RETURNS
+            ),
+        }
 
     def exported(self, meta: Nest) -> dict[str, tuple[Any, ...]]:
         """What an export has beside acting and adapting: dict name -> (function, *its specs).

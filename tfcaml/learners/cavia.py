@@ -34,11 +34,19 @@ if TYPE_CHECKING:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class CAVIAConfig(MAMLConfig):
-    """Settings of CAVIA; sources: the authors' code, 2D navigation."""
+    """Settings of CAVIA; sources: the authors' code, 2D navigation.
 
-    inner_learning_rate: float = 1.0  # alpha (code: 1)
-    later_step_scale: float = 1.0  # code: further steps are as long
-    context_size: int = 5  # numbers of phi (code's command for 2D navigation: 5)
+    Attributes:
+      inner_learning_rate: Alpha, the step size of the context vector. Source: CAVIA's code, 2D
+        navigation: 1.
+      later_step_scale: What the step size is multiplied by in steps beyond the `inner_updates`
+        trained. Source: CAVIA's code: later steps are as long.
+      context_size: Numbers of the context vector phi. Source: CAVIA's command for 2D navigation: 5.
+    """
+
+    inner_learning_rate: float = 1.0
+    later_step_scale: float = 1.0
+    context_size: int = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -32,9 +32,14 @@ from tfcaml.types import FastState, MetaBatch, Nest, Surrogate, Trajectory, epis
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class EMAMLConfig(MAMLConfig):
-    """Settings of E-MAML."""
+    """Settings of E-MAML.
 
-    exploration_weight: float = 1.0  # of the sampling term (paper's code: 1)
+    Attributes:
+      exploration_weight: Weight of the term that credits the initial policy with the return of the
+        adapted one. Source: E-MAML's code: 1.
+    """
+
+    exploration_weight: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

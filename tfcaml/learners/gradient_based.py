@@ -13,13 +13,14 @@ import tensorflow as tf
 from tfcaml import keys, losses, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
-from tfcaml.learners.base import LearnerConfig, MetaLearner
-from tfcaml.optimization import inner
+from tfcaml.learners.base import RETURNS, LearnerConfig, MetaLearner
+from tfcaml.optimization import inner, outer, trpo
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import (
     Experience,
     FastState,
     MetaBatch,
+    Metric,
     Nest,
     Surrogate,
     Task,
@@ -34,18 +35,39 @@ class GradientConfig(LearnerConfig):
     """Settings of the family; defaults: 2D navigation as in C. Finn et al., ICML 2017.
 
     Sources: "paper" is its text, "code" its published code where the text is silent.
+
+    Attributes:
+      num_iterations: Outer iterations of training. Source: MAML's code, 2D navigation: 100.
+      meta_batch_size: Tasks in each iteration. Source: MAML paper, 2D navigation: 20.
+      inner_updates: K, inner steps in training, which the outer step differentiates through.
+        Source: MAML paper: 1.
+      episodes_per_update: Episodes of each task, before and after each inner step. Source: MAML
+        paper: 20.
+      inner_optimizer: What takes the inner steps; "sgd" is the only one that is differentiated
+        through. Source: MAML paper, equation 1.
+      inner_learning_rate: Alpha, the step size of inner steps. Source: MAML paper: 0.1; its code
+        for 2D navigation has 0.5.
+      later_step_scale: What the step size is multiplied by in steps beyond the `inner_updates`
+        trained. Source: MAML's code, test on 2D navigation: 0.5.
+      inner_estimator: The inner loss, a name in `losses.ESTIMATORS`: "log_likelihood",
+        "likelihood_ratio", "dice" or "loaded_dice". They differ in the second derivative. Source:
+        MAML paper, equation 4: log_likelihood.
+      first_order: Whether inner gradients count as constants in the outer step, as in FOMAML.
+        Source: MAML paper, section 5.2.
+      advantage: How advantages are estimated; linear features are fitted for each task and phase.
+        Source: MAML paper, section 5.3.
+      outer: The outer step. Source: MAML paper, section 5.3.
     """
 
-    num_iterations: int = 100  # outer iterations (code, 2D navigation: 100)
-    meta_batch_size: int = 20  # tasks per iteration (paper, 2D navigation: 20)
-    inner_updates: int = 1  # K, inner steps (paper: 1)
-    episodes_per_update: int = 20  # episodes per task, before and after each inner step (paper: 20)
-    inner_optimizer: str = "sgd"  # the only one that is differentiated through
-    inner_learning_rate: float = 0.1  # alpha (paper: 0.1; code, 2D navigation: 0.5)
-    later_step_scale: float = 0.5  # of alpha in steps beyond the K trained (code, meta-test: 0.5)
-    inner_estimator: str = "log_likelihood"  # a name in `losses.ESTIMATORS` (paper: log_likelihood)
-    first_order: bool = False  # treat inner gradients as constants (FOMAML)
-    # Paper: linear features, fitted per task and phase.
+    num_iterations: int = 100
+    meta_batch_size: int = 20
+    inner_updates: int = 1
+    episodes_per_update: int = 20
+    inner_optimizer: str = "sgd"
+    inner_learning_rate: float = 0.1
+    later_step_scale: float = 0.5
+    inner_estimator: str = "log_likelihood"
+    first_order: bool = False
     advantage: AdvantageConfig = AdvantageConfig(baseline="linear_feature")
     outer: OuterConfig = OuterConfig()
 
@@ -217,6 +239,17 @@ class GradientLearner(MetaLearner):
         for k in range(1, len(returns) - 1):
             metrics[f"return_{k}"] = returns[k]
         return metrics
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        between = {
+            f"return_{k}": Metric(
+                f"Mean return of the training tasks' episodes after {k} of the inner updates.",
+                RETURNS,
+            )
+            for k in range(1, self.config.inner_updates)
+        }
+        return {**super().metrics, **between, **outer.METRICS, **trpo.METRICS}
 
     @property
     def episodes_per_iteration(self) -> int:

@@ -33,7 +33,12 @@ class MAMLConfig(GradientConfig):
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class FOMAMLConfig(GradientConfig):
-    """Settings of first-order MAML."""
+    """Settings of first-order MAML.
+
+    Attributes:
+      first_order: Whether inner gradients count as constants in the outer step. Source: MAML paper,
+        section 5.2.
+    """
 
     first_order: bool = True
 

@@ -25,7 +25,12 @@ from tfcaml.types import Nest
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class MetaSGDConfig(MAMLConfig):
-    """Settings of Meta-SGD; `inner_learning_rate` is what every alpha starts at."""
+    """Settings of Meta-SGD; `inner_learning_rate` is what every alpha starts at.
+
+    Attributes:
+      inner_learning_rate: Alpha, what the learned step size of every weight starts at. Source:
+        tfcaml, MAML's; Meta-SGD's settings for reinforcement learning are not published.
+    """
 
 
 class MetaSGD(MAML):

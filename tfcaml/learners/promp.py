@@ -28,12 +28,21 @@ from tfcaml.types import Experience, MetaBatch, Nest, Params, Surrogate
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class ProMPConfig(MAMLConfig):
-    """Settings of ProMP; sources: the authors' run script `pro-mp_run_mujoco.py`."""
+    """Settings of ProMP; sources: the authors' run script `pro-mp_run_mujoco.py`.
 
-    meta_batch_size: int = 40  # code: 40
+    Attributes:
+      meta_batch_size: Tasks in each iteration. Source: ProMP's code, `pro-mp_run_mujoco.py`: 40.
+      inner_estimator: The inner loss, a name in `losses.ESTIMATORS`. Source: ProMP paper, section 5
+        ("low variance curvature").
+      outer: The outer step. Source: ProMP paper, Algorithm 1.
+      kl_penalty: Eta, the weight of the divergence of the initial policy from the one that sampled
+        the support; it stays fixed. Source: ProMP's code: 5e-4.
+    """
+
+    meta_batch_size: int = 40
     inner_estimator: str = "likelihood_ratio"
     outer: OuterConfig = OuterConfig(optimizer="ppo")
-    kl_penalty: float = 5e-4  # eta (code: 5e-4, not adapted)
+    kl_penalty: float = 5e-4
 
     def __post_init__(self) -> None:
         super().__post_init__()

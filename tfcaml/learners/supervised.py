@@ -25,9 +25,13 @@ from tfcaml.types import Experience, FastState, Nest, Task
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class RegressionOuterConfig:
-    """Settings of the outer step: Adam."""
+    """Settings of the outer step: Adam.
 
-    learning_rate: float = 1e-3  # code: 1e-3
+    Attributes:
+      learning_rate: Step size of Adam. Source: MAML's code, sinusoids: 1e-3.
+    """
+
+    learning_rate: float = 1e-3
 
     optimizer: ClassVar[str] = "adam"  # which the family reads
 
@@ -46,16 +50,32 @@ class MAMLRegressionConfig:
 
     Regression has no advantages and no trust region, so that it is not a `GradientConfig`: it has
     the fields of one that act here.
+
+    Attributes:
+      num_iterations: Outer iterations of training. Source: MAML's code, sinusoids: 70,000.
+      meta_batch_size: Curves in each iteration. Source: MAML's code, sinusoids: 25.
+      inner_updates: K, inner steps in training. Source: MAML paper, section 5.1: 1.
+      episodes_per_update: Examples of each inner step, and as many in the query. Source: MAML
+        paper, section 5.1: 10.
+      test_episodes_per_update: The same on new curves; 0 stands for `episodes_per_update`. Source:
+        tfcaml.
+      inner_learning_rate: Alpha, the step size of inner steps. Source: MAML paper, section 5.1:
+        0.01; its code has 0.001 by default.
+      later_step_scale: What the step size is multiplied by in steps beyond the `inner_updates`
+        trained. Source: MAML paper: all steps are alike.
+      first_order: Whether inner gradients count as constants in the outer step. Source: MAML paper,
+        section 5.2.
+      outer: The outer step. Source: MAML's code, sinusoids: Adam.
     """
 
-    num_iterations: int = 70_000  # paper's code: 70 000
-    meta_batch_size: int = 25  # curves per iteration (code: 25)
-    inner_updates: int = 1  # K, inner steps (paper: 1)
-    episodes_per_update: int = 10  # examples per step, and as many in the query (paper: 10)
-    test_episodes_per_update: int = 0  # the same on new curves; 0: episodes_per_update
-    inner_learning_rate: float = 0.01  # paper: 0.01 (its code's default: 0.001)
-    later_step_scale: float = 1.0  # of it in steps beyond the K trained; 1: all steps alike
-    first_order: bool = False  # treat inner gradients as constants
+    num_iterations: int = 70_000
+    meta_batch_size: int = 25
+    inner_updates: int = 1
+    episodes_per_update: int = 10
+    test_episodes_per_update: int = 0
+    inner_learning_rate: float = 0.01
+    later_step_scale: float = 1.0
+    first_order: bool = False
     outer: RegressionOuterConfig = RegressionOuterConfig()
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from tfcaml import settings
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.optimization import outer, trpo
 
+# Outer steps by name, see `OuterConfig`.
 OPTIMIZERS = ("adam", "ppo", "trpo")
 _OF_TRPO = (
     *("max_kl", "damping", "cg_iterations", "backtrack_ratio", "max_backtracks"),
@@ -19,19 +20,41 @@ class OuterConfig:
     """Which outer step is taken, and how far; defaults: C. Finn et al., ICML 2017.
 
     Sources: "paper" is its text, "code" its published code where the text is silent.
+
+    Attributes:
+      optimizer: The outer step: "trpo" (one step in a trust region), "ppo" (several Adam steps on a
+        clipped ratio) or "adam" (one Adam step). Source: MAML paper, section 5.3.
+      learning_rate: Step size of Adam, with "ppo" and "adam". Source: ProMP's code, 1e-3.
+      steps: Adam steps per iteration, with "ppo". Source: ProMP's code, 5.
+      clip_ratio: Epsilon, by which the ratio of probabilities may leave 1, with "ppo". Source:
+        ProMP's code, 0.3.
+      max_kl: Delta, the largest mean divergence of the adapted policies that a step may cause, with
+        "trpo". Unit: nats. Source: MAML's code, 0.01.
+      damping: What is added to the diagonal of the curvature, with "trpo". Source: MAML's code,
+        1e-5.
+      cg_iterations: Iterations of the conjugate gradient method, with "trpo". Source: the study
+        maml_fisher; MAML's code has 10.
+      backtrack_ratio: By what a step length is multiplied where it does not do, with "trpo".
+        Source: MAML's code, 0.8.
+      max_backtracks: Step lengths that the line search tries, with "trpo". Source: MAML's code, 15.
+      hessian_products: How the curvature is multiplied by a vector, with "trpo": "gauss_newton" or
+        "hessian", which gives the same numbers in twice the time. Source: tfcaml; MAML's code takes
+        finite differences.
+      fisher_subsample: Most tasks whose curvature is used, with "trpo"; 0 stands for all tasks.
+        Unit: tasks. Source: the study maml_fisher; MAML's code uses all.
     """
 
-    optimizer: str = "trpo"  # trpo (paper), ppo (clipped, several Adam steps) or adam
-    learning_rate: float = 1e-3  # of ppo and adam (ProMP: 1e-3)
-    steps: int = 5  # Adam steps per iteration of ppo (ProMP: 5)
-    clip_ratio: float = 0.3  # epsilon of ppo's clipped ratio (ProMP: 0.3)
-    max_kl: float = 0.01  # delta of trpo, nats (code: 0.01)
-    damping: float = 1e-5  # of trpo's Hessian (code: 1e-5)
-    cg_iterations: int = 5  # of trpo's conjugate gradient (code: 10; see docs/maml_navigation.md)
-    backtrack_ratio: float = 0.8  # of trpo's line search (code: 0.8)
-    max_backtracks: int = 15  # step lengths trpo tries (code: 15)
-    hessian_products: str = "gauss_newton"  # or hessian: same numbers, twice the time
-    fisher_subsample: int = 5  # tasks in trpo's products, at most; 0: all (code: all)
+    optimizer: str = "trpo"
+    learning_rate: float = 1e-3
+    steps: int = 5
+    clip_ratio: float = 0.3
+    max_kl: float = 0.01
+    damping: float = 1e-5
+    cg_iterations: int = 5
+    backtrack_ratio: float = 0.8
+    max_backtracks: int = 15
+    hessian_products: str = "gauss_newton"
+    fisher_subsample: int = 5
 
     def __post_init__(self) -> None:
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)

@@ -13,7 +13,23 @@ import tensorflow as tf
 from tfcaml import losses
 from tfcaml.optimization import optimizers
 from tfcaml.policies import distributions
-from tfcaml.types import MetaBatch, Nest, Surrogate
+from tfcaml.types import MetaBatch, Metric, Nest, Surrogate
+
+LOSS = "loss of the outer step"  # a chart
+# What Adam as the outer step reports, by name.
+METRICS = {
+    "loss_before": Metric("Mean loss over the tasks of the batch before the outer step.", LOSS),
+    "loss_after": Metric(
+        "Mean loss over the tasks of the batch after the outer step; where Adam takes several "
+        "steps on a batch, before the last of them.",
+        LOSS,
+    ),
+    "kl": Metric(
+        "Mean KL divergence, nats, from the policies that acted to those adapted from the moved "
+        "meta parameters, over the query's steps.",
+        "KL of the outer step, nats",
+    ),
+}
 
 
 class OuterOptimizer(NamedTuple):

@@ -14,7 +14,26 @@ import tensorflow as tf
 from tfcaml import nest
 from tfcaml.optimization.outer import OuterOptimizer, mean_kl
 from tfcaml.policies import distributions
-from tfcaml.types import MetaBatch, Nest, Surrogate
+from tfcaml.types import MetaBatch, Metric, Nest, Surrogate
+
+_LINE_SEARCH = "line search of the outer step"
+# What TRPO reports, by name.
+METRICS = {
+    "gradient_norm": Metric("Length of the gradient of the outer loss."),
+    "step_accepted": Metric("1 where the line search took a step, else 0."),
+    "step_rejected": Metric(
+        "1 where the line search took no step, so that the meta parameters stayed, else 0.",
+        _LINE_SEARCH,
+    ),
+    "line_search_tries": Metric("How many lengths of the step were tried.", _LINE_SEARCH),
+    "refused_by_loss": Metric(
+        "How many lengths were refused because they did not lower the loss.", _LINE_SEARCH
+    ),
+    "refused_by_kl": Metric(
+        "How many lengths were refused because their KL divergence was above the limit.",
+        _LINE_SEARCH,
+    ),
+}
 
 _STEPS_PER_PART = 10_000  # of the query, see `_by_parts`
 _MAX_PARTS = 8  # bounds the time that tracing takes

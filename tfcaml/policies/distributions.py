@@ -20,7 +20,9 @@ from tfcaml.types import Nest
 if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
 
+# Distributions of actions that a policy may have, by the names of their classes.
 CONTINUOUS = ("Normal", "MultivariateNormalDiag")
+# Those that have one of them inside.
 WRAPPED = ("Independent", "TransformedDistribution", "SquashToSpecNormal")
 
 

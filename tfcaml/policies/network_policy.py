@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
 
 _Convolution = tf.keras.layers.Conv2D.__base__  # of any rank
+# Activations of hidden layers, by name.
 ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
 
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfcaml import divergence, figures, keys, settings
 from tfcaml.errors import check, check_positive, from_python
 from tfcaml.reporting import tensorboard
-from tfcaml.types import Params, Task, Trajectory
+from tfcaml.types import Metric, Params, Task, Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,18 +28,48 @@ if TYPE_CHECKING:
     from tfcaml.policies.base import Policy
 
 _PREFIX = "divergence/"
+_SPREAD = "divergence between adapted policies, nats"  # charts
+_AGREEMENT = "clusters of adapted policies, agreement with known groups"
+METRICS = {
+    "divergence/mean": Metric("Mean divergence of two adapted policies, nats.", _SPREAD),
+    "divergence/max": Metric("Greatest divergence of two adapted policies, nats.", _SPREAD),
+    "divergence/silhouette": Metric(
+        "How well clusters of the adapted policies are apart: -1 to 1, and 1 is best.", _AGREEMENT
+    ),
+    "divergence/group_silhouette": Metric(
+        "The same where the known groups of the entities take the place of clusters.", _AGREEMENT
+    ),
+    "divergence/ari": Metric(
+        "Adjusted Rand index of clusters and known groups: 1 where they are the same, about 0 "
+        "where they have nothing to do with each other.",
+        _AGREEMENT,
+    ),
+    "divergence/nearest_neighbour": Metric(
+        "Share of the policies whose nearest policy is of an entity of the same known group.",
+        _AGREEMENT,
+    ),
+}  # tag -> `Metric`
 
 
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class DivergenceMonitorConfig:
-    """How divergence is followed."""
+    """How divergence is followed.
 
-    interval: int = 10  # iterations between records of a learner
-    num_updates: int = 5  # adaptation steps on each entity before its policy is looked at
-    episodes: int = 1  # that represent a policy (paper: 1)
-    num_clusters: int = 6  # k
-    bandwidth: float = 0.5  # of the density, in units of observations
+    Attributes:
+      interval: Iterations between two records of a learner. Source: tfcaml.
+      num_updates: Updates on each entity before its policy is looked at. Source: tfcaml.
+      episodes: Episodes that represent a policy. Source: CAML paper, Algorithm 1: 1.
+      num_clusters: k, clusters. Source: CAML paper, section 5: 6 groups.
+      bandwidth: Width of the kernels of the densities. Unit: of observations. Source: the study
+        caml_figure2.
+    """
+
+    interval: int = 10
+    num_updates: int = 5
+    episodes: int = 1
+    num_clusters: int = 6
+    bandwidth: float = 0.5
 
     def __post_init__(self) -> None:
         for name, least in (("interval", 1), ("num_updates", 0), ("episodes", 1)):
@@ -92,6 +122,7 @@ class DivergenceMonitor:
         self.seed = seed
         self._writer = writer or tf.summary.create_file_writer(str(directory))
         self.history = tensorboard.read_scalars(directory, _PREFIX)
+        self._described = False  # by events of this process
 
     def __call__(
         self, learner: MetaLearner, population: Population, metrics: dict[str, float] | None = None
@@ -162,10 +193,12 @@ class DivergenceMonitor:
         groups = _telling(groups, len(matrix))
         clustering = divergence.k_medoids(matrix, self.config.num_clusters, medoids % 2**31)
         metrics = _metrics(matrix, clustering, groups, medoids)
+        texts = {} if self._described else {name: METRICS[_PREFIX + name][0] for name in metrics}
+        self._described = True
         for name, value in metrics.items():
             self.history.setdefault(name, {})[step] = value
         pictures = {**draw(matrix, clustering, groups), "curves": self.figure()}
-        tensorboard.write_scalars(self._writer, metrics, step, _PREFIX)
+        tensorboard.write_scalars(self._writer, metrics, step, _PREFIX, texts)
         for name, figure in pictures.items():
             tensorboard.write_figure(self._writer, _PREFIX + name, figure, step)
         self._writer.flush()
@@ -214,7 +247,7 @@ def draw(
     """The matrix [N, N] and the map of clustered policies, as a dict of figures."""
     labels = clustering.labels
     return {
-        "matrix": figures.divergence_matrix(matrix, labels),
+        "matrix": figures.divergence_matrix(matrix, labels, clustering.medoids, groups),
         "map": figures.policy_map(matrix, labels, clustering.medoids, groups),
     }
 

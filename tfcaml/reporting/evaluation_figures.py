@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import tensorflow as tf
 
 from tfcaml import figures
 from tfcaml.reporting import report, tensorboard
-from tfcaml.types import Trajectory
+from tfcaml.types import Metric, Task, Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from tfcaml.environments.base import TaskFamily
 
 
 def pictures_of_evaluation(
@@ -35,7 +38,7 @@ def pictures_of_evaluation(
         if not learner_config.num_iterations:
             continue
         directories = [train_directory(method, seed) for seed in config.seeds]
-        curves = tensorboard.read_curves(directories, "train/")
+        curves = tensorboard.read_training(directories)
         title = f"Training of {method}"
         pictures[f"{method}_training"] = figures.training_curves(curves, title)
         if config.divergence is not None:
@@ -46,53 +49,103 @@ def pictures_of_evaluation(
 
 
 def pictures_of_paths(
-    goal: np.ndarray | None, examples: dict[str, tuple[Trajectory, Trajectory]]
-) -> dict[str, Figure]:
-    """Episodes before and after adaptation to the first task, as a dict of matplotlib figures.
+    environment: TaskFamily, task: Task, episodes: dict[str, Sequence[Trajectory]]
+) -> tuple[dict[str, Figure], dict[str, bytes]]:
+    """Episodes on the first task before and after adaptation, and from update to update.
 
     Args:
-      goal: [N, 2] in the plane, or None of an environment without one: nothing is drawn.
-      examples: dict method -> (`Trajectory` before, `Trajectory` after).
+      environment: the `TaskFamily`. Nothing is drawn of one without a `planar_goal`.
+      task: nest, leading [N]; the test tasks.
+      episodes: dict method -> `Trajectory` [1, E, T] of each measurement, see `Evaluation`.
+
+    Returns:
+      (dict of matplotlib figures; dict of animations as the bytes of a GIF). There is no animation
+      where nothing was updated.
     """
+    goal = environment.planar_goal(task)
     if goal is None:
-        return {}
-    before, after = ({method: _paths(ends[i]) for method, ends in examples.items()} for i in (0, 1))
-    return {"trajectories": figures.trajectories(before, after, goal[0])}
+        return {}, {}
+    goal, walls = np.asarray(goal)[0], environment.planar_walls()
+    paths = {m: [_paths(environment, each) for each in rows] for m, rows in episodes.items()}
+    before, after = ({method: rows[i] for method, rows in paths.items()} for i in (0, -1))
+    pictures = {"trajectories": figures.trajectories(before, after, goal, walls=walls)}
+    updated = len(next(iter(paths.values()))) > 1
+    return pictures, {"adaptation": figures.adaptation_gif(paths, goal, walls)} if updated else {}
 
 
 def write_evaluation(
-    directory: Any, pictures: dict[str, Figure], summary: dict[str, Any]
+    directory: Any,
+    pictures: dict[str, Figure],
+    animations: dict[str, bytes],
+    summary: dict[str, Any],
+    configs: dict[str, Any],
+    metrics: dict[str, Metric],
 ) -> list[pathlib.Path]:
-    """Writes the pictures as PNG and, with the numbers, for TensorBoard.
+    """Writes the pictures as PNG and GIF and, with the numbers, for TensorBoard.
 
     Args:
       directory: `RunDirectory`.
       pictures: dict of matplotlib figures.
-      summary: see `report.summarize`.
+      animations: dict of GIFs.
+      summary: of the evaluation: `report.summarize` with environment and seeds.
+      configs: dict method -> its learner's config.
+      metrics: dict tag -> `Metric`, what training may have logged.
 
     Returns:
       paths of all figures of the run.
     """
     for old in directory.evaluation.rglob("events.out.tfevents.*"):
         old.unlink()  # of an earlier evaluation of this run
+    seeds, bounds = summary["seeds"], len(summary["seeds"]) >= figures.SEEDS_OF_A_BAND
+    settings = {method: dataclasses.asdict(config) for method, config in configs.items()}
+    # All seeds of a method log the same numbers.
+    trained = [path for m in configs if (path := directory.train(m, seeds[0])).exists()]
+    logged = {tag for path in trained for tag in tensorboard.read_scalars(path)}
     writer = tf.summary.create_file_writer(str(directory.evaluation))
-    tensorboard.write_layout(writer)
+    tensorboard.write_layout(writer, metrics, logged, bounds)
+    tensorboard.write_trials(writer, _trial(summary, "", 0), settings.values())
     for name, figure in pictures.items():
         png = figures.save(figure, directory.figures / f"{name}.png")
         tensorboard.write_png(writer, f"evaluation/{name}", png, 0)
+    for name, gif in animations.items():
+        (directory.figures / f"{name}.gif").write_bytes(gif)
+        tensorboard.write_gif(writer, f"evaluation/{name}_animation", gif, 0)
     writer.close()
     for method, values in summary["methods"].items():
         writer = tf.summary.create_file_writer(str(directory.evaluation / method))
-        tensorboard.write_adaptation(writer, values["summary"])
+        tensorboard.write_adaptation(writer, values["summary"], bounds)
         writer.close()
-    return sorted(directory.figures.glob("*.png"))
+        for seed, returns in zip(seeds, np.mean(values["returns"], axis=2)):
+            path = directory.evaluation / method / f"seed_{seed}"
+            writer = tf.summary.create_file_writer(str(path))
+            trial = _trial(summary, method, seed)
+            tensorboard.write_trial(writer, trial, settings[method], returns.tolist())
+            writer.close()
+    return figures_of(directory)
 
 
-def _paths(trajectory: Trajectory) -> np.ndarray:
+def figures_of(directory: Any) -> list[pathlib.Path]:
+    """Paths of all figures that a `RunDirectory` has, sorted."""
+    return sorted(path for kind in ("gif", "png") for path in directory.figures.glob(f"*.{kind}"))
+
+
+def _trial(summary: dict[str, Any], method: str, seed: int) -> dict[str, str]:
+    """What tells a method with a seed from others, of this run and of others: column -> value."""
+    return {
+        "method": method,
+        "environment": summary["environment"],
+        "seed": str(seed),  # TensorBoard shows numbers with four decimals
+        "held-out tasks": str(summary["num_tasks"]),
+        "updates": str(summary["num_updates"]),
+    }
+
+
+def _paths(environment: TaskFamily, trajectory: Trajectory) -> np.ndarray:
     """Positions of the first task's first episodes, nan after an episode's end: [E, T + 1, 2]."""
-    observation, mask = trajectory.observation[0, :10].numpy(), trajectory.mask[0, :10].numpy()
-    path = np.where(mask[..., None] > 0, observation, np.nan)
+    place = lambda observation: environment.planar_positions(observation[0, :10].numpy())
+    position, mask = place(trajectory.observation), trajectory.mask[0, :10].numpy()
+    path = np.where(mask[..., None] > 0, position, np.nan)
     path = np.concatenate([path, np.full_like(path[:, :1], np.nan)], axis=1)
     lengths = mask.sum(axis=1).astype(int)
-    path[np.arange(len(path)), lengths] = trajectory.final_observation[0, :10]
+    path[np.arange(len(path)), lengths] = place(trajectory.final_observation)
     return path

@@ -3,7 +3,8 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ import numpy as np
 from tfcaml import statistics
 from tfcaml.errors import check
 
+# The note below tables that says how often intervals cover.
 COVERAGE = (
     "Intervals: simulated with 3 to 20 seeds they cover 92 to 98 %. Where the effects of seeds are",
     "strongly skewed or a few seeds are far from the rest, those of means cover 85 to 92 %, and",
     "those of medians and IQMs 90 to 92 % with up to five seeds; with three or four seeds and",
     "tasks in two clusters far apart, those of medians cover 82 to 90 %.",
 )
+_WIDTH = 100  # columns of what is printed
+_LONG_NAME = 30
 
 
 def summarize(results: dict[str, list[dict[str, Any]]], main: str) -> dict[str, Any]:
@@ -96,48 +100,98 @@ def to_csv(summary: dict[str, Any]) -> str:
     return file.getvalue()
 
 
+def tables_to_csv(summary: dict[str, Any]) -> str:
+    """All numbers of `to_text`, also of the updates that it leaves out, one interval a row.
+
+    Columns: statistic (mean, median or iqm); set, of test tasks, where it is of one set alone;
+    method, or "main - other" of a paired difference; comparison, same_update or equal_episodes of
+    a difference; update; value, lower, upper; and of differences those of `compare`.
+    """
+    played = ["episodes", "other_episodes", "other_update"]
+    numbers = ["value", "lower", "upper", "seeds_won", "num_seeds", "p_value"]
+    fields = ["statistic", "set", "method", "comparison", "update", *numbers, *played]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fields, restval="", lineterminator="\n")
+    writer.writeheader()
+    for method, values in summary["methods"].items():
+        for which, rows in {"": values["summary"], **values.get("sets", {})}.items():
+            for update, row in enumerate(rows):
+                about = {"set": which, "method": method, "update": update}
+                writer.writerows({"statistic": name, **about, **row[name]} for name in row)
+    for name, kinds in summary["paired"].items():
+        for kind, rows in kinds.items():
+            about = {"statistic": "mean", "method": name, "comparison": kind}
+            writer.writerows({**about, "update": u, **row} for u, row in enumerate(rows) if row)
+    return file.getvalue()
+
+
 def to_text(summary: dict[str, Any]) -> str:
-    """The tables people read: returns per update, then paired differences."""
+    """The tables people read: returns per update, then paired differences; 100 columns wide.
+
+    Updates between the first and the last are left out where not all fit.
+    """
     methods = summary["methods"]
-    updates = range(len(next(iter(methods.values()))["summary"]))
     means = [row["mean"]["value"] for values in methods.values() for row in values["summary"]]
     digits = 2 if max(map(abs, means)) < 10 else 1  # returns of 0 to 1 among them
     lines = []
     for statistic, title in (("mean", "Mean"), ("median", "Median"), ("iqm", "IQM")):
         lines += [f"{title} return on held-out entities after k updates [95 % interval over seeds]"]
-        lines += [_row("", [f"k = {u}" for u in updates])]
-        for name, values in methods.items():
-            lines += [_row(name, [_interval(row[statistic], digits) for row in values["summary"]])]
-        lines += [""]
+        rows = {name: values["summary"] for name, values in methods.items()}
+        lines += _returns_table(rows, statistic, digits)
     for which in next(iter(methods.values())).get("sets", ()):
-        lines += [f"Mean return on the test tasks of set {which!r} [95 % interval over seeds]"]
-        lines += [_row("", [f"k = {u}" for u in updates])]
-        for name, values in methods.items():
-            cells = [_interval(row["mean"], digits) for row in values["sets"][which]]
-            lines += [_row(name, cells)]
-        lines += [""]
+        title = f"Mean return on the test tasks of set {which!r} [95 % interval over seeds]"
+        rows = {name: values["sets"][which] for name, values in methods.items()}
+        lines += [*textwrap.wrap(title, _WIDTH), *_returns_table(rows, "mean", digits)]
     if any(row["mean"]["lower"] is not None for row in next(iter(methods.values()))["summary"]):
         lines += [*COVERAGE, ""]
     tables = [rows for kinds in summary["paired"].values() for rows in kinds.values()]
     marks = iter(surviving([row for rows in tables for row in rows]))
     for name, kinds in summary["paired"].items():
-        lines += [f"{name}, paired over seeds [95 % interval] (seeds won)"]
+        lines += textwrap.wrap(f"{name}, paired over seeds [95 % interval]", _WIDTH)
+        cells = []
         for kind, rows in kinds.items():
-            cells = [
-                _interval(row, digits) + f" ({row['seeds_won']}/{row['num_seeds']})" + mark
-                if row
-                else "-"
-                for row, mark in zip(rows, marks)
-            ]
-            lines += [_row("  " + kind.replace("_", " "), cells, 29)]
+            marked = zip(rows, marks)
+            of_kind = [_interval(row, digits) + mark if row else "-" for row, mark in marked]
+            cells += [("  " + kind.replace("_", " "), of_kind)]
+            won = [f"{row['seeds_won']} of {row['num_seeds']}" if row else "" for row in rows]
+            cells += [("    seeds won", won)]
             if kind == "equal_episodes":
-                cells = [
-                    f"{row['episodes']} / {row['other_episodes']}" if row else "" for row in rows
-                ]
-                lines += [_row("    episodes", cells, 29)]
-        lines += [""]
+                cells += [("    episodes", [_episodes_played(row) for row in rows])]
+        lines += [*_table(cells), ""]
     note = many_comparisons([row for rows in tables for row in rows])
-    return "\n".join([*lines, *([note, ""] if note else [])])
+    lines += [*textwrap.wrap(note, _WIDTH), ""] if note else []
+    updates = len(next(iter(methods.values()))["summary"])
+    heads = [line for line in lines if line.lstrip().startswith("k = ")]
+    if any(head.count("k = ") < updates for head in heads):
+        lines += ["Updates that are left out here are in eval/tables.csv.", ""]
+    return "\n".join(lines)
+
+
+def _returns_table(rows: dict[str, list[dict[str, Any]]], statistic: str, digits: int) -> list[str]:
+    """Lines of a table of one statistic, method -> row by update, and an empty one."""
+    cells = [(name, [_interval(x[statistic], digits) for x in row]) for name, row in rows.items()]
+    return [*_table(cells), ""]
+
+
+def _table(rows: list[tuple[str, list[str]]]) -> list[str]:
+    """Lines of rows (name, cells by update) at most `_WIDTH` wide, below one with the updates.
+
+    As many of the first updates are shown as leave room for the last one. A long name has a line
+    of its own.
+    """
+    last = len(rows[0][1]) - 1
+    rows = [("", [f"k = {update}" for update in range(last + 1)]), *rows]
+    widths = [max(len(cells[update]) for _, cells in rows) + 2 for update in range(last + 1)]
+    names = max(len(name) for name, _ in rows if len(name) <= _LONG_NAME)
+    shown = list(range(last + 1))
+    while len(shown) > 1 and names + sum(widths[update] for update in shown) > _WIDTH:
+        shown.pop(-2 if len(shown) > 2 else 0)
+    lines: list[str] = []
+    for name, cells in rows:
+        if len(name) > _LONG_NAME:
+            lines, name = [*lines, name], ""
+        lines += [f"{name:{names}}" + "".join(f"{cells[u]:>{widths[u]}}" for u in shown).rstrip()]
+    return lines
 
 
 def _episodes_played(row: dict[str, Any] | None) -> str:
@@ -249,7 +303,3 @@ def _interval(row: dict[str, Any], digits: int) -> str:
         "" if row[key] is None else f"{row[key]:.{digits}f}" for key in ("value", "lower", "upper")
     )
     return f"{value} [{lower}, {upper}]" if lower else value
-
-
-def _row(name: str, cells: Iterable[Any], width: int = 23) -> str:
-    return f"{name:16}" + "".join(f"{cell:>{width}}" for cell in cells)

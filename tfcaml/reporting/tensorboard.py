@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,25 +15,59 @@ from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
-from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import summary as scalar_summary
 
 from tfcaml import figures, settings
+from tfcaml.types import Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_RETURN = "adaptation/return"
+# TensorBoard shows the groups of tags, up to the first "/", in the order of the alphabet: held-out
+# tasks, policies, returns in training, what else is known of it, and what went wrong.
+_ADAPTATION = {
+    "adaptation/return": "Mean return on this seed's held-out tasks after so many updates (step).",
+    "adaptation/return_lower": "Lower bound of the 95 % interval over seeds of return_mean.",
+    "adaptation/return_mean": "Mean over seeds of the return on held-out tasks after so many "
+    "updates (step).",
+    "adaptation/return_upper": "Upper bound of the 95 % interval over seeds of return_mean.",
+}
+_BEFORE, _AFTER = "held_out/return_before", "held_out/return_after"
+_HELD_OUT = {
+    _BEFORE: "Mean return on held-out tasks before adaptation.",
+    _AFTER: "Mean return on held-out tasks after the last update.",
+}
+# What tags of training begin with: returns, other metrics, and faults.
+TRAINING, DETAILS, FAULTS = "train/", "training_details/", "training_faults/"
+
+
+def training_tag(name: str) -> str:
+    """The tag of a metric of training: returns stand together, before all others."""
+    return (TRAINING if name.startswith("return_") else DETAILS) + name
 
 
 def write_scalars(
-    writer: tf.summary.SummaryWriter, values: dict[str, Any], step: int, prefix: str = ""
+    writer: tf.summary.SummaryWriter,
+    values: Mapping[str, Any],
+    step: int,
+    prefix: str = "",
+    descriptions: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes a dict of numbers as one event, read like one `tf.summary.scalar` each."""
-    summary = summary_pb2.Summary()
+    """Writes a dict of numbers as one event, read like one `tf.summary.scalar` each.
+
+    Args:
+      writer: of `tf.summary`.
+      values: dict name -> number.
+      step: Python int.
+      prefix: of all names.
+      descriptions: dict name -> text that TensorBoard shows beside the chart. It takes the text of
+        the first event of a name, and needs no other.
+    """
+    summary, known = summary_pb2.Summary(), descriptions or {}
     for name, value in values.items():
-        summary.MergeFrom(scalar_summary.scalar_pb(prefix + name, value))
+        summary.MergeFrom(scalar_summary.scalar_pb(prefix + name, value, known.get(name)))
     with writer.as_default():
         tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
 
@@ -106,15 +141,70 @@ def read_curves(
     return curves
 
 
-def write_hparams(writer: tf.summary.SummaryWriter, config: Any) -> None:
-    """A learner's settings by their dotted names, for the HParams page.
+def read_training(
+    directories: Sequence[str | os.PathLike[str]],
+) -> dict[str, tuple[list[int], np.ndarray]]:
+    """What training reported, of several runs, as `read_curves`; names as the learner's."""
+    return {**read_curves(directories, TRAINING), **read_curves(directories, DETAILS)}
 
-    config: a dataclass as dict.
+
+def write_trial(
+    writer: tf.summary.SummaryWriter,
+    trial: Mapping[str, str],
+    config: Any,
+    returns: Sequence[float],
+) -> None:
+    """A method with a seed as a row of the HParams page, and its return on held-out tasks.
+
+    Args:
+      writer: of `tf.summary`, of an event file of this trial alone.
+      trial: dict column -> value, of the first columns of `write_trials`.
+      config: the learner's, a dataclass as dict; its settings are shown by their dotted names.
+      returns: [U + 1], mean return after each number of updates.
     """
-    flat = settings.flat(config)
-    plain = {k: v for k, v in flat.items() if isinstance(v, (bool, int, float, str))}
+    columns = {**_plain(config), **{name.capitalize(): x for name, x in trial.items()}}
     with writer.as_default():
-        hparams.hparams(plain)
+        hparams.hparams(columns, trial_id=f"{trial['method']}, seed {trial['seed']}")
+    for update, value in enumerate(returns):
+        _write_described(writer, {"adaptation/return": value}, update, _ADAPTATION)
+    write_scalars(writer, {_BEFORE: returns[0]}, 0, descriptions=_HELD_OUT)
+    write_scalars(writer, {_AFTER: returns[-1]}, len(returns) - 1, descriptions=_HELD_OUT)
+
+
+def write_trials(
+    writer: tf.summary.SummaryWriter, first: Collection[str], configs: Collection[Any]
+) -> None:
+    """The columns of the HParams page: what tells trials apart first, then all settings.
+
+    Args:
+      writer: of `tf.summary`.
+      first: columns that stand before the settings.
+      configs: the learners' configs, dataclasses as dicts.
+    """
+    names = dict.fromkeys(name for config in configs for name in _plain(config))
+    # TensorBoard sorts columns by name, capitals first, and shows five until told otherwise.
+    columns = [hparams.HParam(name.capitalize(), display_name=name) for name in first]
+    columns += [hparams.HParam(name) for name in names]
+    titles = {_BEFORE: "held-out return before", _AFTER: "held-out return after"}
+    metrics = [
+        hparams.Metric(tag, display_name=title, description=_HELD_OUT[tag])
+        for tag, title in titles.items()
+    ]
+    summary = hparams.hparams_config_pb(columns, metrics)
+    with writer.as_default():
+        tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=0)
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """Settings by their dotted names, those that are one number, word or switch."""
+    flat = settings.flat(config)
+    return {k: v for k, v in flat.items() if isinstance(v, (bool, int, float, str))}
+
+
+def _write_described(
+    writer: tf.summary.SummaryWriter, values: dict[str, Any], step: int, texts: dict[str, str]
+) -> None:
+    write_scalars(writer, values, step, descriptions=texts if step == 0 else None)
 
 
 def write_figure(writer: tf.summary.SummaryWriter, name: str, figure: Figure, step: int) -> None:
@@ -125,55 +215,86 @@ def write_figure(writer: tf.summary.SummaryWriter, name: str, figure: Figure, st
 def write_png(writer: tf.summary.SummaryWriter, name: str, png: bytes, step: int) -> None:
     """An image that is PNG already (bytes), as `tf.summary.image` would write its pixels."""
     width, height = np.frombuffer(png[16:24], ">u4")  # of the first chunk, IHDR
+    _write_image(writer, name, png, step, width, height)
+
+
+def write_gif(writer: tf.summary.SummaryWriter, name: str, gif: bytes, step: int) -> None:
+    """An image that is GIF already (bytes); TensorBoard shows it as it moves."""
+    width, height = np.frombuffer(gif[6:10], "<u2")  # of the logical screen
+    _write_image(writer, name, gif, step, width, height)
+
+
+def _write_image(
+    writer: tf.summary.SummaryWriter, name: str, image: bytes, step: int, width: int, height: int
+) -> None:
     metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
     with writer.as_default():
-        tf.summary.write(name, [str(width), str(height), png], step=step, metadata=metadata)
+        tf.summary.write(name, [str(width), str(height), image], step=step, metadata=metadata)
 
 
-def write_adaptation(writer: tf.summary.SummaryWriter, summary: Sequence[dict[str, Any]]) -> None:
-    """Mean return after k updates at step k, with the bounds of its interval."""
+def write_adaptation(
+    writer: tf.summary.SummaryWriter, summary: Sequence[dict[str, Any]], bounds: bool
+) -> None:
+    """Mean return over seeds after k updates at step k.
+
+    Args:
+      writer: of `tf.summary`.
+      summary: row by update, see `report.summarize`.
+      bounds: whether those of its 95 % interval are written too.
+    """
+    names = {"value": "mean", "lower": "lower", "upper": "upper"}
+    tags = {name: f"adaptation/return_{names[name]}" for name in (names if bounds else ["value"])}
     for update, row in enumerate(summary):
-        known = {bound: value for bound, value in row["mean"].items() if value is not None}
-        write_scalars(writer, known, update, prefix=f"{_RETURN}_")
+        values = {tag: row["mean"][name] for name, tag in tags.items()}
+        _write_described(writer, values, update, _ADAPTATION)
 
 
-def write_layout(writer: tf.summary.SummaryWriter) -> None:
-    """The custom-scalars page: return after k updates as a band; what belongs together in one."""
-    margin = layout_pb2.MarginChartContent.Series(
-        value=f"{_RETURN}_value", lower=f"{_RETURN}_lower", upper=f"{_RETURN}_upper"
-    )
-    adaptation = layout_pb2.Chart(
-        title="return after k updates", margin=layout_pb2.MarginChartContent(series=[margin])
-    )
-    training = _charts(
-        (
-            "return on training entities, by inner step",
-            r"train/return_(before|last_update|after|\d+)$",
-        ),
-        ("KL of the outer step, nats", "train/kl$"),
-        ("line search", "train/(line_search_tries|refused_by_.*|step_rejected)$"),
-    )
-    followed = _charts(
-        ("divergence between adapted policies, nats", "divergence/(mean|max)$"),
-        (
-            "silhouette of their clusters, agreement with known groups",
-            "divergence/(silhouette|group_silhouette|ari|nearest_neighbour)$",
-        ),
-    )
+def write_layout(
+    writer: tf.summary.SummaryWriter,
+    metrics: Mapping[str, Metric],
+    logged: Collection[str],
+    bounds: bool,
+) -> None:
+    """The custom-scalars page: charts of tags that belong together, of those that are logged.
+
+    Args:
+      writer: of `tf.summary`.
+      metrics: dict tag -> `Metric`, of all that training may log.
+      logged: the tags that it has logged.
+      bounds: whether `write_adaptation` has written bounds: a band is drawn then, else each seed.
+    """
+    charts: dict[str, list[str]] = {}
+    for tag, metric in metrics.items():
+        if metric.chart and tag in logged:
+            charts.setdefault(metric.chart, []).append(tag)
+    adaptation = _lines("return after k updates, each seed", ["adaptation/return"])
+    if bounds:
+        adaptation = layout_pb2.Chart(
+            title="return after k updates, mean and 95 % interval over seeds",
+            margin=layout_pb2.MarginChartContent(
+                series=[
+                    layout_pb2.MarginChartContent.Series(
+                        value="adaptation/return_mean",
+                        lower="adaptation/return_lower",
+                        upper="adaptation/return_upper",
+                    )
+                ]
+            ),
+        )
+    categories = [("adaptation to held-out tasks", [adaptation])]
+    categories += [("training", [_lines(title, tags) for title, tags in charts.items()])]
     layout = layout_pb2.Layout(
         category=[
-            layout_pb2.Category(title="adaptation to new entities", chart=[adaptation]),
-            layout_pb2.Category(title="training", chart=training),
-            layout_pb2.Category(title="divergence", chart=followed),
+            layout_pb2.Category(title=title, chart=content)
+            for title, content in categories
+            if content
         ]
     )
     with writer.as_default():
         tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString(), step=0)
 
 
-def _charts(*rows: tuple[str, str]) -> list[Any]:
-    """Charts of several scalars each: (title, pattern of the tags) -> `Chart`."""
-    return [
-        layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))
-        for title, tag in rows
-    ]
+def _lines(title: str, tags: Sequence[str]) -> Any:
+    """A chart of several scalars."""
+    pattern = f"({'|'.join(map(re.escape, tags))})$"
+    return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[pattern]))

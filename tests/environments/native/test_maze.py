@@ -51,6 +51,18 @@ def test_layouts(maze):
     assert len(maze.cells) == {"maze": 73, "four_rooms": 104}[maze.config.layout]
 
 
+def test_places_in_the_plane_are_those_of_the_layout(maze):
+    """Columns to the right and rows downwards, from the start at (0, 0); walls are the rest."""
+    places = maze.planar_positions(np.eye(len(maze.cells)))
+    rows = LAYOUTS[maze.config.layout].split()
+    assert places[maze.start].tolist() == [0, 0]
+    assert all(rows[int(-y)][int(x)] != "#" for x, y in places)
+    assert all(rows[int(-y)][int(x)] == "#" for x, y in maze.planar_walls())
+    assert len(places) + len(maze.planar_walls()) == 121
+    goals = maze.planar_goal(maze.task(np.arange(len(places))))
+    np.testing.assert_array_equal(goals, places)
+
+
 def test_steps_are_those_of_the_picture(maze):
     rows = LAYOUTS[maze.config.layout].split()
     free = lambda r, c: 0 <= r < 11 and 0 <= c < 11 and rows[r][c] != "#"

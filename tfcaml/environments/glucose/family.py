@@ -53,19 +53,41 @@ _SALT_SENSOR, _SALT_MEALS = 4, 8  # of keys
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class GlucoseConfig:
-    """Options of the family."""
+    """Options of the family.
 
-    interval: int = 15  # min between decisions; divides the day
-    sensor_interval: int = 5  # min between readings (Dexcom: 3 or 5); divides `interval`
-    history: int = 4  # readings observed
-    sensor_noise: bool = False  # readings have the errors of a Dexcom sensor
-    announce: bool = True  # carbohydrate is observed and gets a bolus at the start of a meal
-    actions: str = "discrete"  # one of `MULTIPLES`, which learns far better; or continuous
-    dose_unit: str = "population"  # doses are multiples of an average patient's, or the patient's
-    reward: str = "risk"  # or time_in_range
-    split: str = "mixed"  # held-out patients: of all cohorts, or one whole cohort by its name
-    variants: int = 1  # entities per patient to learn from; all but the first are perturbed
-    perturbation: float = 0.2  # spread of perturbed patients, see `patients.perturbed`
+    Attributes:
+      interval: Time between two decisions; it divides the day. Unit: minutes. Source: the study
+        glucose_cohort.
+      sensor_interval: Time between two readings; it divides `interval`. Unit: minutes. Source:
+        Dexcom sensors, as in simglucose 0.2.11: 3 or 5.
+      history: Readings that are observed. Source: the study glucose_cohort.
+      sensor_noise: Whether readings have the errors of a Dexcom sensor. Source: simglucose 0.2.11.
+      announce: Whether carbohydrate is observed and gets a bolus at the start of a meal. Source:
+        the study glucose_cohort.
+      actions: "discrete", one of `MULTIPLES` of a dose, which is learned far better; or
+        "continuous". Source: the study glucose_cohort.
+      dose_unit: Whether doses are multiples of an average patient's ("population"), or of the
+        patient's own ("patient"). Source: the study glucose_cohort.
+      reward: "risk", minus the risk of the glucose level, or "time_in_range", the share of time
+        between 70 and 180 mg/dL. Source: B. Kovatchev et al., Diabetes Care 20 (1997), for the
+        risk.
+      split: Held-out patients: "mixed", of all cohorts, or one whole cohort by its name:
+        "adolescent", "adult" or "child". Source: the study glucose_cohort.
+      variants: Entities per patient to learn from; all but the first are perturbed. Source: tfcaml.
+      perturbation: Spread of perturbed patients, see `patients.perturbed`. Source: tfcaml.
+    """
+
+    interval: int = 15
+    sensor_interval: int = 5
+    history: int = 4
+    sensor_noise: bool = False
+    announce: bool = True
+    actions: str = "discrete"
+    dose_unit: str = "population"
+    reward: str = "risk"
+    split: str = "mixed"
+    variants: int = 1
+    perturbation: float = 0.2
 
     def __post_init__(self) -> None:
         for name in ("interval", "sensor_interval", "history", "variants"):

@@ -11,6 +11,7 @@ from tfcaml.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Stands on every picture.
 CAPTION = "Simulated patients. For research only, not for dosing decisions."
 _TARGET = 70, 180  # mg/dL
 _BANDS = ((5, 95, 0.15), (25, 75, 0.35))  # percentiles, opacity

@@ -10,11 +10,15 @@ import tensorflow as tf
 
 from tfcaml import keys
 
+# Of each of the six meals of a day.
 PROBABILITY = np.array([0.95, 0.3, 0.95, 0.3, 0.95, 0.3], np.float32)
+# Between which each meal begins, min after midnight.
 EARLIEST, LATEST = np.array([[5, 9, 10, 14, 16, 20], [9, 10, 14, 16, 20, 23]], np.float32) * 60
 MEAN_TIME = np.array([7, 9.5, 12, 15, 18, 21.5], np.float32) * 60  # min after midnight
 TIME_SPREAD = np.array([60, 30, 60, 30, 60, 30], np.float32)  # standard deviation, min
+# Carbohydrate of each meal, g.
 MEAN_GRAMS = np.array([45, 10, 70, 10, 80, 10], np.float32)
+# Its standard deviation, g.
 GRAMS_SPREAD = np.array([10, 5, 10, 5, 10, 5], np.float32)
 _LEAST = 1e-6  # of a uniform number, whose normal quantile is to be finite
 

@@ -18,6 +18,7 @@ EATING_RATE = 5.0  # g of carbohydrate per minute
 _PMOL_PER_UNIT = 6000.0
 _MG_PER_G = 1000.0
 
+# Names of a patient's parameters, as the model's publication has them.
 PARAMETERS = (
     *("BW", "Vg", "Vi", "Ib", "f", "b", "d", "kabs", "kmax", "kmin"),
     *("k1", "k2", "kp1", "kp2", "kp3", "ke1", "ke2", "Fsnc", "Vm0", "Vmx", "Km0", "p2u", "ki"),

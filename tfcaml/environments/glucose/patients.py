@@ -15,6 +15,7 @@ import numpy as np
 from tfcaml.environments.glucose.model import PARAMETERS, Body
 from tfcaml.errors import check_one_of
 
+# Ten virtual patients each.
 COHORTS = ("adolescent", "adult", "child")
 _DATA = pathlib.Path(__file__).parent / "data"
 _PMOL_PER_UNIT = 6000

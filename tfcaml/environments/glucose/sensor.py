@@ -14,6 +14,7 @@ from tfcaml import keys
 
 LOWEST, HIGHEST = 39.0, 600.0  # readings, mg/dL
 PERIOD = 15  # min between the process's values
+# Of the autoregressive error: the share of one error that is in the next.
 COEFFICIENT = 0.7
 _GAMMA, _LAMBDA, _DELTA, _XI = -0.5444, 15.9574, 1.6898, -5.47
 

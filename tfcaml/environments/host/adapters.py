@@ -84,20 +84,24 @@ class GymnasiumEpisodes:
             self._from_space = lambda observation: observation  # as it is; asked at each step
 
     def own_set_task(self) -> Callable[[Any], object] | None:
+        """The environment's own method that makes it a task's, or None."""
         if self._environment.has_wrapper_attr("set_task"):
             return self._environment.get_wrapper_attr("set_task")
         return None
 
     def reset(self, seed: int) -> Nest:
+        """Begins an episode: its first observation."""
         return self._from_space(self._environment.reset(seed=seed)[0])
 
     def step(self, action: Any) -> tuple[Nest, Any, bool, bool]:
+        """Takes an action: (observation, reward, whether the task ended it, whether it was cut)."""
         outcome = self._environment.step(self._to_space(action))
         observation, reward, terminated, truncated, _ = outcome
         observation = self._from_space(observation)
         return observation, reward, terminated, truncated and not terminated
 
     def close(self) -> None:
+        """Closes the environment."""
         self._environment.close()
 
 
@@ -115,21 +119,25 @@ class PyEpisodes:
         self.time_limit = _time_limit(environment)
 
     def own_set_task(self) -> Callable[[Any], object] | None:
+        """The environment's own method that makes it a task's, or None."""
         return getattr(self._environment, "set_task", None)
 
     def reset(self, seed: int) -> Nest:
+        """Begins an episode: its first observation."""
         # What draws nothing has no `seed`; `check` finds out whether that is so.
         with contextlib.suppress(NotImplementedError):
             self._environment.seed(seed)
         return self._environment.reset().observation
 
     def step(self, action: Any) -> tuple[Nest, Any, bool, bool]:
+        """Takes an action: (observation, reward, whether the task ended it, whether it was cut)."""
         step = self._environment.step(np.asarray(action, self._action_dtype))
         last = bool(step.is_last())
         terminated = last and step.discount == 0 and not self._was_cut_short()
         return step.observation, step.reward, terminated, last and not terminated
 
     def close(self) -> None:
+        """Closes the environment."""
         self._environment.close()
 
     def _was_cut_short(self) -> bool:
@@ -157,14 +165,17 @@ class TFEpisodes:
         self._action_dtype = getattr(environment.action_spec(), "dtype", None)
 
     def own_set_task(self) -> Callable[[Any], object] | None:
+        """The environment's own method that makes it a task's, or None."""
         return getattr(self._environment, "set_task", None)
 
     def reset(self, seed: int) -> Nest:
+        """Begins an episode: its first observation."""
         if hasattr(self._environment, "seed"):
             self._environment.seed(seed)
         return _row(self._environment.reset().observation)
 
     def step(self, action: Any) -> tuple[Nest, Any, bool, bool]:
+        """Takes an action: (observation, reward, whether the task ended it, whether it was cut)."""
         step = self._environment.step(tf.constant(action[None], self._action_dtype))
         last = bool(step.is_last()[0])
         terminated = last and float(step.discount[0]) == 0
@@ -172,6 +183,7 @@ class TFEpisodes:
         return _row(step.observation), reward, terminated, last and not terminated
 
     def close(self) -> None:
+        """Closes the environment."""
         if hasattr(self._environment, "close"):
             self._environment.close()
 

@@ -30,19 +30,35 @@ if TYPE_CHECKING:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class CartPoleConfig:
-    """Options of the family; in brackets gymnasium's values, which every range holds."""
+    """Options of the family; in brackets gymnasium's values, which every range holds.
 
-    min_length: float = 0.25  # half the pole's length, m (0.5)
+    Attributes:
+      min_length: Smallest half length of the pole. Unit: m. Source: tfcaml, around gymnasium's 0.5.
+      max_length: Largest half length of the pole. Unit: m. Source: tfcaml, around gymnasium's 0.5.
+      min_pole_mass: Smallest mass of the pole. Unit: kg. Source: tfcaml, around gymnasium's 0.1.
+      max_pole_mass: Largest mass of the pole. Unit: kg. Source: tfcaml, around gymnasium's 0.1.
+      min_cart_mass: Smallest mass of the cart. Unit: kg. Source: tfcaml, around gymnasium's 1.
+      max_cart_mass: Largest mass of the cart. Unit: kg. Source: tfcaml, around gymnasium's 1.
+      min_force: Smallest force of a push. Unit: N. Source: tfcaml, around gymnasium's 10.
+      max_force: Largest force of a push. Unit: N. Source: tfcaml, around gymnasium's 10.
+      reversed_fraction: Share of entities, in either set, that a push moves the other way. Source:
+        tfcaml.
+      horizon: Steps of an episode, at most. Unit: steps. Source: CartPole-v0: 200; gymnasium's
+        CartPole-v1 has 500.
+      num_train: Entities to learn from. Source: tfcaml, as many as in the CAML paper.
+    """
+
+    min_length: float = 0.25
     max_length: float = 1.0
-    min_pole_mass: float = 0.05  # kg (0.1)
+    min_pole_mass: float = 0.05
     max_pole_mass: float = 0.5
-    min_cart_mass: float = 0.5  # kg (1)
+    min_cart_mass: float = 0.5
     max_cart_mass: float = 2.0
-    min_force: float = 5.0  # N (10)
+    min_force: float = 5.0
     max_force: float = 15.0
-    reversed_fraction: float = 0.5  # of entities, in either set, which are pushed the other way
-    horizon: int = 200  # steps
-    num_train: int = 24  # entities to learn from
+    reversed_fraction: float = 0.5
+    horizon: int = 200
+    num_train: int = 24
 
     def __post_init__(self) -> None:
         for name in ("length", "pole_mass", "cart_mass", "force"):

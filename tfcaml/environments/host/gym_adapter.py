@@ -78,6 +78,7 @@ class GymnasiumPyEnvironment(py_environment.PyEnvironment):
         return self._environment.render()
 
     def close(self) -> None:
+        """Closes gymnasium's environment."""
         self._environment.close()
 
     def _reset(self) -> ts.TimeStep:

@@ -60,11 +60,18 @@ _TOLERANCE = 1e-10
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class MazeConfig:
-    """Options of the family."""
+    """Options of the family.
 
-    layout: str = "maze"  # maze or four_rooms
-    num_train: int = 20  # goals to learn from
-    horizon: int = 50  # steps
+    Attributes:
+      layout: Walls: "maze", corridors with few ways round, or "four_rooms". Source: tfcaml; R.
+        Sutton et al., 1999, Figure 2, for four_rooms.
+      num_train: Goals to learn from. Source: tfcaml.
+      horizon: Steps of an episode, at most. Unit: steps. Source: tfcaml.
+    """
+
+    layout: str = "maze"
+    num_train: int = 20
+    horizon: int = 50
 
     def __post_init__(self) -> None:
         check_one_of("layout", self.layout, LAYOUTS)
@@ -137,6 +144,15 @@ class Maze(TaskFamily):
             wrong = goal[~same.any(axis=1)][0].tolist()
             raise ConfigError(f"expected goals to be cells without a wall; received goal={wrong}")
         return same.argmax(axis=1)
+
+    def planar_goal(self, task: Task) -> np.ndarray:
+        return _in_plane(np.asarray(task["goal"]))
+
+    def planar_positions(self, observation: np.ndarray) -> np.ndarray:
+        return _in_plane(np.asarray(observation) @ self.cells)
+
+    def planar_walls(self) -> np.ndarray:
+        return _in_plane(np.argwhere(self._index < 0))
 
     def reset(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         cell = tf.fill(key.shape[:2], self.start)
@@ -241,3 +257,8 @@ class Maze(TaskFamily):
 
     def _observation(self, cell: tf.Tensor) -> tf.Tensor:
         return tf.one_hot(cell, len(self.cells))
+
+
+def _in_plane(cell: np.ndarray) -> np.ndarray:
+    """Rows and columns [..., 2] as places in the plane: rows are counted downwards."""
+    return np.stack([cell[..., 1], -cell[..., 0]], axis=-1)

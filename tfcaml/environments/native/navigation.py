@@ -22,7 +22,9 @@ from tfcaml.environments.base import Population, TaskFamily, config_of
 from tfcaml.errors import check, check_acts, check_one_of, check_positive, check_whole, checked_call
 from tfcaml.types import Task
 
+# Rewards by name, see `NavigationConfig`.
 REWARDS = ("distance", "squared_distance", "sparse")
+# Where goals lie, see `NavigationConfig`.
 GOALS = ("square", "semicircle", "corners")
 _MAX_MOVE = 0.1  # per axis and step
 _GRID = 2**20  # points per axis on which training and query goals alternate
@@ -31,16 +33,36 @@ _GRID = 2**20  # points per axis on which training and query goals alternate
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class NavigationConfig:
-    """Options of the family; lengths are in the plane's units."""
+    """Options of the family; lengths are in the plane's units.
 
-    reward: str = "distance"  # negative distance (MAML's code), squared_distance (its text), sparse
-    goals: str = "square"  # square, semicircle (upper) or corners
-    goal_range: float = 0.5  # half side, radius, or corner coordinate (MAML: 0.5)
-    sparse_radius: float = 0.2  # within which the sparse reward is paid (PEARL: 0.2)
-    action_range: float = 1.0  # outputs that fill a move; 1: MAML, 10: ProMP, 0.1: raw
-    termination_box: float = 0.01  # an episode ends this near the goal on both axes; 0: never
-    observe_goal: bool = False  # put the goal into the observation: the oracle's view
-    horizon: int = 100  # steps (MAML: 100; PEARL: 20)
+    Attributes:
+      reward: "distance", minus the distance to the goal; "squared_distance", minus its square; or
+        "sparse", 1 minus the distance near the goal and 0 elsewhere. Source: MAML's code: distance
+        (its text: squared); PEARL: sparse.
+      goals: Where goals lie: "square", "semicircle" (the upper one) or "corners". Source: MAML
+        paper, section 5.3.1: square; PEARL: semicircle.
+      goal_range: Half the side of the square, the radius, or the corners' coordinate. Unit: of the
+        plane. Source: MAML paper, section 5.3.1: 0.5.
+      sparse_radius: Distance to the goal within which the sparse reward is paid. Unit: of the
+        plane. Source: PEARL's code: 0.2.
+      action_range: The policy's output that makes a whole move of 0.1. Source: MAML's code: 1;
+        ProMP's: 10; raw moves: 0.1.
+      termination_box: Distance to the goal on both axes at which an episode ends; 0 is never. Unit:
+        of the plane. Source: MAML's code: 0.01.
+      observe_goal: Whether the goal is in the observation, as the oracle needs it. Source: MAML
+        paper, section 5.3.
+      horizon: Steps of an episode, at most. Unit: steps. Source: MAML paper, section 5.3.1: 100;
+        PEARL: 20.
+    """
+
+    reward: str = "distance"
+    goals: str = "square"
+    goal_range: float = 0.5
+    sparse_radius: float = 0.2
+    action_range: float = 1.0
+    termination_box: float = 0.01
+    observe_goal: bool = False
+    horizon: int = 100
 
     def __post_init__(self) -> None:
         check_one_of("reward", self.reward, REWARDS)

@@ -27,6 +27,7 @@ from tfcaml.errors import (
 from tfcaml.types import Task
 
 CARDINAL = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)  # left, right, down, up
+# Where the particle is to go.
 GOAL = (1.0, 1.0)
 _RIGHT, _UP = 1, 3
 _GROUP_RULES = ("pairs", "random", "cycles")
@@ -36,20 +37,41 @@ _QUERY_SPLITS = ("variants", "groups")
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class ParticleConfig:
-    """Options of the family; lengths are in units of the start-goal offset per axis."""
+    """Options of the family; lengths are in units of the start-goal offset per axis.
 
-    step_size: float = 0.1  # length of one move; the paper's "pixel" made trainable
-    variance: float = 0.5  # half width of the uniform sideways drift, in moves (paper: 0.5)
-    # Coordinates are clipped to +-this; inf for an open plane.
+    Attributes:
+      step_size: Length of one move, on each axis. Unit: start-goal offset. Source: the CAML
+        reproduction; the paper has "one pixel".
+      variance: Half width of the uniform sideways drift that is an entity's own. Unit: moves.
+        Source: CAML paper, section 5: 0.5.
+      arena_bound: Coordinates are clipped to between minus this and this; inf is an open plane.
+        Unit: start-goal offset. Source: the CAML reproduction; the paper names no walls.
+      step_noise: Half width of a further drift that is drawn anew at each step. Unit: moves.
+        Source: tfcaml.
+      termination_radius: Distance to the goal at which an episode ends. Unit: start-goal offset.
+        Source: CAML paper, section 5: 0.01.
+      horizon: Steps of an episode, at most. Unit: steps. Source: CAML paper, section 5: 100.
+      group_rule: How the permutations of groups are drawn: "pairs", "random" or "cycles". Source:
+        the CAML reproduction.
+      num_groups: Latent groups. Source: CAML paper, section 5: 6.
+      variants_per_group: Training entities of each group. Source: CAML paper, section 5: 4.
+      query_split: Held-out entities: "variants", new members of known groups, or "groups", members
+        of unseen ones. Source: the CAML reproduction.
+      num_held_out_groups: Groups without training entities, with query_split="groups". Source:
+        tfcaml.
+    """
+
+    step_size: float = 0.1
+    variance: float = 0.5
     arena_bound: float = dataclasses.field(default=2.0, metadata={"infinite": True})
-    step_noise: float = 0.0  # half width of a further drift drawn anew at each step, in moves
-    termination_radius: float = 0.01  # an episode ends this near the goal (paper: 0.01)
-    horizon: int = 100  # steps (paper: 100)
-    group_rule: str = "pairs"  # how groups' permutations are drawn: pairs, random or cycles
-    num_groups: int = 6  # latent groups (paper: 6)
-    variants_per_group: int = 4  # training entities of each group (paper: 4)
-    query_split: str = "variants"  # held-out entities: fresh variants, or unseen groups
-    num_held_out_groups: int = 3  # groups without training entities when query_split is "groups"
+    step_noise: float = 0.0
+    termination_radius: float = 0.01
+    horizon: int = 100
+    group_rule: str = "pairs"
+    num_groups: int = 6
+    variants_per_group: int = 4
+    query_split: str = "variants"
+    num_held_out_groups: int = 3
 
     def __post_init__(self) -> None:
         check_positive(step_size=self.step_size, arena_bound=self.arena_bound, horizon=self.horizon)

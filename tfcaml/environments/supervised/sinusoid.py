@@ -23,12 +23,19 @@ _SALT = 0x51E  # of the key of a population
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class SinusoidConfig:
-    """Options of the family (paper's code; all values)."""
+    """Options of the family (paper's code; all values).
+
+    Attributes:
+      min_amplitude: Smallest amplitude. Source: MAML paper, section 5.1.
+      max_amplitude: Largest amplitude. Source: MAML paper, section 5.1.
+      max_phase: Largest phase; the smallest is 0. Unit: radians. Source: MAML paper, section 5.1.
+      max_x: Inputs are uniform between minus this and this. Source: MAML paper, section 5.1.
+    """
 
     min_amplitude: float = 0.1
     max_amplitude: float = 5.0
-    max_phase: float = math.pi  # radians, from 0 on
-    max_x: float = 5.0  # inputs are uniform in +-this
+    max_phase: float = math.pi
+    max_x: float = 5.0
 
     def __post_init__(self) -> None:
         order = 0 < self.min_amplitude < self.max_amplitude

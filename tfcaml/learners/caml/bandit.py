@@ -177,6 +177,7 @@ def oracle(returns: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return nest.repeat(tf.repeat(tf.range(num_arms), budget), num_tasks)
 
 
+# How trials are spent on medoids and one is chosen, by name.
 RULES = {
     "uniform_best_episode": uniform_best_episode,
     "round_robin_mean": round_robin_mean,

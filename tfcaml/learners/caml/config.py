@@ -11,6 +11,7 @@ from tfcaml.errors import check, check_acts, check_one_of
 from tfcaml.learners.base import LearnerConfig
 from tfcaml.learners.caml import bandit
 
+# Which medoid a training entity goes on from, see `CAMLConfig`.
 ASSIGNMENTS = ("best_trial", "random")
 # Divergences of an occupancy; and controls: distances of weights, at random, and of the tasks
 # themselves, which no learner knows.
@@ -21,14 +22,32 @@ _OF_OCCUPANCIES = ("bandwidth", "weight", "form", "num_states", "time_indexed")
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class DivergenceConfig:
-    """By what saved policies are compared, see `divergence.policy_divergence_matrix`."""
+    """By what saved policies are compared, see `divergence.policy_divergence_matrix`.
 
-    metric: str = "state_action"  # what clusters are made by, see `METRICS`
-    bandwidth: str = "0.5"  # of the density: a number in units of observations, or a rule's name
-    weight: str = "inverse_density"  # of sampled states: inverse_density, uniform or density
-    form: str = "jensen_shannon"  # of the divergence, see `policy_divergence_matrix`
-    num_states: int = 300  # at which occupancies are compared
-    time_indexed: bool = False  # densities of (state, time) instead of states
+    Attributes:
+      metric: What clusters are made by: the divergence of an occupancy ("state_action", "state" or
+        "action"), or a control: "parameters" (distance of weights), "random", or "task" (distance
+        of the tasks themselves, which no learner knows). Source: CAML paper, equation 2:
+        state_action.
+      bandwidth: Width of the kernels of the densities: a number in units of observations, or the
+        name of a rule that works it out from the data, "scott" for each policy or "pooled" for all
+        together. Unit: of observations. Source: the study caml_figure2; the paper's
+        formula is usually read with Scott's rule.
+      weight: What sampled states are weighted by: "inverse_density", "uniform" or "density".
+        Source: the study caml_figure2; the paper has "density".
+      form: The divergence of two occupancies: "jensen_shannon", "normalized_jensen_shannon" or
+        "hellinger", which is quicker. Source: CAML paper, equation 2: jensen_shannon.
+      num_states: States at which occupancies are compared. Source: the study caml_figure2.
+      time_indexed: Whether densities are of (state, time) instead of states. Source: the study
+        caml_figure2.
+    """
+
+    metric: str = "state_action"
+    bandwidth: str = "0.5"
+    weight: str = "inverse_density"
+    form: str = "jensen_shannon"
+    num_states: int = 300
+    time_indexed: bool = False
 
     def __post_init__(self) -> None:
         check(self.num_states >= 1, "num_states", self.num_states, ">= 1")
@@ -55,12 +74,23 @@ class DivergenceConfig:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class ChoiceConfig:
-    """How the start for a new entity is chosen, see `tfcaml.learners.caml.bandit`."""
+    """How the start for a new entity is chosen, see `tfcaml.learners.caml.bandit`.
 
-    rule: str = "successive_halving"  # a name in `bandit.RULES`
-    trial_episodes: int = 10  # episodes spent on the choice (paper: K = 10)
-    include_initial_weights: bool = True  # one trial is theirs, to fall back on
-    min_transfer: float = 0.5  # of its gain over them at home a medoid must bring, or they stay
+    Attributes:
+      rule: How the best medoid for a new entity is found, a name in `bandit.RULES`. Source: the
+        study caml_ablation; the paper's rule is "uniform_best_episode".
+      trial_episodes: Episodes spent on the choice. Source: CAML paper: K = 10.
+      include_initial_weights: Whether one trial is of the initial weights, to fall back on them.
+        Source: the study caml_ablation; not in the paper.
+      min_transfer: Share of its gain over the initial weights at home that a medoid must bring on
+        the new entity; else the initial weights are taken. Source: the study caml_ablation; not in
+        the paper.
+    """
+
+    rule: str = "successive_halving"
+    trial_episodes: int = 10
+    include_initial_weights: bool = True
+    min_transfer: float = 0.5
 
     def __post_init__(self) -> None:
         check_one_of("rule", self.rule, tuple(bandit.RULES))
@@ -74,16 +104,35 @@ class ChoiceConfig:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class CAMLConfig(LearnerConfig):
-    """Settings of CAML; sampled entities in all: num_iterations * meta_batch_size."""
+    """Settings of CAML; sampled entities in all: num_iterations * meta_batch_size.
+
+    Attributes:
+      num_iterations: Outer iterations of training; times `meta_batch_size`, the entities sampled in
+        all. Source: CAML paper, Figure 3: 100 sampled entities.
+      meta_batch_size: Entities trained side by side; it divides `policies_per_clustering`. Source:
+        tfcaml; one by one in the paper's Algorithm 2.
+      policies_per_clustering: n, policies saved between two clusterings. Source: CAML paper: 25.
+      num_medoids: k, clusters. Source: the study caml_ablation; the paper has 6, the number of its
+        groups.
+      adaptive_k: Whether there are 2 to `num_medoids` clusters, as many as give the best
+        silhouette. Source: tfcaml.
+      assignment: Which medoid a training entity goes on from: "best_trial", the best in one episode
+        each, or "random". Source: the study caml_ablation; the paper has "random".
+      keep_optimizer_state: Whether a policy takes the state of its optimiser along in training; on
+        new entities it is fresh. Source: the CAML reproduction.
+      saved_episodes: Episodes that represent a saved policy. Source: CAML paper, Algorithm 1: 1.
+      choice: How the start for a new entity is chosen. Source: the study caml_ablation.
+      divergence: By what saved policies are compared. Source: the study caml_figure2.
+    """
 
     num_iterations: int = 20
-    meta_batch_size: int = 5  # entities trained side by side; divides policies_per_clustering
-    policies_per_clustering: int = 25  # n, policies saved between two clusterings (paper: 25)
-    num_medoids: int = 8  # k (paper: 6, the number of its groups)
-    adaptive_k: bool = False  # 2 to num_medoids clusters, as many as the best silhouette has
-    assignment: str = "best_trial"  # medoid for a training entity; "random" is the paper's
-    keep_optimizer_state: bool = True  # it travels with a policy in training; fresh at test time
-    saved_episodes: int = 1  # episodes that represent a saved policy (paper: 1)
+    meta_batch_size: int = 5
+    policies_per_clustering: int = 25
+    num_medoids: int = 8
+    adaptive_k: bool = False
+    assignment: str = "best_trial"
+    keep_optimizer_state: bool = True
+    saved_episodes: int = 1
     choice: ChoiceConfig = ChoiceConfig()
     divergence: DivergenceConfig = DivergenceConfig()
 
@@ -137,7 +186,8 @@ class CAMLConfig(LearnerConfig):
 def paper_config(**changes: Any) -> CAMLConfig:
     """The literal choices of the paper's Algorithm 2, but for the five updates per entity.
 
-    **changes: of fields; dicts of changes of the paper's groups.
+    Args:
+      **changes: of fields; dicts of changes of the paper's groups.
     """
     paper = {
         "num_medoids": 6,

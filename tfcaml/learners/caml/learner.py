@@ -34,7 +34,7 @@ from tfcaml.errors import RunError
 from tfcaml.learners.base import MetaLearner
 from tfcaml.learners.caml import bandit
 from tfcaml.learners.caml.config import CAMLConfig
-from tfcaml.types import FastState, Nest, Params, Task, blank_trajectory, episode_return
+from tfcaml.types import FastState, Metric, Nest, Params, Task, blank_trajectory, episode_return
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,6 +57,30 @@ class ClusteringRecord:
     matrix: np.ndarray
     clustering: divergence.Clustering
     task: Any
+
+
+_SIZES = "policies in a cluster of the last clustering"  # charts
+_DIVERGENCE = "divergence between the clustered policies"
+_METRICS = {
+    "divergence_mean": Metric(
+        "Mean divergence of two of the policies that were clustered; nats, unless the config's "
+        "metric is another one.",
+        _DIVERGENCE,
+    ),
+    "divergence_max": Metric(
+        "Greatest divergence of two of the policies that were clustered.", _DIVERGENCE
+    ),
+    "clustering_cost": Metric(
+        "Sum of the divergences of the clustered policies from the medoid of their cluster."
+    ),
+    "num_clusters": Metric("How many clusters there are, so how many medoids.", _SIZES),
+    "smallest_cluster": Metric("How many policies the smallest cluster has.", _SIZES),
+    "largest_cluster": Metric("How many policies the largest cluster has.", _SIZES),
+    "silhouette": Metric(
+        "How well the clusters are apart: -1 to 1, and 1 is best (mean silhouette).",
+        "silhouette of the clusters",
+    ),
+}
 
 
 class CAML(MetaLearner):
@@ -220,11 +244,15 @@ class CAML(MetaLearner):
         if record is None or record.iteration != int(self.iteration) - 1:
             return {}
         labels, medoids = record.clustering.labels, record.clustering.medoids
-        groups = population.groups_of(record.task)
+        about = record.matrix, labels, medoids, population.groups_of(record.task)
         return {
-            "clusters/divergence_matrix": figures.divergence_matrix(record.matrix, labels),
-            "clusters/policy_map": figures.policy_map(record.matrix, labels, medoids, groups),
+            "clusters/divergence_matrix": figures.divergence_matrix(*about),
+            "clusters/policy_map": figures.policy_map(*about),
         }
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return {**super().metrics, **_METRICS}
 
     @property
     def trial_episodes(self) -> int:
@@ -356,7 +384,8 @@ class CAML(MetaLearner):
             "divergence_max": spread["max"],
             "clustering_cost": clustering.cost,
             "num_clusters": float(len(clustering.medoids)),
-            **{f"cluster_size_{i}": float(n) for i, n in enumerate(sizes)},
+            "smallest_cluster": float(sizes.min()),
+            "largest_cluster": float(sizes.max()),
         }
         if np.isfinite(spread["silhouette"]):  # one cluster, or as many as policies, have none
             metrics["silhouette"] = spread["silhouette"]

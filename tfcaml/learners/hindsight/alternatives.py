@@ -72,9 +72,15 @@ class HindsightRelabelling(HindsightMAML):
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightCloningConfig(HindsightMAMLConfig):
-    """Settings of cloning."""
+    """Settings of cloning.
 
-    cloning_steps: int = 20  # of plain gradient descent
+    Attributes:
+      cloning_steps: Gradient steps of imitation before the first update on a new task. Source: the
+        study hindsight_maze.
+      cloning_learning_rate: Step size of these steps. Source: the study hindsight_maze.
+    """
+
+    cloning_steps: int = 20
     cloning_learning_rate: float = 1.0
 
     def __post_init__(self) -> None:

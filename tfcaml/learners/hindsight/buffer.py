@@ -56,12 +56,21 @@ def hindsight(trajectory: Trajectory, task: Task, params: Params) -> Hindsight:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightBufferConfig:
-    """Settings of the buffer."""
+    """Settings of the buffer.
 
-    capacity: int = 100  # entries
-    best: float = 0.25  # share of returns that are good enough
-    window: int = 200  # returns offered of late that the quantile is of
-    floor: float = -1e30  # returns up to here are never good enough (sparse rewards: 0)
+    Attributes:
+      capacity: Entries that the buffer holds. Source: the study hindsight_maze.
+      best: Share of the returns offered of late that is good enough. Source: the study
+        hindsight_maze.
+      window: Returns offered of late that the quantile is of. Source: the study hindsight_maze.
+      floor: Returns up to this one are never good enough; 0 suits sparse rewards. Unit: of returns.
+        Source: tfcaml; by default every return may be good enough.
+    """
+
+    capacity: int = 100
+    best: float = 0.25
+    window: int = 200
+    floor: float = -1e30
 
     def __post_init__(self) -> None:
         for name in ("capacity", "window"):

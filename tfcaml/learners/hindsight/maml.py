@@ -39,6 +39,7 @@ from tfcaml.types import (
     Experience,
     FastState,
     MetaBatch,
+    Metric,
     Nest,
     Params,
     Task,
@@ -54,15 +55,29 @@ if TYPE_CHECKING:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class GuidanceConfig:
-    """How policies of similar tasks explore a new one, and how their episodes count."""
+    """How policies of similar tasks explore a new one, and how their episodes count.
 
-    share: float = 0.5  # kappa, in [0, 1), at the first update
-    updates: int = 10  # over which kappa falls to 0
-    num_similar: int = 4  # policies that guide, at most
-    min_similarity: float = 0.5  # from which a policy guides: probability, or minus the divergence
-    importance_weights: str = "per_step"  # a name in `losses.IMPORTANCE_WEIGHTS`
-    importance_clip: float = 5.0  # largest importance weight
-    min_effective_share: float = 0.2  # of the episodes' steps; below, the others' do not count
+    Attributes:
+      share: Kappa, the share of episodes at the first update that policies of similar tasks play.
+        Source: the study hindsight_maze; the idea is B. Zahed's.
+      updates: Updates over which kappa falls to 0. Source: the study hindsight_maze.
+      num_similar: Policies that guide, at most. Source: the study hindsight_maze.
+      min_similarity: Similarity from which a policy guides: a probability with the objective
+        "classification", minus the divergence with "regression". Source: the study hindsight_maze.
+      importance_weights: How episodes of others are weighted, a name in
+        `losses.IMPORTANCE_WEIGHTS`. Source: the study hindsight_maze.
+      importance_clip: Largest importance weight. Source: the study hindsight_maze.
+      min_effective_share: Effective sample, as a share of the episodes' steps, below which the
+        episodes of others do not count. Source: the study hindsight_maze.
+    """
+
+    share: float = 0.5
+    updates: int = 10
+    num_similar: int = 4
+    min_similarity: float = 0.5
+    importance_weights: str = "per_step"
+    importance_clip: float = 5.0
+    min_effective_share: float = 0.2
 
     def __post_init__(self) -> None:
         check(0 <= self.share < 1, "share", self.share, "in [0, 1)")
@@ -80,9 +95,17 @@ class GuidanceConfig:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class HindsightMAMLConfig(MAMLConfig):
-    """Settings of hindsight MAML."""
+    """Settings of hindsight MAML.
 
-    saved_episodes: int = 4  # of a policy, to compare and to keep; all where fewer are played
+    Attributes:
+      saved_episodes: Episodes of an adapted policy that are compared and kept; all where fewer are
+        played. Source: the study hindsight_maze.
+      similarity: How similar tasks are found. Source: the study hindsight_maze.
+      buffer: What is kept of what went well. Source: the study hindsight_maze.
+      guidance: How policies of similar tasks explore a new one. Source: the study hindsight_maze.
+    """
+
+    saved_episodes: int = 4
     similarity: TaskSimilarityConfig = TaskSimilarityConfig()
     buffer: HindsightBufferConfig = HindsightBufferConfig()
     guidance: GuidanceConfig = GuidanceConfig()
@@ -282,6 +305,23 @@ class HindsightMAML(MAML):
         adapted = self.readapt(meta, batch).params  # those that the query is of
         key = keys.fold(key, self.config.inner_updates + 1)
         return self.look_back(adapted, batch.query.trajectory, task, key)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        loss, size = "loss of the task similarity", "stored episodes"
+        fitted = "of the network that learns how similar tasks are, before the {} step of this fit."
+        return {
+            **super().metrics,
+            "similarity_loss_before": Metric("Loss " + fitted.format("first"), loss),
+            "similarity_loss_after": Metric("Loss " + fitted.format("last"), loss),
+            "similarity_threshold": Metric(
+                "The divergence of policies, 0 to 1, below which tasks count as similar."
+            ),
+            "hindsight_size": Metric("How many tasks the buffer of best episodes holds.", size),
+            "hindsight_threshold": Metric(
+                "The mean return that episodes must have to be stored in the buffer."
+            ),
+        }
 
     def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
         return self.off_policy(fast, task, *self.explore(fast, task, key))

@@ -28,6 +28,7 @@ from tfcaml.errors import check, check_one_of, check_positive
 from tfcaml.optimization import optimizers
 from tfcaml.types import Nest, Task, Trajectory, next_observation
 
+# What is learned of a pair of tasks, see `TaskSimilarityConfig`.
 OBJECTIVES = ("classification", "regression")
 _HUBER = 0.1  # where the loss turns from quadratic to linear; the divergence is at most 0.83
 _SALT = 0x51A3  # of the initial weights
@@ -117,13 +118,27 @@ def score(weights: dict[str, Nest], one: tf.Tensor, other: tf.Tensor) -> tf.Tens
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class TaskSimilarityConfig:
-    """Settings of the network and of what it learns."""
+    """Settings of the network and of what it learns.
 
-    objective: str = "classification"  # or regression
-    nearest: float = 0.3  # share of pairs that are the same class of task
-    units: int = 64  # of each of the two hidden layers
-    learning_rate: float = 1e-3  # of Adam
-    steps: int = 20  # of Adam, whenever something is learned
+    Attributes:
+      objective: What is learned of a pair of tasks: "classification", whether it is among the
+        nearest, or "regression", the divergence of their policies. Source: the study
+        hindsight_maze.
+      nearest: Share of all pairs that count as similar, with "classification". Source: the study
+        hindsight_maze.
+      units: Units of each of the two hidden layers of the encoder. Source: the study
+        hindsight_maze.
+      learning_rate: Step size of Adam. Source: the study hindsight_maze.
+      steps: Adam steps in each iteration. Source: the study hindsight_maze.
+      pairs_per_step: Pairs of tasks that an Adam step learns from. Source: the study
+        hindsight_maze.
+    """
+
+    objective: str = "classification"
+    nearest: float = 0.3
+    units: int = 64
+    learning_rate: float = 1e-3
+    steps: int = 20
     pairs_per_step: int = 128
 
     def __post_init__(self) -> None:

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class JointConfig(LearnerConfig):
-    """Settings of joint pretraining; one entity per iteration."""
+    """Settings of joint pretraining; one entity per iteration.
+
+    Attributes:
+      meta_batch_size: Entities in each iteration; only 1 is allowed. Source: CAML paper, section 5.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,7 +87,11 @@ class JointMixed(Joint):
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class RandomInitializationConfig(LearnerConfig):
-    """Settings of the untrained policy: only those of its adaptation count."""
+    """Settings of the untrained policy: only those of its adaptation count.
+
+    Attributes:
+      num_iterations: Outer iterations; there is nothing to train. Source: CAML paper, section 5.
+    """
 
     num_iterations: int = 0
 

@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class MatchedConfig(PolicyGradientConfig):
-    """Settings of both; `meta_batch_size` is the number of held-out entities."""
+    """Settings of both; `meta_batch_size` is the number of held-out entities.
 
-    num_iterations: int = 100  # updates of each policy
+    Attributes:
+      num_iterations: Updates of each policy where `inner_updates` is 1. Source: CAML paper, Figure
+        3: 100.
+      meta_batch_size: Policies, one for each held-out entity. Source: CAML paper, section 5: 3.
+      shared_initialization: Whether all policies start from the same weights. Source: tfcaml.
+    """
+
+    num_iterations: int = 100
     meta_batch_size: int = 3
     shared_initialization: bool = True
 

@@ -28,16 +28,28 @@ if TYPE_CHECKING:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class IndependentOuterConfig(OuterConfig):
-    """Outer steps of policies that share nothing, so that all of them have to be solved for."""
+    """Outer steps of policies that share nothing, so that all of them have to be solved for.
 
-    cg_iterations: int = 10  # of trpo's conjugate gradient
-    fisher_subsample: int = 0  # all tasks
+    Attributes:
+      cg_iterations: Iterations of the conjugate gradient method. Source: J. Schulman et al., ICML
+        2015 (TRPO): 10.
+      fisher_subsample: Most tasks whose curvature is used; only 0, all of them, is allowed. Unit:
+        tasks. Source: tfcaml; every policy needs the curvature of its own task.
+    """
+
+    cg_iterations: int = 10
+    fisher_subsample: int = 0
 
 
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class NaturalPolicyGradientConfig(NoInnerStepsConfig):
-    """Settings of the independent policies; `meta_batch_size` is their number."""
+    """Settings of the independent policies; `meta_batch_size` is their number.
+
+    Attributes:
+      meta_batch_size: Policies, one for each of the first training tasks. Source: tfcaml.
+      outer: The outer step. Source: J. Schulman et al., ICML 2015 (TRPO).
+    """
 
     outer: IndependentOuterConfig = IndependentOuterConfig()
 

@@ -25,12 +25,22 @@ if TYPE_CHECKING:
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class PolicyGradientConfig(LearnerConfig):
-    """Settings of the independent policies."""
+    """Settings of the independent policies.
 
-    num_iterations: int = 40  # updates of each policy (paper, Figure 2: 40)
-    meta_batch_size: int = 24  # policies; the task passed to `train` has as many rows
-    inner_updates: int = 1  # updates per iteration
-    shared_initialization: bool = False  # all policies start from the same weights
+    Attributes:
+      num_iterations: Updates of each policy where `inner_updates` is 1. Source: CAML paper, Figure
+        2: 40.
+      meta_batch_size: Policies, one for each of the first training tasks. Source: CAML paper,
+        Figure 2: 6 groups of 4.
+      inner_updates: Updates of each policy in an iteration. Source: tfcaml.
+      shared_initialization: Whether all policies start from the same weights. Source: the study
+        caml_figure2.
+    """
+
+    num_iterations: int = 40
+    meta_batch_size: int = 24
+    inner_updates: int = 1
+    shared_initialization: bool = False
 
 
 class PolicyGradient(MetaLearner):
