@@ -329,7 +329,7 @@ def _misfit(
         config = getattr(own, "Config", None) if function.__name__ == "__init__" else None
         if isinstance(own, type) and dataclasses.is_dataclass(own):
             names = field_names(own)
-        elif isinstance(config, type) and dataclasses.is_dataclass(config):
+        elif dataclasses.is_dataclass(config):
             names += field_names(config, "config.")
     kind = "field" if dataclasses.is_dataclass(own) else "argument"
     for name in kwargs:
