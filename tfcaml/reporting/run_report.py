@@ -65,6 +65,7 @@ class Setting:
 
     @property
     def changed(self) -> bool:
+        """Whether it differs from its default, if it has one."""
         return self.has_default and self.value != self.default
 
 

@@ -1,5 +1,6 @@
 """How report.html looks: on screens of any width, light and dark, and on paper."""
 
+# CSS for what `run_report.to_html` makes.
 STYLE_SHEET = """
 :root {
   color-scheme: light dark;
