@@ -30,7 +30,7 @@ test-soak: $(VENV)/ready
 
 # TensorBoard and the report of a run in headless Chromium (Debian: chromium, chromium-driver).
 test-browser: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[browser]"
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[browser]"
 	$(BIN)/python -m pytest -m browser -rs tests/browser
 
 # Changes single lines of the package on purpose and reports which changes no test notices.
@@ -52,7 +52,7 @@ $(VENV)/ready: setup.py $(CONSTRAINTS)
 	@echo "Making $(VENV), once: pip installs 2.8 GB of packages (TensorFlow and what it needs)."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"
 	touch $@
 
 # Sphinx wants a newer typing_extensions than tf-agents pins, so that it has an environment of its

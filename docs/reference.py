@@ -19,7 +19,9 @@ from typing import NamedTuple
 import docstrings
 
 import tfcaml
+from configs import base
 from tfcaml import learners, settings
+from tfcaml.experiments import config as experiment
 
 
 class Symbol(NamedTuple):
@@ -200,7 +202,32 @@ def _tables() -> str:
             about = docstrings.escaped(inspect.getdoc(config).splitlines()[0])
             lines += [f":py:class:`{short} <{name}>`: {about}", ""]
             lines += _table(config)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_content()])
+
+
+def _content() -> list[str]:
+    """Tables of what a config file holds beside the settings of learners and families."""
+    content = base.experiment({}, {}).to_dict()
+    lines: list[str] = []
+    for title, group, values in (
+        ("file", experiment._Content, content),
+        ("policy", experiment._Policy, content["policy"]),
+        ("evaluation", experiment._Evaluation, content["evaluation"]),
+    ):
+        lines += [
+            f".. _settings-{title}:",
+            "",
+            *_title(title, "~"),
+            inspect.getdoc(group).splitlines()[0],
+            "",
+        ]
+        lines += [".. list-table::", "   :header-rows: 1", "   :widths: 20 25 55", ""]
+        lines += _row("Field", "Default", "Meaning")
+        for name, text in settings.descriptions(group).items():
+            given = "" if isinstance(values[name], dict) else f"``{values[name]!r}``"
+            lines += _row(f"``{name}``", given, docstrings.escaped(text))
+        lines += [""]
+    return lines
 
 
 def _kind(name: str, config: type) -> str:

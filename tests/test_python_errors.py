@@ -263,7 +263,10 @@ def test_evaluate(given, message, learner, population):
         ({"params": lambda x: "weights"}, "params to have the structure .*; received 'weights'"),
         ({"num_episodes": lambda x: 0}, "num_episodes to be a whole number"),
         ({"num_episodes": lambda x: 2.0}, "num_episodes to be a whole number"),
-        ({"key": lambda x: 3}, "key to be an int32 tensor of shape .2., as keys.from_int.seed."),
+        (
+            {"key": lambda x: 3},
+            "key to be an int32 tensor of shape .* as keys.from_int.seed. gives",
+        ),
         ({"key": lambda x: tf.zeros([3], tf.int32)}, "key to be an int32 tensor of shape"),
         ({"key": lambda x: tf.zeros([2])}, "key to be an int32 tensor of shape"),
     ],

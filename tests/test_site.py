@@ -13,6 +13,7 @@ import sys
 
 import pytest
 
+from configs import base
 from tfcaml import learners, settings
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.experiments import ExperimentConfig
@@ -126,6 +127,11 @@ def test_pages_have_every_symbol_and_every_setting(reference, symbols, tmp_path)
         table = tables.partition(f".. _settings-{name.rpartition('.')[2]}:\n")[2]
         rows = re.findall(r"^   \* - ``(\w+)``", table.partition("\n.. _")[0], re.MULTILINE)
         assert rows == reference.fields(config)
+    content = base.experiment({}, {}).to_dict()
+    rows = re.findall(
+        r"^   \* - ``(\w+)``", tables.partition(".. _settings-file:\n")[2], re.MULTILINE
+    )
+    assert sorted(rows) == sorted([*content, *content["policy"], *content["evaluation"]])
 
 
 def test_docstrings_mean_on_the_site_what_they_say(docstrings):

@@ -326,10 +326,10 @@ def _misfit(
         own = args[0] if isinstance(args[0], type) else type(args[0])
         called = own.__name__ + ("" if function.__name__ == "__init__" else f".{function.__name__}")
         names = names[1:]
-        config: Any = getattr(own, "Config", None) if function.__name__ == "__init__" else None
-        if dataclasses.is_dataclass(own):
+        config = getattr(own, "Config", None) if function.__name__ == "__init__" else None
+        if isinstance(own, type) and dataclasses.is_dataclass(own):
             names = field_names(own)
-        elif dataclasses.is_dataclass(config):
+        elif isinstance(config, type) and dataclasses.is_dataclass(config):
             names += field_names(config, "config.")
     kind = "field" if dataclasses.is_dataclass(own) else "argument"
     for name in kwargs:

@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 from tfcaml.configs import base
 
-from tfcaml import environments, learners, nest
+from tfcaml import environments, learners, nest, settings
 from tfcaml.errors import check
 
 
+@settings.checked  # refuses unknown names and values of another type
 @dataclasses.dataclass(frozen=True)
 class AnchoredConfig(learners.MAML.Config):
     """Settings of `Anchored`: those of MAML and one more."""

@@ -56,13 +56,13 @@ class _Content:
     Attributes:
       environment: The task family and its options: a dict with "name", a name in
         `environments.ENVIRONMENTS` or MODULE:CLASS, and the fields of the family's config.
-      policy: The network, see `_Policy`.
+      policy: The network: a dict of the units of its layers and their activation.
       agent: Whose loss is learned by: a name in `agents.AGENTS`, or "none" for the learners' own.
       learner: The main method: a dict with "name", a name in `learners.LEARNERS` or MODULE:CLASS,
         and the fields of the learner's config.
       compared: Methods that it is compared with: a dict of method name to such a section.
       num_seeds: Seeds that are run, each with entities of its own.
-      evaluation: How much is measured, see `_Evaluation`.
+      evaluation: How much is measured: a dict of numbers of tasks, updates and episodes.
       save_interval: Iterations between two checkpoints.
       log_interval: Iterations between two events for TensorBoard.
       divergence_interval: Iterations between two records of the divergence of adapted policies; 0
@@ -160,6 +160,7 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[Any, str, dict[str, Any]
         yield compared, name, LEARNERS, MetaLearner
 
 
+@settings.documented
 @dataclasses.dataclass(frozen=True)
 class ExperimentConfig:
     """A config file's content, checked.

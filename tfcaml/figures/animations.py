@@ -120,7 +120,12 @@ def _moving(axes: Axes, goal: Any, color: str) -> tuple[Any, ...]:
     axes.add_collection(trails)
     [agents] = axes.plot([], [], "o", color=color, ms=4.5, alpha=0.8, animated=True)
     [start] = axes.plot(0, 0, "+", color="black", ms=8, animated=True)
-    star = {"color": "black", "markeredgecolor": "white", "ms": 12, "animated": True}
+    star: dict[str, Any] = {
+        "color": "black",
+        "markeredgecolor": "white",
+        "ms": 12,
+        "animated": True,
+    }
     return trails, agents, start, *axes.plot(*goal, "*", **star)
 
 

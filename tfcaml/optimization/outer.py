@@ -16,6 +16,7 @@ from tfcaml.policies import distributions
 from tfcaml.types import MetaBatch, Metric, Nest, Surrogate
 
 LOSS = "loss of the outer step"  # a chart
+# What Adam as the outer step reports, by name.
 METRICS = {
     "loss_before": Metric("Mean loss over the tasks of the batch before the outer step.", LOSS),
     "loss_after": Metric(

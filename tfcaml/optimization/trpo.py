@@ -17,6 +17,7 @@ from tfcaml.policies import distributions
 from tfcaml.types import MetaBatch, Metric, Nest, Surrogate
 
 _LINE_SEARCH = "line search of the outer step"
+# What TRPO reports, by name.
 METRICS = {
     "gradient_norm": Metric("Length of the gradient of the outer loss."),
     "step_accepted": Metric("1 where the line search took a step, else 0."),

@@ -65,7 +65,7 @@ class Setting:
 
     @property
     def changed(self) -> bool:
-        """Whether it differs from its default, if it has one."""
+        """Whether the value is another than the default."""
         return self.has_default and self.value != self.default
 
 

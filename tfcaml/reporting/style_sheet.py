@@ -1,6 +1,6 @@
 """How report.html looks: on screens of any width, light and dark, and on paper."""
 
-# CSS for what `run_report.to_html` makes.
+# The CSS of the page.
 STYLE_SHEET = """
 :root {
   color-scheme: light dark;

@@ -39,6 +39,7 @@ _HELD_OUT = {
     _BEFORE: "Mean return on held-out tasks before adaptation.",
     _AFTER: "Mean return on held-out tasks after the last update.",
 }
+# What tags of training begin with: returns, other metrics, and faults.
 TRAINING, DETAILS, FAULTS = "train/", "training_details/", "training_faults/"
 
 
