@@ -35,6 +35,7 @@ def main():
         print(f"tfcaml {tfcaml.__version__}")
     elif name in COMMANDS:
         del sys.argv[1]
+        sys.path.append("")  # the current folder, for a user's own MODULE:CLASS
         # As `python -m` runs it, so that --help lists its flags and worker processes find it.
         runpy.run_module(f"{__package__}.{name}", run_name="__main__", alter_sys=True)
     else:

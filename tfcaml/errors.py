@@ -70,6 +70,8 @@ def shown(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     kind = type(value).__name__
+    if dataclasses.is_dataclass(value):
+        return f"an instance of {kind}"
     if isinstance(value, Mapping) and any(map(_is_long, value.values())):
         named = [f"{key!r}: {shown(each)}" for key, each in list(value.items())[:4]]
         more = ", ..." if len(value) > 4 else ""
@@ -326,7 +328,7 @@ def _misfit(
         own = args[0] if isinstance(args[0], type) else type(args[0])
         called = own.__name__ + ("" if function.__name__ == "__init__" else f".{function.__name__}")
         names = names[1:]
-        config = getattr(own, "Config", None) if function.__name__ == "__init__" else None
+        config: Any = getattr(own, "Config", None) if function.__name__ == "__init__" else None
         if isinstance(own, type) and dataclasses.is_dataclass(own):
             names = field_names(own)
         elif dataclasses.is_dataclass(config):

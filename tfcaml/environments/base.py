@@ -145,7 +145,7 @@ def config_of(config: Any, config_class: type) -> Any:
     Raises:
       ConfigError: something else than an instance of `config_class`.
     """
-    allowed = f"a {config_class.__name__}, whose fields are the family's options"
+    allowed = f"an instance of {config_class.__name__}, whose fields are the family's options"
     check_is("config", config, (config_class, type(None)), allowed)
     return config_class() if config is None else config
 

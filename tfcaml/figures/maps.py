@@ -58,6 +58,7 @@ def divergence_matrix(
     medoids: Sequence[int] | np.ndarray = (),
     groups: np.ndarray | None = None,
     title: str = "Policy divergence",
+    unit: str = "nats",
 ) -> Figure:
     """A distance matrix [n, n] as an image, rows sorted by cluster, with lines between clusters.
 
@@ -65,9 +66,10 @@ def divergence_matrix(
     arguments.
 
     Args:
-      matrix: [n, n], nats.
+      matrix: [n, n], in `unit`.
       labels, medoids, groups: as for `cluster_colors`.
       title: of the figure.
+      unit: of the distances, as the colour bar names it.
     """
     figure, axes = style.new(4.8, 4.2)
     colors = cluster_colors(labels, medoids, groups)
@@ -88,7 +90,7 @@ def divergence_matrix(
     style.count(axes.yaxis)
     axes.set_xlabel("policies, sorted by cluster; the stripe has\nthe clusters' colours in the map")
     axes.set_title(title)
-    figure.colorbar(image, ax=axes, label="nats")
+    figure.colorbar(image, ax=axes, label=unit)
     return figure
 
 
@@ -105,7 +107,7 @@ def policy_map(
     Groups have markers where there are 2 to 12 of them, and some policies share one.
 
     Args:
-      matrix: [n, n], nats.
+      matrix: [n, n], of any unit.
       labels, medoids, groups: as for `cluster_colors`, which makes the colours.
       seed: Python int, for t-SNE.
       title: of the figure.

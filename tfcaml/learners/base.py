@@ -221,7 +221,7 @@ class MetaLearner(tf.Module):
         check_family(environment)
         name = f"{type(self).__name__}.Config"
         self.config = self.Config() if config is None else config
-        allowed = f"a {self.Config.__name__}, as {name}(...) makes one, with settings as its fields"
+        allowed = f"an instance of {name}, whose fields are the settings"
         check_is("config", self.config, self.Config, allowed)
         seed = keys.as_int(seed)
         if loss is not None:

@@ -58,6 +58,13 @@ class DivergenceConfig:
         where = "with metric=" + " or ".join(OCCUPANCIES)
         check_acts(self, _OF_OCCUPANCIES, self.metric in OCCUPANCIES, where)
 
+    @property
+    def unit(self) -> str:
+        """Of the distances, as a figure names it."""
+        if self.metric not in OCCUPANCIES:
+            return f"distance by {self.metric}"
+        return "nats" if self.form == "jensen_shannon" else self.form.replace("_", " ")
+
     def kernel_bandwidth(self) -> float | str:
         """`bandwidth` as a number or a rule's name."""
         if self.bandwidth in BANDWIDTH_RULES:
