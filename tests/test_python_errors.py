@@ -112,10 +112,16 @@ def learner(particle, policy):
     [
         ({"inner_lr": 0.1}, r"MAML: unknown argument 'inner_lr'; did you mean config\.inner_learn"),
         ({"sed": 1}, r"MAML: unknown argument 'sed'; did you mean seed\?"),
-        ({"config": {}}, "config to be a MAMLConfig, as MAML.Config.* makes one.*; received"),
-        ({"config": Reptile.Config()}, "config to be a MAMLConfig, .*; received config=ReptileC"),
-        ({"config": MAML.Config}, "config to be a MAMLConfig, .*; received config=the class MAMLC"),
-        ({"config": 0}, "config to be a MAMLConfig, .*; received config=0"),
+        ({"config": {}}, r"config to be an instance of MAML\.Config, .*; received config=\{\}"),
+        (
+            {"config": Reptile.Config()},
+            r"an instance of MAML\.Config, .*; received config=an instance of ReptileC",
+        ),
+        (
+            {"config": MAML.Config},
+            r"an instance of MAML\.Config, .*; received config=the class MAMLC",
+        ),
+        ({"config": 0}, r"an instance of MAML\.Config, .*; received config=0"),
         ({"seed": "one"}, "seed to be an integer .*received seed='one'"),
         ({"seed": -1}, "seed to be an integer .*received seed=-1"),
         ({"seed": 0.5}, "seed to be an integer"),
@@ -137,7 +143,9 @@ def test_every_learner_refuses_a_network_and_settings_beside_its_config(name, pa
     learner = LEARNERS[name]
     refused(lambda: learner(particle, policy.network), "policy to be a Policy.*NetworkPolicy.netw")
     refused(lambda: learner(particle, policy, num_iterations=3), r"config\.num_iterations\?")
-    refused(lambda: learner(particle, config={"num_iterations": 3}), r"config to be a ")
+    refused(
+        lambda: learner(particle, config={"num_iterations": 3}), r"config to be an instance of "
+    )
     refused(lambda: learner(), f"{learner.__name__}: missing a required argument: 'environment'")
 
 
@@ -362,7 +370,10 @@ def test_families_in_python(given, message):
 def test_families(name):
     family, config = ENVIRONMENTS[name]
     refused(lambda: family(horizonn=3), "unknown argument 'horizonn'; ")
-    refused(lambda: family({"horizon": 3}), f"config to be a {config.__name__}, .*; received")
+    refused(
+        lambda: family({"horizon": 3}),
+        f"config to be an instance of {config.__name__}, .*; received",
+    )
     refused(lambda: family().population("zero"), "seed to be an integer")
     refused(lambda: family().population(0, "three"), "num_test to be a whole number")
     refused(lambda: family().population(0, 0), "num_test to be a whole number")

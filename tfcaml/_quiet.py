@@ -36,18 +36,16 @@ def imports() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Native libraries write to the file descriptor, not to `sys.stderr`."""
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (AttributeError, OSError):  # there is no error stream
-        yield
-        return
-    with open(os.devnull, "w") as null:
+    """Python writes to `sys.stderr`, which in a notebook is no file; native libraries to file 2."""
+    with open(os.devnull, "w") as null, contextlib.redirect_stderr(null):
+        try:
+            saved = os.dup(2)
+        except OSError:  # there is no error stream
+            yield
+            return
         os.dup2(null.fileno(), 2)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(saved, 2)
-        os.close(saved)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

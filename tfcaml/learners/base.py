@@ -220,9 +220,9 @@ class MetaLearner(tf.Module):
         super().__init__()
         check_family(environment)
         name = f"{type(self).__name__}.Config"
-        self.config = self.Config() if config is None else config
         allowed = f"an instance of {name}, whose fields are the settings"
-        check_is("config", self.config, self.Config, allowed)
+        check_is("config", config, (self.Config, type(None)), allowed)
+        self.config = self.Config() if config is None else config
         seed = keys.as_int(seed)
         if loss is not None:
             check_is("loss", loss, losses.TaskLoss, "a TaskLoss")

@@ -246,7 +246,9 @@ class CAML(MetaLearner):
         labels, medoids = record.clustering.labels, record.clustering.medoids
         about = record.matrix, labels, medoids, population.groups_of(record.task)
         return {
-            "clusters/divergence_matrix": figures.divergence_matrix(*about, unit=self.config.divergence.unit),
+            "clusters/divergence_matrix": figures.divergence_matrix(
+                *about, unit=self.config.divergence.unit
+            ),
             "clusters/policy_map": figures.policy_map(*about),
         }
 
