@@ -46,7 +46,8 @@ def test_commands_import_without_optional_packages_and_without_a_word():
 
 def test_importing_says_nothing_where_the_error_stream_is_no_file():
     """As in a notebook."""
-    code = "import io, sys; sys.stderr = io.StringIO(); import tfcaml; print(repr(sys.stderr.getvalue()))"
+    code = "import io, sys; sys.stderr = io.StringIO(); import tfcaml; "
+    code += "print(repr(sys.stderr.getvalue()))"
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

@@ -9,7 +9,6 @@ not find a GPU.
 import contextlib
 import gc
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 
