@@ -407,7 +407,7 @@ class Experiment:
         if saved < length:
             raise ConfigError(
                 f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
-                f"{length} iterations; run launchers.train on this root_dir to the end first"
+                f"{length} iterations; run tfcaml train with this root_dir to the end first"
             )
         return learner
 
