@@ -1,6 +1,7 @@
 """What all launchers share: one clear line and an exit code for whatever ends a run early."""
 
 import difflib
+import itertools
 import os
 import re
 import runpy
@@ -21,6 +22,9 @@ CANNOT_WRITE = 4  # the disk is full or can't be written; the same command goes 
 FAILED = 5  # an environment or the updates failed too often
 
 _LONGEST = 2000  # characters of an error that are shown
+_KINDS = {int: "a whole number", float: "a number"}
+
+flags.disclaim_key_flags()  # --help lists what is defined here with the flags of a command
 
 
 def run(main):
@@ -76,15 +80,31 @@ def _parse(argv):
         _fail(str(error))
     try:
         return flags.FLAGS(argv)
+    except SystemExit:  # what absl ends with, as if it had failed, after it has listed the flags
+        sys.exit(0)
     except flags.Error as error:
-        return _fail(str(error))
+        return _fail(_missing_flag(argv, str(error)) or _wrong_field(argv) or str(error))
     except Exception as error:  # whatever a flag's value brought about is the user's to mend
-        unknown = _unknown_field(argv) if isinstance(error, KeyError | AttributeError) else None
-        return _fail(unknown or f"{type(error).__name__}: {error}")
+        return _fail(_wrong_field(argv) or f"{type(error).__name__}: {error}")
 
 
-def _unknown_field(argv):
-    """A line that names the field of an override no config has, and those it could mean; or None.
+def _missing_flag(argv, message):
+    """A line for a required flag that is not given, or None."""
+    match = re.match(r"flag --(\w+)=None: ", message)
+    if not match:
+        return None
+    values = re.compile("-[^=]*")  # what stands behind such a flag is its value
+    stray = [
+        argument
+        for before, argument in itertools.pairwise(argv)
+        if not argument.startswith("-") and not values.fullmatch(before)
+    ]
+    received = f"received {stray[0]!r}, which is no flag" if stray else "it is not given"
+    return f"expected the flag --{match[1]}=VALUE; {received}"
+
+
+def _wrong_field(argv):
+    """A line that names the override that a config can't take, and what it can; or None.
 
     Also of a config file that has no config.
     """
@@ -99,7 +119,7 @@ def _unknown_field(argv):
             f"expected --config to be a file with get_config(); received --config={path!r}: {what}"
         )
     for argument in argv:
-        match = re.match(r"--?config\.([\w.]+)", argument)
+        match = re.match(r"--?config\.([\w.]+)(?:=(.*))?", argument, re.DOTALL)
         if not match:
             continue
         section, known = config, ""
@@ -113,7 +133,27 @@ def _unknown_field(argv):
                     f"allowed in config{known} are {', '.join(fields) or 'no further fields'}"
                 )
             section, known = section[name], f"{known}.{name}"
+        if hasattr(section, "keys"):
+            field = "name" if "name" in section else next(iter(section), "FIELD")
+            return (
+                f"expected config{known} to be changed field by field, as by "
+                f"--config{known}.{field}=VALUE; received {argument!r}"
+            )
+        if match[2] is not None and not _is_like(match[2], section):
+            kind = _KINDS[type(section)]
+            return f"expected config{known} to be {kind}, such as {section}; received {match[2]!r}"
     return None
+
+
+def _is_like(text, default):
+    """Whether a flag's text can be of the type of a field's default."""
+    if type(default) not in _KINDS:
+        return True
+    try:
+        type(default)(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _with_config_paths(argv):

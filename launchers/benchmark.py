@@ -20,7 +20,7 @@ from tfcaml.experiments import run_directory
 from . import _app
 from .benchmarks import BENCHMARKS
 
-_WORKLOAD = flags.DEFINE_string("workload", None, "What to measure.")
+_WORKLOAD = flags.DEFINE_string("workload", None, "One of " + ", ".join(BENCHMARKS) + ".")
 _OUT = flags.DEFINE_string("out", None, "JSON file of the figures.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Runs of each contestant.", 1, 10_000)
 _QUICK = flags.DEFINE_bool("quick", False, "Tiny sizes: checks the program, measures nothing.")
@@ -71,10 +71,11 @@ def print_table(result):
         print(name, *(f"    {label}: {value:.4g}" for label, value in row.items()), sep="\n")
     for row in result["ratios"]:
         met = "met" if row["ratio"] >= row["bar"] else "missed"
-        print(f"{row['fast']} / {row['slow']}: {row['ratio']:.3g} x  (bar {row['bar']:g}, {met})")
+        goal = f"goal: at least {row['bar']:g}, {met}"
+        print(f"{row['fast']} / {row['slow']}: {row['ratio']:.3g} x  ({goal})")
     for row in result.get("bars", []):
         met = "met" if row["value"] <= row["bar"] else "missed"
-        print(f"{row['name']}: {row['value']:.3g}  (bar at most {row['bar']:g}, {met})")
+        print(f"{row['name']}: {row['value']:.3g}  (goal: at most {row['bar']:g}, {met})")
     for name, value in result.get("checks", {}).items():
         print(f"{name}: {value:.3g}")
 

@@ -11,7 +11,7 @@ COMMANDS = {
     "evaluate": "evaluate a finished run again",
     "reproduce": "run a published study again",
     "benchmark": "measure speed beside plain implementations",
-    "export": "save a trained learner as a SavedModel that adapts where only TensorFlow is",
+    "export": "save a trained learner as a SavedModel that adapts with TensorFlow alone",
     "personalise": "adapt an exported model to a gymnasium environment",
     "configs": "list the experiments that --config knows by name",
 }

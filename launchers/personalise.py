@@ -238,7 +238,7 @@ def _check_spaces(environment, card):
 def _parse(argv):
     parser = Parser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--model", required=True, help="directory that launchers.export made")
+    add("--model", required=True, help="directory that tfcaml export made")
     add("--env", required=True, help="name of a gymnasium environment, such as CartPole-v1")
     add(
         "--set",

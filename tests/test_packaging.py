@@ -70,8 +70,14 @@ def test_commands_run_from_anywhere(tmp_path):
     listed = run("configs")
     assert (listed.returncode, listed.stderr) == (0, "")
     assert [line.split()[0] for line in listed.stdout.splitlines()] == _configs.names()
-    shown = run("train", "--help")
-    assert "--config:" in shown.stdout and "--root_dir:" in shown.stdout and not shown.stderr
+    for name, wanted in {
+        "train": {"config", "root_dir", "seed", "keep", "max_bad_updates"},
+        "evaluate": {"root_dir", "plugin", "num_tasks"},
+        "benchmark": {"workload", "out", "repeats"},
+    }.items():
+        shown = run(name, "--help")
+        found = set(re.findall(r"^  --(?:\[no\])?(\w+)", shown.stdout, re.MULTILINE))
+        assert (shown.returncode, shown.stderr) == (0, "") and wanted <= found
     refused = run("train", "--config", "caml/particles", "--root_dir=run", "--seed=-1")
     assert refused.returncode == 2 and refused.stderr.startswith("error: expected seed to be >= 0")
     assert refused.stderr.count("\n") == 1

@@ -53,7 +53,19 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all)
             *here,
             "--config.learner.advantage.discount=2.0",
         ],
-        "num_medoids=six": [*here, "--config.learner.num_medoids=six"],
+        "expected config.learner.num_medoids to be a whole number, such as 8; received 'six'": [
+            *here,
+            "--config.learner.num_medoids=six",
+        ],
+        "such as 0.01; received 'fast'": [*here, "--config.learner.inner_learning_rate=fast"],
+        "field by field, as by --config.learner.name=VALUE; received '--config.learner=maml'": [
+            *here,
+            "--config.learner=maml",
+        ],
+        "the flag --config=VALUE; received 'caml/particles', which is no flag": [
+            here[0],
+            "caml/particles",
+        ],
         "inner_learning_rate to be > 0": [*here, "--config.learner.inner_learning_rate=-1"],
         "num_medoids to be at most policies_per_clustering=25": [
             *here,
@@ -78,7 +90,7 @@ def test_bad_input_is_one_line_and_leaves_the_directory_alone(tmp_path, run_all)
         "root_dir to be writable": [f"--root_dir={tmp_path / 'file' / 'run'}", here[1]],
         "(did you mean caml/particles?)": [here[0], "--config=caml/particle"],
         "to be the path of a Python file or one of": [here[0], "--config=nope.py"],
-        "--root_dir": [here[1]],
+        "expected the flag --root_dir=VALUE; it is not given": [here[1], "--seed", "5"],
         "nosuch": [*here, "--nosuch=1"],
         "expected flags only": [*here, "extra"],
     }
@@ -213,7 +225,7 @@ def test_export_and_its_errors(untrained, tmp_path, run_all):
         ],
         "reptile with seed 3 is trained for 0 of": [here, there, "--method=reptile"],
         "directory to be new or empty": [here, f"--out={untrained}"],
-        "--out must have a value": [here],
+        "expected the flag --out=VALUE; it is not given": [here],
     }
     results = run_all("export", [*bad.values(), [here, there, "--seed=4"]])
     for message, (code, lines) in zip(bad, results):

@@ -160,7 +160,13 @@ def test_a_named_test_set_is_as_large_with_every_seed():
 
 def test_text_names_every_method_and_pair():
     text = report.to_text(report.summarize(_results(), "main"))
-    for words in ("Mean return", "Median return", "IQM return", "main - other", "equal episodes"):
+    for words in (
+        "Mean return",
+        "Median return",
+        "Interquartile mean of the return",
+        "main - other",
+        "equal episodes",
+    ):
         assert words in text
 
 

@@ -133,21 +133,27 @@ def to_text(summary: dict[str, Any]) -> str:
     methods = summary["methods"]
     means = [row["mean"]["value"] for values in methods.values() for row in values["summary"]]
     digits = 2 if max(map(abs, means)) < 10 else 1  # returns of 0 to 1 among them
+    first = next(iter(methods.values()))["summary"]
+    several = any(row["mean"]["lower"] is not None for row in first)
+    over = " [95 % interval over seeds]" if several else ""
+    titles = {"mean": "Mean", "median": "Median", "iqm": "Interquartile mean of the"}
     lines = []
-    for statistic, title in (("mean", "Mean"), ("median", "Median"), ("iqm", "IQM")):
-        lines += [f"{title} return on held-out entities after k updates [95 % interval over seeds]"]
+    for statistic, title in titles.items():
+        lines += [f"{title} return on held-out entities after k updates{over}"]
         rows = {name: values["summary"] for name, values in methods.items()}
         lines += _returns_table(rows, statistic, digits)
     for which in next(iter(methods.values())).get("sets", ()):
-        title = f"Mean return on the test tasks of set {which!r} [95 % interval over seeds]"
+        title = f"Mean return on the test tasks of set {which!r}{over}"
         rows = {name: values["sets"][which] for name, values in methods.items()}
         lines += [*textwrap.wrap(title, _WIDTH), *_returns_table(rows, "mean", digits)]
-    if any(row["mean"]["lower"] is not None for row in next(iter(methods.values()))["summary"]):
+    if several:
         lines += [*COVERAGE, ""]
     tables = [rows for kinds in summary["paired"].values() for rows in kinds.values()]
     marks = iter(surviving([row for rows in tables for row in rows]))
     for name, kinds in summary["paired"].items():
-        lines += textwrap.wrap(f"{name}, paired over seeds [95 % interval]", _WIDTH)
+        lines += textwrap.wrap(
+            f"{name}, paired over seeds{' [95 % interval]' if several else ''}", _WIDTH
+        )
         cells = []
         for kind, rows in kinds.items():
             marked = zip(rows, marks)
