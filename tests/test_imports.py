@@ -44,6 +44,12 @@ def test_commands_import_without_optional_packages_and_without_a_word():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_what_is_logged_after_importing_is_seen():
+    code = "import tfcaml, logging; logging.getLogger('of.a.user').warning('hello')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "hello" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_importing_says_nothing_where_the_error_stream_is_no_file():
     """As in a notebook."""
     code = "import io, sys; sys.stderr = io.StringIO(); import tfcaml; "

@@ -8,7 +8,9 @@ not find a GPU.
 
 import contextlib
 import gc
+import importlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -35,16 +37,23 @@ def imports() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Python writes to `sys.stderr`, which in a notebook is no file; native libraries to file 2."""
-    with open(os.devnull, "w") as null, contextlib.redirect_stderr(null):
-        try:
-            saved = os.dup(2)
-        except OSError:  # there is no error stream
-            yield
-            return
+    """Native libraries write to file 2; `sys.stderr` stays, as loggers that are made keep it."""
+    # Gym prints to `sys.stderr`, which is no file in a notebook.
+    with contextlib.suppress(ImportError, AttributeError):
+        importlib.import_module("gym_notices.notices").notices.clear()
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        saved = os.dup(2)
+    except OSError:  # there is no error stream
+        yield
+        return
+    with open(os.devnull, "w") as null:
         os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+    try:
+        yield
+    finally:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
