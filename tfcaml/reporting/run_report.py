@@ -23,7 +23,7 @@ _CAPTIONS = {
     ),
     "adaptation.png": "Mean return on test tasks after each update.",
     "trajectories.png": "Episodes on that test task, before the first update and after the last.",
-    "_training.png": "Returns on training tasks, and what else was measured at each iteration.",
+    "_training.png": "What was measured at each iteration of training, such as returns.",
     "_divergence_matrix.png": "How far policies have diverged from each other, sorted by cluster.",
     "_policy_map.png": "Policies as points: the nearer, the more alike.",
     "_adapted_curves.png": "Policies after adaptation, followed over training.",
