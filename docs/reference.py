@@ -43,7 +43,7 @@ class Symbol(NamedTuple):
 
 def modules() -> list[str]:
     """Names of the public modules, packages before what is in them."""
-    found = pkgutil.walk_packages(tfcaml.__path__, "tfcaml.")
+    found = pkgutil.walk_packages(tfcaml.__path__[:1], "tfcaml.")
     names = ["tfcaml", *(module.name for module in found)]
     hidden = re.compile(r"\._|^tfcaml\.(launchers|configs)\b")  # commands and their experiments
     return [name for name in names if not hidden.search(name)]

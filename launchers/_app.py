@@ -71,6 +71,9 @@ def _main(main, argv):
         return _fail(str(error), CANNOT_WRITE)
     except RunError as error:
         return _fail(str(error), FAILED)
+    except BrokenPipeError:  # whoever read what is printed has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parse(argv):

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -81,6 +82,31 @@ def test_commands_run_from_anywhere(tmp_path):
     refused = run("train", "--config", "caml/particles", "--root_dir=run", "--seed=-1")
     assert refused.returncode == 2 and refused.stderr.startswith("error: expected seed to be >= 0")
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_checkout_has_its_own_launchers_and_configs(tmp_path):
+    """Whatever is installed beside it."""
+    for folder in ("tfcaml", "launchers", "configs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "setup.py", tmp_path)
+    code = (
+        "import tfcaml.configs, tfcaml.launchers as l; print(tfcaml.configs.__file__, l.__file__)"
+    )
+    for command in (["-c", code], ["-m", "launchers.configs"]):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+        if code in command:
+            assert all(path.startswith(str(tmp_path)) for path in done.stdout.split())
+
+
+@pytest.mark.slow
+def test_a_reader_who_has_enough_is_no_failure(tmp_path):
+    command = f"{sys.executable} -m launchers.configs | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow

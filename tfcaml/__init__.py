@@ -3,9 +3,16 @@
 Importing the package first makes sure that `tf.keras` is Keras 2, which TF-Agents is written for.
 """
 
+import pathlib
+
 from tfcaml import _legacy_keras, _quiet
 
 __version__ = "0.1.0"
+
+# In a checkout, tfcaml.launchers and tfcaml.configs are the folders beside this one.
+_CHECKOUT = pathlib.Path(__file__).parents[1]
+if all((_CHECKOUT / name).exists() for name in ("setup.py", "launchers", "configs")):
+    __path__.append(str(_CHECKOUT))
 
 with _quiet.imports():
     _legacy_keras.ensure()

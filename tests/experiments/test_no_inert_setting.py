@@ -132,7 +132,7 @@ def changed(value, **known):
 def every_config():
     """The dataclasses of settings that the package defines."""
     found = set()
-    for info in pkgutil.walk_packages(tfcaml.__path__, "tfcaml."):
+    for info in pkgutil.walk_packages(tfcaml.__path__[:1], "tfcaml."):
         module = importlib.import_module(info.name)
         for name, value in vars(module).items():
             own = getattr(value, "__module__", None) == info.name
