@@ -1,4 +1,7 @@
-"""Progress of long work: a live bar on a terminal and in notebooks, plain lines elsewhere."""
+"""Progress of long work: a live bar on a terminal and in notebooks, plain lines elsewhere.
+
+A notebook needs ipywidgets for the bar and has plain lines without.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,8 @@ class Progress:
         self._total, self._done, self._first = total, done, done
         self._stream = stream or sys.stderr
         self._bar = None
-        in_notebook = stream is None and _in_notebook()
-        if in_notebook or self._stream.isatty():
+        has_bar = stream is None and _in_notebook() and _has_widgets()
+        if has_bar or self._stream.isatty():
             self._bar = rich_progress.Progress(
                 rich_progress.TextColumn("{task.description}"),
                 rich_progress.BarColumn(),
@@ -44,7 +47,7 @@ class Progress:
                 rich_progress.TextColumn("{task.fields[note]}"),
                 rich_progress.TimeElapsedColumn(),
                 rich_progress.TextColumn("{task.fields[left]} left"),
-                console=rich.console.Console(file=None if in_notebook else self._stream),
+                console=rich.console.Console(file=None if has_bar else self._stream),
             )
 
     def __enter__(self) -> Progress:
@@ -91,6 +94,9 @@ class Progress:
 
 
 def _in_notebook() -> bool:
-    """Whether this is a notebook that can show a bar, for which it needs ipywidgets."""
-    is_there = importlib.util.find_spec("ipywidgets") is not None
-    return is_there and rich.console.Console().is_jupyter
+    return rich.console.Console().is_jupyter
+
+
+def _has_widgets() -> bool:
+    """Whether a notebook can show a bar that moves."""
+    return importlib.util.find_spec("ipywidgets") is not None
