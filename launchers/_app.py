@@ -71,6 +71,8 @@ def _main(main, argv):
         return _fail(str(error), CANNOT_WRITE)
     except RunError as error:
         return _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _end("Stopped. The same command goes on with what is unfinished.", STOPPED)
     except BrokenPipeError:  # whoever read what is printed has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -187,7 +189,11 @@ def _fail(message, code=BAD_INPUT):
     message = " ".join(message.split())
     if len(message) > _LONGEST:
         message = f"{message[:_LONGEST]} ..."
-    print(f"error: {message}", file=sys.stderr)
+    _end(f"error: {message}", code)
+
+
+def _end(message, code):
+    print(message, file=sys.stderr)
     sys.stderr.flush()
     sys.stdout.flush()
     os._exit(code)  # absl would add its own usage text and code

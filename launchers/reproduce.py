@@ -10,7 +10,7 @@ import pathlib
 from absl import flags
 
 from tfcaml import figures, settings
-from tfcaml.errors import check, check_one_of
+from tfcaml.errors import ConfigError, check, check_one_of
 from tfcaml.experiments import run_directory
 
 from . import _app
@@ -29,11 +29,13 @@ def main(_):
     check(1 <= _SEEDS.value <= most, "seeds", _SEEDS.value, f"1 to {most}")
     out = pathlib.Path(_OUT_DIR.value)
     run_directory.check_writable(out, "out_dir")
+    _begin(out)
     study = STUDIES[_STUDY.value]
     results, text, pictures = study(tuple(range(_SEEDS.value)), out, _QUICK.value)
     command = f"tfcaml reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"
     command += " --quick" if _QUICK.value else ""
-    out.mkdir(parents=True, exist_ok=True)
+    if _QUICK.value:
+        text += "\n**These sizes only check the program: the numbers above mean nothing.**\n"
     results = {"study": _STUDY.value, "command": command, **results}
     run_directory.write_json(out / "results.json", results)
     run_directory.write_text(out / "results.md", f"{text}\nMade by `{command}`.\n")
@@ -43,6 +45,22 @@ def main(_):
     print(f"results      {out / 'results.json'}\n")
     print(text)
     return 0
+
+
+def _begin(out):
+    """Notes in a directory which study it is of, and refuses the directory of another one."""
+    asked = {"study": _STUDY.value, "quick": _QUICK.value}
+    path = out / "study.json"
+    if path.exists():
+        found = run_directory.read_json(path)
+        if found != asked:
+            quick = " run with --quick" if found.get("quick") else ""
+            raise ConfigError(
+                f"expected out_dir to be new or of this study; received out_dir={str(out)!r}, "
+                f"which holds the study {found.get('study')}{quick}"
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    run_directory.write_json(path, asked)
 
 
 if __name__ == "__main__":

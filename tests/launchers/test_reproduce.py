@@ -1,5 +1,7 @@
 """Studies but those of the CAML paper, which have a file of their own to run beside this one."""
 
+import signal
+
 import pytest
 
 from launchers.studies import STUDIES
@@ -18,3 +20,17 @@ def test_bad_study_is_one_line(tmp_path, run_all):
     assert code == other == 2
     assert len(lines) == 1 and "caml_figure2" in lines[0]
     assert len(other_lines) == 1 and "seeds" in other_lines[0]
+
+
+def test_a_directory_is_of_one_study_and_ctrl_c_is_one_line(tmp_path, stop_all, run_all):
+    arguments = ["--study=maml_sinusoid", f"--out_dir={tmp_path}", "--seeds=1", "--quick"]
+    when = str(tmp_path / "study.json")
+    [(code, lines)] = stop_all(
+        "reproduce", [{"arguments": arguments, "when": when, "signals": [signal.SIGINT]}]
+    )
+    assert (code, lines[-1]) == (3, "Stopped. The same command goes on with what is unfinished.")
+    assert not any("Traceback" in line for line in lines)
+    others = [arguments[:-1], ["--study=maml_navigation", *arguments[1:]]]
+    for code, lines in run_all("reproduce", others):
+        assert code == 2 and len(lines) == 1
+        assert "which holds the study maml_sinusoid run with --quick" in lines[0]

@@ -41,7 +41,7 @@ def adaptation_curves(
     axes.set_xlabel("updates on the new entity")
     axes.set_ylabel(f"return ({_shown(returns.values())})")
     means = np.concatenate([values.mean(axis=(0, 2)) for values in returns.values()])
-    if np.max(means) < 0:  # costs, which span orders of magnitude
+    if np.min(means) < 3 * np.max(means) < 0:  # costs, which span orders of magnitude
         low, high = 2 * np.min(means), 0.35 * np.max(means)
         axes.set_yscale("symlog", linthresh=10)
         axes.set_ylim(low, high)

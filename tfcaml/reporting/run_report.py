@@ -25,10 +25,10 @@ _CAPTIONS = {
     "trajectories.png": "Episodes on that test task, before the first update and after the last.",
     "_training.png": "What was measured at each iteration of training, such as returns.",
     "_divergence_matrix.png": "How far policies have diverged from each other, sorted by cluster.",
-    "_policy_map.png": "Policies as points: the nearer, the more alike.",
+    "_policy_map.png": "Policies as points; neighbours on the map are alike (t-SNE).",
     "_adapted_curves.png": "Policies after adaptation, followed over training.",
     "_adapted_matrix.png": "How far policies have diverged after adaptation.",
-    "_adapted_map.png": "Policies after adaptation as points: the nearer, the more alike.",
+    "_adapted_map.png": "Adapted policies as points; neighbours on the map are alike (t-SNE).",
 }
 
 
