@@ -330,7 +330,7 @@ def test_bad_arguments_leave_the_directory_alone(trained, tmp_path):
     with pytest.raises(ConfigError, match="directory to be new or empty"):
         export(trained["maml"], tmp_path)
     with pytest.raises(
-        ConfigError, match="shots to be a whole number from 1 to .*; received shots=0"
+        ConfigError, match=r"shots to be a whole number from 1 to .*; received shots=0"
     ):
         export(trained["maml"], tmp_path / "model", shots=0)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
