@@ -192,3 +192,10 @@ def test_a_cluster_has_the_colour_of_its_group_however_clusters_are_numbered():
         colors = maps.cluster_colors(new[labels], medoids[order], groups)
         assert {cluster: colors[new[cluster]] for cluster in range(4)} == expected
     assert maps.cluster_colors(np.array([0, 1, 1, 1, 2, 2])).tolist() == [2, 0, 1]  # by size
+
+
+def test_returns_are_drawn_on_a_logarithmic_axis_only_if_they_lie_far_apart():
+    scale = lambda values: figures.adaptation_curves({"maml": values}).axes[0].get_yscale()
+    far = -np.array([500.0, 100.0, 20.0])[None, :, None]
+    assert scale(far) == "symlog"
+    assert scale(far / 500 - 10) == scale(-far) == "linear"

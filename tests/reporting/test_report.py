@@ -158,6 +158,12 @@ def test_a_named_test_set_is_as_large_with_every_seed():
         report.summarize(results, "main")
 
 
+def test_text_speaks_of_intervals_only_where_there_are_some():
+    for seeds, several in ((1, False), (2, False), (3, True)):
+        text = report.to_text(report.summarize(_results(num_seeds=seeds), "main"))
+        assert ("interval" in text) == several, seeds
+
+
 def test_text_names_every_method_and_pair():
     text = report.to_text(report.summarize(_results(), "main"))
     for words in (

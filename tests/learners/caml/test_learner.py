@@ -482,3 +482,10 @@ def test_config_errors_name_field_and_value(options, message):
 def test_bandwidth_of_the_config():
     assert DivergenceConfig(bandwidth="0.25").kernel_bandwidth() == 0.25
     assert DivergenceConfig(bandwidth="pooled").kernel_bandwidth() == "pooled"
+
+
+def test_figures_name_the_unit_of_the_distances():
+    units = {config.unit for config in map(DivergenceConfig, ("state_action", "state", "action"))}
+    assert units == {"nats"}
+    assert DivergenceConfig(form="hellinger").unit == "hellinger"
+    assert DivergenceConfig(metric="parameters").unit == "distance by parameters"
