@@ -8,9 +8,10 @@ reset or to save between two calls.
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import mujoco
 import numpy as np
@@ -81,10 +82,10 @@ class Engine:
             diverged = np.zeros(len(state), bool)
             stage = {"stage": _VELOCITIES} if self.model.nsensordata else {}
             if len(moving):
+                which = None if len(moving) == len(state) else moving
                 try:
-                    rows.batch.step(
-                        None if len(moving) == len(state) else moving, self._num_steps, **stage
-                    )
+                    with _quiet():
+                        rows.batch.step(which, self._num_steps, **stage)
                 except batch.SimulationError as error:
                     diverged[error.ids] = True
             after = rows.read()
@@ -126,6 +127,20 @@ def default_threads() -> int:
     told = tf.config.threading.get_intra_op_parallelism_threads()
     told = told or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
     return told or len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """MuJoCo would write a line to a file of the working directory for each bad number."""
+    log = mujoco.MjLogConfig.get()
+    before = log.logto_file, log.logto_console
+    log.logto_file = log.logto_console = False
+    log.set()
+    try:
+        yield
+    finally:
+        log.logto_file, log.logto_console = before
+        log.set()
 
 
 class _Rows:

@@ -17,7 +17,14 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest, settings
 from tfcaml.environments.base import Population, TaskFamily, config_of
-from tfcaml.errors import ConfigError, check, check_one_of, check_positive, check_whole, checked_call
+from tfcaml.errors import (
+    ConfigError,
+    check,
+    check_one_of,
+    check_positive,
+    check_whole,
+    checked_call,
+)
 from tfcaml.types import Task
 
 if TYPE_CHECKING:
@@ -136,7 +143,7 @@ class Simulation(TaskFamily):
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
         self._center, self._half = (low + high) / 2, (high - low) / 2
         rest = np.zeros(self.engine.state_size - self.model.nq)
-        self._start = np.concatenate([self.model.qpos0, rest])
+        self._start = np.concatenate([self.pose(), rest])
         bound = np.float32(self.config.action_range)
         self.action_spec = tensor_spec.BoundedTensorSpec(
             [self.model.nu], tf.float32, -bound, bound, "action"
@@ -186,8 +193,12 @@ class Simulation(TaskFamily):
         """What controls are multiplied by, [N, A] or one number; for weak or dead motors."""
         return 1.0
 
+    def pose(self) -> np.ndarray:
+        """The positions [nq] around which episodes start."""
+        return self.model.qpos0
+
     def start(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Where episodes start, less the model's own start: positions + U(-1, 1) reset_noise,
+        """Where episodes start, less `pose()`: positions + U(-1, 1) reset_noise,
         velocities + N(0, 1) reset_noise.
 
         Args:
@@ -198,6 +209,12 @@ class Simulation(TaskFamily):
           (positions [N, E, nq], velocities [N, E, nv]), float32.
         """
         position = keys.uniform(keys.salted(key, _POSITION_NOISE), [self.model.nq]) * 2 - 1
+        velocity = keys.normal(keys.salted(key, _VELOCITY_NOISE), [self.model.nv])
+        return self.config.reset_noise * position, self.config.reset_noise * velocity
+
+    def normal_start(self, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `start`, with positions + N(0, 1) reset_noise."""
+        position = keys.normal(keys.salted(key, _POSITION_NOISE), [self.model.nq])
         velocity = keys.normal(keys.salted(key, _VELOCITY_NOISE), [self.model.nv])
         return self.config.reset_noise * position, self.config.reset_noise * velocity
 

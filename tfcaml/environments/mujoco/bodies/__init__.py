@@ -1,0 +1,1 @@
+"""Robots, built by MuJoCo's `MjSpec`."""
