@@ -1,0 +1,1 @@
+"""Task families whose physics MuJoCo simulates. They need the extra `tfcaml[mujoco]`."""
