@@ -9,6 +9,8 @@ integrator, the time step, the scale of actions), are options, which runs and ex
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,7 +27,7 @@ from tfcaml.errors import (
     check_whole,
     checked_call,
 )
-from tfcaml.types import Task
+from tfcaml.types import Episodes, Film, Task
 
 if TYPE_CHECKING:
     import mujoco
@@ -290,6 +292,13 @@ class Simulation(TaskFamily):
     def truncated(self, state: dict[str, tf.Tensor]) -> tf.Tensor:
         return state["cut"]
 
+    @checked_call
+    def film(self, episodes: Sequence[Episodes], most_pictures: int = 100) -> list[Film]:
+        """See `TaskFamily.film`; without a screen, by EGL or OSMesa, or as MUJOCO_GL says."""
+        from tfcaml.environments.mujoco import film
+
+        return film.film(self, episodes, check_whole("most_pictures", most_pictures, 1))
+
     def faults(self) -> dict[str, int]:
         return {name: count for name, count in self.engine.faults.items() if count}
 
@@ -350,6 +359,12 @@ def _engine() -> tuple[Any, str]:
         raise ConfigError(
             "expected MuJoCo 3.17 or newer for this family, as `pip install tfcaml[mujoco]` "
             f"installs it; received {type(error).__name__}: {error}"
+        ) from None
+    except (AttributeError, RuntimeError) as error:  # of MuJoCo's, when it looks for OpenGL
+        told = os.environ.get("MUJOCO_GL", "")
+        raise ConfigError(
+            "expected MUJOCO_GL to be unset, or a kind of OpenGL that there is, such as egl or "
+            f"osmesa; received MUJOCO_GL={told!r}: {type(error).__name__}: {error}"
         ) from None
     return engine, mujoco.__version__
 
