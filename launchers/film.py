@@ -20,7 +20,9 @@ _PLUGIN = _app.define_plugin()
 _METHOD = flags.DEFINE_string("method", None, "Which of the run's methods; its main one if unset.")
 _SEED = flags.DEFINE_integer("seed", None, "Which of the run's seeds; its first if unset.")
 _TASK = flags.DEFINE_integer("task", 0, "Which of the seed's test tasks, from 0.")
-_NUM_UPDATES = flags.DEFINE_integer("num_updates", None, "Adaptation steps; the run's own if unset.")
+_NUM_UPDATES = flags.DEFINE_integer(
+    "num_updates", None, "Adaptation steps; the run's own if unset."
+)
 _OUT = flags.DEFINE_string("out", None, "Directory of the files; ROOT_DIR/films if unset.")
 flags.mark_flags_as_required(["root_dir"])
 
@@ -30,9 +32,7 @@ _MOST_PICTURES = 200
 
 def main(_):
     given = {} if _NUM_UPDATES.value is None else {"num_updates": _NUM_UPDATES.value}
-    experiment = Experiment.open(
-        _ROOT_DIR.value, plugins=_PLUGIN.value, read_only=True, **given
-    )
+    experiment = Experiment.open(_ROOT_DIR.value, plugins=_PLUGIN.value, read_only=True, **given)
     config, family = experiment.config, experiment.environment
     check_whole("task", _TASK.value, 0, config.num_tasks - 1)
     if family.film([]) is None:

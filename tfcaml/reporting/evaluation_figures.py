@@ -155,6 +155,8 @@ def write_evaluation(
     """
     for old in directory.evaluation.rglob("events.out.tfevents.*"):
         old.unlink()  # of an earlier evaluation of this run
+    for old in directory.figures.glob("*_film.*"):
+        old.unlink()  # of the same; there may be none now
     seeds, bounds = summary["seeds"], len(summary["seeds"]) >= figures.SEEDS_OF_A_BAND
     settings = {method: dataclasses.asdict(config) for method, config in configs.items()}
     # All seeds of a method log the same numbers.

@@ -54,7 +54,9 @@ def film(environment: Simulation, episodes: Sequence[Episodes], most_pictures: i
                 "key and actions, for a film; received one with other rewards"
             )
         seconds = environment.seconds_per_step
-        stride = max(math.ceil(_LEAST_SECONDS / seconds - 1e-9), math.ceil(length / most_pictures), 1)
+        stride = max(
+            math.ceil(_LEAST_SECONDS / seconds - 1e-9), math.ceil(length / most_pictures), 1
+        )
         shown = [*range(0, length, stride), length]
         told.append((np.array(shown) * seconds, _places(environment, rows[shown])))
         scenes.append((task, rows[shown]))
@@ -90,9 +92,7 @@ def replayed(
     return tf.transpose(every, [1, 2, 0, 3]), tf.transpose(rewards.stack(), [1, 2, 0])
 
 
-def drawn(
-    environment: Simulation, scenes: Sequence[tuple[Task, np.ndarray]]
-) -> list[np.ndarray]:
+def drawn(environment: Simulation, scenes: Sequence[tuple[Task, np.ndarray]]) -> list[np.ndarray]:
     """Pictures of states of the engine.
 
     Args:
@@ -127,7 +127,9 @@ def _places(environment: Simulation, rows: np.ndarray) -> list[str]:
     model = environment.model
     axes = {int(mujoco.mjtJoint.mjJNT_FREE): "xy", int(mujoco.mjtJoint.mjJNT_SLIDE): "x"}
     names = axes.get(int(model.jnt_type[0]), "")
-    place = lambda row: ", ".join(f"{axis} = {round(x, 1) + 0.0:.1f} m" for axis, x in zip(names, row))
+    place = lambda row: ", ".join(
+        f"{axis} = {round(x, 1) + 0.0:.1f} m" for axis, x in zip(names, row)
+    )
     return [place(row).replace("-", "\N{MINUS SIGN}") for row in rows] if names else []
 
 
