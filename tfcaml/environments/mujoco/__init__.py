@@ -1,1 +1,1 @@
-"""Task families whose physics MuJoCo simulates. They need the extra `tfcaml[mujoco]`."""
+"""Robots simulated by MuJoCo, with the extra `[mujoco]`."""
