@@ -6,6 +6,7 @@ import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import FORWARD, HINGE, SHAPES, SIDEWAYS, SLIDE, UP
+from tfcaml.errors import checked_call
 
 _MASS = 14.0
 _RADIUS = 0.046  # of every capsule
@@ -37,6 +38,7 @@ _DENSITY = _MASS / sum(_parts.capsule_volume(_RADIUS, length) for length in _LEN
 _GEOM = {"type": SHAPES.mjGEOM_CAPSULE, "density": _DENSITY, "conaffinity": 0, **_CONTACT}
 
 
+@checked_call
 def half_cheetah(integrator: str = "euler", timestep: float = 0.01) -> mujoco.MjSpec:
     """The half-cheetah of Gymnasium, whose mass is 14.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import HINGE, SHAPES, UP
-from tfcaml.errors import check_one_of, check_positive
+from tfcaml.errors import check_one_of, check_positive, checked_call
 
 _LEGS = (4, 6, 8)
 _TORSO, _LEG = 0.25, 0.08  # radii
@@ -28,6 +28,7 @@ _GEOM = {
 _COLORS = (_parts.BLUE, _parts.GREEN, _parts.RED, _parts.SKY)
 
 
+@checked_call
 def legged(
     legs: int = 4, integrator: str = "euler", timestep: float = 0.01, gear: float = 150.0
 ) -> mujoco.MjSpec:

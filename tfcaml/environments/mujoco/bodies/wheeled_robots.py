@@ -4,7 +4,7 @@ import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import FORWARD, HINGE, SHAPES, SIDEWAYS, SLIDE, UP
-from tfcaml.errors import check_one_of
+from tfcaml.errors import check_one_of, checked_call
 
 _HULL = (0.15, 0.1, 0.046)  # half sizes
 _WHEEL = (0.1, 0.046)  # radius and half width
@@ -24,6 +24,7 @@ _SHARE = _VOLUME / (_VOLUME + _parts.sphere_volume(0.1))
 _DRIVES = {"servo": (24.0, 50.0), "motor": (14.0 * _SHARE, 2.0)}
 
 
+@checked_call
 def wheeled(
     drive: str = "servo", integrator: str = "euler", timestep: float = 0.01
 ) -> mujoco.MjSpec:
