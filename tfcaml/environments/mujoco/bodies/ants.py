@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -119,7 +120,7 @@ def _build(
       density: of everything.
       margin: distance from which a contact is looked at.
     """
-    contact = {"condim": 3, "friction": _FRICTION, "margin": margin}
+    contact: dict[str, Any] = {"condim": 3, "friction": _FRICTION, "margin": margin}
     _parts.add_floor(
         spec, range(-15, 16), range(-15, 16), half_width=15.0, contype=1, conaffinity=1, **contact
     )

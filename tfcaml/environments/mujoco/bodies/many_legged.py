@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -17,7 +18,7 @@ _HIP = (-30, 30)  # degrees, as the next ones
 _ANKLE = (30, 70)
 _STANDING = 1.0  # radians
 _HEIGHT = 0.75
-_GEOM = {
+_GEOM: dict[str, Any] = {
     "density": 5.0,
     "contype": 1,
     "conaffinity": 0,

@@ -1,5 +1,7 @@
 """Carts on two driven wheels."""
 
+from typing import Any
+
 import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
@@ -10,7 +12,7 @@ _HULL = (0.15, 0.1, 0.046)  # half sizes
 _WHEEL = (0.1, 0.046)  # radius and half width
 _HEIGHT = -0.4  # of the cart's origin, below the floor
 _SLIDES = {"xmove": FORWARD, "ymove": SIDEWAYS, "zmove": UP}
-_CONTACT = {
+_CONTACT: dict[str, Any] = {
     "contype": 1,
     "condim": 3,
     "friction": [0.4, 0.4, 0.4],
