@@ -48,15 +48,15 @@ def film(environment: Simulation, episodes: Sequence[Episodes], most_pictures: i
         action, length = each.trajectory.action[:1, :1], int(np.sum(each.trajectory.mask[0, 0]))
         rows, rewards = (x[0, 0].numpy() for x in replay(task, each.key[:1, :1], action))
         measured = each.trajectory.reward[0, 0, :length]
-        if not np.array_equal(rewards[:length], measured, equal_nan=True):
+        # In another graph TensorFlow may round a reward differently.
+        if not np.allclose(rewards[:length], measured, rtol=1e-4, atol=1e-4, equal_nan=True):
             raise ConfigError(
                 f"expected an episode that {type(environment).__name__} plays again from its task, "
                 "key and actions, for a film; received one with other rewards"
             )
         seconds = environment.seconds_per_step
-        stride = max(
-            math.ceil(_LEAST_SECONDS / seconds - 1e-9), math.ceil(length / most_pictures), 1
-        )
+        apart = math.ceil(_LEAST_SECONDS / seconds - 1e-9)
+        stride = max(apart, math.ceil(length / most_pictures), 1)
         shown = [*range(0, length, stride), length]
         told.append((np.array(shown) * seconds, _places(environment, rows[shown])))
         scenes.append((task, rows[shown]))
@@ -171,9 +171,10 @@ def _draw(directory: str, seconds: float) -> None:
         if ended.returncode == 0:
             return
         failures.append(f"{way or 'the default'}: {_reason(ended)}")
+    received = "; ".join(failures)
     raise ConfigError(
         "expected OpenGL that draws without a screen, EGL or OSMesa (on Debian, libegl1 or "
-        f"libosmesa6), or MUJOCO_GL set to what there is, for a film; received {'; '.join(failures)}"
+        f"libosmesa6), or MUJOCO_GL set to what there is, for a film; received {received}"
     )
 
 
