@@ -70,7 +70,7 @@ def film_sheet(films: Mapping[str, Film], title: str, columns: int = 6) -> Figur
             axes.set(xticks=[], yticks=[])
             axes.grid(False)
             axes.spines[:].set_visible(False)
-            axes.set_xlabel(_caption(film, time), fontsize=8, labelpad=2)
+            axes.set_xlabel(_caption(film, time), fontsize=7.5, labelpad=2)
         row[0].set_ylabel(label.replace(": ", ":\n"), fontsize=9)
     figure.suptitle(title, fontsize=11, weight="bold")
     return figure
@@ -140,7 +140,7 @@ def _palette(frames: Sequence[Image.Image]) -> Image.Image:
     chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, _SAMPLED).round().astype(int)]
     stack = np.concatenate([np.asarray(each)[::2, ::2] for each in chosen])
     palette = Image.fromarray(stack).quantize(_COLORS, Image.Quantize.MEDIANCUT)
-    colors = np.reshape(palette.getpalette(), [-1, 3])
+    colors: np.ndarray = np.reshape(palette.getpalette() or [], [-1, 3])
     colors[colors.min(axis=1) > 245] = 255  # paper is white, not nearly white
     palette.putpalette(colors.ravel().tolist())
     return palette

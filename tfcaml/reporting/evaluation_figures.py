@@ -55,7 +55,7 @@ def pictures_of_evaluation(
 
 
 def pictures_of_paths(
-    environment: TaskFamily, task: Task, episodes: dict[str, Sequence[Trajectory]]
+    environment: TaskFamily, task: Task, episodes: Mapping[str, Sequence[Trajectory]]
 ) -> tuple[dict[str, Figure], dict[str, bytes]]:
     """Episodes on the first task before and after adaptation, and from update to update.
 

@@ -65,7 +65,8 @@ class Ball(Simulation):
         size = tf.cast(task["size"], tf.float64)[:, None, None] * [1.0, 0.0, 0.0]
         box = tf.constant([[[0.1, 0.1, 0.1]]], tf.float64)
         both = [size, tf.repeat(box, size.shape[0], axis=0)] if self.mocap else [size]
-        return {"geom_size": tf.concat(both, axis=1)}
+        gravity = tf.repeat(tf.constant([[0, 0, -1.6]], tf.float64), size.shape[0], axis=0)
+        return {"geom_size": tf.concat(both, axis=1), "opt.gravity": gravity}
 
     def goal(self, task):
         return tf.stack([task["goal"], tf.ones_like(task["goal"]), 0 * task["goal"]], axis=-1)
@@ -127,9 +128,8 @@ def test_an_episode_is_played_again_to_the_bit(name):
     family, config = environments.ENVIRONMENTS[name]
     family = family(config(horizon=40))
     task, key, trajectory = played(family)
-    replay = tf.function(lambda *given: film.replayed(family, *given), autograph=False)
-    alone = replay(nest.map(lambda x: x[1:], task), key[1:, 2:], trajectory.action[1:, 2:])
-    every = replay(task, key, trajectory.action)
+    alone = family.replay(nest.map(lambda x: x[1:], task), key[1:, 2:], trajectory.action[1:, 2:])
+    every = family.replay(task, key, trajectory.action)
     model = family.model
     for (rows, rewards), part in ((every, np.s_[:, :]), (alone, np.s_[1:, 2:])):
         mask = trajectory.mask.numpy()[part] > 0
@@ -150,8 +150,7 @@ def test_pictures_are_of_the_states_from_the_start_to_the_end(cheetah, cheetah_e
     np.testing.assert_allclose(found.seconds, 0.05 * np.arange(7))
     assert (found.pictures[1:] != found.pictures[:-1]).any(axis=(1, 2, 3)).all()
     task, key, trajectory = nest.map(lambda x: x[:1], cheetah_episodes)
-    replay = tf.function(lambda *given: film.replayed(cheetah, *given), autograph=False)
-    rows, _ = replay(task, key[:, :1], trajectory.action[:, :1])
+    rows, _ = cheetah.replay(task, key[:, :1], trajectory.action[:, :1])
     [[last]] = film.drawn(cheetah, [(task, rows.numpy()[0, 0, -1:])])
     np.testing.assert_array_equal(found.pictures[-1], last)
     assert found.notes[-1] == f"x = {rows.numpy()[0, 0, -1, 0]:.1f} m".replace(
@@ -208,6 +207,16 @@ def test_the_goal_and_the_body_of_a_task_are_seen(kind):
     assert columns[0] < film.WIDTH / 2 - 20 and columns[1] > film.WIDTH / 2 + 20
     rows = np.nonzero(is_pink(left[0]))[0]
     assert rows.mean() < film.HEIGHT / 2 - 20  # y = 1 is above the middle
+
+
+@draws
+def test_a_goal_far_away_is_seen_from_higher_up():
+    family = Ball()
+    far = {"size": tf.constant([0.4]), "goal": tf.constant([9.0])}
+    near = {"size": tf.constant([0.4]), "goal": tf.constant([0.5])}
+    both = film.drawn(family, [(task, family._start[None]) for task in (near, far)])
+    assert all(is_pink(pictures).any() for pictures in both)
+    assert is_red(both[1]).sum() < is_red(both[0]).sum() / 4
 
 
 @draws

@@ -19,6 +19,7 @@ import numpy as np
 
 _GOAL_COLOR = (0.80, 0.47, 0.65, 0.8)
 _GOAL_SIZE = 0.08  # of the model's extent
+_ROOM = 1.2  # how far beyond the goal is seen, over how far away that is
 _SAMPLES = 4  # of a pixel, so that edges are smooth
 
 
@@ -59,6 +60,8 @@ def draw(
     if goal.size and mocap >= 0:
         data.mocap_pos[mocap] = goal
     camera = _camera(model, stands=bool(goal.size))
+    if camera == "top":
+        _rise(model, goal, height / width)
     pictures = np.empty([len(positions), height, width, 3], np.uint8)
     with mujoco.Renderer(model, height, width) as renderer:
         for position, picture in zip(positions, pictures):
@@ -78,6 +81,14 @@ def _camera(model: mujoco.MjModel, stands: bool) -> Any:
     known = {model.camera(index).name for index in range(model.ncam)}
     names = ("top", "side", "track") if stands else ("track", "side", "top")
     return next((name for name in names if name in known), -1)
+
+
+def _rise(model: mujoco.MjModel, goal: np.ndarray, height_of_width: float) -> None:
+    """Lifts the camera that looks down until it sees the goal, if it doesn't."""
+    camera = model.camera("top")
+    reach = max(abs(goal[1] - camera.pos[1]), height_of_width * abs(goal[0] - camera.pos[0]))
+    above = _ROOM * reach / np.tan(np.deg2rad(camera.fovy[0]) / 2)
+    camera.pos[2] = max(camera.pos[2], goal[2] + above)
 
 
 def _mark(scene: mujoco.MjvScene, goal: np.ndarray, radius: float) -> None:

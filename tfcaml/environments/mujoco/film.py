@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import operator
 import os
 import pathlib
 import signal
@@ -41,12 +42,13 @@ def film(environment: Simulation, episodes: Sequence[Episodes], most_pictures: i
       ConfigError: nothing can be drawn here; or an episode that the family doesn't play again from
         its task, key and actions.
     """
-    replay = tf.function(lambda *given: replayed(environment, *given), autograph=False)
     scenes, told = [], []
     for each in episodes:
         task = nest.map(lambda x: tf.convert_to_tensor(x)[:1], each.task)
         action, length = each.trajectory.action[:1, :1], int(np.sum(each.trajectory.mask[0, 0]))
-        rows, rewards = (x[0, 0].numpy() for x in replay(task, each.key[:1, :1], action))
+        rows, rewards = (
+            x[0, 0].numpy() for x in environment.replay(task, each.key[:1, :1], action)
+        )
         measured = each.trajectory.reward[0, 0, :length]
         # In another graph TensorFlow may round a reward differently.
         if not np.allclose(rewards[:length], measured, rtol=1e-4, atol=1e-4, equal_nan=True):
@@ -125,12 +127,15 @@ def drawn(environment: Simulation, scenes: Sequence[tuple[Task, np.ndarray]]) ->
 def _places(environment: Simulation, rows: np.ndarray) -> list[str]:
     """Where a robot that moves freely is, for each row; a camera that moves along hides it."""
     model = environment.model
-    axes = {int(mujoco.mjtJoint.mjJNT_FREE): "xy", int(mujoco.mjtJoint.mjJNT_SLIDE): "x"}
-    names = axes.get(int(model.jnt_type[0]), "")
-    place = lambda row: ", ".join(
-        f"{axis} = {round(x, 1) + 0.0:.1f} m" for axis, x in zip(names, row)
-    )
-    return [place(row).replace("-", "\N{MINUS SIGN}") for row in rows] if names else []
+    texts = {
+        int(mujoco.mjtJoint.mjJNT_FREE): "({0:.1f}, {1:.1f}) m",
+        int(mujoco.mjtJoint.mjJNT_SLIDE): "x = {0:.1f} m",
+    }
+    text = texts.get(int(model.jnt_type[0]))
+    if text is None:
+        return []
+    places = np.round(rows[:, :2], 1) + 0.0  # without a minus sign before 0
+    return [text.format(*place).replace("-", "\N{MINUS SIGN}") for place in places.tolist()]
 
 
 def _model_of(environment: Simulation, task: Task) -> mujoco.MjModel:
@@ -140,7 +145,7 @@ def _model_of(environment: Simulation, task: Task) -> mujoco.MjModel:
         return environment.model
     model = copy.copy(environment.model)
     for name, value in physics.items():
-        field = getattr(model, name)
+        field = operator.attrgetter(name)(model)
         field[:] = np.reshape(np.asarray(value)[0], field.shape)
     mujoco.mj_setConst(model, mujoco.MjData(model))
     return model

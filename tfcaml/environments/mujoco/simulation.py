@@ -9,8 +9,9 @@ integrator, the time step, the scale of actions), are options, which runs and ex
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -298,6 +299,13 @@ class Simulation(TaskFamily):
         from tfcaml.environments.mujoco import film
 
         return film.film(self, episodes, check_whole("most_pictures", most_pictures, 1))
+
+    @functools.cached_property
+    def replay(self) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        """`film.replayed` of this family, compiled once for each shape of its arguments."""
+        from tfcaml.environments.mujoco import film
+
+        return tf.function(lambda *given: film.replayed(self, *given), autograph=False)
 
     def faults(self) -> dict[str, int]:
         return {name: count for name, count in self.engine.faults.items() if count}
