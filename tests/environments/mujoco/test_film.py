@@ -4,6 +4,7 @@ import ast
 import ctypes
 import os
 import pathlib
+import subprocess
 import sys
 
 import mujoco
@@ -274,6 +275,31 @@ def test_a_library_that_crashes_or_hangs_takes_nothing_with_it(
     if "sleep" in program:
         monkeypatch.setattr(film, "_SECONDS_TO_START", 1)
     _one_line(cheetah, reason)
+
+
+_SETTINGS = """
+import os, sys
+from tfcaml import environments
+from tfcaml.errors import ConfigError
+os.environ["MUJOCO_GL"] = "nonsense"
+try:
+    environments.HalfCheetahDirection()
+except ConfigError as error:
+    print(error)
+os.environ["MUJOCO_GL"] = "osmesa"
+environments.HalfCheetahDirection()
+print(os.environ["MUJOCO_GL"], "OpenGL" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_simulating_does_not_need_what_draws():
+    """OSMesa, which may be missing, is not loaded beside TensorFlow."""
+    told = subprocess.run([sys.executable, "-c", _SETTINGS], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    first, second = told.stdout.splitlines()
+    assert first.startswith("expected MUJOCO_GL to be unset, egl, osmesa") and "nonsense" in first
+    assert second == "osmesa False"
 
 
 def test_what_draws_does_without_tensorflow():

@@ -8,10 +8,11 @@ integrator, the time step, the scale of actions), are options, which runs and ex
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -360,9 +361,10 @@ def _unit(point: tf.Tensor) -> tf.Tensor:
 def _engine() -> tuple[Any, str]:
     """(the module of the engine, MuJoCo's version)."""
     try:
-        import mujoco
+        with _without_osmesa():
+            import mujoco
 
-        from tfcaml.environments.mujoco import engine
+            from tfcaml.environments.mujoco import engine
     except ImportError as error:
         raise ConfigError(
             "expected MuJoCo 3.17 or newer for this family, as `pip install tfcaml[mujoco]` "
@@ -371,10 +373,24 @@ def _engine() -> tuple[Any, str]:
     except (AttributeError, RuntimeError) as error:  # of MuJoCo's, when it looks for OpenGL
         told = os.environ.get("MUJOCO_GL", "")
         raise ConfigError(
-            "expected MUJOCO_GL to be unset, or a kind of OpenGL that there is, such as egl or "
-            f"osmesa; received MUJOCO_GL={told!r}: {type(error).__name__}: {error}"
+            "expected MUJOCO_GL to be unset, egl, osmesa, or what else MuJoCo knows and finds; "
+            f"received MUJOCO_GL={told!r}: {type(error).__name__}: {error}"
         ) from None
     return engine, mujoco.__version__
+
+
+@contextlib.contextmanager
+def _without_osmesa() -> Iterator[None]:
+    """OSMesa would crash this process, as TensorFlow is in it; `draw` draws in another one."""
+    told = os.environ.get("MUJOCO_GL", "")
+    if told.strip().lower() != "osmesa":
+        yield
+        return
+    os.environ["MUJOCO_GL"] = "off"
+    try:
+        yield
+    finally:
+        os.environ["MUJOCO_GL"] = told
 
 
 def _integrator(name: str) -> Any:
