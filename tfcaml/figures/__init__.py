@@ -14,6 +14,7 @@ from tfcaml.figures.curves import (
     success_curves,
     training_curves,
 )
+from tfcaml.figures.films import film_gif, film_sheet
 from tfcaml.figures.maps import (
     divergence_matrix,
     end_positions,
@@ -34,6 +35,8 @@ __all__ = [
     "divergence_matrix",
     "end_positions",
     "error_curves",
+    "film_gif",
+    "film_sheet",
     "goal_similarity",
     "paired_differences",
     "png",
