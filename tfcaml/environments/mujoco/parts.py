@@ -103,3 +103,15 @@ def as_rewarded(config: Any, train: Task, test: Task) -> tuple[Task, Task]:
     return tuple(
         {**task, "sparse": value(task, reward)} for task, reward in zip((train, test), rewards)
     )
+
+
+def fingertip(angles: tf.Tensor, lengths: tf.Tensor | np.ndarray) -> tf.Tensor:
+    """Where the end of an arm in a plane is, [..., 2].
+
+    Args:
+      angles: [..., L], of each joint against the link before it.
+      lengths: [L] or broadcastable to [..., L], of each link.
+    """
+    heading = tf.cumsum(angles, axis=-1)
+    along = [tf.reduce_sum(lengths * f(heading), axis=-1) for f in (tf.cos, tf.sin)]
+    return tf.stack(along, axis=-1)

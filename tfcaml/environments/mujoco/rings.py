@@ -156,9 +156,9 @@ class WheeledRing(_Ring):
     Config = RingConfig
 
     def spec(self) -> mujoco.MjSpec:
-        from tfcaml.environments.mujoco.bodies import maesn_wheeled
+        from tfcaml.environments.mujoco.bodies.wheeled_robots import wheeled
 
-        return maesn_wheeled()
+        return wheeled(drive="motor")
 
     def observe(self, task: Task, body: Body) -> tf.Tensor:
         return tf.concat([body.qpos, body.qvel], axis=-1)

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from tfcaml import keys, settings
 from tfcaml.environments.base import Population
+from tfcaml.environments.mujoco import parts
 from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
 from tfcaml.errors import ConfigError, check_positive, check_whole, checked_call
 from tfcaml.types import Task
@@ -165,16 +166,17 @@ class _Reacher(_Targets):
     """Observation: cosines and sines of the joints' angles, their velocities, the fingertip."""
 
     links: int
+    height = 0.1
 
     def spec(self) -> mujoco.MjSpec:
-        from tfcaml.environments.mujoco.bodies import reacher
+        from tfcaml.environments.mujoco.bodies.reachers import reacher
 
         return reacher(self.links)
 
     def place(self, body: Body) -> tf.Tensor:
-        angle = tf.cumsum(body.qpos, axis=-1)
-        tip = [tf.reduce_sum(self._lengths * f(angle), axis=-1) for f in (tf.cos, tf.sin)]
-        return tf.stack(tip, axis=-1)
+        # From a joint to the next one, and from the last one to the fingertip.
+        lengths = self.model.body_pos[-self.links :, 0].astype(np.float32)
+        return parts.fingertip(body.qpos, lengths)
 
     def observe(self, task: Task, body: Body) -> tf.Tensor:
         angle = body.qpos
@@ -200,10 +202,10 @@ class Wheeled(_Targets):
     Observation: its place [3], sine and cosine of its heading, their velocities [4] (9).
     """
 
-    arrival = 0.02
+    arrival, height = 0.02, 0.1
 
     def spec(self) -> mujoco.MjSpec:
-        from tfcaml.environments.mujoco.bodies import wheeled
+        from tfcaml.environments.mujoco.bodies.wheeled_robots import wheeled
 
         return wheeled()
 
@@ -222,12 +224,15 @@ class AntTarget(_Targets):
     Observation: positions and velocities (29). An episode ends when it has fallen, too.
     """
 
-    arrival = 0.03
+    arrival, height = 0.03, 0.25
 
     def spec(self) -> mujoco.MjSpec:
-        from tfcaml.environments.mujoco.bodies import tesp_ant
+        from tfcaml.environments.mujoco.bodies.ants import tesp_ant
 
         return tesp_ant()
+
+    def pose(self) -> np.ndarray:
+        return self.model.key("stand").qpos
 
     def observe(self, task: Task, body: Body) -> tf.Tensor:
         return tf.concat([body.qpos, body.qvel], axis=-1)
