@@ -58,7 +58,7 @@ def half_cheetah(integrator: str = "euler", timestep: float = 0.01) -> mujoco.Mj
       ConfigError: another integrator, or a time step that is not a positive number.
     """
     spec = _parts.new_spec("half_cheetah", integrator, timestep, extent=3.0)
-    _parts.add_floor(spec, across=range(-40, 41), conaffinity=1, **_CONTACT)
+    _parts.add_floor(spec, across=range(-30, 31), conaffinity=1, **_CONTACT)
     torso = spec.worldbody.add_body(name="torso", pos=[0, 0, _HEIGHT])
     torso.add_joint(name="rootx", type=SLIDE, axis=FORWARD)
     torso.add_joint(name="rootz", type=SLIDE, axis=UP)
