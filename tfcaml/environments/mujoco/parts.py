@@ -61,7 +61,9 @@ def check_rewards(config: Any) -> None:
     check_acts(config, ("sparse_radius",), sparse, "with a sparse reward")
 
 
-def told(sparse: tf.Tensor, distance: tf.Tensor, near: tf.Tensor, elsewhere: tf.Tensor) -> tf.Tensor:
+def told(
+    sparse: tf.Tensor, distance: tf.Tensor, near: tf.Tensor, elsewhere: tf.Tensor
+) -> tf.Tensor:
     """The distance that a reward tells, [N, E]: a sparse one tells it near the goal only.
 
     Args:
