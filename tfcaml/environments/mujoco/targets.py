@@ -174,8 +174,8 @@ class _Reacher(_Targets):
         return reacher(self.links)
 
     def place(self, body: Body) -> tf.Tensor:
-        # From a joint to the next one, and from the last one to the fingertip.
-        lengths = self.model.body_pos[-self.links :, 0].astype(np.float32)
+        ends = [*(f"body{link}" for link in range(1, self.links)), "fingertip"]
+        lengths = np.array([self.model.body(end).pos[0] for end in ends], np.float32)
         return parts.fingertip(body.qpos, lengths)
 
     def observe(self, task: Task, body: Body) -> tf.Tensor:
