@@ -97,9 +97,10 @@ class _Ring(Simulation):
     task_size = 1
 
     def tasks(self, unit: tf.Tensor) -> Task:
-        angle = math.pi * unit[:, 0]
+        # In 64 bits, where what differs between batches of other sizes is lost in rounding.
+        angle = math.pi * tf.cast(unit[:, 0], tf.float64)
         goal = self.config.radius * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)
-        return {"goal": goal, "sparse": tf.zeros_like(angle)}
+        return {"goal": tf.cast(goal, tf.float32), "sparse": tf.zeros_like(unit[:, 0])}
 
     @checked_call
     def population(self, seed: int, num_test: int = 30) -> Population:
