@@ -59,9 +59,14 @@ setuptools.setup(
     extras_require={
         # What families of gymnasium environments need.
         "gym": ["gymnasium>=1.3,<1.4"],
+        # What families that MuJoCo simulates need; batches of simulations are new in 3.17.
+        "mujoco": ["mujoco>=3.17"],
         # What the tests in a browser need, see `make test-browser`.
         "browser": ["selenium"],
-        "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
+        "dev": [
+            *("gymnasium>=1.3,<1.4", "mujoco>=3.17"),
+            *("hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"),
+        ],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import operator
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -149,6 +150,7 @@ class _Rows:
     def __init__(
         self, model: mujoco.MjModel, sizes: dict[str, int], num_rows: int, num_threads: int
     ) -> None:
+        self._model = model
         self.batch = batch.Batch(model, num_rows, num_threads)
         self.control = self.batch.bind("ctrl")
         self.sensors = self.batch.bind("sensordata").reshape(num_rows, -1)
@@ -164,11 +166,13 @@ class _Rows:
         return np.concatenate(self._views, axis=1)
 
     def set_physics(self, physics: Physics) -> None:
-        """Writes the fields that are not the rows' already."""
-        same = lambda name: np.array_equal(self._physics.get(name), physics[name])
-        changed = [name for name in physics if not same(name)]
+        """Writes the fields that are not the rows' already; the others are the model's again."""
+        own = {name: operator.attrgetter(name)(self._model) for name in self._physics}
+        wanted = {**own, **physics}
+        same = lambda name: np.array_equal(self._physics.get(name), wanted[name])
+        changed = [name for name in wanted if not same(name)]
         for name in changed:
-            self.batch.expand(name)[:] = physics[name]
-            self._physics[name] = np.array(physics[name])
+            self.batch.expand(name)[:] = wanted[name]
+            self._physics[name] = np.array(wanted[name])
         if changed:  # what MuJoCo derives from them
             self.batch.set_const()

@@ -135,7 +135,7 @@ def _build(
         _add_joint(spec, foot, (-kind.reach, 0, 0.1), (-45, 45), kind)
         middle = (-kind.reach / 2, 0, 0.1)
         _add_capsule(foot, f"foot{end}_geom", middle, kind.foot, kind, _parts.RED, lies=True)
-    _parts.add_cameras(spec, torso, track=(0, -3, 1.4), fixed=(0, -5, 3), at=(0, 0, 0.8))
+    _parts.add_cameras(spec, torso, track=(0, -2.7, 1.8), fixed=(0, -5, 3.4), at=(0, 0, 0.7))
     return spec
 
 
