@@ -5,10 +5,15 @@ from tfcaml import environments, learners
 
 def get_config():
     method = lambda name, **changes: base.section(
-        name, learners.LEARNERS[name].Config(num_iterations=1000, inner_estimator="likelihood_ratio", **changes)
+        name,
+        learners.LEARNERS[name].Config(
+            num_iterations=1000, inner_estimator="likelihood_ratio", **changes
+        ),
     )
     return base.experiment(
-        environment=base.section("half_cheetah_direction", environments.ENVIRONMENTS["half_cheetah_direction"][1]()),
+        environment=base.section(
+            "half_cheetah_direction", environments.ENVIRONMENTS["half_cheetah_direction"][1]()
+        ),
         policy={"fc_layer_params": (64, 64), "activation": "tanh"},
         learner=method("maml"),
         compared={},

@@ -148,7 +148,10 @@ def test_every_row_has_the_physics_it_is_given():
     own = []
     for i in range(4):
         each = compiled("ant")
-        each.body_mass[:], each.body_inertia[:] = physics["body_mass"][i], physics["body_inertia"][i]
+        each.body_mass[:], each.body_inertia[:] = (
+            physics["body_mass"][i],
+            physics["body_inertia"][i],
+        )
         each.geom_friction[:], each.opt.gravity[:] = physics["geom_friction"][i], gravity[i]
         mujoco.mj_setConst(each, mujoco.MjData(each))
         own.append(each)

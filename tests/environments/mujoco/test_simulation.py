@@ -110,7 +110,11 @@ def test_shards_of_tasks_and_of_episodes_have_the_same_bits(cheetah):
     task = cheetah.population(0, 5).test
     key, action = episodes(task), actions(cheetah, 5)
     whole = played(cheetah, task, key, action)
-    for tasks, those in ((slice(0, 2), slice(None)), (slice(2, 5), slice(1, 3)), (slice(4, 5), [1])):
+    for tasks, those in (
+        (slice(0, 2), slice(None)),
+        (slice(2, 5), slice(1, 3)),
+        (slice(4, 5), [1]),
+    ):
         take = lambda x: tf.constant(x.numpy()[tasks][:, those])
         part = {name: x[tasks] for name, x in task.items()}
         found = played(cheetah, part, take(key), [take(each) for each in action])
@@ -186,7 +190,9 @@ def test_a_line_says_that_mujoco_is_missing(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match=r"pip install tfcaml\[mujoco\].*received Module") as error:
+    with pytest.raises(
+        ConfigError, match=r"pip install tfcaml\[mujoco\].*received Module"
+    ) as error:
         HalfCheetahDirection()
     assert "\n" not in str(error.value)
 

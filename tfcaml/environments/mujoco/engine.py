@@ -23,7 +23,9 @@ _BAD = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS"
 _VELOCITIES = mujoco.mjtStage.mjSTAGE_VEL
 _MOST_BATCHES = 4  # of different numbers of rows, that are kept
 
-Physics = Mapping[str, np.ndarray]  # name of a field of `MjModel` -> [R, ...], its value in each row
+Physics = Mapping[
+    str, np.ndarray
+]  # name of a field of `MjModel` -> [R, ...], its value in each row
 
 
 class Engine:
@@ -169,7 +171,8 @@ class _Rows:
         """Writes the fields that are not the rows' already; the others are the model's again."""
         own = {name: operator.attrgetter(name)(self._model) for name in self._physics}
         wanted = {**own, **physics}
-        same = lambda name: np.array_equal(self._physics.get(name), wanted[name])
+        known = self._physics
+        same = lambda name: name in known and np.array_equal(known[name], wanted[name])
         changed = [name for name in wanted if not same(name)]
         for name in changed:
             self.batch.expand(name)[:] = wanted[name]

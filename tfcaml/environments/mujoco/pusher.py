@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfcaml import settings
 from tfcaml.environments.base import Population
-from tfcaml.environments.mujoco import parts
+from tfcaml.environments.mujoco import sparse
 from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
 from tfcaml.errors import check_positive, check_whole, checked_call
 from tfcaml.types import Task
@@ -62,7 +62,7 @@ class PusherConfig(SimulationConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(sparse_radius=self.sparse_radius, num_layouts=self.num_layouts)
-        parts.check_rewards(self)
+        sparse.check_rewards(self)
 
 
 class Pusher(Simulation):
@@ -105,8 +105,8 @@ class Pusher(Simulation):
         """
         check_whole("num_test", num_test, 1)
         num_train = _BLOCKS * self.config.num_layouts
-        units = [_layouts(unit) for unit in parts.apart(seed, num_train, num_test, self.task_size)]
-        train, test = parts.as_rewarded(self.config, *map(self.tasks, units))
+        units = [_layouts(unit) for unit in sparse.apart(seed, num_train, num_test, self.task_size)]
+        train, test = sparse.as_rewarded(self.config, *map(self.tasks, units))
         return Population(train, test, train["block"].numpy(), test["block"].numpy())
 
     def start(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -128,7 +128,7 @@ class Pusher(Simulation):
         pushed = tf.gather(blocks, block, batch_dims=2)
         distance = tf.norm(pushed - task["goal"][:, None], axis=-1)
         near = distance <= self.config.sparse_radius
-        return -_PAY * parts.told(task["sparse"], distance, near, tf.norm(task["goal"], axis=-1))
+        return -_PAY * sparse.told(task["sparse"], distance, near, tf.norm(task["goal"], axis=-1))
 
     def goal(self, task: Task) -> tf.Tensor:
         table = float(self.model.body("goal").pos[2])

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfcaml import settings
 from tfcaml.environments.base import Population
-from tfcaml.environments.mujoco import parts
+from tfcaml.environments.mujoco import sparse
 from tfcaml.environments.mujoco.ant import AntGoal
 from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
 from tfcaml.errors import check_positive, check_whole, checked_call
@@ -70,7 +70,7 @@ class RingConfig(SimulationConfig):
         check_positive(
             radius=self.radius, sparse_radius=self.sparse_radius, num_train=self.num_train
         )
-        parts.check_rewards(self)
+        sparse.check_rewards(self)
 
 
 @settings.checked
@@ -106,8 +106,8 @@ class _Ring(Simulation):
     def population(self, seed: int, num_test: int = 30) -> Population:
         """As many places to learn from as an option says, and `num_test` others."""
         check_whole("num_test", num_test, 1)
-        units = parts.apart(seed, self.config.num_train, num_test, self.task_size)
-        train, test = parts.as_rewarded(self.config, *map(self.tasks, units))
+        units = sparse.apart(seed, self.config.num_train, num_test, self.task_size)
+        train, test = sparse.as_rewarded(self.config, *map(self.tasks, units))
         group = [np.zeros(len(task["sparse"]), np.int64) for task in (train, test)]
         return Population(train, test, *group)
 
@@ -137,7 +137,7 @@ class AntRing(_Ring, AntGoal):
     ) -> tf.Tensor:
         offset = after.sensors[..., :2] - task["goal"][:, None]
         length = lambda x: tf.reduce_sum(tf.abs(x), axis=-1)
-        distance = parts.told(
+        distance = sparse.told(
             task["sparse"],
             length(offset),
             tf.norm(offset, axis=-1) <= self.config.sparse_radius,
@@ -169,5 +169,5 @@ class WheeledRing(_Ring):
     ) -> tf.Tensor:
         distance = tf.norm(after.qpos[..., :2] - task["goal"][:, None], axis=-1)
         near = distance <= self.config.sparse_radius
-        told = parts.told(task["sparse"], distance, near, tf.norm(task["goal"], axis=-1))
+        told = sparse.told(task["sparse"], distance, near, tf.norm(task["goal"], axis=-1))
         return -told - _WHEELS_COST * tf.reduce_sum(control**2, axis=-1)
