@@ -98,7 +98,7 @@ def test_a_gripper_pushes_the_block_before_it(population):
 
 
 def test_options_that_cannot_act_are_refused():
-    with pytest.raises(ConfigError, match="sparse_radius to be left at 0.2, .*sparse reward"):
+    with pytest.raises(ConfigError, match=r"sparse_radius to be left at 0\.2, .*sparse reward"):
         PusherConfig(test_reward="dense", sparse_radius=0.5)
 
 

@@ -47,9 +47,11 @@ def test_rewards_are_entries_of_tasks():
 
 
 def test_options_that_cannot_act_are_refused():
-    with pytest.raises(ConfigError, match="sparse_radius to be left at 0.8, .*sparse reward"):
+    with pytest.raises(ConfigError, match=r"sparse_radius to be left at 0\.8, .*sparse reward"):
         RingConfig(test_reward="dense", sparse_radius=0.5)
-    with pytest.raises(ConfigError, match="expected train_reward to be one of dense, sparse; received"):
+    with pytest.raises(
+        ConfigError, match="expected train_reward to be one of dense, sparse; received"
+    ):
         RingConfig(train_reward="rare")
 
 

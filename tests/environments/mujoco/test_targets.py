@@ -66,7 +66,7 @@ def test_sets_are_the_seeds():
 
 
 def test_targets_that_find_no_room_are_refused():
-    with pytest.raises(ConfigError, match="fewer targets, .*0.1 m .*received num_train=400"):
+    with pytest.raises(ConfigError, match=r"fewer targets, .*0\.1 m .*received num_train=400"):
         Wheeled(TargetConfig(num_train=400)).population(0, 1)
     with pytest.raises(ConfigError, match="num_test to be a whole number from 1 to 15; received"):
         Wheeled(TargetConfig(num_train=5)).population(0, 16)
@@ -139,7 +139,7 @@ def test_arrival_ends_an_episode(family):
     state, _ = playing.start(family, towards([0.0, 0.0]))
     here = place(family, playing.positions(family, state)[0])
     arrival = ARRIVAL[type(family)]
-    task = towards(here + [0, 0.98 * arrival], here + [0, 1.02 * arrival])
+    task = towards(*(here + [[0, 0.98 * arrival], [0, 1.02 * arrival]]))
     *_, ended = playing.step(family, task, playing.start(family, task)[0])
     assert ended.tolist() == [True, False]
 
@@ -155,7 +155,12 @@ def test_an_ant_that_lies_or_flies_has_ended():
 
 @pytest.mark.parametrize(
     "kind, near, far",
-    [(Wheeled, -151, -262), (AntTarget, -151, -262), (Reacher2, -358, -391), (Reacher4, -415, -443)],
+    [
+        (Wheeled, -151, -262),
+        (AntTarget, -151, -262),
+        (Reacher2, -358, -391),
+        (Reacher4, -415, -443),
+    ],
 )
 def test_standing_still_is_paid_what_is_known(kind, near, far):
     """Figures computed independently, of other targets of the same sets.

@@ -1,4 +1,4 @@
-"""Finitely many tasks to learn from, with a dense reward, and others to adapt to, with a sparse one.
+"""Tasks with dense rewards, finitely many to learn from, and with sparse ones to adapt to.
 
 Which reward a task has is its entry "sparse".
 """
