@@ -8,7 +8,7 @@ A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (lis
     checks   name -> number
 """
 
-from . import divergence, glucose, host_environments, maml, rollout_particles
+from . import divergence, glucose, host_environments, maml, rollout_particles, simulators
 
 BENCHMARKS = {
     "divergence": divergence.run,
@@ -17,4 +17,5 @@ BENCHMARKS = {
     "maml_growth": maml.growth,
     "maml_navigation": maml.navigation,
     "rollout_particles": rollout_particles.run,
+    "simulators": simulators.run,
 }

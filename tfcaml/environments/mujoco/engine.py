@@ -41,6 +41,7 @@ class Engine:
 
     Attributes:
       state_size: S.
+      num_threads: threads that share the rows.
       sizes: dict field of `MjData` -> its numbers in a row, in the row's order.
       faults: counter of "diverged_episodes", see `step`.
     """
@@ -55,7 +56,7 @@ class Engine:
         self.state_size = sum(self.sizes.values())
         self.faults: collections.Counter[str] = collections.Counter()
         self._num_steps = num_steps
-        self._num_threads = num_threads or default_threads()
+        self.num_threads = num_threads or default_threads()
         self._lock = threading.Lock()  # a batch is used by one thread of TensorFlow at a time
         self._batches: collections.OrderedDict[int, _Rows] = collections.OrderedDict()
 
@@ -118,7 +119,7 @@ class Engine:
         if num_rows not in self._batches:
             while len(self._batches) >= _MOST_BATCHES:
                 self._batches.popitem(last=False)
-            self._batches[num_rows] = _Rows(self.model, self.sizes, num_rows, self._num_threads)
+            self._batches[num_rows] = _Rows(self.model, self.sizes, num_rows, self.num_threads)
         self._batches.move_to_end(num_rows)
         rows = self._batches[num_rows]
         rows.set_physics(physics)
