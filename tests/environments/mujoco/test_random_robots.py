@@ -142,7 +142,7 @@ def own_model(family, task):
 
 
 def by_mujoco(family, model, start, control):
-    """Positions and velocities after each step: a plain loop of `mj_step`, with contacts of legs."""
+    """Positions and velocities after each step: a plain loop of `mj_step`."""
     data, rows, touched = mujoco.MjData(model), [], False
     data.qpos[:], data.qvel[:] = np.split(start[: model.nq + model.nv], [model.nq])
     for each in control:

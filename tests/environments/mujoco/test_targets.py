@@ -139,7 +139,8 @@ def test_arrival_ends_an_episode(family):
     state, _ = playing.start(family, towards([0.0, 0.0]))
     here = place(family, playing.positions(family, state)[0])
     arrival = ARRIVAL[type(family)]
-    task = towards(*(here + [[0, 0.98 * arrival], [0, 1.02 * arrival]]))
+    x, y = here
+    task = towards(*([x, y + share * arrival] for share in (0.98, 1.02)))
     *_, ended = playing.step(family, task, playing.start(family, task)[0])
     assert ended.tolist() == [True, False]
 
