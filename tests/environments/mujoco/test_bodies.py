@@ -16,6 +16,7 @@ BODIES = {
     "half_cheetah": bodies.half_cheetah,
     "ant": bodies.ant,
     "low_gear_ant": lambda **options: bodies.ant(gear=30, **options),
+    "ant_with_goal": lambda **options: bodies.ant(goal=True, **options),
     "tesp_ant": bodies.tesp_ant,
     "hopper": bodies.hopper,
     "walker": bodies.walker,
@@ -31,7 +32,8 @@ BODIES = {
 }
 WITH_LEGS = ["ant", "low_gear_ant", "tesp_ant", "legged_4", "legged_6", "legged_8"]
 FALLING = ["half_cheetah", "hopper", "walker", *WITH_LEGS]
-WITH_GOALS = ["reacher_2", "reacher_4", "gym_reacher", "wheeled_servo", "wheeled_motor", "pusher"]
+AT_REST = ["reacher_2", "reacher_4", "gym_reacher", "wheeled_servo", "wheeled_motor", "pusher"]
+WITH_GOALS = ["ant_with_goal", "tesp_ant", *AT_REST]
 INTEGRATORS = ["euler", "implicitfast", "rk4"]
 GRAVITY = 9.81
 # Gymnasium's file, our body, and of each what the numbers of both may differ by after a while.
@@ -352,7 +354,7 @@ def test_hoppers_stand_for_a_while(name):
     assert data.ncon > 0
 
 
-@pytest.mark.parametrize("name", WITH_GOALS)
+@pytest.mark.parametrize("name", AT_REST)
 def test_what_is_not_driven_stays(name):
     model = compiled(name)
     data = started(model)
@@ -482,11 +484,13 @@ def test_blocks_and_goal_are_where_a_row_puts_them():
         (bodies.ant, {"timestep": float("nan")}, "timestep to be"),
         (bodies.ant, {"timestep": "fast"}, "timestep to be .*'fast'"),
         (bodies.ant, {"gear": -150}, "gear to be .*-150"),
+        (bodies.ant, {"goal": [1, 2]}, "goal to be True or False; received goal="),
         (bodies.gym_reacher, {"gear": 0}, "gear to be .*gear=0"),
         (bodies.legged, {"gear": 0}, "gear to be .*gear=0"),
         (bodies.legged, {"legs": 5}, "legs to be one of 4, 6, 8; received legs=5"),
         (bodies.reacher, {"links": 3}, "links to be one of 2, 4; received links=3"),
         (bodies.reacher, {"links": [2]}, "links to be one of 2, 4; received links=.2."),
+        (bodies.legged, {"leg": 4}, "did you mean legs"),
         (bodies.wheeled, {"drive": "jet"}, "drive to be one of servo, motor; received drive='jet'"),
     ],
 )

@@ -8,6 +8,7 @@ import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import FORWARD, HINGE, SHAPES, SIDEWAYS, SLIDE, UP
+from tfcaml.errors import checked_call
 
 _HEIGHT = 1.25
 _BACKWARDS = [-each for each in SIDEWAYS]  # a leg's joints turn about it
@@ -58,6 +59,7 @@ _WALKER = _Kind(
 )
 
 
+@checked_call
 def hopper(integrator: str = "euler", timestep: float = 0.002) -> mujoco.MjSpec:
     """The hopper of Gymnasium.
 
@@ -82,6 +84,7 @@ def hopper(integrator: str = "euler", timestep: float = 0.002) -> mujoco.MjSpec:
     return _build("hopper", integrator, timestep, _HOPPER, {"": _parts.BLUE}, floor)
 
 
+@checked_call
 def walker(integrator: str = "euler", timestep: float = 0.002) -> mujoco.MjSpec:
     """The two-legged walker of Gymnasium.
 

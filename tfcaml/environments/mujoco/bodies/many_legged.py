@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import HINGE, SHAPES, UP
-from tfcaml.errors import check_one_of, check_positive
+from tfcaml.errors import check_one_of, check_positive, checked_call
 
 _LEGS = (4, 6, 8)
 _TORSO, _LEG = 0.25, 0.08  # radii
@@ -17,7 +18,7 @@ _HIP = (-30, 30)  # degrees, as the next ones
 _ANKLE = (30, 70)
 _STANDING = 1.0  # radians
 _HEIGHT = 0.75
-_GEOM = {
+_GEOM: dict[str, Any] = {
     "density": 5.0,
     "contype": 1,
     "conaffinity": 0,
@@ -28,6 +29,7 @@ _GEOM = {
 _COLORS = (_parts.BLUE, _parts.GREEN, _parts.RED, _parts.SKY)
 
 
+@checked_call
 def legged(
     legs: int = 4, integrator: str = "euler", timestep: float = 0.01, gear: float = 150.0
 ) -> mujoco.MjSpec:

@@ -12,6 +12,7 @@ from tfcaml.environments.mujoco.bodies._parts import (
     SLIDE,
     UP,
 )
+from tfcaml.errors import checked_call
 
 _TABLE = -0.325  # height
 _GRIPPER = -0.263
@@ -34,6 +35,7 @@ _BLOCKS = {
 }
 
 
+@checked_call
 def pusher(integrator: str = "euler", timestep: float = 0.01) -> mujoco.MjSpec:
     """The gripper and the five blocks of MAESN, seen from above as on a plane.
 

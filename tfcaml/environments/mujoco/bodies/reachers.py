@@ -6,7 +6,7 @@ import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import FREE_OF_CONTACT, HINGE, SHAPES, UP
-from tfcaml.errors import check_one_of, check_positive
+from tfcaml.errors import check_one_of, check_positive, checked_call
 
 _MASS = 24.0
 _RADIUS = 0.1
@@ -15,6 +15,7 @@ _ARMS = {2: (0.75, 0.95, 100.0), 4: (0.45, 0.65, 50.0)}
 _FURTHEST = math.radians(160)  # that a joint bends, but the first
 
 
+@checked_call
 def reacher(links: int = 2, integrator: str = "rk4", timestep: float = 0.01) -> mujoco.MjSpec:
     """The arms of TESP, with two or four links and servos for velocity.
 
@@ -51,6 +52,7 @@ def reacher(links: int = 2, integrator: str = "rk4", timestep: float = 0.01) -> 
     return spec
 
 
+@checked_call
 def gym_reacher(
     integrator: str = "rk4", timestep: float = 0.01, gear: float = 200.0
 ) -> mujoco.MjSpec:

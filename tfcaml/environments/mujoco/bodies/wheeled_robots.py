@@ -1,16 +1,18 @@
 """Carts on two driven wheels."""
 
+from typing import Any
+
 import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import FORWARD, HINGE, SHAPES, SIDEWAYS, SLIDE, UP
-from tfcaml.errors import check_one_of
+from tfcaml.errors import check_one_of, checked_call
 
 _HULL = (0.15, 0.1, 0.046)  # half sizes
 _WHEEL = (0.1, 0.046)  # radius and half width
 _HEIGHT = -0.4  # of the cart's origin, below the floor
 _SLIDES = {"xmove": FORWARD, "ymove": SIDEWAYS, "zmove": UP}
-_CONTACT = {
+_CONTACT: dict[str, Any] = {
     "contype": 1,
     "condim": 3,
     "friction": [0.4, 0.4, 0.4],
@@ -24,6 +26,7 @@ _SHARE = _VOLUME / (_VOLUME + _parts.sphere_volume(0.1))
 _DRIVES = {"servo": (24.0, 50.0), "motor": (14.0 * _SHARE, 2.0)}
 
 
+@checked_call
 def wheeled(
     drive: str = "servo", integrator: str = "euler", timestep: float = 0.01
 ) -> mujoco.MjSpec:
