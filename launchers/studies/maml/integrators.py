@@ -8,7 +8,7 @@ import numpy as np
 from tfcaml.configs.locomotion import ant_direction
 
 import tfcaml
-from tfcaml import statistics
+from tfcaml import figures, statistics
 from tfcaml.environments import ENVIRONMENTS
 
 from ..runs import interval, kept, rounded, run_config, shrink
@@ -19,7 +19,7 @@ _METHOD = "maml"
 
 def run(study_seeds, out_dir, quick=False):
     """Runs the study; see `launchers.reproduce`."""
-    rows, seconds = {}, {}
+    returns, seconds = {}, {}
     for trained_under in INTEGRATORS:
         content = ant_direction.get_config(trained_under).to_dict()
         content["compared"] = {}
@@ -31,13 +31,17 @@ def run(study_seeds, out_dir, quick=False):
         for measured_under in INTEGRATORS:
             settings = {"content": content, "seeds": study_seeds, "measured_under": measured_under}
             path = out_dir / "measured" / f"{trained_under}_{measured_under}.json"
-            returns = np.array(kept(path, settings, lambda: _measured(experiment, measured_under)))
-            summaries = [statistics.mean(returns[:, k]) for k in range(returns.shape[1])]
-            rows[f"{trained_under}, {measured_under}"] = [
-                dict(zip(("value", "lower", "upper"), map(_number, row))) for row in summaries
-            ]
+            name = f"trained under {trained_under}, measured under {measured_under}"
+            measure = lambda: _measured(experiment, measured_under)
+            returns[name] = np.array(kept(path, settings, measure))
+    rows = {name: _intervals(values) for name, values in returns.items()}
     results = {"seeds": list(study_seeds), "returns": rows, "seconds_per_seed": seconds}
-    return rounded(results), _text(rows, seconds), {}
+    title = "The ant's two directions"
+    return (
+        rounded(results),
+        _text(rows, seconds),
+        {"adaptation": figures.adaptation_curves(returns, title)},
+    )
 
 
 def _measured(experiment, integrator):
@@ -61,8 +65,11 @@ def _measured(experiment, integrator):
     return np.array(found).tolist()
 
 
-def _number(value):
-    return None if value is None or not np.isfinite(value) else float(value)
+def _intervals(values):
+    """The mean over seeds after 0, 1, ... updates, of [S, U + 1, Q], as JSON has it."""
+    found = [statistics.mean(values[:, k]) for k in range(values.shape[1])]
+    number = lambda x: float(x) if np.isfinite(x) else None
+    return [dict(zip(("value", "lower", "upper"), map(number, row))) for row in found]
 
 
 def _text(rows, seconds):
@@ -70,7 +77,7 @@ def _text(rows, seconds):
     lines = [
         "Mean return [95 % interval over seeds] after k adaptation steps.",
         "",
-        "| trained, measured under | " + " | ".join(f"k = {k}" for k in range(steps)) + " |",
+        "| | " + " | ".join(f"k = {k}" for k in range(steps)) + " |",
         "|---" * (steps + 1) + "|",
     ]
     lines += [f"| {name} | {' | '.join(map(interval, row))} |" for name, row in rows.items()]
