@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -177,28 +177,43 @@ class RandomReacherConfig(SimulationConfig):
         check(self.control_cost >= 0, "control_cost", self.control_cost, ">= 0")
 
 
+class _Span(NamedTuple):
+    """The numbers of one kind that a task has. Without `least` they are scales, from 1 / high."""
+
+    shape: tuple[int, ...]
+    high: float
+    least: float | None = None
+
+    @property
+    def is_scale(self) -> bool:
+        return self.least is None
+
+    @property
+    def low(self) -> float:
+        return 1 / self.high if self.least is None else self.least
+
+
 class _RandomRobot(Simulation):
     """A task holds what differs: dict name -> scales [N, ...], or [N] numbers with a unit."""
 
-    def differs(self) -> dict[str, tuple[tuple[int, ...], float, float, bool]]:
-        """name -> (shape of one task's numbers, least, greatest, whether they are scales)."""
+    def differs(self) -> dict[str, _Span]:
+        """What differs from task to task: dict name -> `_Span`."""
         raise NotImplementedError
 
     @property
-    def task_size(self) -> int:
-        return sum(math.prod(shape) for shape, *_ in self.differs().values())
+    def task_size(self) -> int:  # type: ignore[override]
+        return sum(math.prod(span.shape) for span in self.differs().values())
 
     def tasks(self, unit: tf.Tensor) -> Task:
-        differs = self.differs()
-        sizes = [math.prod(shape) for shape, *_ in differs.values()]
+        spans = self.differs()
+        sizes = [math.prod(span.shape) for span in spans.values()]
         task = {}
-        for (name, entry), part in zip(differs.items(), tf.split(unit, sizes, axis=1)):
-            shape, low, high, is_scale = entry
-            part = tf.reshape(part, [-1, *shape])
-            if is_scale and self.config.scales == "log_uniform":
-                task[name] = low * (high / low) ** part
+        for (name, span), part in zip(spans.items(), tf.split(unit, sizes, axis=1)):
+            part = tf.reshape(part, [-1, *span.shape])
+            if span.is_scale and self.config.scales == "log_uniform":
+                task[name] = span.low * (span.high / span.low) ** part
             else:
-                task[name] = low + (high - low) * part
+                task[name] = span.low + (span.high - span.low) * part
         return task
 
 
@@ -220,25 +235,21 @@ class _RandomLegs(_RandomRobot):
         found.option.gravity = [0, 0, -self.config.min_gravity]  # that of all tasks, or not used
         return found
 
-    def differs(self) -> dict[str, tuple[tuple[int, ...], float, float, bool]]:
+    def differs(self) -> dict[str, _Span]:
         """Masses (and inertias) of bodies, friction of floor and shapes, damping of joints, radii
         of shapes, gravity."""
         model, config = self.model, self.config
         bodies, solid = model.nbody - 1, len(self._solid)
-        entries = {
+        entries: dict[str, tuple[tuple[int, ...], float]] = {
             "mass": ((bodies,), config.mass_scale),
             "inertia": ((bodies, 3), config.mass_scale if config.inertia == "own" else 1.0),
             "friction": ((solid, 3), config.friction_scale),
             "damping": ((model.nu,), config.damping_scale),
             "radius": ((solid - 1,), config.radius_scale),
         }
-        found = {
-            name: (shape, 1 / scale, scale, True)
-            for name, (shape, scale) in entries.items()
-            if scale > 1
-        }
+        found = {name: _Span(*each) for name, each in entries.items() if each[1] > 1}
         if config.max_gravity > config.min_gravity:
-            found["gravity"] = ((), config.min_gravity, config.max_gravity, False)
+            found["gravity"] = _Span((), config.max_gravity, config.min_gravity)
         return found
 
     def physics(self, task: Task) -> dict[str, tf.Tensor]:
@@ -259,8 +270,8 @@ class _RandomLegs(_RandomRobot):
         if "radius" in task:
             radius = scaled(model.geom_size[:, 0], task["radius"], self._solid[1:])
             found |= _with_radius(model, radius)
-        down = np.array([0.0, 0.0, -1.0])
         if "gravity" in task:
+            down = np.array([0.0, 0.0, -1.0])
             found["opt.gravity"] = tf.cast(task["gravity"], tf.float64)[:, None] * down
         return found
 
@@ -335,15 +346,12 @@ class RandomReacher(_RandomRobot):
             target.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=axis)
         return found
 
-    def differs(self) -> dict[str, tuple[tuple[int, ...], float, float, bool]]:
+    def differs(self) -> dict[str, _Span]:
         """Lengths of links, damping of joints, strength of motors."""
         config = self.config
-        found = {"length": ((2,), config.min_length, config.max_length, False)}
-        for name in ("damping", "strength"):
-            scale = getattr(config, f"{name}_scale")
-            if scale > 1:
-                found[name] = ((2,), 1 / scale, scale, True)
-        return found
+        found = {"length": _Span((2,), config.max_length, config.min_length)}
+        scales = {"damping": config.damping_scale, "strength": config.strength_scale}
+        return found | {name: _Span((2,), scale) for name, scale in scales.items() if scale > 1}
 
     def physics(self, task: Task) -> dict[str, tf.Tensor]:
         model, found = self.model, {}
@@ -382,8 +390,8 @@ class RandomReacher(_RandomRobot):
 
     def observe(self, task: Task, body: Body) -> tf.Tensor:
         angle, target = body.qpos[..., :2], body.qpos[..., 2:]
-        parts_seen = [tf.cos(angle), tf.sin(angle), target, body.qvel[..., :2]]
-        return tf.concat([*parts_seen, self._offset(task, body)], axis=-1)
+        seen = [tf.cos(angle), tf.sin(angle), target, body.qvel[..., :2]]
+        return tf.concat([*seen, self._offset(task, body)], axis=-1)
 
     def reward(
         self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
@@ -400,6 +408,7 @@ class RandomReacher(_RandomRobot):
 
 
 def _check_scales(config: Any, names: list[str]) -> None:
+    """Checks options that are largest scales."""
     for name in names:
         check(getattr(config, name) >= 1, name, getattr(config, name), ">= 1; 1 scales nothing")
 
@@ -424,15 +433,14 @@ def _put(
 def _with_radius(model: mujoco.MjModel, radius: tf.Tensor) -> dict[str, tf.Tensor]:
     """Fields that hold the radius of shapes [N, geoms], and what MuJoCo makes of them.
 
-    Only those of capsules differ from the model's.
+    Those whose radius is not the model's have to be capsules.
     """
-    import mujoco
-
-    capsule = model.geom_type == mujoco.mjtGeom.mjGEOM_CAPSULE
-    more = tf.where(capsule, radius - model.geom_size[:, 0], 0.0)
+    more = radius - model.geom_size[:, 0]
+    rest = model.geom_size[:, 1:]
+    rest = tf.broadcast_to(rest, [radius.shape[0], *rest.shape])
     around = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
     return {
-        "geom_size": model.geom_size + more[..., None] * np.array([1.0, 0.0, 0.0]),
+        "geom_size": tf.concat([radius[..., None], rest], axis=-1),
         "geom_rbound": model.geom_rbound + more,
         "geom_aabb": model.geom_aabb + more[..., None] * around,
     }

@@ -108,8 +108,8 @@ class _Ring(Simulation):
         check_whole("num_test", num_test, 1)
         units = sparse.apart(seed, self.config.num_train, num_test, self.task_size)
         train, test = sparse.as_rewarded(self.config, *map(self.tasks, units))
-        group = [np.zeros(len(task["sparse"]), np.int64) for task in (train, test)]
-        return Population(train, test, *group)
+        group = lambda task: np.zeros(len(task["sparse"]), np.int64)
+        return Population(train, test, group(train), group(test))
 
     def start(self, task: Task, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         position, velocity = self.normal_start(key)
@@ -129,7 +129,7 @@ class AntRing(_Ring, AntGoal):
     sparse one has, in place of the distance, that from (0, 0) where the goal is not near.
     """
 
-    Config = AntRingConfig
+    Config = AntRingConfig  # type: ignore[assignment]
     form = "maml"
 
     def reward(

@@ -64,8 +64,8 @@ def apart(seed: int, num_train: int, num_test: int, size: int) -> tuple[tf.Tenso
 
 def as_rewarded(config: Any, train: Task, test: Task) -> tuple[Task, Task]:
     """Training and test tasks with the rewards, in their entry "sparse", that options name."""
-    rewards = (config.train_reward, config.test_reward)
-    value = lambda task, reward: tf.fill(task["sparse"].shape, float(reward == "sparse"))
-    return tuple(
-        {**task, "sparse": value(task, reward)} for task, reward in zip((train, test), rewards)
-    )
+    rewarded = lambda task, reward: {
+        **task,
+        "sparse": tf.fill(task["sparse"].shape, float(reward == "sparse")),
+    }
+    return rewarded(train, config.train_reward), rewarded(test, config.test_reward)
