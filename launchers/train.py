@@ -7,8 +7,6 @@ Running the same command again goes on where it stopped. Exit codes: 0 finished,
 updates failed too often.
 """
 
-import signal
-
 from absl import flags
 from ml_collections import config_flags
 
@@ -38,45 +36,31 @@ _ALLOW_FRESH_START = flags.DEFINE_bool(
 _MAX_BAD_UPDATES = flags.DEFINE_integer(
     "max_bad_updates", 10, "Updates that may be skipped, not being finite, by method and seed."
 )
+_app.define_workers()
 flags.mark_flags_as_required(["config", "root_dir"])
 
 
 def main(_):
-    experiment = Experiment.create(
-        _ROOT_DIR.value,
-        _CONFIG.value.to_dict(),
-        _SEED.value,
-        _JIT_COMPILE.value,
-        should_stop=_StopSignal(),
-        save_interval=_SAVE_INTERVAL.value,
-        keep=_KEEP.value,
-        allow_fresh_start=_ALLOW_FRESH_START.value,
-        max_bad_updates=_MAX_BAD_UPDATES.value,
-        command=_app.command_line("train"),
-    )
-    if not experiment.train():
-        print(f"Stopped. The same command goes on from here: root_dir={_ROOT_DIR.value}")
-        return _app.STOPPED
+    with _app.stop_signal() as should_stop, _app.workers() as workers:
+        experiment = Experiment.create(
+            _ROOT_DIR.value,
+            _CONFIG.value.to_dict(),
+            _SEED.value,
+            _JIT_COMPILE.value,
+            should_stop=should_stop,
+            save_interval=_SAVE_INTERVAL.value,
+            keep=_KEEP.value,
+            allow_fresh_start=_ALLOW_FRESH_START.value,
+            max_bad_updates=_MAX_BAD_UPDATES.value,
+            command=_app.command_line("train"),
+        )
+        if not experiment.train(workers=workers):
+            print(f"Stopped. The same command goes on from here: root_dir={_ROOT_DIR.value}")
+            return _app.STOPPED
     summary, paths = experiment.evaluate()
     print(report.to_text(summary))
     _app.print_paths(experiment.directory, paths, experiment.environment.notice)
     return 0
-
-
-class _StopSignal:
-    """Remembers Ctrl-C or SIGTERM, so that a run ends between iterations; a second one kills."""
-
-    def __init__(self):
-        self._received = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number, frame):
-        self._received = True
-        signal.signal(number, signal.SIG_DFL)
-
-    def __call__(self):
-        return self._received
 
 
 if __name__ == "__main__":

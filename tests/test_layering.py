@@ -14,8 +14,8 @@ LAUNCHERS = sorted((ROOT / "launchers").rglob("*.py"))
 # A folder, or a module beside them, may import from lines above its own, and from itself.
 LAYERS = [
     {"_legacy_keras", "errors"},
-    {"nest", "progress", "settings"},
-    {"keys", "programs", "statistics", "types"},
+    {"nest", "progress", "provenance", "settings"},
+    {"cluster", "keys", "programs", "statistics", "types"},
     {"policies", "advantages"},
     {"divergence", "losses"},
     {"figures"},

@@ -56,7 +56,7 @@ def _experiment(root, should_stop=lambda: False, **changes):
     content = small_config() | changes
     config = ExperimentConfig.from_dict(content)
     experiment = Experiment(config, RunDirectory(root, {"config": content}), should_stop)
-    experiment._learners = _LEARNERS
+    experiment.trainer.learners = _LEARNERS
     return experiment
 
 
@@ -517,7 +517,7 @@ def test_shipped_configs_are_valid(name):
 def test_learners_of_a_run_take_the_loss_of_the_agent_it_names(tmp_path):
     content = small_config() | {"agent": "reinforce"}
     experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
-    learner = experiment._learner("reptile", 0)
+    learner = experiment.trainer.new("reptile", 0)
     assert learner.loss is experiment.loss and learner.policy is experiment.loss.policy
     with pytest.raises(ConfigError, match="agent to be one of none, ppo_clip, reinforce"):
         ExperimentConfig.from_dict(content | {"agent": "dqn"})
@@ -531,7 +531,7 @@ def test_the_agents_discount_is_the_methods(agent, tmp_path):
         content["compared"][name]["advantage"]["discount"] = discount
     content["learner"]["advantage"]["discount"] = 0.5
     experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
-    made = {name: experiment._made(name) for name in ("caml", "random", "reptile")}
+    made = {name: experiment.trainer.made(name) for name in ("caml", "random", "reptile")}
     assert made["caml"].loss is made["random"].loss is experiment.loss
     shape = [1, 1, 3]
     ones, zeros = tf.ones(shape), tf.zeros(shape)

@@ -18,9 +18,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from tfcaml import settings
+from tfcaml import provenance, settings
 from tfcaml.errors import ConfigError, check, check_utf8
-from tfcaml.experiments import provenance
 
 _log = logging.getLogger(__name__)
 _PARTS = ("train", "eval", "figures")
@@ -238,9 +237,11 @@ def _check_kinds(root: pathlib.Path) -> None:
 
 
 def _check_kind(path: pathlib.Path, is_kind: Callable[[int], bool], kind: str) -> None:
-    if os.path.lexists(path):
+    try:
         fits = is_kind(path.lstat().st_mode)
-        check(fits, "a part of root_dir", str(path), f"{kind}, not a link or something else")
+    except FileNotFoundError:  # not there, or no more: the directory may be in use
+        return
+    check(fits, "a part of root_dir", str(path), f"{kind}, not a link or something else")
 
 
 def _check_same(root: pathlib.Path, old: Any, new: Any) -> None:

@@ -11,6 +11,7 @@ from tfcaml.configs.maml import navigation as maml_navigation
 from tfcaml.configs.maml import navigation_oracle as maml_navigation_oracle
 
 from tfcaml import figures
+from tfcaml.experiments.experiment import Experiment
 from tfcaml.settings import flat
 
 from ..runs import config_name, interval, paired_rows, run_config, shrink
@@ -31,7 +32,7 @@ _FIELDS = (
 )
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     methods, settings, paired = {}, {}, {}
     for suffix, module in CONFIGS.items():
@@ -39,7 +40,7 @@ def run(study_seeds, out_dir, quick=False):
         if quick:
             shrink(content, list(content["compared"])[:1])
         root = out_dir / "runs" / config_name(module).replace("/", "_")
-        experiment, summary = run_config(content, study_seeds, root)
+        experiment, summary = run_config(content, study_seeds, root, train=train)
         paired |= summary["paired"]
         for method, values in summary["methods"].items():
             methods[method + suffix] = values
