@@ -1,0 +1,1 @@
+"""Experiments with MAML and its relatives."""

@@ -1,0 +1,12 @@
+"""Bodies for task families of MuJoCo: functions that return an `mujoco.MjSpec`, not compiled.
+
+They are made of plain shapes without textures, so that a compiled model is small. All bodies,
+joints, geoms and actuators have names. Each has a lamp, a floor with a line every metre, a camera
+"track" that follows it, and one that stands: "side" or "top". What is only looked at has neither
+mass nor contact.
+"""
+
+from tfcaml.environments.mujoco.bodies.ants import ant, tesp_ant
+from tfcaml.environments.mujoco.bodies.cheetahs import half_cheetah
+
+__all__ = ["ant", "half_cheetah", "tesp_ant"]
