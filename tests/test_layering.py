@@ -13,7 +13,7 @@ LAUNCHERS = sorted((ROOT / "launchers").rglob("*.py"))
 
 # A folder, or a module beside them, may import from lines above its own, and from itself.
 LAYERS = [
-    {"_legacy_keras", "errors"},
+    {"_legacy_keras", "errors", "quiet"},
     {"nest", "progress", "provenance", "settings"},
     {"cluster", "keys", "programs", "statistics", "types"},
     {"policies", "advantages"},

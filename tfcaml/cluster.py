@@ -10,6 +10,7 @@ Ray is imported when it is used, and not before.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import platform
@@ -22,7 +23,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tfcaml import provenance
+from tfcaml import provenance, quiet
 from tfcaml.errors import ConfigError, RunError, check
 
 _TRIES = 3  # of starting Ray on this machine: on a busy one 30 seconds, Ray's limit, are too short
@@ -126,7 +127,10 @@ class Cluster:
         self._looked = time.monotonic()
         if self._failures >= _HEAD_FAILURES:
             self._vanished = True
-            raise RunError(f"the head of the Ray cluster at {self._address} has vanished")
+            raise RunError(
+                f"the head of the Ray cluster at {self._address} has vanished; what was saved "
+                "before is as it was"
+            )
 
     def _start(self, num_cpus: int) -> None:
         for tries in range(_TRIES):
@@ -156,7 +160,11 @@ class Cluster:
                 raise
             with contextlib.suppress(Exception):
                 self.ray.shutdown()
-            raise ConfigError(f"{wanted}: {one_line(error)}") from None
+            line = one_line(error).rstrip(".")
+            raise ConfigError(
+                f"{wanted}: {line}. Where Ray asks for a token, RAY_AUTH_TOKEN has to be that of "
+                "the cluster"
+            ) from None
 
     def _init(self, **options: Any) -> None:
         """`ray.init`, without a word, and with the signal handlers as they were."""
@@ -164,12 +172,13 @@ class Cluster:
         numbers = (signal.SIGTERM, signal.SIGINT) if main else ()
         handlers = {number: signal.getsignal(number) for number in numbers}
         try:
-            self.ray.init(
-                runtime_env={"env_vars": self._environment},
-                log_to_driver=False,
-                logging_level="CRITICAL",
-                **options,
-            )
+            with quiet.silent_stderr():
+                self.ray.init(
+                    runtime_env={"env_vars": self._environment},
+                    log_to_driver=False,
+                    logging_level="CRITICAL",
+                    **options,
+                )
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -277,8 +286,7 @@ def _deadline(seconds: int) -> Iterator[None]:
 
 
 def _silence() -> None:
-    """Lets Ray not print what it has to say of workers that die: that is told in a line of ours."""
-    with contextlib.suppress(ImportError, AttributeError):
-        from ray._private import ray_logging
-
-        ray_logging.global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+    """Lets Ray not print pages on a worker or node that died: that is told in a line of ours."""
+    worker = importlib.import_module("ray._private.worker")
+    if hasattr(worker, "print_to_stdstream"):  # by other names in versions that are not tested
+        worker.print_to_stdstream = lambda *_, **__: None

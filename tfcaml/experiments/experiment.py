@@ -103,6 +103,7 @@ class Experiment:
         self.policy, self.loss = self.trainer.policy_and_loss(next(iter(config.learners)))
         self.name = name
         self._command = command
+        self._run: dict[str, Any] = {}  # what config.json is to hold, of a planned one
         # (method, seed) -> (seconds of training, updates skipped in it), as far as known
         self._trained_in: dict[tuple[str, int], tuple[float, int]] = {}
 
@@ -129,16 +130,36 @@ class Experiment:
           ConfigError: a bad config or option; or a directory that is something else than a run of
             this config, with these seeds. Nothing in it is changed then.
         """
+        experiment = cls.planned(content, seed, jit_compile, **options)
+        experiment.begin(root)
+        return experiment
+
+    @classmethod
+    def planned(
+        cls,
+        content: dict[str, Any],
+        seed: int = 0,
+        jit_compile: bool | None = None,
+        **options: Any,
+    ) -> Experiment:
+        """An experiment without a directory yet, see `begin`; the arguments are those of `create`.
+
+        Raises:
+          ConfigError: a bad config or option.
+        """
         config = ExperimentConfig.from_dict(content, seed, jit_compile)
         experiment = cls(config, None, **options)
         for method in config.learners:
             experiment.trainer.made(method)  # what they refuse leaves no directory behind
-        run = {"config": content, "seed": seed, "jit_compile": jit_compile}
-        fill = functools.partial(completed, plugins=plugins_of(content))
-        experiment.directory = run_directory.RunDirectory(
-            root, run, fill, command=experiment._command
-        )
+        experiment._run = {"config": content, "seed": seed, "jit_compile": jit_compile}
         return experiment
+
+    def begin(self, root: str | os.PathLike[str]) -> None:
+        """Gives a planned experiment its run directory; see `create`."""
+        fill = functools.partial(completed, plugins=plugins_of(self._run["config"]))
+        self.trainer.directory = run_directory.RunDirectory(
+            root, self._run, fill, command=self._command
+        )
 
     @property
     def directory(self) -> Any:
@@ -179,7 +200,6 @@ class Experiment:
         """Entities of one seed."""
         return self.environment.population(seed, num_tasks or self.config.num_tasks)
 
-    @writing()
     def train(self, stream: TextIO | None = None, workers: jobs.Workers | None = None) -> bool:
         """Trains every method with every seed to the end; writes report.html if it trained any.
 

@@ -12,7 +12,7 @@ import collections
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
-from tfcaml.errors import RunError
+from tfcaml.errors import RunError, writing
 from tfcaml.progress import Progress
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ class JobQueue:
         return group not in self._later or first < each * self._later[group]
 
 
+@writing()
 def train(
     experiments: Sequence[Experiment],
     stream: TextIO | None = None,

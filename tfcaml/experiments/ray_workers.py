@@ -336,7 +336,9 @@ class _Worker:
 
         should_stop = lambda: self._stop or time.monotonic() - self._asked > _ORPHAN
         try:
-            ended = jobs.do(self._trainer(run), method, seed, reached, should_stop)
+            trainer = self._trainer(run)
+            with run_directory.alone_in(trainer.directory.train(method, seed), should_stop):
+                ended = jobs.do(trainer, method, seed, reached, should_stop)
         except (ConfigError, RunError, WriteError) as error:
             return {"error": [type(error).__name__, str(error)], "raised": True}
         error = ended.error and [type(ended.error).__name__, str(ended.error)]
