@@ -61,7 +61,12 @@ setuptools.setup(
         "gym": ["gymnasium>=1.3,<1.4"],
         # What the tests in a browser need, see `make test-browser`.
         "browser": ["selenium"],
-        "dev": ["gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"],
+        # What training in several processes and on clusters needs, see `tfcaml train --workers`.
+        "ray": ["ray>=2.60,<2.61"],
+        "dev": [
+            *("gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist"),
+            *("ray>=2.60,<2.61", "ruff"),
+        ],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -56,9 +56,9 @@ def main(_):
     points = sweep.points(content, fields) if fields else [sweep.Point("", {}, content)]
     with _app.stop_signal() as should_stop:
         experiments = [_planned(point, should_stop) for point in points]
-        if fields:
-            sweep.begin(root, fields)
         with _app.workers() as workers:
+            if fields:
+                sweep.begin(root, fields)
             for experiment in experiments:
                 experiment.begin(root / experiment.name)
             if not jobs.train(experiments, workers=workers):

@@ -160,7 +160,7 @@ class Cluster:
                 raise
             with contextlib.suppress(Exception):
                 self.ray.shutdown()
-            line = one_line(error).rstrip(".")
+            line = one_line(error)
             raise ConfigError(
                 f"{wanted}: {line}. Where Ray asks for a token, RAY_AUTH_TOKEN has to be that of "
                 "the cluster"
@@ -219,8 +219,12 @@ def about_worker() -> dict[str, Any]:
 def check_worker(about: dict[str, Any]) -> None:
     """Raises a `ConfigError` if a worker, see `about_worker`, runs other code than this process."""
     own = about_worker()
-    wanted = {**own["versions"], "source of tfcaml": own["source"]}
-    found = {**about["versions"], "source of tfcaml": about["source"]}
+    # Ray itself compares the versions of Python; those of tfcaml are told by its source.
+    names = [name for name in own["versions"] if name not in ("python", "tfcaml")]
+    wanted, found = (
+        {**{name: each["versions"].get(name) for name in names}, "source of tfcaml": each["source"]}
+        for each in (own, about)
+    )
     for name, value in wanted.items():
         if found.get(name) != value:
             raise ConfigError(
@@ -237,10 +241,11 @@ def see_modules(path: list[str]) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """The last line of what an error says, which in those of Ray's holds the cause."""
+    """What an error of Ray's says, in a line: the cause at the end of a traceback, or all of it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
-    return (causes or lines or [type(error).__name__])[-1][:500]
+    text = causes[-1] if causes else " ".join(lines) or type(error).__name__
+    return text[:500].rstrip(".")
 
 
 def _import_ray() -> Any:
@@ -251,6 +256,7 @@ def _import_ray() -> Any:
     # Before Ray reads them.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else workers give way to all else
     import ray
 
     return ray

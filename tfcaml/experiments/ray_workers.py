@@ -117,6 +117,11 @@ class RayWorkers:
         self._slots = []
         self._cluster.close()
 
+    @property
+    def seconds_to_start(self) -> float:
+        """Seconds from when Ray was asked to start until the first worker was there; 0 before."""
+        return self._cluster.seconds + self._until_first if self._until_first else 0.0
+
     def summary(self) -> str:
         """What was done and what it cost, in a line."""
         used = self._seconds * len(self._slots)
@@ -158,7 +163,7 @@ class RayWorkers:
                 break
             self._cluster.check_head()
             self._check_starts()
-            for slot, job, ended in self._answers(self._hung(stop, reached)):
+            for slot, job, ended in self._answers(self._hung(stop, reached), reached):
                 if ended is None:
                     queue.put_back(job)
                     reached(job, job.saved, "")
@@ -225,7 +230,7 @@ class RayWorkers:
         return hung
 
     def _answers(
-        self, hung: list[tuple[_Slot, Job]]
+        self, hung: list[tuple[_Slot, Job]], reached: Callable[[Job, int, str], object]
     ) -> Iterator[tuple[_Slot, Job, Ended | Exception | None]]:
         """Waits a moment for workers that have done what they were at, and replaces who is gone.
 
@@ -261,6 +266,9 @@ class RayWorkers:
             else:
                 self._seconds_of_jobs += time.monotonic() - slot.begun
                 slot.job = slot.poll = None
+                iteration, note = answer["reached"]
+                if iteration >= 0:
+                    reached(job, iteration, note)
                 yield slot, job, _ended(answer)
 
     def _get(self, call: Any) -> Any:
@@ -339,10 +347,11 @@ class _Worker:
             trainer = self._trainer(run)
             with run_directory.alone_in(trainer.directory.train(method, seed), should_stop):
                 ended = jobs.do(trainer, method, seed, reached, should_stop)
-        except (ConfigError, RunError, WriteError) as error:
-            return {"error": [type(error).__name__, str(error)], "raised": True}
+        except (ConfigError, RunError, WriteError) as raised:
+            error = [type(raised).__name__, str(raised)]
+            return {"error": error, "raised": True, "reached": self._told[2:]}
         error = ended.error and [type(ended.error).__name__, str(ended.error)]
-        return {**ended._asdict(), "error": error, "raised": False}
+        return {**ended._asdict(), "error": error, "raised": False, "reached": self._told[2:]}
 
     def _trainer(self, run: dict[str, Any]) -> Trainer:
         root = run["root"]

@@ -228,12 +228,11 @@ def _field(content: dict[str, Any], field: str) -> Any:
             known = ", ".join(sorted(value)) if isinstance(value, dict) else "no further fields"
             raise ConfigError(f"sweep: unknown config field {field!r}; allowed there are {known}")
         value = value[name]
-    rule = (
-        f"a field of it, such as {field}.{next(iter(value), 'FIELD')}"
-        if isinstance(value, dict)
-        else ""
-    )
-    check(not isinstance(value, dict), "sweep", field, rule)
+    if isinstance(value, dict):
+        example = f"{field}.{next(iter(value), 'FIELD')}"
+        raise ConfigError(
+            f"sweep: expected a field of {field}, such as {example}; received {field}"
+        )
     return value
 
 

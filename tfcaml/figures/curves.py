@@ -258,7 +258,7 @@ def sweep_returns(
             np.array(places) + 0.08 * (index - (len(rows) - 1) / 2),
             value,
             yerr=np.abs(value - bounds),
-            marker="o",
+            fmt="o-" if len(points) > 1 and "," not in fields else "o",  # no order of combinations
             ms=4,
             lw=1,
             color=style.color(index),
@@ -269,7 +269,7 @@ def sweep_returns(
     axes.set_xlabel(fields)
     several = any(row and row["lower"] is not None for found in rows.values() for row in found)
     axes.set_ylabel("return" + (" (95 % interval over seeds)" if several else ""))
-    axes.set_title("After the last update on entities never seen in training")
+    axes.set_title("New entities after the last update")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 

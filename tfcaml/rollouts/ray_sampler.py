@@ -90,8 +90,10 @@ class RaySampler:
         check_function("make", make, ())
         workers = check_whole("workers", workers, 1, 10_000)
         check_positive(timeout=timeout)
-        self._make, self._timeout = make, timeout
+        self._timeout = timeout
         self._cluster = cluster.Cluster(workers, address)
+        # In a box, so that a worker opens it when it can import what the function is made of.
+        self._make = [self._cluster.ray.put(make)]
         self._faults: dict[int, dict[str, int]] = {}  # worker -> of its family
         self._past: collections.Counter[str] = collections.Counter()  # of workers that are gone
         self.lost = self.hung = 0
@@ -213,15 +215,17 @@ class RaySampler:
         self._workers[i] = self._started()
 
     def _started(self) -> Any:
-        return self._cluster.actor(_Player, self._make, sys.path)
+        return self._cluster.actor(_Player, sys.path, self._make)
 
 
 class _Player:
     """Plays tasks in a process of Ray's."""
 
-    def __init__(self, make: Callable[[], tuple[TaskFamily, Policy]], path: list[str]) -> None:
+    def __init__(self, path: list[str], make: list[Any]) -> None:
+        import ray
+
         cluster.see_modules(path)
-        made = make()
+        made = ray.get(make[0])()
         fits = isinstance(made, tuple) and len(made) == 2
         check(fits, "what make() gives", made, "a pair (family, policy)")
         self._family, self._policy = made
