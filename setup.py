@@ -59,13 +59,15 @@ setuptools.setup(
     extras_require={
         # What families of gymnasium environments need.
         "gym": ["gymnasium>=1.3,<1.4"],
+        # What families that MuJoCo simulates need; batches of simulations are new in 3.17.
+        "mujoco": ["mujoco>=3.17"],
         # What the tests in a browser need, see `make test-browser`.
         "browser": ["selenium"],
         # What training in several processes and on clusters needs, see `tfcaml train --workers`.
         "ray": ["ray>=2.60,<2.61"],
         "dev": [
-            *("gymnasium>=1.3,<1.4", "hypothesis", "mypy", "pytest", "pytest-xdist"),
-            *("ray>=2.60,<2.61", "ruff"),
+            *("gymnasium>=1.3,<1.4", "mujoco>=3.17", "ray>=2.60,<2.61"),
+            *("hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"),
         ],
     },
     classifiers=[

@@ -19,6 +19,7 @@ from tf_agents.specs import tensor_spec
 import tfcaml
 from tfcaml import agents, divergence, environments, keys, learners, nest, policies
 from tfcaml.environments import ENVIRONMENTS
+from tfcaml.environments.mujoco import bodies
 from tfcaml.errors import ConfigError, RunError, checked_call
 from tfcaml.learners import LEARNERS
 from tfcaml.reporting.divergence_monitor import DivergenceMonitorConfig
@@ -229,6 +230,11 @@ def calls(particle, policy, population, rollouts, tmp_path_factory):
             },
         ),
     }
+    body = {"integrator": "euler", "timestep": 0.01}
+    table["ant"] = bodies.ant, {**body, "gear": 150.0, "goal": True}
+    table["legged"] = bodies.legged, {**body, "legs": 6, "gear": 150.0}
+    table["reacher"] = bodies.reacher, {**body, "links": 4}
+    table["wheeled"] = bodies.wheeled, {**body, "drive": "motor"}
     for name in ("maml", "reptile", "caml"):
         own = {"environment": particle, "policy": policy, "seed": 0, "jit_compile": False}
         own |= {"config": LEARNERS[name].Config(), "loss": None, "sampler": None}

@@ -47,6 +47,7 @@ class Cluster:
     Attributes:
       ray: the module.
       seconds: that starting or joining it took.
+      vanished: whether its head was found not to answer, see `check_head`.
 
     Raises:
       ConfigError: Ray is not installed; there is no cluster at the address, it is of another
@@ -58,7 +59,8 @@ class Cluster:
         if address is not None:
             fits = isinstance(address, str) and re.fullmatch(r"[^\s:/]+:\d{1,5}", address)
             check(fits, "ray_address", address, "HOST:PORT of the head of a Ray cluster")
-        self._address, self._vanished = address, False
+        self._address = address
+        self.vanished = False
         self._looked, self._failures = time.monotonic(), 0
         self._environment = worker_environment()
         self.ray = _import_ray()
@@ -84,7 +86,7 @@ class Cluster:
 
     def close(self) -> None:
         """Leaves it; one that was started here ends."""
-        if self._own and not self._vanished:  # Ray would wait for a head that has vanished
+        if self._own and not self.vanished:  # Ray would wait for a head that has vanished
             self.ray.shutdown()
 
     def actor(self, kind: type, *arguments: Any, threads: int = 1) -> Any:
@@ -107,7 +109,7 @@ class Cluster:
 
     def kill(self, actor: Any) -> None:
         """Ends the process of an actor at once."""
-        if not self._vanished:
+        if not self.vanished:
             self.ray.kill(actor)
 
     def is_lost(self, error: Exception) -> bool:
@@ -126,7 +128,7 @@ class Cluster:
         self._failures = 0 if _answers(self._address) else self._failures + 1
         self._looked = time.monotonic()
         if self._failures >= _HEAD_FAILURES:
-            self._vanished = True
+            self.vanished = True
             raise RunError(
                 f"the head of the Ray cluster at {self._address} has vanished; what was saved "
                 "before is as it was"

@@ -1,1 +1,1 @@
-"""Experiments with MAML and its relatives."""
+"""Experiments with simulated robots."""

@@ -8,7 +8,7 @@ A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (lis
     checks   name -> number
 """
 
-from . import divergence, glucose, host_environments, maml, ray, rollout_particles
+from . import divergence, glucose, host_environments, maml, ray, rollout_particles, simulators
 
 BENCHMARKS = {
     "divergence": divergence.run,
@@ -18,4 +18,5 @@ BENCHMARKS = {
     "maml_navigation": maml.navigation,
     "ray": ray.run,
     "rollout_particles": rollout_particles.run,
+    "simulators": simulators.run,
 }

@@ -10,6 +10,7 @@ from .cartpole import entities as cartpole_entities
 from .glucose import cohort as glucose_cohort
 from .hindsight import maze as hindsight_maze
 from .maml import fisher as maml_fisher
+from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
 
@@ -24,6 +25,7 @@ STUDIES = {
     "glucose_cohort": glucose_cohort.run,
     "hindsight_maze": hindsight_maze.run,
     "maml_fisher": maml_fisher.run,
+    "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
 }

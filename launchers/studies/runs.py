@@ -1,5 +1,6 @@
 """Running a shipped config as part of a study."""
 
+import dataclasses
 import json
 
 from tfcaml.errors import ConfigError
@@ -7,7 +8,7 @@ from tfcaml.experiments.experiment import Experiment
 from tfcaml.experiments.run_directory import first_difference, read_json, write_json
 from tfcaml.learners import LEARNERS
 from tfcaml.reporting import report
-from tfcaml.settings import as_json
+from tfcaml.settings import as_json, flat
 
 
 def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.train):
@@ -111,6 +112,56 @@ def paired_rows(paired, kind="same_update", digits=1):
             "its first update with at least as many."
         )
     return [*lines, *(line for note in notes if note for line in ("", note))]
+
+
+def adaptation_rows(methods, num_columns):
+    """Rows of a table: a method's mean return after 0, 1, ... updates.
+
+    Args:
+      methods: dict name -> what `report.summarize` has of a method.
+      num_columns: measurements; a method with fewer has empty cells.
+    """
+    rows = []
+    for name, values in methods.items():
+        cells = [interval(row["mean"]) for row in values["summary"]]
+        cells += [""] * (num_columns - len(cells))
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return rows
+
+
+_GRADIENT_FIELDS = (
+    "num_iterations",
+    "meta_batch_size",
+    "episodes_per_update",
+    "inner_learning_rate",
+    "inner_estimator",
+    "outer.optimizer",
+    "outer.fisher_subsample",
+)
+
+
+def gradient_settings(experiment, method):
+    """Settings, environment steps and training time (of this machine) of a method, per seed."""
+    given = flat(dataclasses.asdict(experiment.config.learners[method][1]))
+    return {
+        **{field: given.get(field) for field in _GRADIENT_FIELDS},
+        "environment_steps": experiment.environment_steps(method),
+        "seconds": experiment.training_seconds(method),
+    }
+
+
+def settings_rows(settings):
+    """Table of dict name -> `gradient_settings`: lines of Markdown."""
+    lines = [
+        "| method | " + " | ".join(_GRADIENT_FIELDS) + " | environment steps | seconds per seed |",
+        "|---" * (len(_GRADIENT_FIELDS) + 3) + "|",
+    ]
+    for name, row in settings.items():
+        fields = " | ".join(str(row[field]) for field in _GRADIENT_FIELDS)
+        lines.append(
+            f"| {name} | {fields} | {row['environment_steps'] / 1e6:.1f} M | {row['seconds']:.0f} |"
+        )
+    return lines
 
 
 def _paired_cell(row, digits):

@@ -40,7 +40,7 @@ def get_config():
     )
     sections = {{name: base.section(name, methods[name]) for name in {methods}}}
     return base.experiment(
-        base.section("particle", environments.ParticleConfig(horizon=5)),
+        base.section("{family}", environments.ENVIRONMENTS["{family}"][1](horizon=5)),
         sections.pop({methods}[0]),
         sections,
         policy=dict(fc_layer_params=(4,), activation="tanh"),
@@ -55,7 +55,15 @@ METHODS = ("caml", "reptile", "maml", "meta_sgd", "hindsight_maml", "anil", "cav
 class Runs:
     """Runs of one config below one directory, and the commands that make them."""
 
-    def __init__(self, directory, methods=METHODS, iterations=12, save_interval=2, log_interval=1):
+    def __init__(
+        self,
+        directory,
+        methods=METHODS,
+        iterations=12,
+        save_interval=2,
+        log_interval=1,
+        family="particle",
+    ):
         self.directory, self.methods, self.iterations = directory, methods, iterations
         self.save_interval = save_interval
         self._config = directory / "tiny.py"
@@ -64,6 +72,7 @@ class Runs:
             iterations=iterations,
             save_interval=save_interval,
             log_interval=log_interval,
+            family=family,
         )
         self._config.write_text(text)
 
@@ -148,6 +157,14 @@ def test_stopped_runs_of_the_gradient_family_end_as_whole_ones(tmp_path, stop_al
     made = Runs(tmp_path, METHODS[2:4])
     assert stop_all("train", [made.case("whole")])[0][0] == 0
     check_stopped(made, stop_all)
+
+
+@pytest.mark.slow
+def test_stopped_and_killed_runs_of_a_simulated_robot_end_as_whole_ones(tmp_path, stop_all):
+    made = Runs(tmp_path, ("reptile", "maml"), family="ant_velocity")
+    assert stop_all("train", [made.case("whole")])[0][0] == 0
+    check_stopped(made, stop_all)
+    check_killed(made, stop_all, 2, 4.0)
 
 
 def kills(runs, name, number, rng, longest):

@@ -152,9 +152,22 @@ class RayWorkers:
             worker.
           WriteError: by a worker, where the disk is full or can't be written.
         """
-        queue, losses = JobQueue(jobs), _Losses()
-        failed, error = False, None
         start = time.monotonic()
+        try:
+            yield from self._trained(JobQueue(jobs), reached, should_stop)
+        finally:
+            self._seconds += time.monotonic() - start
+            for slot in self._slots:
+                if slot.job is not None and not self._cluster.vanished:  # after an error
+                    self._replace(slot)
+
+    def _trained(
+        self,
+        queue: JobQueue,
+        reached: Callable[[Job, int, str], object],
+        should_stop: Callable[[], bool],
+    ) -> Iterator[tuple[Job, Ended]]:
+        losses, failed, error = _Losses(), False, None
         while True:
             stop = failed or error is not None or should_stop()
             if not stop:
@@ -177,7 +190,6 @@ class RayWorkers:
                     yield job, ended
                 else:  # nobody had asked it for so long that it stopped
                     queue.put_back(job)
-        self._seconds += time.monotonic() - start
         if error is not None:
             raise error
 

@@ -4,32 +4,28 @@ Runs `configs/maml/navigation.py` and its variants in run directories of the stu
 on where it stopped, and joins their tables.
 """
 
-import dataclasses
-
 import numpy as np
 from tfcaml.configs.maml import navigation as maml_navigation
 from tfcaml.configs.maml import navigation_oracle as maml_navigation_oracle
 
 from tfcaml import figures
 from tfcaml.experiments.experiment import Experiment
-from tfcaml.settings import flat
 
-from ..runs import config_name, interval, paired_rows, run_config, shrink
+from ..runs import (
+    adaptation_rows,
+    config_name,
+    gradient_settings,
+    paired_rows,
+    run_config,
+    settings_rows,
+    shrink,
+)
 
 CONFIGS = {  # suffix of the methods' names -> config
     "": maml_navigation,
     " (knows the goal)": maml_navigation_oracle,
 }
 PUBLISHED = (-40.4, -11.7, -3.3, -3.2)  # MAML, 40 goals, from the paper's data
-_FIELDS = (
-    "num_iterations",
-    "meta_batch_size",
-    "episodes_per_update",
-    "inner_learning_rate",
-    "inner_estimator",
-    "outer.optimizer",
-    "outer.fisher_subsample",
-)
 
 
 def run(study_seeds, out_dir, quick=False, train=Experiment.train):
@@ -44,7 +40,7 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         paired |= summary["paired"]
         for method, values in summary["methods"].items():
             methods[method + suffix] = values
-            settings[method + suffix] = _settings(experiment, method)
+            settings[method + suffix] = gradient_settings(experiment, method)
     returns = {name: np.array(values["returns"]) for name, values in methods.items()}
     pictures = {
         "adaptation": figures.adaptation_curves(returns, "2D navigation: goals never seen before")
@@ -59,16 +55,6 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     return results, _text(methods, settings, paired), pictures
 
 
-def _settings(experiment, method):
-    """Settings, environment steps and training time (of this machine) of a method, per seed."""
-    given = flat(dataclasses.asdict(experiment.config.learners[method][1]))
-    return {
-        **{field: given.get(field) for field in _FIELDS},
-        "environment_steps": experiment.environment_steps(method),
-        "seconds": experiment.training_seconds(method),
-    }
-
-
 def _text(methods, settings, paired):
     lines = [
         "Mean return over 40 held-out goals [95 % interval over seeds] after k adaptation steps.",
@@ -77,24 +63,11 @@ def _text(methods, settings, paired):
         "|---|---|---|---|---|",
         "| MAML, as published | " + " | ".join(map(str, PUBLISHED)) + " |",
     ]
-    for name, values in methods.items():
-        cells = [interval(row["mean"]) for row in values["summary"]]
-        cells += [""] * (len(PUBLISHED) - len(cells))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += adaptation_rows(methods, len(PUBLISHED))
     lines += [
         "",
         "Differences at the same step, paired over seeds [95 % interval] (seeds won).",
         "",
     ]
-    lines += paired_rows(paired)
-    lines += [
-        "",
-        "| method | " + " | ".join(_FIELDS) + " | environment steps | seconds per seed |",
-        "|---" * (len(_FIELDS) + 3) + "|",
-    ]
-    for name, row in settings.items():
-        fields = " | ".join(str(row[field]) for field in _FIELDS)
-        lines.append(
-            f"| {name} | {fields} | {row['environment_steps'] / 1e6:.1f} M | {row['seconds']:.0f} |"
-        )
+    lines += [*paired_rows(paired), "", *settings_rows(settings)]
     return "\n".join(lines) + "\n"

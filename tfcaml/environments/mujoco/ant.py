@@ -206,10 +206,11 @@ class AntDirection(_Ant):
 
     Config = AntDirectionConfig
 
-    @property
-    def holds_out(self) -> bool:
-        """MAML's two directions are learned from and tested on."""
-        return self.form == "promp"
+    def __init__(
+        self, config: AntDirectionConfig | None = None, *, num_threads: int | None = None
+    ) -> None:
+        super().__init__(config, num_threads=num_threads)
+        self.holds_out = self.form == "promp"  # MAML's two directions are learned and tested
 
     def tasks(self, unit: tf.Tensor) -> Task:
         if self.form == "maml":
@@ -223,8 +224,7 @@ class AntDirection(_Ant):
         found = super().population(seed, num_test)
         if self.form == "promp":
             return found
-        both, turns = (self.tasks(parts.by_turns(num)) for num in (2, num_test))
-        return Population(both, turns, *map(parts.direction_group, (both, turns)), found.draw)
+        return parts.both_directions(self, num_test, found.draw)
 
     def reward(
         self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import operator
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,9 @@ _BAD = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS"
 _VELOCITIES = mujoco.mjtStage.mjSTAGE_VEL
 _MOST_BATCHES = 4  # of different numbers of rows, that are kept
 
-Physics = Mapping[str, np.ndarray]  # name of a field of `MjModel` -> [R, ...], its value in each row
+Physics = Mapping[
+    str, np.ndarray
+]  # name of a field of `MjModel` -> [R, ...], its value in each row
 
 
 class Engine:
@@ -38,6 +41,7 @@ class Engine:
 
     Attributes:
       state_size: S.
+      num_threads: threads that share the rows.
       sizes: dict field of `MjData` -> its numbers in a row, in the row's order.
       faults: counter of "diverged_episodes", see `step`.
     """
@@ -52,7 +56,7 @@ class Engine:
         self.state_size = sum(self.sizes.values())
         self.faults: collections.Counter[str] = collections.Counter()
         self._num_steps = num_steps
-        self._num_threads = num_threads or default_threads()
+        self.num_threads = num_threads or default_threads()
         self._lock = threading.Lock()  # a batch is used by one thread of TensorFlow at a time
         self._batches: collections.OrderedDict[int, _Rows] = collections.OrderedDict()
 
@@ -115,7 +119,7 @@ class Engine:
         if num_rows not in self._batches:
             while len(self._batches) >= _MOST_BATCHES:
                 self._batches.popitem(last=False)
-            self._batches[num_rows] = _Rows(self.model, self.sizes, num_rows, self._num_threads)
+            self._batches[num_rows] = _Rows(self.model, self.sizes, num_rows, self.num_threads)
         self._batches.move_to_end(num_rows)
         rows = self._batches[num_rows]
         rows.set_physics(physics)
@@ -149,6 +153,7 @@ class _Rows:
     def __init__(
         self, model: mujoco.MjModel, sizes: dict[str, int], num_rows: int, num_threads: int
     ) -> None:
+        self._model = model
         self.batch = batch.Batch(model, num_rows, num_threads)
         self.control = self.batch.bind("ctrl")
         self.sensors = self.batch.bind("sensordata").reshape(num_rows, -1)
@@ -164,11 +169,14 @@ class _Rows:
         return np.concatenate(self._views, axis=1)
 
     def set_physics(self, physics: Physics) -> None:
-        """Writes the fields that are not the rows' already."""
-        same = lambda name: np.array_equal(self._physics.get(name), physics[name])
-        changed = [name for name in physics if not same(name)]
+        """Writes the fields that are not the rows' already; the others are the model's again."""
+        own = {name: operator.attrgetter(name)(self._model) for name in self._physics}
+        wanted = {**own, **physics}
+        known = self._physics
+        same = lambda name: name in known and np.array_equal(known[name], wanted[name])
+        changed = [name for name in wanted if not same(name)]
         for name in changed:
-            self.batch.expand(name)[:] = physics[name]
-            self._physics[name] = np.array(physics[name])
+            self.batch.expand(name)[:] = wanted[name]
+            self._physics[name] = np.array(wanted[name])
         if changed:  # what MuJoCo derives from them
             self.batch.set_const()

@@ -112,9 +112,7 @@ class HalfCheetahDirection(_HalfCheetah):
     @checked_call
     def population(self, seed: int, num_test: int = 2) -> Population:
         """Both directions to learn from, and by turns to adapt to."""
-        draw = super().population(seed, num_test).draw
-        both, turns = (self.tasks(parts.by_turns(num)) for num in (2, num_test))
-        return Population(both, turns, *map(parts.direction_group, (both, turns)), draw)
+        return parts.both_directions(self, num_test, super().population(seed, num_test).draw)
 
     def reward(
         self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfcaml.types import Task
+from tfcaml.environments.base import Population
 
 if TYPE_CHECKING:
     import mujoco
+
+    from tfcaml.environments.mujoco.simulation import Simulation
 
 
 def sense_center_of_mass(spec: mujoco.MjSpec, body: str) -> None:
@@ -36,12 +38,15 @@ def sense_axes(spec: mujoco.MjSpec, body: str) -> None:
         spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_XBODY, objname=body)
 
 
-def by_turns(num_tasks: int) -> tf.Tensor:
-    """Numbers that stand for forwards and backwards, by turns: [N, 1] of 0, 0.5, 0, ..."""
-    return tf.constant(np.resize([[0.0], [0.5]], [num_tasks, 1]), tf.float32)
+def both_directions(family: Simulation, num_test: int, draw: Any) -> Population:
+    """Forwards and backwards to learn from, and by turns to adapt to; their groups are 0 and 1.
 
-
-def direction_group(task: Task) -> np.ndarray:
-    """The latent group of tasks {"direction": [N] or [N, 2]}: [N], 1 where it is backwards."""
-    first = np.reshape(task["direction"], [len(task["direction"]), -1])[:, 0]
-    return (first < 0).astype(np.int64)
+    Args:
+      family: its tasks are forwards of the number 0, and backwards of 0.5.
+      num_test: Q.
+      draw: as of `Population`.
+    """
+    turns = lambda num: np.arange(num) % 2
+    tasks = lambda group: family.tasks(tf.constant(group[:, None] / 2, tf.float32))
+    train_group, test_group = turns(2), turns(num_test)
+    return Population(tasks(train_group), tasks(test_group), train_group, test_group, draw)

@@ -8,5 +8,21 @@ mass nor contact.
 
 from tfcaml.environments.mujoco.bodies.ants import ant, tesp_ant
 from tfcaml.environments.mujoco.bodies.cheetahs import half_cheetah
+from tfcaml.environments.mujoco.bodies.hoppers import hopper, walker
+from tfcaml.environments.mujoco.bodies.many_legged import legged
+from tfcaml.environments.mujoco.bodies.pushers import pusher
+from tfcaml.environments.mujoco.bodies.reachers import gym_reacher, reacher
+from tfcaml.environments.mujoco.bodies.wheeled_robots import wheeled
 
-__all__ = ["ant", "half_cheetah", "tesp_ant"]
+__all__ = [
+    "ant",
+    "gym_reacher",
+    "half_cheetah",
+    "hopper",
+    "legged",
+    "pusher",
+    "reacher",
+    "tesp_ant",
+    "walker",
+    "wheeled",
+]

@@ -34,8 +34,6 @@ PINK = (0.80, 0.47, 0.65, 1.0)
 GREY = (0.35, 0.37, 0.40, 1.0)
 _FLOOR = (0.86, 0.88, 0.90, 1.0)
 _LINE = (0.55, 0.60, 0.66, 1.0)
-_LINE_WIDTH = 0.03
-_LINE_HEIGHT = 0.002  # above the floor, so that it is seen
 _SKY_HEIGHT = 50.0  # of the lamp, which shines downwards from everywhere
 
 
@@ -85,6 +83,7 @@ def add_floor(
     along: Iterable[float] = (),
     half_width: float = 2.0,
     height: float = 0.0,
+    line: float = 0.03,
     **contact: Any,
 ) -> None:
     """A level floor, "floor", and thin lines on it, "lines", that show how far something moves.
@@ -95,6 +94,7 @@ def add_floor(
       along: y of the lines along it.
       half_width: half the length of the lines, in metres.
       height: of the floor.
+      line: width of a line.
       **contact: fields of the floor's geom, such as `contype`.
     """
     spec.worldbody.add_geom(
@@ -105,7 +105,7 @@ def add_floor(
         rgba=_FLOOR,
         **contact,
     )
-    thin = _LINE_WIDTH / 2
+    thin = line / 2
     strips = [
         *((x - thin, -half_width, x + thin, half_width) for x in across),
         *((-half_width, y - thin, half_width, y + thin) for y in along),
@@ -131,7 +131,7 @@ def add_floor(
         name="lines",
         type=SHAPES.mjGEOM_MESH,
         meshname="lines",
-        pos=[0, 0, height + _LINE_HEIGHT],
+        pos=[0, 0, height + line / 15],  # above the floor, so that it is seen
         mass=0,
         rgba=_LINE,
         **FREE_OF_CONTACT,

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import HINGE, SHAPES, UP
-from tfcaml.errors import check_positive
+from tfcaml.errors import check_is, check_positive, checked_call
 
 # A row: leg; signs of x and y of where it points; the ankle's axis, and the sign of its angles.
 _LEGS = [
@@ -24,7 +25,10 @@ _STANDING = 1.0  # angle of the ankles
 _FRICTION = [1, 0.5, 0.5]
 
 
-def ant(integrator: str = "euler", timestep: float = 0.01, gear: float = 150.0) -> mujoco.MjSpec:
+@checked_call
+def ant(
+    integrator: str = "euler", timestep: float = 0.01, gear: float = 150.0, goal: bool = False
+) -> mujoco.MjSpec:
     """The ant of Gymnasium, whose mass is 0.911.
 
     Positions [15] are place and orientation, a quaternion, of the torso, then hip and ankle of each
@@ -42,28 +46,34 @@ def ant(integrator: str = "euler", timestep: float = 0.01, gear: float = 150.0) 
       integrator: "euler", "implicitfast" or "rk4".
       timestep: MuJoCo's step, in seconds.
       gear: torque of a motor at a control of 1, in N m.
+      goal: whether there is a body "goal", a mark that is where `mocap_pos` says.
 
     Returns:
       the specification, not compiled.
 
     Raises:
-      ConfigError: another integrator, or a time step or gear that is not a positive number.
+      ConfigError: another integrator, or a time step or gear that is not a positive number,
+        or a goal that is neither True nor False.
     """
     check_positive(gear=gear)
+    check_is("goal", goal, bool, "True or False")
     spec = _parts.new_spec("ant", integrator, timestep, extent=3.0)
     _build(spec, 0.75, 0.55, (0.25, 0.08), (0.2, 0.2, 0.4), density=5.0, margin=0.01)
     for leg in _ACTUATED:
         _parts.add_motor(spec, f"hip_{leg}", gear)
         _parts.add_motor(spec, f"ankle_{leg}", gear)
+    if goal:
+        _parts.add_goal(spec, pos=[2, 0, 0.15], radius=0.15)
     return spec
 
 
+@checked_call
 def tesp_ant(integrator: str = "rk4", timestep: float = 0.01) -> mujoco.MjSpec:
     """The ant of TESP, which is smaller than Gymnasium's, heavier, and driven by servos.
 
     Positions, velocities and the order of controls are those of `ant`. Controls [8] are wanted
     velocities within +-50 rad/s, of servos with gain 1. Its mass is 24. In the key frame "stand" it
-    stands on its legs, as TESP starts it.
+    stands on its legs, as TESP starts it. The body "goal" is a mark that is where `mocap_pos` says.
 
     Source: numbers of `ant.xml` in the code of TESP, which steps it by the method of Runge and
     Kutta and 0.01 s.
@@ -87,6 +97,7 @@ def tesp_ant(integrator: str = "rk4", timestep: float = 0.01) -> mujoco.MjSpec:
     for leg_number in _ACTUATED:
         _parts.add_velocity_servo(spec, f"hip_{leg_number}", 50.0)
         _parts.add_velocity_servo(spec, f"ankle_{leg_number}", 50.0)
+    _parts.add_goal(spec, pos=[1, 0, 0.08], radius=0.08)
     return spec
 
 
@@ -109,7 +120,7 @@ def _build(
       density: of everything.
       margin: distance from which a contact is looked at.
     """
-    contact = {"condim": 3, "friction": _FRICTION, "margin": margin}
+    contact: dict[str, Any] = {"condim": 3, "friction": _FRICTION, "margin": margin}
     _parts.add_floor(
         spec, range(-15, 16), range(-15, 16), half_width=15.0, contype=1, conaffinity=1, **contact
     )

@@ -1,24 +1,26 @@
 """The half-cheetah: a runner with two legs, which moves in a vertical plane."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
 from tfcaml.environments.mujoco.bodies._parts import FORWARD, HINGE, SHAPES, SIDEWAYS, SLIDE, UP
+from tfcaml.errors import checked_call
 
 _MASS = 14.0
 _RADIUS = 0.046  # of every capsule
 _TORSO, _HEAD = 0.5, 0.15  # half lengths
 _HEIGHT = 0.7
-_CONTACT = {
+_CONTACT: dict[str, Any] = {
     "contype": 1,
     "condim": 3,
     "friction": [0.4, 0.1, 0.1],
     "solref": [0.02, 1],
     "solimp": [0, 0.8, 0.01, 0.5, 2],
 }
-_LIMIT = {"solref_limit": [0.02, 1], "solimp_limit": [0, 0.8, 0.03, 0.5, 2]}
+_LIMIT: dict[str, Any] = {"solref_limit": [0.02, 1], "solimp_limit": [0, 0.8, 0.03, 0.5, 2]}
 # Legs, from the hip down. A row: joint, where it is in its parent; lowest and highest angle,
 # stiffness, damping, gear of the motor; middle, angle and half length of the capsule.
 _HIND = [
@@ -34,9 +36,15 @@ _FRONT = [
 _LENGTHS = [_TORSO, _HEAD, *(row[-1] for row in _HIND + _FRONT)]
 _DENSITY = _MASS / sum(_parts.capsule_volume(_RADIUS, length) for length in _LENGTHS)  # 660.885
 
-_GEOM = {"type": SHAPES.mjGEOM_CAPSULE, "density": _DENSITY, "conaffinity": 0, **_CONTACT}
+_GEOM: dict[str, Any] = {
+    "type": SHAPES.mjGEOM_CAPSULE,
+    "density": _DENSITY,
+    "conaffinity": 0,
+    **_CONTACT,
+}
 
 
+@checked_call
 def half_cheetah(integrator: str = "euler", timestep: float = 0.01) -> mujoco.MjSpec:
     """The half-cheetah of Gymnasium, whose mass is 14.
 
@@ -58,7 +66,7 @@ def half_cheetah(integrator: str = "euler", timestep: float = 0.01) -> mujoco.Mj
       ConfigError: another integrator, or a time step that is not a positive number.
     """
     spec = _parts.new_spec("half_cheetah", integrator, timestep, extent=3.0)
-    _parts.add_floor(spec, across=range(-40, 41), conaffinity=1, **_CONTACT)
+    _parts.add_floor(spec, across=range(-30, 31), conaffinity=1, **_CONTACT)
     torso = spec.worldbody.add_body(name="torso", pos=[0, 0, _HEIGHT])
     torso.add_joint(name="rootx", type=SLIDE, axis=FORWARD)
     torso.add_joint(name="rootz", type=SLIDE, axis=UP)
