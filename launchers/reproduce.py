@@ -36,8 +36,8 @@ def main(_):
     rule = f"left out: the study {_STUDY.value} has no jobs of a method and a seed"
     trains = "train" in inspect.signature(study).parameters
     check(trains or flags.FLAGS.workers is None, "workers", flags.FLAGS.workers, rule)
-    _begin(out)
     with _app.workers() as workers:
+        _begin(out)
         given = {} if workers is None else {"train": functools.partial(_train, workers=workers)}
         results, text, pictures = study(tuple(range(_SEEDS.value)), out, _QUICK.value, **given)
     command = f"tfcaml reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"

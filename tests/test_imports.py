@@ -31,7 +31,8 @@ def test_commands_import_without_optional_packages_and_without_a_word():
         for path in sorted((ROOT / "launchers").rglob("*.py"))
     ]
     code = (
-        "import importlib, sys; sys.modules.update(dict.fromkeys(['gymnasium', 'hypothesis', 'ray']))\n"
+        "import importlib, sys\n"
+        "sys.modules.update(dict.fromkeys(['gymnasium', 'hypothesis', 'ray']))\n"
         "from absl.flags import FLAGS\n"
         f"for name in {modules}:\n"
         "    importlib.import_module(name)\n"

@@ -19,9 +19,10 @@ from launchers import _configs
 from tests.dotted import nested
 from tests.reporting.run_reports import read_page
 from tfcaml import learners, nest
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, RunError
 from tfcaml.experiments.config import completed
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
+from tfcaml.experiments.jobs import Ended
 from tfcaml.experiments.run_directory import RunDirectory
 from tfcaml.reporting import tensorboard
 from tfcaml.types import Trajectory
@@ -410,6 +411,9 @@ TOLD = {
     "evaluate": [],
     "population": [1],
     "training_seconds": ["caml"],
+    "note_training": ["caml", 0, Ended(True, 1.0, 0)],
+    "write_failure": [RunError("it failed")],
+    "write_progress": [],
 }
 
 
@@ -417,7 +421,8 @@ TOLD = {
 def test_what_only_tells_something_changes_no_learner(finished):
     experiment = _experiment(finished[0])
     public = {name for name in vars(Experiment) if not name.startswith("_")}
-    assert public - set(TOLD) == {"create", "open", "train", "trained"}  # each is one or the other
+    others = {"begin", "create", "directory", "open", "planned", "train", "trained"}
+    assert public - set(TOLD) == others  # each is one or the other
     learners = [experiment.trained(method, 0) for method in ("caml", "reptile")]
     read = lambda: [x.numpy() for learner in learners for x in learner.variables]
     before = read()

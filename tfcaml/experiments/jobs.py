@@ -117,10 +117,10 @@ class JobProgress:
 class JobQueue:
     """Jobs that wait, and which of them a free worker had best do.
 
-    A worker has compiled what trains the method that it trained last, so that other seeds of that
-    method cost it no compilation. So each worker stays with a method as long as that has jobs, then
-    takes the one with the most work that nobody is at, and only at last helps another worker:
-    where, by the times measured so far, that one would otherwise take longer than compiling does.
+    A worker has compiled what trains the methods that it has trained, so that other seeds of them
+    cost it no compilation. So each worker stays with a method as long as that has jobs, then takes
+    the one with the most work that nobody is at, and only at last helps another worker: where, by
+    the times measured so far, that one would otherwise take longer than compiling does.
 
     Args:
       jobs: list of `Job`.
@@ -144,15 +144,16 @@ class JobQueue:
         """How long a job took a worker that had to compile for it, or had not."""
         (self._first if compiled else self._later)[group_of(job)] = seconds
 
-    def take(self, known: Group | None, others: Iterable[Group]) -> Job | None:
+    def take(self, known: Sequence[Group], others: Iterable[Group]) -> Job | None:
         """The job that a free worker should do, or None.
 
         Args:
-          known: what the worker has compiled.
+          known: what the worker has compiled, the latest last.
           others: what the other workers are training, one entry each.
         """
-        if self._waiting.get(known):  # type: ignore[arg-type]
-            return self._waiting[known].popleft()  # type: ignore[index]
+        for group in reversed(known):
+            if self._waiting.get(group):
+                return self._waiting[group].popleft()
         at_it = collections.Counter(others)
         open_to_all = {
             group: waiting

@@ -55,7 +55,7 @@ class _Slot:
     call: reference of what that one is doing, starting or a job; None: nothing
     where: its node and process, once it has started
     job: that it does
-    known: the `jobs.Group` that it has compiled
+    known: the `jobs.Group`s that it has compiled, of one experiment, the latest last
     begun: when it began to do what it does, seconds of the monotonic clock
     moved: when it was last heard to have got on
     iteration: of its job, as last heard
@@ -68,7 +68,7 @@ class _Slot:
     call: Any
     where: str = ""
     job: Job | None = None
-    known: jobs.Group | None = None
+    known: list[jobs.Group] = dataclasses.field(default_factory=list)
     begun: float = 0.0
     moved: float = 0.0
     iteration: int = -1
@@ -201,20 +201,22 @@ class RayWorkers:
     def _replace(self, slot: _Slot) -> None:
         self._cluster.kill(slot.actor)
         slot.actor, slot.call = self._started()
-        slot.job = slot.known = slot.poll = None
-        slot.where = ""
+        slot.job = slot.poll = None
+        slot.known, slot.where = [], ""
 
     def _assign(self, queue: JobQueue) -> None:
         """Gives jobs to the workers that are free."""
         for slot in self._slots:
             if slot.call is not None:
                 continue
-            others = [other.known for other in self._slots if other.job and other is not slot]
-            job = queue.take(slot.known, [known for known in others if known is not None])
+            others = [other.job for other in self._slots if other.job is not None]
+            job = queue.take(slot.known, map(jobs.group_of, others))
             if job is None:
                 continue
             group = jobs.group_of(job)
-            slot.job, slot.compiles, slot.known = job, group != slot.known, group
+            slot.job, slot.compiles = job, group not in slot.known
+            of_the_run = [known for known in slot.known if known[0] == group[0] and known != group]
+            slot.known = [*of_the_run, group]
             slot.begun = slot.moved = time.monotonic()
             slot.iteration = -1
             slot.call = slot.actor.train.remote(_described(job), job.method, job.seed)
