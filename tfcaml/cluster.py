@@ -29,7 +29,7 @@ from tfcaml.errors import ConfigError, RunError, check
 _TRIES = 3  # of starting Ray on this machine: on a busy one 30 seconds, Ray's limit, are too short
 _OBJECT_STORE = 80 * 2**20  # bytes, nearly the least that Ray takes
 _HEAD_INTERVAL = 2.0  # seconds between two looks for the head
-_HEAD_FAILURES = 3  # looks in vain, one after the other, from which it has vanished
+_HEAD_TRIES = 3  # looks in vain, one after the other, from which it has vanished
 # What decides numbers beside the numbers of threads.
 _HANDED_ON = re.compile(r"TF_\w+|XLA_FLAGS|(MKL|OPENBLAS|OMP)_\w+|TFCAML_\w+")
 
@@ -61,7 +61,7 @@ class Cluster:
             check(fits, "ray_address", address, "HOST:PORT of the head of a Ray cluster")
         self._address = address
         self.vanished = False
-        self._looked, self._failures = time.monotonic(), 0
+        self._looked = time.monotonic()
         self._environment = worker_environment()
         self.ray = _import_ray()
         self._own = address is not None or not self.ray.is_initialized()
@@ -86,7 +86,7 @@ class Cluster:
 
     def close(self) -> None:
         """Leaves it; one that was started here ends."""
-        if self._own and not self.vanished:  # Ray would wait for a head that has vanished
+        if self._own and self._head_is_there():
             self.ray.shutdown()
 
     def actor(self, kind: type, *arguments: Any, threads: int = 1) -> Any:
@@ -105,11 +105,12 @@ class Cluster:
             "scheduling_strategy": "SPREAD",
             "runtime_env": {"env_vars": self._environment},
         }
+        self._require_head()
         return self.ray.remote(**options)(kind).remote(*arguments)
 
     def kill(self, actor: Any) -> None:
-        """Ends the process of an actor at once."""
-        if not self.vanished:
+        """Ends the process of an actor at once, if the head is there."""
+        if self._head_is_there():
             self.ray.kill(actor)
 
     def is_lost(self, error: Exception) -> bool:
@@ -122,17 +123,26 @@ class Cluster:
 
         Ray itself waits a minute, and then ends the process.
         """
-        now = time.monotonic()
-        if self._address is None or now - self._looked < _HEAD_INTERVAL:
-            return
-        self._failures = 0 if _answers(self._address) else self._failures + 1
-        self._looked = time.monotonic()
-        if self._failures >= _HEAD_FAILURES:
-            self.vanished = True
+        if time.monotonic() - self._looked > _HEAD_INTERVAL:
+            self._require_head()
+
+    def _require_head(self) -> None:
+        if not self._head_is_there():
             raise RunError(
                 f"the head of the Ray cluster at {self._address} has vanished; what was saved "
                 "before is as it was"
             )
+
+    def _head_is_there(self) -> bool:
+        """Whether the head answers, within a few seconds; calls that need it wait for a minute."""
+        for tries in range(_HEAD_TRIES):
+            if self._address is None or (not self.vanished and _answers(self._address)):
+                self._looked = time.monotonic()
+                return True
+            if not self.vanished and tries + 1 < _HEAD_TRIES:
+                time.sleep(_HEAD_INTERVAL)
+        self.vanished = True
+        return False
 
     def _start(self, num_cpus: int) -> None:
         for tries in range(_TRIES):
@@ -297,4 +307,4 @@ def _silence() -> None:
     """Lets Ray not print pages on a worker or node that died: that is told in a line of ours."""
     worker = importlib.import_module("ray._private.worker")
     if hasattr(worker, "print_to_stdstream"):  # by other names in versions that are not tested
-        worker.print_to_stdstream = lambda *_, **__: None
+        worker.print_to_stdstream = lambda *_, **__: None  # type: ignore[attr-defined]

@@ -105,6 +105,7 @@ def test_a_worker_that_hangs_is_replaced(alone, workers, faults, tmp_path, caplo
     check_same(tmp_path / "run", alone)
 
 
+@pytest.mark.soak
 def test_a_job_that_always_loses_its_worker_ends_the_run(workers, faults, tmp_path):
     made = experiment(tmp_path / "run", faults("always-3"))
     with pytest.raises(RunError, match="lost 3 workers, one after the other, without getting from"):

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import ray
 
 from tests.experiments.same_runs import check_same
 from tests.launchers.conftest import ROOT
@@ -126,7 +127,9 @@ def test_flags_that_cannot_act_are_refused(tmp_path, run_all):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)]
+)
 def test_a_stopped_command_goes_on(number, tmp_path, config, alone):
     """A Ray of its own ends with the command."""
     root = tmp_path / "run"
@@ -168,46 +171,64 @@ def test_a_study_is_trained_by_workers(tmp_path, run_all):
     assert results[0] == results[1]
 
 
-@pytest.mark.slow
-def test_a_cluster_loses_a_node_another_version_and_its_head(tmp_path, config, alone):
-    """Two nodes of one CPU each; one after the other, as a cluster takes long to start."""
-    nodes = Nodes(tmp_path / "nodes.log")
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory):
+    """A cluster with one node, of one CPU; for tests that leave it with one."""
+    found = Nodes(tmp_path_factory.mktemp("nodes") / "log")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def train(nodes, config, tmp_path):
+    """() -> a `Command` on the cluster."""
     flags = ["--workers=2", f"--ray_address={nodes.address}", _SWEEP]
-    train = lambda name: Command(
-        tmp_path / "log", config, tmp_path / name, *flags, environment=nodes.environment
+    return lambda: Command(
+        tmp_path / "log", config, tmp_path / "run", *flags, environment=nodes.environment
     )
-    try:
-        code, lines = train("few").end()  # there is no second node yet
-        assert code == 2 and len(lines) == 1, lines
-        assert "expected workers to be at most 1, the CPUs of the Ray cluster" in lines[0]
 
-        nodes.add()
-        command = train("node")
-        command.wait_for("*/train/*/*/checkpoints/iteration-2", 2)
-        nodes.kill(1)
-        code, lines = command.end()
-        assert code == 0, lines
-        assert len([line for line in lines if "was lost; a new one starts" in line]) == 1
-        _check_sweep(tmp_path / "node", alone)
 
-        nodes.add()
-        _tell_version(nodes, "1.0.0")
-        code, lines = train("version").end()
-        assert code == 2 and len(lines) == 1, lines
-        assert "expected ray_address to be that of a running Ray cluster" in lines[0]
-        assert "1.0.0" in lines[0] and not (tmp_path / "version" / "train").exists()
-        _tell_version(nodes, __import__("ray").__version__)
+@pytest.mark.soak
+def test_a_cluster_with_too_few_cpus_is_refused(train):
+    code, lines = train().end()
+    assert code == 2 and len(lines) == 1, lines
+    assert "expected workers to be at most 1, the CPUs of the Ray cluster" in lines[0]
 
-        command = train("head")
-        command.wait_for("*/train/*/*/checkpoints/iteration-2", 1)
-        nodes.kill(0)
-        code, lines = command.end(60)
-        errors = [line for line in lines if "% " not in line]
-        assert code == 5 and len(errors) == 1, lines
-        assert errors[0].startswith("error: the head of the Ray cluster at 127.0.0.1:")
-        assert "has vanished" in errors[0]
-    finally:
-        nodes.close()
+
+@pytest.mark.soak
+def test_a_cluster_of_another_version_is_refused(nodes, train, tmp_path):
+    _tell_version(nodes, "1.0.0")
+    code, lines = train().end()
+    _tell_version(nodes, ray.__version__)
+    assert code == 2 and len(lines) == 1, lines
+    assert "expected ray_address to be that of a running Ray cluster" in lines[0]
+    assert "1.0.0" in lines[0] and not (tmp_path / "run").exists()
+
+
+@pytest.mark.soak
+def test_a_node_is_killed_and_the_sweep_ends_with_the_same_bits(nodes, train, tmp_path, alone):
+    nodes.add()
+    command = train()
+    command.wait_for("*/train/*/*/checkpoints/iteration-2", 2)
+    nodes.kill(1)
+    code, lines = command.end()
+    assert code == 0, lines
+    assert len([line for line in lines if "was lost; a new one starts" in line]) == 1
+    _check_sweep(tmp_path / "run", alone)
+
+
+@pytest.mark.soak
+def test_a_head_that_vanishes_is_told_in_a_line(nodes, train):
+    """The last test of this cluster. A worker may be told to be lost before that is known."""
+    nodes.add()
+    command = train()
+    command.wait_for("*/train/*/*/checkpoints/iteration-2", 1)
+    nodes.kill(0)
+    code, lines = command.end(45)
+    errors = [line for line in lines if "% " not in line and "was lost" not in line]
+    assert code == 5 and len(errors) == 1, lines
+    assert errors[0].startswith("error: the head of the Ray cluster at 127.0.0.1:")
+    assert "has vanished" in errors[0]
 
 
 def _tell_version(nodes, version):

@@ -134,6 +134,7 @@ def test_a_worker_that_is_lost_or_hangs_is_replaced(what, folder, made, sampler,
     assert counts[what == "stop"] >= 1 and not os.path.exists(os.path.join(folder, what))
 
 
+@pytest.mark.soak
 def test_a_call_that_always_loses_its_worker_ends_in_a_line(folder, made, sampler):
     path = os.path.join(folder, "always")
     open(path, "w").close()
