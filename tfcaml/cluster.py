@@ -59,7 +59,7 @@ class Cluster:
         if address is not None:
             fits = isinstance(address, str) and re.fullmatch(r"[^\s:/]+:\d{1,5}", address)
             check(fits, "ray_address", address, "HOST:PORT of the head of a Ray cluster")
-        self._address = address
+        self._address = ""
         self.vanished = False
         self._looked = time.monotonic()
         self._environment = worker_environment()
@@ -72,6 +72,7 @@ class Cluster:
             self._join(address)
         elif self._own:
             self._start(num_cpus)
+        self._address = self.ray.get_runtime_context().gcs_address  # also of one on this machine
         self.seconds = time.monotonic() - start
         cpus = int(self.ray.cluster_resources().get("CPU", 0))
         if num_cpus > cpus:
@@ -136,7 +137,7 @@ class Cluster:
     def _head_is_there(self) -> bool:
         """Whether the head answers, within a few seconds; calls that need it wait for a minute."""
         for tries in range(_HEAD_TRIES):
-            if self._address is None or (not self.vanished and _answers(self._address)):
+            if not self.vanished and _answers(self._address):
                 self._looked = time.monotonic()
                 return True
             if not self.vanished and tries + 1 < _HEAD_TRIES:

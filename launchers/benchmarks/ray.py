@@ -36,14 +36,13 @@ def run(repeats, quick):
     times = {"one process": [], "2 Ray workers": []}
     starts = []
     for _ in range(repeats):
-        times["one process"].append(apart(_train, content, None, quick=quick)[0])
-        found, start = apart(_train, content, 2, quick=quick)
+        times["one process"].append(apart(_train, content, None, quick=quick)[:2])
+        *found, start = apart(_train, content, 2, quick=quick)
         times["2 Ray workers"].append(found)
         starts.append(start)
     jobs = content["num_seeds"] * (1 + len(content["compared"]))
     figures = {
-        name: summary(walls[0], [(wall, cpu) for wall, cpu in zip(walls, walls)], jobs, "jobs/s")
-        for name, walls in times.items()
+        name: summary(seconds[0][0], seconds, jobs, "jobs/s") for name, seconds in times.items()
     }
     one, two = (figures[name]["median_seconds"] for name in times)
     start = float(np.median(starts))
@@ -62,17 +61,18 @@ def run(repeats, quick):
 
 
 def _train(content, workers):
-    """(seconds of all jobs, seconds until the first worker was there)."""
+    """Seconds of all jobs: of wall time, and of CPU; and until the first worker was there."""
     with tempfile.TemporaryDirectory() as folder:
         experiment = Experiment.create(pathlib.Path(folder) / "run", content, 0)
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
+        until = 0.0
         if workers is None:
             experiment.train(io.StringIO())
-            return time.perf_counter() - start, 0.0
-        with RayWorkers(workers) as found:
-            experiment.train(io.StringIO(), found)
-            until = found.seconds_to_start
-            return time.perf_counter() - start - until, until
+        else:
+            with RayWorkers(workers) as found:
+                experiment.train(io.StringIO(), found)
+                until = found.seconds_to_start
+        return time.perf_counter() - start - until, time.process_time() - cpu, until
 
 
 def _family(horizon=100):

@@ -149,8 +149,8 @@ def test_a_node_that_does_not_see_the_directory(tmp_path):
     made = experiment(tmp_path / "run")
     run = {"root": str(tmp_path / "elsewhere"), "content": made.directory.config, "options": {}}
     answer = _Worker([]).train(run, "Faulty", 3)
-    assert answer["raised"] and answer["error"][0] == "ConfigError"
-    assert "every node has to see it, and node" in answer["error"][1]
+    kind, message = answer["raised"]
+    assert kind == "ConfigError" and "every node has to see it, and node" in message
 
 
 def test_more_workers_than_cpus_are_refused(workers):

@@ -213,7 +213,8 @@ def test_a_node_is_killed_and_the_sweep_ends_with_the_same_bits(nodes, train, tm
     nodes.kill(1)
     code, lines = command.end()
     assert code == 0, lines
-    assert len([line for line in lines if "was lost; a new one starts" in line]) == 1
+    # Ray may start the new worker on the node that is gone, before it knows.
+    assert len([line for line in lines if "was lost; a new one starts, and" in line]) == 1
     _check_sweep(tmp_path / "run", alone)
 
 
@@ -227,7 +228,7 @@ def test_a_head_that_vanishes_is_told_in_a_line(nodes, train):
     code, lines = command.end(45)
     errors = [line for line in lines if "% " not in line and "was lost" not in line]
     assert code == 5 and len(errors) == 1, lines
-    assert errors[0].startswith("error: the head of the Ray cluster at 127.0.0.1:")
+    assert errors[0].startswith("error: the head of the Ray cluster at")
     assert "has vanished" in errors[0]
 
 

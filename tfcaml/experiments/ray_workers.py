@@ -43,6 +43,7 @@ _TICK = 0.25  # seconds between two looks at the workers
 _START = 300.0  # seconds in which a worker has to start
 _ORPHAN = 120.0  # seconds after which a worker that nobody asks stops at a checkpoint
 _MOST_LOST = 3  # workers that a job may lose between two checkpoints
+_MOST_STARTS = 10  # workers, one after the other, that may die while they start
 _ERRORS = {error.__name__: error for error in (ConfigError, RunError, WriteError)}
 
 
@@ -105,6 +106,7 @@ class RayWorkers:
         self._until_first: float | None = None  # seconds until the first worker was there
         self._seconds = self._seconds_of_jobs = 0.0  # of wall time in `train`; of all workers
         self._ended = 0  # jobs
+        self._failed_starts = 0  # one after the other
         self.lost = self.hung = 0
         self._slots = [_Slot(i + 1, *self._started()) for i in range(number)]
 
@@ -167,7 +169,8 @@ class RayWorkers:
         reached: Callable[[Job, int, str], object],
         should_stop: Callable[[], bool],
     ) -> Iterator[tuple[Job, Ended]]:
-        losses, failed, error = _Losses(), False, None
+        losses, failed = _Losses(), False
+        error: Exception | None = None
         while True:
             stop = failed or error is not None or should_stop()
             if not stop:
@@ -262,19 +265,21 @@ class RayWorkers:
             return
         for call in self._cluster.ray.wait(list(calls), num_returns=1, timeout=_TICK)[0]:
             slot, answer = calls[call], self._get(call)
-            job, slot.call = slot.job, None
+            was, slot.call = slot.job, None
             if isinstance(answer, Exception):
                 self.lost += 1
-                if job is None and "creation task" in str(answer):
+                if was is None and "creation task" in str(answer):
                     line = cluster.one_line(answer)
                     raise ConfigError(f"a Ray worker can't start on its node: {line}")
-                self._tell(slot, job, "was lost")
+                self._failed_starts += was is None
+                self._tell(slot, was, "was lost")
                 self._replace(slot)
-                if job is not None:
-                    yield slot, job, None
-            elif job is None:
+                if was is not None:
+                    yield slot, was, None
+            elif was is None:
                 cluster.check_worker(answer)
                 slot.where = answer["where"]
+                self._failed_starts = 0
                 if self._until_first is None:
                     self._until_first = time.monotonic() - self._begun
             else:
@@ -282,8 +287,8 @@ class RayWorkers:
                 slot.job = slot.poll = None
                 iteration, note = answer["reached"]
                 if iteration >= 0:
-                    reached(job, iteration, note)
-                yield slot, job, _ended(answer)
+                    reached(was, iteration, note)
+                yield slot, was, _ended(answer)
 
     def _get(self, call: Any) -> Any:
         """The answer to a call, or the error that says that its worker is gone."""
@@ -302,7 +307,12 @@ class RayWorkers:
         _log.warning("Ray worker %d%s %s; %s", slot.number, where, what, then)
 
     def _check_starts(self) -> None:
-        """Raises a `RunError` where no worker has been there for long."""
+        """Raises a `RunError` where no worker has been there for long, or none survives."""
+        if self._failed_starts > _MOST_STARTS:
+            raise RunError(
+                f"{self._failed_starts} Ray workers died, one after the other, while they started; "
+                "do the nodes have memory enough for TensorFlow?"
+            )
         now = time.monotonic()
         if any(slot.where for slot in self._slots):
             self._begun = now
@@ -361,11 +371,10 @@ class _Worker:
             trainer = self._trainer(run)
             with run_directory.alone_in(trainer.directory.train(method, seed), should_stop):
                 ended = jobs.do(trainer, method, seed, reached, should_stop)
-        except (ConfigError, RunError, WriteError) as raised:
-            error = [type(raised).__name__, str(raised)]
-            return {"error": error, "raised": True, "reached": self._told[2:]}
-        error = ended.error and [type(ended.error).__name__, str(ended.error)]
-        return {**ended._asdict(), "error": error, "raised": False, "reached": self._told[2:]}
+        except (ConfigError, RunError, WriteError) as error:
+            return {"raised": _plain(error), "reached": self._told[2:]}
+        failed = None if ended.error is None else str(ended.error)
+        return {**ended._asdict(), "error": failed, "raised": None, "reached": self._told[2:]}
 
     def _trainer(self, run: dict[str, Any]) -> Trainer:
         root = run["root"]
@@ -394,9 +403,14 @@ def _described(job: Job) -> dict[str, Any]:
     }
 
 
+def _plain(error: Exception) -> tuple[str, str]:
+    return type(error).__name__, str(error)
+
+
 def _ended(answer: dict[str, Any]) -> Ended | Exception:
     """What `_Worker.train` returned."""
-    error = answer["error"] and _ERRORS[answer["error"][0]](answer["error"][1])
     if answer["raised"]:
-        return error
+        kind, message = answer["raised"]
+        return _ERRORS[kind](message)
+    error = None if answer["error"] is None else RunError(answer["error"])
     return Ended(answer["finished"], answer["seconds"], answer["bad_updates"], error)

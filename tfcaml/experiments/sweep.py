@@ -29,7 +29,7 @@ from tfcaml.reporting import report
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_POINTS = 1000
+_MOST_POINTS = 1000
 _FILE = "sweep.json"  # marks the directory of a sweep
 
 
@@ -81,7 +81,7 @@ def points(content: dict[str, Any], fields: Mapping[str, Sequence[str]]) -> list
         for field, texts in fields.items()
     }
     number = int(np.prod([len(each) for each in values.values()]))
-    check(number <= MOST_POINTS, "the number of a sweep's points", number, f"<= {MOST_POINTS}")
+    check(number <= _MOST_POINTS, "the number of a sweep's points", number, f"<= {_MOST_POINTS}")
     found = []
     for combination in itertools.product(*values.values()):
         chosen = dict(zip(values, combination))
