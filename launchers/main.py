@@ -9,6 +9,7 @@ import tfcaml
 COMMANDS = {
     "train": "train a learner and what it is compared with, evaluate both, and draw the results",
     "evaluate": "evaluate a finished run again",
+    "film": "film how a trained learner adapts, in families that MuJoCo simulates",
     "reproduce": "run a published study again",
     "benchmark": "measure speed beside plain implementations",
     "export": "save a trained learner as a SavedModel that adapts with TensorFlow alone",

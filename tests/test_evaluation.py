@@ -29,9 +29,27 @@ def test_shapes(evaluation):
     assert first.reward.shape == last.reward.shape == [3, 5, 10]
     np.testing.assert_allclose(episode_return(first), evaluation.returns[0])
     np.testing.assert_allclose(episode_return(last), evaluation.returns[-1])
-    for trajectory, returns in zip(evaluation.first_task, evaluation.returns, strict=True):
-        assert trajectory.reward.shape == [1, 5, 10]
-        np.testing.assert_allclose(episode_return(trajectory)[0], returns[0])
+    for episodes, returns in zip(evaluation.shown, evaluation.returns, strict=True):
+        assert episodes.trajectory.reward.shape == [1, 5, 10]
+        np.testing.assert_allclose(episode_return(episodes.trajectory)[0], returns[0])
+
+
+def test_any_task_is_shown_with_what_decides_its_episodes(learner, population, evaluation):
+    """So that the family can play them again."""
+    options = {"num_updates": 1, "num_episodes": 5, "seed": 1, "shown_task": 2}
+    again = tfcaml.evaluate(learner, population.test, **options)
+    np.testing.assert_array_equal(again.returns, evaluation.returns[:2])
+    start = learner.start(learner.meta.read(), 1)
+    for (task, key, trajectory), returns in zip(again.shown, again.returns, strict=True):
+        assert trajectory.reward.shape == [1, 5, 10] and key.shape == [1, 5, 2]
+        np.testing.assert_array_equal(episode_return(trajectory)[0], returns[2])
+        tf.nest.map_structure(
+            lambda x, every: np.testing.assert_array_equal(x, every[2:]), task, population.test
+        )
+    first = again.shown[0]
+    played = learner.sample(start.params, first.task, 5, first.key)
+    np.testing.assert_array_equal(played.action, first.trajectory.action)
+    np.testing.assert_allclose(played.reward, first.trajectory.reward, rtol=1e-5)
 
 
 def test_the_first_measurement_is_of_the_start(learner, evaluation):

@@ -10,7 +10,7 @@ from tfcaml import keys, nest
 from tfcaml.environments.base import check_task
 from tfcaml.errors import RunError, check_whole, checked_call, from_python
 from tfcaml.learners.base import check_learner
-from tfcaml.types import Task, Trajectory, episode_return
+from tfcaml.types import Episodes, Task, Trajectory, episode_return
 
 if TYPE_CHECKING:
     from tfcaml.learners.base import MetaLearner
@@ -22,14 +22,14 @@ class Evaluation(NamedTuple):
     returns: [num_updates + 1, N, E], undiscounted return of E fresh episodes before any and after
       each update
     trajectories: `Trajectory` [N, E, T] before the first and after the last update
-    first_task: num_updates + 1 `Trajectory` [1, E, T], the first task's of each measurement
+    shown: num_updates + 1 `Episodes` [1, E, T] of each measurement on one task, to be looked at
     trials: dict of [N] arrays, what the learner reports of choosing its start (CAML)
     bad_updates: [N], adaptation steps of each task that led to NaN or infinity and were taken back
     """
 
     returns: np.ndarray
     trajectories: tuple
-    first_task: tuple
+    shown: tuple[Episodes, ...]
     trials: dict[str, Any]
     bad_updates: np.ndarray
 
@@ -37,7 +37,13 @@ class Evaluation(NamedTuple):
 @checked_call
 @from_python()
 def evaluate(
-    learner: MetaLearner, task: Task, *, num_updates: int = 5, num_episodes: int = 20, seed: int = 0
+    learner: MetaLearner,
+    task: Task,
+    *,
+    num_updates: int = 5,
+    num_episodes: int = 20,
+    seed: int = 0,
+    shown_task: int = 0,
 ) -> Evaluation:
     """Starts the learner on each task, adapts it, and measures before and after every update.
 
@@ -49,6 +55,7 @@ def evaluate(
       num_updates: adaptation steps, of `learner.config.episodes_per_update` episodes each.
       num_episodes: E, episodes per measurement.
       seed: Python int.
+      shown_task: number of the task, from 0, whose episodes are kept.
 
     Returns:
       `Evaluation`.
@@ -62,9 +69,11 @@ def evaluate(
     check_task(learner.environment, task)
     num_updates = check_whole("num_updates", num_updates, 0)
     num_episodes = check_whole("num_episodes", num_episodes, 1)
+    shown_task = check_whole("shown_task", shown_task, 0, nest.leading(task) - 1)
     key = keys.fold(keys.from_int(seed), keys.EVALUATION)
     fast, trials = learner.choose_start(learner.meta.read(), task, keys.fold(key, 0))
-    returns, trajectories = [], []
+    returns, trajectories, shown = [], [], []
+    one = lambda x: x[shown_task : shown_task + 1]
     before, bad_updates = fast, np.zeros(nest.leading(task), np.int64)
     for update in range(num_updates + 1):
         now, own = learner.task_at(task, update), keys.fold(key, 1, update)
@@ -78,14 +87,16 @@ def evaluate(
         _check_finite(value, update)
         returns.append(value)
         trajectories.append(trajectory)
+        own_keys = keys.per_episode(keys.fold(own, 0), shown_task + 1, num_episodes)
+        shown.append(nest.map(one, Episodes(now, own_keys, trajectory)))
         if update < num_updates:
             adapted = learner.adapt_to(fast, now, keys.fold(own, 1))
             finite = nest.is_finite(adapted).numpy()
             bad_updates += ~finite
             before, fast = fast, adapted if finite.all() else nest.where(finite, adapted, fast)
     ends = (trajectories[0], trajectories[-1])
-    first = tuple(nest.map(lambda x: x[:1], trajectory) for trajectory in trajectories)
-    return Evaluation(np.stack(returns), ends, first, nest.map(np.asarray, trials), bad_updates)
+    trials = nest.map(np.asarray, trials)
+    return Evaluation(np.stack(returns), ends, tuple(shown), trials, bad_updates)
 
 
 def _finite(trajectory: Trajectory) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
@@ -66,6 +67,32 @@ class Metric(NamedTuple):
 
     description: str
     chart: str = ""
+
+
+class Episodes(NamedTuple):
+    """Episodes with all that decides them.
+
+    task: nest of [N, ...]
+    key: [N, E, 2], one per episode
+    trajectory: `Trajectory` [N, E, T]
+    """
+
+    task: Task
+    key: tf.Tensor
+    trajectory: Trajectory
+
+
+class Film(NamedTuple):
+    """An episode in pictures.
+
+    pictures: [F, height, width, 3] uint8, the first at the start and the last at the end
+    seconds: [F], the time in the episode at which each of them is
+    notes: [F] strings, what else is written below each; `()` for nothing
+    """
+
+    pictures: np.ndarray
+    seconds: np.ndarray
+    notes: Sequence[str] = ()
 
 
 class Experience(NamedTuple):

@@ -10,8 +10,8 @@ from tfcaml import environments, learners
 
 # Chosen on half-cheetah's directions with seed 100, see docs/locomotion.md.
 _ITERATIONS = 200
-_RATE = 0.3
-_OUTER = {"fisher_subsample": 0, "cg_iterations": 10}
+_RATE = 1.0
+_OUTER = {"max_kl": 0.03, "fisher_subsample": 0, "cg_iterations": 10}
 _TASKS, _EPISODES = 20, 20
 
 

@@ -10,11 +10,13 @@ from .cartpole import entities as cartpole_entities
 from .glucose import cohort as glucose_cohort
 from .hindsight import maze as hindsight_maze
 from .maml import fisher as maml_fisher
+from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
 
 STUDIES = {
+    "ant_integrators": ant_integrators.run,
     "caml_ablation": caml_ablation.run,
     "caml_figure2": caml_figure2.run,
     "caml_figure3": caml_figure3.run,

@@ -69,7 +69,7 @@ def test_every_family_is_a_tf_environment(name):
     """Its steps follow its specs, and its rows restart."""
     family = ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 3)
-    environment = FamilyTFEnvironment(family, nest.take(family.population(0).test, [1, 2]), 2)
+    environment = FamilyTFEnvironment(family, nest.take(family.population(0, 3).test, [1, 2]), 2)
     policy = random_policy(environment)
     step, firsts = environment.reset(), 0
     for _ in range(5):

@@ -43,10 +43,27 @@ SIMULATION = {
     "reset_noise": (0.2, {}),
 }
 ANT = {**SIMULATION, "gear": (30.0, {})}
+TARGET = {**SIMULATION, "action_range": (10.0, {}), "num_train": (90, {})}
+SPARSE = {
+    **SIMULATION,
+    **{"action_range": (10.0, {}), "sparse_radius": (5.0, {})},
+    **{"train_reward": ("sparse", {}), "test_reward": ("dense", {})},
+}
+RING = {**SPARSE, "radius": (1.0, {}), "num_train": (90, {})}
+LEGS = {
+    **SIMULATION,
+    **{"frame_skip": (3, {}), "mass_scale": (3.0, {}), "inertia": ("as_mass", {})},
+    **{"friction_scale": (3.0, {}), "damping_scale": (2.0, {}), "radius_scale": (1.5, {})},
+    **{"min_gravity": (5.0, {}), "max_gravity": (10.0, {}), "scales": ("log_uniform", {})},
+    **{"alive_bonus": (1.0, {}), "control_cost": (0.1, {})},
+    **{"min_height": (5.0, {}), "max_pitch": (1e-6, {})},
+}
 # name of a family -> (settings of the test, {field: (another value, other settings)})
 FAMILIES = {
     "ant_direction": ({"horizon": 3}, {**ANT, "form": ("promp", {})}),
     "ant_goal": ({"horizon": 3}, {**ANT, "form": ("maml", {}), "goal_range": (1.0, {})}),
+    "ant_ring": ({"horizon": 3}, {**RING, "gear": (150.0, {})}),
+    "ant_target": ({"horizon": 3}, TARGET),
     "ant_velocity": ({"horizon": 3}, {**ANT, "highest_speed": (1.0, {})}),
     "cart_pole": (
         {"horizon": 5, "num_train": 3},
@@ -124,6 +141,24 @@ FAMILIES = {
             "num_held_out_groups": (2, {"query_split": "groups"}),
         },
     ),
+    "pusher": ({"horizon": 3}, {**SPARSE, "num_layouts": (3, {})}),
+    "random_hopper": ({"horizon": 3}, LEGS),
+    "random_reacher": (
+        {"horizon": 3},
+        {
+            **SIMULATION,
+            "frame_skip": (3, {}),
+            "min_length": (0.8, {}),
+            "max_length": (1.2, {}),
+            "damping_scale": (2.0, {}),
+            "strength_scale": (2.0, {}),
+            "scales": ("log_uniform", {"damping_scale": 2.0}),
+            "control_cost": (0.5, {}),
+        },
+    ),
+    "random_walker": ({"horizon": 3}, LEGS),
+    "reacher_2": ({"horizon": 3}, TARGET),
+    "reacher_4": ({"horizon": 3}, TARGET),
     "sinusoid": (
         {},
         {
@@ -133,11 +168,14 @@ FAMILIES = {
             "max_x": (1.0, {}),
         },
     ),
+    "wheeled": ({"horizon": 3}, TARGET),
+    "wheeled_ring": ({"horizon": 3}, RING),
 }
 REFUSED_OF_FAMILIES = [  # (family, field, value): it cannot act beside the defaults
     ("glucose", "perturbation", 0.5),
     ("navigation", "sparse_radius", 5.0),
     ("particle", "num_held_out_groups", 2),
+    ("random_reacher", "scales", "log_uniform"),
 ]
 NUMBERS_OF_STEPS = 4  # of the longer episodes
 
@@ -221,7 +259,7 @@ def test_every_field_of_a_family_changes_a_number(name, field):
 @pytest.mark.parametrize("name, field, value", REFUSED_OF_FAMILIES)
 def test_what_cannot_act_in_a_family_is_refused(name, field, value):
     message = (
-        f"expected {field} to be left at .*, as it acts only with .*; received {field}={value}"
+        f"expected {field} to be left at .*, as it acts only with .*; received {field}={value!r}"
     )
     with pytest.raises(ConfigError, match=message):
         ENVIRONMENTS[name][1](**{field: value})

@@ -6,6 +6,7 @@ Reads one case per line and writes its exit code. A case, in JSON:
     output                    path of the file that gets what it prints
     seconds                   that it may take
     memory, limit             bytes that it may take, and that no file may pass
+    environ                   environment variables that are set
     plan                      train nothing: what is asked is what becomes of the input
     writes                    the only paths it may write below, see `watch`
     signals, when, after, gap see `send`
@@ -37,6 +38,7 @@ def launch(case):
     os.dup2(output, 1)
     os.dup2(output, 2)
     signal.alarm(case["seconds"])
+    os.environ.update(case.get("environ", {}))
     if case.get("memory"):
         with open("/proc/self/statm") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()

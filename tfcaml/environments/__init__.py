@@ -21,6 +21,31 @@ from tfcaml.environments.mujoco.half_cheetah import (
     HalfCheetahVelocity,
     HalfCheetahVelocityConfig,
 )
+from tfcaml.environments.mujoco.pusher import (
+    Pusher,
+    PusherConfig,
+)
+from tfcaml.environments.mujoco.random_robots import (
+    RandomHopper,
+    RandomHopperConfig,
+    RandomReacher,
+    RandomReacherConfig,
+    RandomWalker,
+    RandomWalkerConfig,
+)
+from tfcaml.environments.mujoco.rings import (
+    AntRing,
+    AntRingConfig,
+    RingConfig,
+    WheeledRing,
+)
+from tfcaml.environments.mujoco.targets import (
+    AntTarget,
+    Reacher2,
+    Reacher4,
+    TargetConfig,
+    Wheeled,
+)
 from tfcaml.environments.native.maze import Maze, MazeConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
@@ -30,6 +55,8 @@ from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 ENVIRONMENTS = {
     "ant_direction": (AntDirection, AntDirectionConfig),
     "ant_goal": (AntGoal, AntGoalConfig),
+    "ant_ring": (AntRing, AntRingConfig),
+    "ant_target": (AntTarget, TargetConfig),
     "ant_velocity": (AntVelocity, AntVelocityConfig),
     "cart_pole": (CartPole, CartPoleConfig),
     "glucose": (Glucose, GlucoseConfig),
@@ -39,7 +66,15 @@ ENVIRONMENTS = {
     "maze": (Maze, MazeConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
+    "pusher": (Pusher, PusherConfig),
+    "random_hopper": (RandomHopper, RandomHopperConfig),
+    "random_reacher": (RandomReacher, RandomReacherConfig),
+    "random_walker": (RandomWalker, RandomWalkerConfig),
+    "reacher_2": (Reacher2, TargetConfig),
+    "reacher_4": (Reacher4, TargetConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
+    "wheeled": (Wheeled, TargetConfig),
+    "wheeled_ring": (WheeledRing, RingConfig),
 }
 
 __all__ = [
@@ -72,4 +107,21 @@ __all__ = [
     "Sinusoid",
     "SinusoidConfig",
     "check",
+    "Pusher",
+    "PusherConfig",
+    "RandomHopper",
+    "RandomHopperConfig",
+    "RandomReacher",
+    "RandomReacherConfig",
+    "RandomWalker",
+    "RandomWalkerConfig",
+    "AntRing",
+    "AntRingConfig",
+    "RingConfig",
+    "WheeledRing",
+    "AntTarget",
+    "Reacher2",
+    "Reacher4",
+    "TargetConfig",
+    "Wheeled",
 ]

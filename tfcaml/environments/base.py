@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import ConfigError, NotFiniteError, check, check_is
-from tfcaml.types import Nest, Task, Trajectory
+from tfcaml.types import Episodes, Film, Nest, Task, Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -227,6 +227,22 @@ class TaskFamily:
           dict name -> matplotlib figure.
         """
         return {}
+
+    def film(self, episodes: Sequence[Episodes], most_pictures: int = 100) -> list[Film] | None:
+        """Films of episodes as they went, for families that can be looked at.
+
+        Args:
+          episodes: of each `Episodes` the first episode of the first task is shown. Without any, it
+            is only found out whether films can be made.
+          most_pictures: of a film.
+
+        Returns:
+          a `Film` for each; None, the default, of a family that can't be filmed.
+
+        Raises:
+          ConfigError: the machine can't draw them.
+        """
+        return None
 
     def reset(self, task: Task, key: tf.Tensor) -> tuple[Nest, Nest]:
         """Starts episodes.

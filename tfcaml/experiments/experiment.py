@@ -35,6 +35,7 @@ from tfcaml.reporting import report, run_report
 from tfcaml.reporting.evaluation_figures import (
     figures_of,
     pictures_of_evaluation,
+    pictures_of_films,
     pictures_of_paths,
     write_evaluation,
 )
@@ -42,6 +43,7 @@ from tfcaml.reporting.evaluation_figures import (
 if TYPE_CHECKING:
     from tfcaml.environments.base import Population
     from tfcaml.learners.base import MetaLearner
+    from tfcaml.types import Episodes
 
 __all__ = ["NO_AGENT", "Experiment", "ExperimentConfig"]
 
@@ -242,7 +244,7 @@ class Experiment:
         start, faults = time.monotonic(), collections.Counter(self.environment.faults())
         results: dict[str, list[dict[str, Any]]] = {}
         examples: dict[str, Any] = {}
-        episodes_of_first: dict[str, Any] = {}
+        shown: dict[str, Sequence[Episodes]] = {}
         for method in config.learners:
             results[method] = []
             for seed in config.seeds:
@@ -274,7 +276,7 @@ class Experiment:
                         *(method, seed, found.bad_updates.sum()),
                     )
                 examples.setdefault(method, found.trajectories)
-                episodes_of_first.setdefault(method, found.first_task)
+                shown.setdefault(method, found.shown)
         summary = {
             "environment": config.environment_name,
             "seeds": list(config.seeds),
@@ -286,7 +288,7 @@ class Experiment:
         run_directory.write_json(self.directory.evaluation / "evaluation.json", summary)
         for name, text in (("evaluation", report.to_csv), ("tables", report.tables_to_csv)):
             run_directory.write_text(self.directory.evaluation / f"{name}.csv", text(summary))
-        paths = self._evaluation_figures(results, examples, episodes_of_first, summary)
+        paths = self._evaluation_figures(results, examples, shown, summary)
         faults = collections.Counter(self.environment.faults()) - faults
         self._write_report(summary, time.monotonic() - start, faults)
         return summary, paths
@@ -333,14 +335,17 @@ class Experiment:
         self,
         results: dict[str, list[dict[str, Any]]],
         examples: dict[str, Any],
-        episodes_of_first: dict[str, Any],
+        shown: dict[str, Sequence[Episodes]],
         summary: dict[str, Any],
     ) -> list[pathlib.Path]:
         config, directory = self.config, self.directory
         pictures = pictures_of_evaluation(config, directory.train, results)
         query = self.population(config.seeds[0]).test
-        paths, animations = pictures_of_paths(self.environment, query, episodes_of_first)
-        pictures |= paths | self.environment.pictures(examples)
+        trajectories = {method: [each.trajectory for each in shown[method]] for method in shown}
+        paths, animations = pictures_of_paths(self.environment, query, trajectories)
+        films, moving = pictures_of_films(self.environment, config.environment_name, shown)
+        pictures |= paths | films | self.environment.pictures(examples)
+        animations |= moving
         learners = [self.trainer.made(method) for method in config.learners]
         configs = dict(zip(config.learners, (learner.config for learner in learners)))
         metrics = {k: v for learner in learners for k, v in tag_metrics(learner).items()}

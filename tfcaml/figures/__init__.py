@@ -15,6 +15,7 @@ from tfcaml.figures.curves import (
     sweep_returns,
     training_curves,
 )
+from tfcaml.figures.films import film_gif, film_sheet
 from tfcaml.figures.maps import (
     divergence_matrix,
     end_positions,
@@ -35,6 +36,8 @@ __all__ = [
     "divergence_matrix",
     "end_positions",
     "error_curves",
+    "film_gif",
+    "film_sheet",
     "goal_similarity",
     "paired_differences",
     "png",

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import figures
+from tfcaml import figures, nest
+from tfcaml.errors import ConfigError
 from tfcaml.reporting import report, tensorboard
-from tfcaml.types import Metric, Task, Trajectory
+from tfcaml.types import Episodes, Metric, Task, Trajectory, episode_return
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tfcaml.environments.base import TaskFamily
+
+_log = logging.getLogger(__name__)
+_MOST_FILMS = 4  # methods that are filmed in an evaluation, so that it takes seconds
+_MOST_PICTURES = 50  # of such a film
 
 
 def pictures_of_evaluation(
@@ -49,7 +55,7 @@ def pictures_of_evaluation(
 
 
 def pictures_of_paths(
-    environment: TaskFamily, task: Task, episodes: dict[str, Sequence[Trajectory]]
+    environment: TaskFamily, task: Task, episodes: Mapping[str, Sequence[Trajectory]]
 ) -> tuple[dict[str, Figure], dict[str, bytes]]:
     """Episodes on the first task before and after adaptation, and from update to update.
 
@@ -71,6 +77,59 @@ def pictures_of_paths(
     pictures = {"trajectories": figures.trajectories(before, after, goal, walls=walls)}
     updated = len(next(iter(paths.values()))) > 1
     return pictures, {"adaptation": figures.adaptation_gif(paths, goal, walls)} if updated else {}
+
+
+def pictures_of_films(
+    environment: TaskFamily, name: str, episodes: Mapping[str, Sequence[Episodes]]
+) -> tuple[dict[str, Figure], dict[str, bytes]]:
+    """Films of an episode on the first task before and after adaptation, of the first methods.
+
+    Where nothing can be drawn, there are none, and a line in the log says why.
+
+    Args:
+      environment: the `TaskFamily`. Nothing is drawn of one that can't be filmed.
+      name: of the family.
+      episodes: dict method -> `Episodes` [1, E, T] of each measurement, see `Evaluation`.
+
+    Returns:
+      (dict of matplotlib figures; dict of animations as the bytes of a GIF).
+    """
+    methods = list(episodes)[:_MOST_FILMS]
+    ends = {method: sorted({0, len(episodes[method]) - 1}) for method in methods}
+    chosen = [episodes[method][update] for method in methods for update in ends[method]]
+    try:
+        films = environment.film(chosen, _MOST_PICTURES)
+    except ConfigError as error:
+        _log.warning("No films of %s: %s", name, error)
+        return {}, {}
+    if films is None:
+        return {}, {}
+    pictures, animations, rest = {}, {}, iter(films)
+    for method in methods:
+        title = film_title(method, name, episodes[method][0].task)
+        labels = [film_label(update, episodes[method][update]) for update in ends[method]]
+        labelled = dict(zip(labels, rest))
+        pictures[f"{method}_film"] = figures.film_sheet(labelled, title)
+        animations[f"{method}_film"] = figures.film_gif(labelled, title)
+    return pictures, animations
+
+
+def film_title(method: str, name: str, task: Task) -> str:
+    """What stands above a film: who does what, with the numbers of a task [1] if they are few."""
+    numbers = [np.ravel(leaf) for leaf in tf.nest.flatten(task)]
+    if sum(map(len, numbers)) > 4 or any(row.dtype.kind not in "biuf" for row in numbers):
+        return f"{method} on {name}"
+    named = zip(nest.names(task), (", ".join(f"{x:.3g}" for x in row) for row in numbers))
+    told = "; ".join(f"{path} {row}".strip() for path, row in named)
+    return f"{method} on {name}: {told}".replace("-", "\N{MINUS SIGN}")
+
+
+def film_label(update: int, episodes: Episodes) -> str:
+    """What stands above the first episode of the first task of a measurement."""
+    first = float(episode_return(episodes.trajectory)[0, 0])
+    digits = 2 if abs(first) < 10 else 1 if abs(first) < 1000 else 0
+    after = f"After {update} update{'s' if update > 1 else ''}" if update else "Before any update"
+    return f"{after}: return {first:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def write_evaluation(
@@ -96,6 +155,8 @@ def write_evaluation(
     """
     for old in directory.evaluation.rglob("events.out.tfevents.*"):
         old.unlink()  # of an earlier evaluation of this run
+    for old in directory.figures.glob("*_film.*"):
+        old.unlink()  # of the same; there may be none now
     seeds, bounds = summary["seeds"], len(summary["seeds"]) >= figures.SEEDS_OF_A_BAND
     settings = {method: dataclasses.asdict(config) for method, config in configs.items()}
     # All seeds of a method log the same numbers.

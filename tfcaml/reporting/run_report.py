@@ -24,6 +24,11 @@ _CAPTIONS = {
     "adaptation.png": "Mean return on test tasks after each update.",
     "trajectories.png": "Episodes on that test task, before the first update and after the last.",
     "_training.png": "What was measured at each iteration of training, such as returns.",
+    "_film.gif": (
+        "The first episode on one test task, before the first update and after the last, in real "
+        "time or faster."
+    ),
+    "_film.png": "Pictures of that film at the same times, from left to right.",
     "_divergence_matrix.png": "How far policies have diverged from each other, sorted by cluster.",
     "_policy_map.png": "Policies as points; neighbours on the map are alike (t-SNE).",
     "_adapted_curves.png": "Policies after adaptation, followed over training.",

@@ -206,6 +206,7 @@ class AntDirection(_Ant):
 
     Config = AntDirectionConfig
 
+    @checked_call
     def __init__(
         self, config: AntDirectionConfig | None = None, *, num_threads: int | None = None
     ) -> None:

@@ -50,3 +50,15 @@ def both_directions(family: Simulation, num_test: int, draw: Any) -> Population:
     tasks = lambda group: family.tasks(tf.constant(group[:, None] / 2, tf.float32))
     train_group, test_group = turns(2), turns(num_test)
     return Population(tasks(train_group), tasks(test_group), train_group, test_group, draw)
+
+
+def fingertip(angles: tf.Tensor, lengths: tf.Tensor | np.ndarray) -> tf.Tensor:
+    """Where the end of an arm in a plane is, [..., 2].
+
+    Args:
+      angles: [..., L], of each joint against the link before it.
+      lengths: [L] or broadcastable to [..., L], of each link.
+    """
+    heading = tf.cumsum(angles, axis=-1)
+    along = [tf.reduce_sum(lengths * f(heading), axis=-1) for f in (tf.cos, tf.sin)]
+    return tf.stack(along, axis=-1)

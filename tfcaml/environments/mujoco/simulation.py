@@ -8,7 +8,11 @@ integrator, the time step, the scale of actions), are options, which runs and ex
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,7 +29,7 @@ from tfcaml.errors import (
     check_whole,
     checked_call,
 )
-from tfcaml.types import Task
+from tfcaml.types import Episodes, Film, Task
 
 if TYPE_CHECKING:
     import mujoco
@@ -290,6 +294,20 @@ class Simulation(TaskFamily):
     def truncated(self, state: dict[str, tf.Tensor]) -> tf.Tensor:
         return state["cut"]
 
+    @checked_call
+    def film(self, episodes: Sequence[Episodes], most_pictures: int = 100) -> list[Film]:
+        """See `TaskFamily.film`; without a screen, by EGL or OSMesa, or as MUJOCO_GL says."""
+        from tfcaml.environments.mujoco import film
+
+        return film.film(self, episodes, check_whole("most_pictures", most_pictures, 1))
+
+    @functools.cached_property
+    def replay(self) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        """`film.replayed` of this family, compiled once for each shape of its arguments."""
+        from tfcaml.environments.mujoco import film
+
+        return tf.function(lambda *given: film.replayed(self, *given), autograph=False)
+
     def faults(self) -> dict[str, int]:
         return {name: count for name, count in self.engine.faults.items() if count}
 
@@ -343,15 +361,36 @@ def _unit(point: tf.Tensor) -> tf.Tensor:
 def _engine() -> tuple[Any, str]:
     """(the module of the engine, MuJoCo's version)."""
     try:
-        import mujoco
+        with _without_osmesa():
+            import mujoco
 
-        from tfcaml.environments.mujoco import engine
+            from tfcaml.environments.mujoco import engine
     except ImportError as error:
         raise ConfigError(
             "expected MuJoCo 3.17 or newer for this family, as `pip install tfcaml[mujoco]` "
             f"installs it; received {type(error).__name__}: {error}"
         ) from None
+    except (AttributeError, RuntimeError) as error:  # of MuJoCo's, when it looks for OpenGL
+        told = os.environ.get("MUJOCO_GL", "")
+        raise ConfigError(
+            "expected MUJOCO_GL to be unset, egl, osmesa, or what else MuJoCo knows and finds; "
+            f"received MUJOCO_GL={told!r}: {type(error).__name__}: {error}"
+        ) from None
     return engine, mujoco.__version__
+
+
+@contextlib.contextmanager
+def _without_osmesa() -> Iterator[None]:
+    """OSMesa would crash this process, as TensorFlow is in it; `draw` draws in another one."""
+    told = os.environ.get("MUJOCO_GL", "")
+    if told.strip().lower() != "osmesa":
+        yield
+        return
+    os.environ["MUJOCO_GL"] = "off"
+    try:
+        yield
+    finally:
+        os.environ["MUJOCO_GL"] = told
 
 
 def _integrator(name: str) -> Any:
