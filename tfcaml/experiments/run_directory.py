@@ -287,7 +287,7 @@ def _warn_of_added(root: pathlib.Path, old: Any, new: Any) -> None:
 
 
 def _check_unused(root: pathlib.Path) -> None:
-    for part in (*_PARTS, "sweep.json"):
+    for part in (*(f"{part}/" for part in _PARTS), "sweep.json"):
         if (root / part).exists():
             raise ConfigError(
                 f"expected root_dir to be empty or a run's; received root_dir={str(root)!r}, which "
