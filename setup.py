@@ -63,8 +63,10 @@ setuptools.setup(
         "mujoco": ["mujoco>=3.17"],
         # What the tests in a browser need, see `make test-browser`.
         "browser": ["selenium"],
+        # What training in several processes and on clusters needs, see `tfcaml train --workers`.
+        "ray": ["ray>=2.60,<2.61"],
         "dev": [
-            *("gymnasium>=1.3,<1.4", "mujoco>=3.17"),
+            *("gymnasium>=1.3,<1.4", "mujoco>=3.17", "ray>=2.60,<2.61"),
             *("hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"),
         ],
     },

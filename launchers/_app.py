@@ -1,17 +1,20 @@
 """What all launchers share: one clear line and an exit code for whatever ends a run early."""
 
+import contextlib
 import difflib
 import itertools
 import os
 import re
 import runpy
 import shlex
+import signal
 import sys
 
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tfcaml.errors import ConfigError, RunError, WriteError, writing
+from tfcaml.errors import ConfigError, RunError, WriteError, check, writing
+from tfcaml.experiments.ray_workers import RayWorkers
 
 from . import _configs
 
@@ -41,6 +44,54 @@ def define_plugin():
     return flags.DEFINE_multi_string(
         "plugin", [], "Module of a learner or environment of your own in the run; it is imported."
     )
+
+
+def define_workers():
+    """The flags of training by Ray workers; `workers` reads them."""
+    flags.DEFINE_integer(
+        "workers", None, "Train in so many processes of Ray's; without it, in this process."
+    )
+    flags.DEFINE_string(
+        "ray_address", None, "HOST:PORT of a cluster made by ray start; without it, this machine."
+    )
+    flags.DEFINE_float(
+        "worker_timeout", 900.0, "Seconds without an iteration after which a worker is replaced."
+    )
+
+
+@contextlib.contextmanager
+def workers():
+    """`RayWorkers` as the flags ask for them, None without --workers. For a `with` block."""
+    values = flags.FLAGS
+    if values.workers is None:
+        for name in ("ray_address", "worker_timeout"):
+            rule = "left out, as it acts only with --workers"
+            check(not values[name].present, name, values[name].value, rule)
+        yield None
+        return
+    found = RayWorkers(values.workers, values.ray_address, timeout=values.worker_timeout)
+    with found:
+        yield found
+        print(found.summary(), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def stop_signal():
+    """What says whether Ctrl-C or SIGTERM was received in a `with` block; a second one kills."""
+    received = []
+
+    def receive(number, frame):
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, receive)
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def command_line(name):

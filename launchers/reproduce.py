@@ -5,6 +5,8 @@
 Writes results.json, results.md and PNGs.
 """
 
+import functools
+import inspect
 import pathlib
 
 from absl import flags
@@ -20,6 +22,7 @@ _STUDY = flags.DEFINE_string("study", None, "One of " + ", ".join(STUDIES) + "."
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Directory of the results.")
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Number of seeds.")
 _QUICK = flags.DEFINE_bool("quick", False, "Tiny sizes: checks the program, shows nothing.")
+_app.define_workers()
 flags.mark_flags_as_required(["study", "out_dir"])
 
 
@@ -29,9 +32,14 @@ def main(_):
     check(1 <= _SEEDS.value <= most, "seeds", _SEEDS.value, f"1 to {most}")
     out = pathlib.Path(_OUT_DIR.value)
     run_directory.check_writable(out, "out_dir")
-    _begin(out)
     study = STUDIES[_STUDY.value]
-    results, text, pictures = study(tuple(range(_SEEDS.value)), out, _QUICK.value)
+    rule = f"left out: the study {_STUDY.value} has no jobs of a method and a seed"
+    trains = "train" in inspect.signature(study).parameters
+    check(trains or flags.FLAGS.workers is None, "workers", flags.FLAGS.workers, rule)
+    with _app.workers() as workers:
+        _begin(out)
+        given = {} if workers is None else {"train": functools.partial(_train, workers=workers)}
+        results, text, pictures = study(tuple(range(_SEEDS.value)), out, _QUICK.value, **given)
     command = f"tfcaml reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"
     command += " --quick" if _QUICK.value else ""
     if _QUICK.value:
@@ -45,6 +53,13 @@ def main(_):
     print(f"results      {out / 'results.json'}\n")
     print(text)
     return 0
+
+
+def _train(experiment, workers):
+    """Trains an experiment of a study by Ray workers; `KeyboardInterrupt` where it is stopped."""
+    with _app.stop_signal() as experiment.should_stop:
+        if not experiment.train(workers=workers):
+            raise KeyboardInterrupt
 
 
 def _begin(out):

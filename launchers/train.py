@@ -7,11 +7,16 @@ Running the same command again goes on where it stopped. Exit codes: 0 finished,
 updates failed too often.
 """
 
-import signal
+import contextlib
+import pathlib
+import shlex
 
 from absl import flags
 from ml_collections import config_flags
 
+from tfcaml import figures
+from tfcaml.errors import within
+from tfcaml.experiments import jobs, run_directory, sweep
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report
 
@@ -38,45 +43,67 @@ _ALLOW_FRESH_START = flags.DEFINE_bool(
 _MAX_BAD_UPDATES = flags.DEFINE_integer(
     "max_bad_updates", 10, "Updates that may be skipped, not being finite, by method and seed."
 )
+_SWEEP = flags.DEFINE_multi_string(
+    "sweep", [], "FIELD=VALUE,VALUE,...: a run for each value of a config field; repeatable."
+)
+_app.define_workers()
 flags.mark_flags_as_required(["config", "root_dir"])
 
 
 def main(_):
-    experiment = Experiment.create(
-        _ROOT_DIR.value,
-        _CONFIG.value.to_dict(),
-        _SEED.value,
-        _JIT_COMPILE.value,
-        should_stop=_StopSignal(),
-        save_interval=_SAVE_INTERVAL.value,
-        keep=_KEEP.value,
-        allow_fresh_start=_ALLOW_FRESH_START.value,
-        max_bad_updates=_MAX_BAD_UPDATES.value,
-        command=_app.command_line("train"),
-    )
-    if not experiment.train():
-        print(f"Stopped. The same command goes on from here: root_dir={_ROOT_DIR.value}")
-        return _app.STOPPED
-    summary, paths = experiment.evaluate()
+    root, content = pathlib.Path(_ROOT_DIR.value), _CONFIG.value.to_dict()
+    fields = sweep.parsed(_SWEEP.value)
+    points = sweep.points(content, fields) if fields else [sweep.Point("", {}, content)]
+    with _app.stop_signal() as should_stop:
+        experiments = [_planned(point, should_stop) for point in points]
+        with _app.workers() as workers:
+            if fields:
+                sweep.begin(root, fields)
+            for experiment in experiments:
+                experiment.begin(root / experiment.name)
+            if not jobs.train(experiments, workers=workers):
+                print(f"Stopped. The same command goes on from here: root_dir={_ROOT_DIR.value}")
+                return _app.STOPPED
+    if fields:
+        return _evaluate_sweep(root, points, experiments)
+    summary, paths = experiments[0].evaluate()
     print(report.to_text(summary))
-    _app.print_paths(experiment.directory, paths, experiment.environment.notice)
+    _app.print_paths(experiments[0].directory, paths, experiments[0].environment.notice)
     return 0
 
 
-class _StopSignal:
-    """Remembers Ctrl-C or SIGTERM, so that a run ends between iterations; a second one kills."""
+def _planned(point, should_stop):
+    """The `Experiment` of a point of a sweep."""
+    with within(point.name) if point.name else contextlib.nullcontext():
+        return Experiment.planned(
+            point.content,
+            _SEED.value,
+            _JIT_COMPILE.value,
+            should_stop=should_stop,
+            save_interval=_SAVE_INTERVAL.value,
+            keep=_KEEP.value,
+            allow_fresh_start=_ALLOW_FRESH_START.value,
+            max_bad_updates=_MAX_BAD_UPDATES.value,
+            command=_app.command_line("train"),
+            name=point.name,
+        )
 
-    def __init__(self):
-        self._received = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
 
-    def _receive(self, number, frame):
-        self._received = True
-        signal.signal(number, signal.SIG_DFL)
-
-    def __call__(self):
-        return self._received
+def _evaluate_sweep(root, points, experiments):
+    """Evaluates all points, and writes and prints a table of them."""
+    table = sweep.Table(points, [experiment.evaluate()[0] for experiment in experiments])
+    run_directory.write_text(root / "sweep.csv", table.to_csv())
+    run_directory.write_text(root / "sweep.md", table.to_markdown())
+    figures.save(table.picture(), root / "sweep.png")
+    print(table.to_text())
+    for name in ("sweep.csv", "sweep.md", "sweep.png"):
+        print(f"{'figure' if name.endswith('png') else 'table':<12} {root / name}")
+    for point in points:
+        print(f"report       {root / point.name / 'report.html'}")
+    print(f"TensorBoard  tensorboard --logdir {shlex.quote(str(root))}")
+    if experiments[0].environment.notice:
+        print(experiments[0].environment.notice)
+    return 0
 
 
 if __name__ == "__main__":

@@ -36,6 +36,10 @@ def _figures():
         "paired_differences": lambda: figures.paired_differences(
             leads, ("before", "after"), "leads"
         ),
+        "sweep_returns": lambda: figures.sweep_returns(leads, ("0.1", "1.0"), "rate"),
+        "sweep_returns of combinations": lambda: figures.sweep_returns(
+            {"maml": [leads["random"][0], None]}, ("0.1, (4,)", "0.1, (100, 100)"), "rate, layers"
+        ),
         "divergence_curves": lambda: figures.divergence_curves(
             {name: (every, rng.normal(size=[1, 5])) for name in ("mean", "max", "silhouette")}
         ),

@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-LATE = ("sklearn", "scipy.stats", "matplotlib", "tensorboard.plugins")
+LATE = ("ray", "sklearn", "scipy.stats", "matplotlib", "tensorboard.plugins")
 
 
 def test_importing_the_package_leaves_late_what_not_everybody_uses():
@@ -31,7 +31,8 @@ def test_commands_import_without_optional_packages_and_without_a_word():
         for path in sorted((ROOT / "launchers").rglob("*.py"))
     ]
     code = (
-        "import importlib, sys; sys.modules.update(dict.fromkeys(['gymnasium', 'hypothesis']))\n"
+        "import importlib, sys\n"
+        "sys.modules.update(dict.fromkeys(['gymnasium', 'hypothesis', 'ray']))\n"
         "from absl.flags import FLAGS\n"
         f"for name in {modules}:\n"
         "    importlib.import_module(name)\n"

@@ -13,9 +13,9 @@ LAUNCHERS = sorted((ROOT / "launchers").rglob("*.py"))
 
 # A folder, or a module beside them, may import from lines above its own, and from itself.
 LAYERS = [
-    {"_legacy_keras", "errors"},
-    {"nest", "progress", "settings"},
-    {"keys", "programs", "statistics", "types"},
+    {"_legacy_keras", "errors", "quiet"},
+    {"nest", "progress", "provenance", "settings"},
+    {"cluster", "keys", "programs", "statistics", "types"},
     {"policies", "advantages"},
     {"divergence", "losses"},
     {"figures"},

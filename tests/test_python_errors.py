@@ -15,6 +15,7 @@ import tfcaml
 from tfcaml import agents, divergence, environments, keys, nest, policies, settings
 from tfcaml.environments import ENVIRONMENTS, HostEnvironment
 from tfcaml.errors import ConfigError
+from tfcaml.experiments.ray_workers import RayWorkers
 from tfcaml.learners import LEARNERS, MAML, Reptile
 from tfcaml.learners.caml.config import ChoiceConfig, DivergenceConfig
 from tfcaml.learners.hindsight.buffer import HindsightBufferConfig
@@ -22,6 +23,7 @@ from tfcaml.learners.hindsight.maml import GuidanceConfig
 from tfcaml.learners.hindsight.task_similarity import TaskSimilarityConfig
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.reporting.divergence_monitor import DivergenceMonitorConfig
+from tfcaml.rollouts.ray_sampler import RaySampler
 
 
 def refused(call, message):
@@ -540,3 +542,26 @@ def test_nothing_is_trained_where_something_is_refused(learner, population):
     learner.reset(0)
     refused(lambda: tfcaml.train(learner, population, callback=lambda learner: 0), "callback")
     assert int(learner.iteration) == 0
+
+
+# Workers. Nothing of Ray is started where something is refused.
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: RayWorkers(0), "expected workers to be a whole number from 1 to 10000"),
+        (lambda: RayWorkers("two"), "expected workers to be a whole number .*; received .*'two'"),
+        (lambda: RayWorkers(2, timeout=0), "expected worker_timeout to be > 0"),
+        (lambda: RayWorkers(2, timeout=None), "expected worker_timeout to be > 0"),
+        (lambda: RayWorkers(2, adress="a:1"), r"unknown argument 'adress'; did you mean address\?"),
+        (lambda: RayWorkers(2, "head"), "expected ray_address to be HOST:PORT of the head"),
+        (lambda: RaySampler(3, 2), "expected make to be a function of"),
+        (lambda: RaySampler(lambda seed: None, 2), "expected make to be a function of"),
+        (lambda: RaySampler(lambda: None, 2.5), "expected workers to be a whole number"),
+        (lambda: RaySampler(lambda: None, 2, timeout=-1), "expected timeout to be > 0"),
+        (lambda: RaySampler(lambda: None, 2, ["a:1"]), "expected ray_address to be HOST:PORT"),
+    ],
+)
+def test_workers(call, message):
+    refused(call, message)

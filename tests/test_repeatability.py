@@ -43,7 +43,7 @@ def trained(root, first_seed, num_seeds):
     ).to_dict()
     config = ExperimentConfig.from_dict(content, first_seed)
     experiment = Experiment(config, RunDirectory(root, {"config": content}))
-    experiment._learners = _COMPILED
+    experiment.trainer.learners = _COMPILED
     assert experiment.train()
     experiment.evaluate()
     return experiment, json.loads((root / "eval" / "evaluation.json").read_text())
@@ -153,7 +153,7 @@ def check_looking_changes_nothing(learner, population):
 @pytest.mark.parametrize("method", METHODS)
 def test_an_evaluation_between_iterations_changes_no_number(together, method):
     experiment, _ = together
-    learner = experiment._learner(method, 0)
+    learner = experiment.trainer.new(method, 0)
     check_looking_changes_nothing(learner, experiment.population(0))
 
 

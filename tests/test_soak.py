@@ -97,7 +97,7 @@ def test_experiments(iterations, tmp_path):
     watch = Watch()
 
     def should_stop():
-        watch(experiment._learners["caml"])
+        watch(experiment.trainer.learners["caml"])
         return False
 
     directory = RunDirectory(tmp_path, {"config": content})

@@ -5,7 +5,7 @@ Importing the package first makes sure that `tf.keras` is Keras 2, which TF-Agen
 
 import pathlib
 
-from tfcaml import _legacy_keras, _quiet
+from tfcaml import _legacy_keras, quiet
 
 __version__ = "0.1.0"
 
@@ -14,7 +14,7 @@ _CHECKOUT = pathlib.Path(__file__).parents[1]
 if all((_CHECKOUT / name).exists() for name in ("setup.py", "launchers", "configs")):
     __path__.append(str(_CHECKOUT))
 
-with _quiet.imports():
+with quiet.imports():
     _legacy_keras.ensure()
 
     from tfcaml import agents, divergence, environments, learners, policies

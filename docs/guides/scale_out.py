@@ -1,45 +1,75 @@
-"""Several seeds at once, each in a process of its own with one thread."""
+"""A run that two Ray workers train, and a learner whose episodes they play."""
 
 import tfcaml  # isort: skip  (first: TF-Agents needs Keras 2)
 
-import concurrent.futures
-import functools
-import multiprocessing
-import os
+import pathlib
 import time
 
 import numpy as np
+import tensorflow as tf
+from tfcaml.configs import base
 
 from tfcaml import environments, learners, policies
-
-ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-
-
-def one_seed(seed, iterations):
-    """Mean return on held-out entities before and after each of two updates."""
-    family = environments.Particle(environments.ParticleConfig(horizon=30))
-    population = family.population(seed)
-    policy = policies.mlp_policy(family.observation_spec, family.action_spec, (32,))
-    learner = learners.Reptile(
-        family, policy, learners.Reptile.Config(num_iterations=iterations), seed=seed
-    )
-    tfcaml.train(learner, population, seed=seed)
-    result = tfcaml.evaluate(learner, population.test, num_updates=2, seed=seed)
-    return result.returns.mean(axis=(1, 2))
+from tfcaml.experiments.experiment import Experiment
+from tfcaml.experiments.ray_workers import RayWorkers
+from tfcaml.rollouts.ray_sampler import RaySampler
 
 
-def main(seeds=(0, 1, 2, 3), iterations=50, processes=2):
-    """The returns of all seeds, [seeds, 3]."""
-    os.environ.update(ONE_THREAD)  # for the processes: TensorFlow reads it as it starts
-    context = multiprocessing.get_context("spawn")  # never "fork": TensorFlow has threads
+def config(iterations, num_seeds):
+    """Reptile and joint pretraining on particles."""
+    reptile = learners.Reptile.Config(num_iterations=iterations)
+    joint = learners.Joint.Config(num_iterations=iterations)
+    return base.experiment(
+        base.section("particle", environments.ParticleConfig(horizon=30)),
+        base.section("reptile", reptile),
+        {"joint": base.section("joint", joint)},
+        num_seeds=num_seeds,
+    ).to_dict()
+
+
+def whole_jobs(directory, content, workers=None):
+    """(seconds of training, mean returns of Reptile [seeds, updates + 1])."""
+    experiment = Experiment.create(directory, content, jit_compile=False)
     start = time.monotonic()
-    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
-        returns = list(pool.map(functools.partial(one_seed, iterations=iterations), seeds))
+    experiment.train(workers=workers)
     seconds = time.monotonic() - start
-    for seed, row in zip(seeds, returns):
-        print(f"seed {seed}: mean return", np.round(row, 1))
-    print(f"{len(seeds)} seeds in {processes} processes: {seconds:.0f} s")
-    return {"returns": np.array(returns)}
+    summary, _ = experiment.evaluate()
+    return seconds, np.mean(summary["methods"]["reptile"]["returns"], axis=-1)
+
+
+def make():
+    """What a worker plays with: a family whose steps run in Python, and a policy."""
+    family = environments.CartPole(environments.CartPoleConfig(horizon=50))
+    return family, policies.mlp_policy(family.observation_spec, family.action_spec, (32,))
+
+
+def shared_iterations(iterations, sampler=None):
+    """(seconds of training, the weights that MAML has learned)."""
+    family, policy = make()
+    maml = learners.MAML.Config(num_iterations=iterations, meta_batch_size=8)
+    learner = learners.MAML(family, policy, maml, sampler=sampler)
+    start = time.monotonic()
+    tfcaml.train(learner, family.population(0))
+    seconds = time.monotonic() - start
+    return seconds, [weight.numpy() for weight in tf.nest.flatten(learner.meta.read())]
+
+
+def main(iterations=150, num_seeds=6, shared=4, directory="scale_out"):
+    """Whether workers change a number: they don't."""
+    content = config(iterations, num_seeds)
+    alone, returns = whole_jobs(pathlib.Path(directory, "alone"), content)
+    with RayWorkers(2) as workers:
+        together, others = whole_jobs(pathlib.Path(directory, "workers"), content, workers)
+    print(f"whole jobs: {alone:.0f} s in one process, {together:.0f} s by two workers")
+    print("the same returns:", np.array_equal(returns, others))
+
+    alone, weights = shared_iterations(shared)
+    with RaySampler(make, workers=2) as sampler:
+        together, sampled = shared_iterations(shared, sampler)
+    print(f"shared iterations: {alone:.0f} s in one process, {together:.0f} s by two workers")
+    same = [np.array_equal(left, right) for left, right in zip(weights, sampled)]
+    print("the same weights:", all(same))
+    return {"returns": returns, "the same": [np.array_equal(returns, others), all(same)]}
 
 
 if __name__ == "__main__":

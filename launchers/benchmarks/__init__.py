@@ -8,7 +8,7 @@ A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (lis
     checks   name -> number
 """
 
-from . import divergence, glucose, host_environments, maml, rollout_particles, simulators
+from . import divergence, glucose, host_environments, maml, ray, rollout_particles, simulators
 
 BENCHMARKS = {
     "divergence": divergence.run,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "host_environments": host_environments.run,
     "maml_growth": maml.growth,
     "maml_navigation": maml.navigation,
+    "ray": ray.run,
     "rollout_particles": rollout_particles.run,
     "simulators": simulators.run,
 }

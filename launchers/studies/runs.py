@@ -11,7 +11,7 @@ from tfcaml.reporting import report
 from tfcaml.settings import as_json, flat
 
 
-def run_config(content, study_seeds, root, jit_compile=None):
+def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.train):
     """Trains and evaluates a config in a run directory, going on where it stopped.
 
     Args:
@@ -19,13 +19,14 @@ def run_config(content, study_seeds, root, jit_compile=None):
       study_seeds: consecutive Python ints.
       root: path of the run directory.
       jit_compile: as of `MetaLearner`.
+      train: function of an `Experiment`, which trains it.
 
     Returns:
       (`Experiment`, summary of its evaluation, see `tfcaml.report.summarize`).
     """
     content = content | {"num_seeds": len(study_seeds)}
     experiment = Experiment.create(root, content, study_seeds[0], jit_compile)
-    experiment.train()
+    train(experiment)
     return experiment, experiment.evaluate()[0]
 
 

@@ -30,7 +30,7 @@ SMALL = {
     "choosing_caml_settings": {"updates": 1, "iterations": 4, "horizon": 5},
     "reading_the_pictures": {"iterations": 5, "num_seeds": 1, "horizon": 5, "num_updates": 1},
     "reproducibility": {"iterations": 2},
-    "scale_out": {"seeds": (0, 1), "iterations": 1},
+    "scale_out": {"iterations": 1, "num_seeds": 1, "shared": 1},
 }
 WITH_COMMANDS = [name for name in PAGES if "\n```sh\n" in (GUIDES / f"{name}.md").read_text()]
 guides = pytest.mark.parametrize("name", PAGES)

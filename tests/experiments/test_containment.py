@@ -261,7 +261,7 @@ def _experiment(root, max_bad_updates):
     config = ExperimentConfig.from_dict(content)
     directory = RunDirectory(root, {"config": content})
     experiment = Experiment(config, directory, max_bad_updates=max_bad_updates)
-    learner = experiment._learner("reptile", 0)
+    learner = experiment.trainer.new("reptile", 0)
     loss = learner.inner_loss
     learner.inner_loss = lambda meta, fast, support: loss(meta, fast, support) * np.nan
     return experiment

@@ -19,9 +19,10 @@ from launchers import _configs
 from tests.dotted import nested
 from tests.reporting.run_reports import read_page
 from tfcaml import learners, nest
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, RunError
 from tfcaml.experiments.config import completed
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
+from tfcaml.experiments.jobs import Ended
 from tfcaml.experiments.run_directory import RunDirectory
 from tfcaml.reporting import tensorboard
 from tfcaml.types import Trajectory
@@ -56,7 +57,7 @@ def _experiment(root, should_stop=lambda: False, **changes):
     content = small_config() | changes
     config = ExperimentConfig.from_dict(content)
     experiment = Experiment(config, RunDirectory(root, {"config": content}), should_stop)
-    experiment._learners = _LEARNERS
+    experiment.trainer.learners = _LEARNERS
     return experiment
 
 
@@ -410,6 +411,9 @@ TOLD = {
     "evaluate": [],
     "population": [1],
     "training_seconds": ["caml"],
+    "note_training": ["caml", 0, Ended(True, 1.0, 0)],
+    "write_failure": [RunError("it failed")],
+    "write_progress": [],
 }
 
 
@@ -417,7 +421,8 @@ TOLD = {
 def test_what_only_tells_something_changes_no_learner(finished):
     experiment = _experiment(finished[0])
     public = {name for name in vars(Experiment) if not name.startswith("_")}
-    assert public - set(TOLD) == {"create", "open", "train", "trained"}  # each is one or the other
+    others = {"begin", "create", "directory", "open", "planned", "train", "trained"}
+    assert public - set(TOLD) == others  # each is one or the other
     learners = [experiment.trained(method, 0) for method in ("caml", "reptile")]
     read = lambda: [x.numpy() for learner in learners for x in learner.variables]
     before = read()
@@ -517,7 +522,7 @@ def test_shipped_configs_are_valid(name):
 def test_learners_of_a_run_take_the_loss_of_the_agent_it_names(tmp_path):
     content = small_config() | {"agent": "reinforce"}
     experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
-    learner = experiment._learner("reptile", 0)
+    learner = experiment.trainer.new("reptile", 0)
     assert learner.loss is experiment.loss and learner.policy is experiment.loss.policy
     with pytest.raises(ConfigError, match="agent to be one of none, ppo_clip, reinforce"):
         ExperimentConfig.from_dict(content | {"agent": "dqn"})
@@ -531,7 +536,7 @@ def test_the_agents_discount_is_the_methods(agent, tmp_path):
         content["compared"][name]["advantage"]["discount"] = discount
     content["learner"]["advantage"]["discount"] = 0.5
     experiment = Experiment(ExperimentConfig.from_dict(content), RunDirectory(tmp_path, {}))
-    made = {name: experiment._made(name) for name in ("caml", "random", "reptile")}
+    made = {name: experiment.trainer.made(name) for name in ("caml", "random", "reptile")}
     assert made["caml"].loss is made["random"].loss is experiment.loss
     shape = [1, 1, 3]
     ones, zeros = tf.ones(shape), tf.zeros(shape)

@@ -23,7 +23,7 @@ import tempfile
 import time
 
 from launchers import _app
-from tfcaml.experiments import experiment
+from tfcaml.experiments import jobs
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 FORBIDDEN = (
@@ -46,7 +46,7 @@ def launch(case):
     if case.get("limit"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (case["limit"],) * 2)
     if case.get("plan"):
-        experiment.Experiment.train = lambda self: False
+        jobs.train = lambda *_, **__: False
     sys.argv = [case["name"], *case["arguments"]]
     launcher = importlib.import_module("launchers." + case["name"])
     if case.get("writes"):

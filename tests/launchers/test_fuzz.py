@@ -78,7 +78,8 @@ def test_flags_of_train(number, serve, tmp_path, fingerprint):
     odd = st.sampled_from(["file", "empty.py", "raises.py", "", "none"]).map(
         lambda name: [f"--config={tmp_path / name}"]
     )
-    given = flags("seed", "keep", "save_interval", "jit_compile", "allow_fresh_start", "nosuch")
+    names = ("seed", "keep", "save_interval", "jit_compile", "allow_fresh_start", "nosuch")
+    given = flags(*names, "sweep", "ray_address", "worker_timeout")
     override = flags(*[f"config.{name}" for name in FIELDS])
     root = st.sampled_from(["run", "run/ü", "file", "file/run", "run/\udcff"])
 

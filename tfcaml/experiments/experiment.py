@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import functools
 import logging
 import os
@@ -25,15 +24,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
-import tensorflow as tf
 
-from tfcaml import agents, evaluation, training
-from tfcaml.errors import ConfigError, RunError, check, check_one_of, writing
-from tfcaml.experiments import checkpoints, provenance, report_content, run_directory
+from tfcaml import evaluation, provenance
+from tfcaml.errors import RunError, check_one_of, writing
+from tfcaml.experiments import jobs, report_content, run_directory
 from tfcaml.experiments.config import NO_AGENT, ExperimentConfig, completed, plugins_of
-from tfcaml.experiments.training_log import TrainingLog, logged_faults, tag_metrics
-from tfcaml.policies import mlp_policy
-from tfcaml.progress import Progress
+from tfcaml.experiments.trainer import Trainer, TrainingOptions
+from tfcaml.experiments.training_log import logged_faults, tag_metrics
 from tfcaml.reporting import report, run_report
 from tfcaml.reporting.evaluation_figures import (
     figures_of,
@@ -46,7 +43,6 @@ from tfcaml.reporting.evaluation_figures import (
 if TYPE_CHECKING:
     from tfcaml.environments.base import Population
     from tfcaml.learners.base import MetaLearner
-    from tfcaml.policies.base import Policy
     from tfcaml.types import Episodes
 
 __all__ = ["NO_AGENT", "Experiment", "ExperimentConfig"]
@@ -70,6 +66,7 @@ class Experiment:
       allow_fresh_start: where all checkpoints are damaged, train from the beginning.
       max_bad_updates: of each method and seed that may be skipped because they are not finite.
       command: the command line that begins or goes on with the run, for report.html; None without.
+      name: of the experiment in what is told of its progress, where there are several.
 
     Attributes:
       environment: the `TaskFamily`.
@@ -93,24 +90,22 @@ class Experiment:
         allow_fresh_start: bool = False,
         max_bad_updates: int = 10,
         command: str | None = None,
+        name: str = "",
     ) -> None:
-        self.save_interval = config.save_interval if save_interval is None else save_interval
-        check(self.save_interval >= 1, "save_interval", self.save_interval, ">= 1")
-        check(keep >= 1, "keep", keep, ">= 1")
-        check(max_bad_updates >= 0, "max_bad_updates", max_bad_updates, ">= 0")
+        options = TrainingOptions(
+            config.save_interval if save_interval is None else save_interval,
+            keep,
+            allow_fresh_start,
+            max_bad_updates,
+        )
         self.config = config
-        self.directory: Any = directory  # a `RunDirectory`, once there is one
         self.should_stop = should_stop
-        self.keep = keep
-        self.allow_fresh_start = allow_fresh_start
-        self.max_bad_updates = max_bad_updates
+        self.trainer = Trainer(config, directory, options)
+        self.environment = self.trainer.environment
+        self.policy, self.loss = self.trainer.policy_and_loss(next(iter(config.learners)))
+        self.name = name
         self._command = command
-        self.environment = config.family(config.environment)
-        self._policies: dict[str, Policy] = {}  # method -> its own policy
-        self._losses: dict[float, agents.AgentLoss] = {}
-        self.policy, self.loss = self._policy_and_loss(next(iter(config.learners)))
-        self._learners: dict[str, MetaLearner] = {}
-        self._seconds = tf.Variable(0.0, dtype=tf.float64)  # of training the current learner
+        self._run: dict[str, Any] = {}  # what config.json is to hold, of a planned one
         # (method, seed) -> (seconds of training, updates skipped in it), as far as known
         self._trained_in: dict[tuple[str, int], tuple[float, int]] = {}
 
@@ -137,16 +132,45 @@ class Experiment:
           ConfigError: a bad config or option; or a directory that is something else than a run of
             this config, with these seeds. Nothing in it is changed then.
         """
+        experiment = cls.planned(content, seed, jit_compile, **options)
+        experiment.begin(root)
+        return experiment
+
+    @classmethod
+    def planned(
+        cls,
+        content: dict[str, Any],
+        seed: int = 0,
+        jit_compile: bool | None = None,
+        **options: Any,
+    ) -> Experiment:
+        """An experiment without a directory yet, see `begin`; the arguments are those of `create`.
+
+        Raises:
+          ConfigError: a bad config or option.
+        """
         config = ExperimentConfig.from_dict(content, seed, jit_compile)
         experiment = cls(config, None, **options)
         for method in config.learners:
-            experiment._made(method)  # what they refuse leaves no directory behind
-        run = {"config": content, "seed": seed, "jit_compile": jit_compile}
-        fill = functools.partial(completed, plugins=plugins_of(content))
-        experiment.directory = run_directory.RunDirectory(
-            root, run, fill, command=experiment._command
-        )
+            experiment.trainer.made(method)  # what they refuse leaves no directory behind
+        experiment._run = {"config": content, "seed": seed, "jit_compile": jit_compile}
         return experiment
+
+    def begin(self, root: str | os.PathLike[str]) -> None:
+        """Gives a planned experiment its run directory; see `create`."""
+        fill = functools.partial(completed, plugins=plugins_of(self._run["config"]))
+        self.trainer.directory = run_directory.RunDirectory(
+            root, self._run, fill, command=self._command
+        )
+
+    @property
+    def directory(self) -> Any:
+        """The `RunDirectory`; None until there is one."""
+        return self.trainer.directory
+
+    @directory.setter
+    def directory(self, directory: run_directory.RunDirectory) -> None:
+        self.trainer.directory = directory
 
     @classmethod
     def open(
@@ -178,34 +202,17 @@ class Experiment:
         """Entities of one seed."""
         return self.environment.population(seed, num_tasks or self.config.num_tasks)
 
-    @writing()
-    def train(self, stream: TextIO | None = None) -> bool:
+    def train(self, stream: TextIO | None = None, workers: jobs.Workers | None = None) -> bool:
         """Trains every method with every seed to the end; writes report.html if it trained any.
+
+        Args:
+          stream: where progress is told; stderr unless given.
+          workers: what trains, such as `RayWorkers`; None: this process.
 
         Returns:
           whether it got there.
         """
-        jobs = [(method, seed) for method in self.config.learners for seed in self.config.seeds]
-        # Episodes are what takes the time.
-        weights = [self._made(method).episodes_per_iteration for method, _ in jobs]
-        lengths = [self.config.learners[method][1].num_iterations for method, _ in jobs]
-        saved = [self._saved_iteration(*job) for job in jobs]
-        with Progress(np.dot(weights, lengths), np.dot(weights, saved), stream) as progress:
-            for method, seed in jobs:
-                try:
-                    finished = self._train_job(method, seed, progress)
-                except RunError as error:
-                    self._note_training(method, seed)
-                    failure = self._failure(method, seed, error)
-                    with contextlib.suppress(OSError):  # the other error is the one to be told
-                        self._write_report(failure=str(failure))
-                    raise failure from error
-                self._note_training(method, seed)
-                if not finished:
-                    break
-        if not finished or saved != lengths:
-            self._write_report()
-        return finished
+        return jobs.train([self], stream, workers)
 
     @writing()
     def evaluate(
@@ -241,8 +248,9 @@ class Experiment:
         for method in config.learners:
             results[method] = []
             for seed in config.seeds:
-                learner = self._restored(method, seed)
-                self._note_training(method, seed)
+                learner = self.trainer.restored(method, seed)
+                skipped = int(learner.bad_updates)
+                self._trained_in[method, seed] = float(self.trainer.seconds), skipped
                 population = self.population(seed, num_tasks)
                 found = evaluation.evaluate(
                     learner,
@@ -293,11 +301,11 @@ class Experiment:
         """
         check_one_of("method", method, tuple(self.config.learners))
         check_one_of("seed", seed, self.config.seeds)
-        return self._restored(method, seed)
+        return self.trainer.restored(method, seed)
 
     def environment_steps(self, method: str) -> int:
         """Environment steps that training this method takes, per seed, at most."""
-        learner = self._made(method)
+        learner = self.trainer.made(method)
         episodes = learner.config.num_iterations * learner.episodes_per_iteration
         return episodes * learner.environment.horizon
 
@@ -306,158 +314,22 @@ class Experiment:
         seconds = []
         with self._unchanged():
             for seed in self.config.seeds:
-                self._restored(method, seed)
-                seconds.append(float(self._seconds))
+                self.trainer.restored(method, seed)
+                seconds.append(float(self.trainer.seconds))
         return float(np.mean(seconds))
 
     @contextlib.contextmanager
     def _unchanged(self) -> Iterator[None]:
         """Learners are afterwards as before: what only tells something must not change them."""
-        learners = self._learners.values()
+        learners = self.trainer.learners.values()
         before = [(x, x.numpy()) for learner in learners for x in learner.variables]
-        seconds = float(self._seconds)
+        seconds = float(self.trainer.seconds)
         try:
             yield
         finally:
             for variable, value in before:
                 variable.assign(value)
-            self._seconds.assign(seconds)
-
-    def _policy_and_loss(self, method: str) -> tuple[Policy, Any]:
-        """(policy, loss) of a method's learner; the loss is None unless it is an agent's.
-
-        An agent knows one discount, so that methods with different ones get agents of their own.
-        """
-        learner_class, learner_config = self.config.learners[method]
-        options = self.config.policy
-        if self.config.agent == NO_AGENT:
-            if method not in self._policies:
-                place = learner_class.plays_in(self.environment, learner_config)
-                own = learner_class.make_policy(place, learner_config, **options)
-                self._policies[method] = own
-            return self._policies[method], None
-        discount = learner_config.advantage.discount
-        if discount not in self._losses:
-            make = agents.AGENTS[self.config.agent]
-            specs = self.environment.observation_spec, self.environment.action_spec
-            network = mlp_policy(*specs, **options).network
-            layers = options["fc_layer_params"]
-            self._losses[discount] = make(self.environment, network, layers, discount)
-        return self._losses[discount].policy, self._losses[discount]
-
-    def _made(self, method: str) -> MetaLearner:
-        """The method's learner, whatever it has learned; compiled once for all seeds."""
-        if method not in self._learners:
-            learner_class, learner_config = self.config.learners[method]
-            policy, loss = self._policy_and_loss(method)
-            self._learners[method] = learner_class(
-                self.environment,
-                policy,
-                learner_config,
-                seed=self.config.seeds[0],
-                jit_compile=self.config.jit_compile,
-                loss=loss,
-            )
-        return self._learners[method]
-
-    def _learner(self, method: str, seed: int) -> MetaLearner:
-        """The method's learner, as new for `seed`."""
-        learner = self._made(method)
-        learner.reset(seed)
-        self._seconds.assign(0)
-        return learner
-
-    def _checkpoints(self, method: str, seed: int, learner: MetaLearner) -> checkpoints.Checkpoints:
-        config = self.config
-        about = {
-            "environment": config.environment_name,
-            "learner": type(learner).__name__,
-            "config": {
-                "environment": dataclasses.asdict(config.environment),
-                "policy": config.policy,
-                "agent": config.agent,
-                "learner": dataclasses.asdict(learner.config),
-            },
-        }
-        variables = checkpoints.named({**learner.checkpointed(), "seconds": self._seconds})
-        return checkpoints.Checkpoints(
-            self._checkpoint_directory(method, seed), variables, about, self.keep
-        )
-
-    def _checkpoint_directory(self, method: str, seed: int) -> pathlib.Path:
-        folder = self.directory.train(method, seed)
-        old = folder / "checkpoint"  # of runs begun before; TensorFlow has a file of this name
-        return old if old.is_dir() else folder / "checkpoints"
-
-    def _saved_iteration(self, method: str, seed: int) -> int:
-        """What the newest checkpoint says of itself; whether it is whole is not known yet."""
-        newest = checkpoints.newest_step(self._checkpoint_directory(method, seed))
-        return min(newest, self.config.learners[method][1].num_iterations)
-
-    def _failure(self, method: str, seed: int, error: Exception) -> RunError:
-        """The error with what can be gone on from."""
-        directory = self._checkpoint_directory(method, seed)
-        step = checkpoints.newest_step(directory)
-        good = f"the last good checkpoint is {directory / f'iteration-{step}'}"
-        return RunError(f"{method} with seed {seed}: {error}; {good if step else 'no checkpoint'}")
-
-    def _restored(self, method: str, seed: int) -> MetaLearner:
-        learner = self._learner(method, seed)
-        length, saved = learner.config.num_iterations, 0
-        if length:
-            saved = self._checkpoints(method, seed, learner).restore()
-        if saved < length:
-            raise ConfigError(
-                f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "
-                f"{length} iterations; run tfcaml train with this root_dir to the end first"
-            )
-        return learner
-
-    def _train_job(self, method: str, seed: int, progress: Progress) -> bool:
-        """Trains one method with one seed from its last checkpoint; False when told to stop."""
-        learner = self._learner(method, seed)
-        length = learner.config.num_iterations
-        saved = self._checkpoints(method, seed, learner)
-        done = saved.restore(self.allow_fresh_start)
-        lost = self._saved_iteration(method, seed) - done  # in checkpoints that were passed over
-        progress.redo(lost * learner.episodes_per_iteration)
-        if done >= length:
-            return True
-        population = self.population(seed)
-        with TrainingLog(self.config, self.directory, method, seed, learner) as log:
-            while (iteration := int(learner.iteration)) < length:
-                metrics = self._train_iteration(learner, population, seed)
-                latest = training.latest_return(metrics)
-                log.write(metrics)
-                training.check_bad_updates(learner, self.max_bad_updates)
-                log.draw(population)
-                progress.advance(
-                    f"{method} seed {seed} iteration {iteration + 1}/{length}",
-                    f"return {latest:.0f}",
-                    learner.episodes_per_iteration,
-                )
-                stop, last = self.should_stop(), iteration + 1 == length
-                if stop or last or (iteration + 1) % self.save_interval == 0:
-                    log.flush()
-                    saved.save(iteration + 1)
-                if stop:
-                    return False
-        return True
-
-    def _train_iteration(
-        self, learner: MetaLearner, population: Population, seed: int
-    ) -> dict[str, float]:
-        """One iteration, with how fast it was among its metrics."""
-        start = time.monotonic()
-        metrics = training.train_iteration(learner, population, seed)
-        seconds = time.monotonic() - start
-        self._seconds.assign_add(seconds)
-        steps = learner.episodes_per_iteration * learner.environment.horizon
-        return {
-            **metrics,
-            "iterations_per_second": 1 / seconds,
-            "steps_per_second": steps / seconds,
-        }
+            self.trainer.seconds.assign(seconds)
 
     def _evaluation_figures(
         self,
@@ -474,15 +346,23 @@ class Experiment:
         films, moving = pictures_of_films(self.environment, config.environment_name, shown)
         pictures |= paths | films | self.environment.pictures(examples)
         animations |= moving
-        learners = [self._made(method) for method in config.learners]
+        learners = [self.trainer.made(method) for method in config.learners]
         configs = dict(zip(config.learners, (learner.config for learner in learners)))
         metrics = {k: v for learner in learners for k, v in tag_metrics(learner).items()}
         return write_evaluation(directory, pictures, animations, summary, configs, metrics)
 
-    def _note_training(self, method: str, seed: int) -> None:
-        """Remembers what the learner, which is this seed's now, knows of its training."""
-        skipped = int(self._made(method).bad_updates)
-        self._trained_in[method, seed] = float(self._seconds), skipped
+    def note_training(self, method: str, seed: int, ended: jobs.Ended) -> None:
+        """Remembers for the report how a job ended."""
+        self._trained_in[method, seed] = ended.seconds, ended.bad_updates
+
+    def write_progress(self) -> None:
+        """Writes report.html of a run that has not been evaluated since it was trained."""
+        self._write_report()
+
+    def write_failure(self, failure: RunError) -> None:
+        """Writes report.html of a run in which a job failed, if the disk takes it."""
+        with contextlib.suppress(OSError):  # the other error is the one to be told
+            self._write_report(failure=str(failure))
 
     def _write_report(
         self,
@@ -527,12 +407,12 @@ class Experiment:
         run_directory.write_text(directory.root / "report.html", run_report.to_html(content))
 
     def _trained_method(self, method: str) -> run_report.TrainedMethod:
-        learner, seeds = self._made(method), self.config.seeds
+        learner, seeds = self.trainer.made(method), self.config.seeds
         return run_report.TrainedMethod(
             name=method,
             learner=type(learner).__name__,
             num_iterations=learner.config.num_iterations,
-            done=[self._saved_iteration(method, seed) for seed in seeds],
+            done=[self.trainer.saved_iteration(method, seed) for seed in seeds],
             environment_steps=self.environment_steps(method),
             seconds=[self._trained_in.get((method, seed), (None,))[0] for seed in seeds],
             jit_compile=learner.jit_compile,

@@ -7,6 +7,7 @@ eval/                                events, evaluation.json, evaluation.csv, ta
 figures/                             PNG and GIF
 """
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -14,13 +15,13 @@ import os
 import pathlib
 import stat
 import tempfile
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from tfcaml import settings
+from tfcaml import provenance, settings
 from tfcaml.errors import ConfigError, check, check_utf8
-from tfcaml.experiments import provenance
 
 _log = logging.getLogger(__name__)
 _PARTS = ("train", "eval", "figures")
@@ -195,6 +196,29 @@ def check_writable(root: str | os.PathLike[str], name: str = "root_dir") -> None
     raise ConfigError(f"expected {name} to be writable; received {name}={str(root)!r}: {problem}")
 
 
+@contextlib.contextmanager
+def alone_in(folder: pathlib.Path, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Keeps other processes that ask for it out of a folder; for a `with` block.
+
+    Waits while there is one, such as a worker that was given up and is about to end, until
+    `should_stop`. The folder is made if missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        while not should_stop():
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.1)
+            except OSError:  # a file system without locks
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class _Lock:
     """Keeps other processes out of a directory until it is collected, or the process dies."""
 
@@ -238,9 +262,11 @@ def _check_kinds(root: pathlib.Path) -> None:
 
 
 def _check_kind(path: pathlib.Path, is_kind: Callable[[int], bool], kind: str) -> None:
-    if os.path.lexists(path):
+    try:
         fits = is_kind(path.lstat().st_mode)
-        check(fits, "a part of root_dir", str(path), f"{kind}, not a link or something else")
+    except FileNotFoundError:  # not there, or no more: the directory may be in use
+        return
+    check(fits, "a part of root_dir", str(path), f"{kind}, not a link or something else")
 
 
 def _check_same(root: pathlib.Path, old: Any, new: Any) -> None:
@@ -261,9 +287,9 @@ def _warn_of_added(root: pathlib.Path, old: Any, new: Any) -> None:
 
 
 def _check_unused(root: pathlib.Path) -> None:
-    for part in _PARTS:
+    for part in (*(f"{part}/" for part in _PARTS), "sweep.json"):
         if (root / part).exists():
             raise ConfigError(
                 f"expected root_dir to be empty or a run's; received root_dir={str(root)!r}, which "
-                f"has {part}/ but no config.json"
+                f"has {part} but no config.json"
             )

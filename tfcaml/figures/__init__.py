@@ -12,6 +12,7 @@ from tfcaml.figures.curves import (
     paired_differences,
     regression_fits,
     success_curves,
+    sweep_returns,
     training_curves,
 )
 from tfcaml.figures.films import film_gif, film_sheet
@@ -45,6 +46,7 @@ __all__ = [
     "regression_fits",
     "save",
     "success_curves",
+    "sweep_returns",
     "training_curves",
     "trajectories",
 ]

@@ -237,6 +237,43 @@ def paired_differences(
     return figure
 
 
+def sweep_returns(
+    rows: dict[str, list[dict[str, Any] | None]], points: Sequence[str], fields: str
+) -> Figure:
+    """Mean returns after the last update over the points of a sweep, one line per method.
+
+    Args:
+      rows: dict method -> list over points of dict(value, lower, upper), with bars from lower to
+        upper where these are numbers; None at points that do not have the method.
+      points: what each is called on the axis.
+      fields: that are swept, for its label.
+    """
+    figure, axes = style.new(max(5.0, 2.5 + 0.6 * len(points)), 3.6)
+    for index, (method, found) in enumerate(rows.items()):
+        places = [place for place, row in enumerate(found) if row is not None]
+        there = [row for row in found if row is not None]
+        value = np.array([row["value"] for row in there])
+        bounds = [[_bound(row, name) for row in there] for name in ("lower", "upper")]
+        axes.errorbar(
+            np.array(places) + 0.08 * (index - (len(rows) - 1) / 2),
+            value,
+            yerr=np.abs(value - bounds),
+            fmt="o-" if len(points) > 1 and "," not in fields else "o",  # no order of combinations
+            ms=4,
+            lw=1,
+            color=style.color(index),
+            label=method,
+        )
+    turned = max(map(len, points)) * len(points) > 50
+    axes.set_xticks(range(len(points)), points, rotation=30 if turned else 0)
+    axes.set_xlabel(fields)
+    several = any(row and row["lower"] is not None for found in rows.values() for row in found)
+    axes.set_ylabel("return" + (" (95 % interval over seeds)" if several else ""))
+    axes.set_title("New entities after the last update")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 def _bound(row: dict[str, Any], name: str) -> float:
     return row["value"] if row[name] is None else row[name]
 

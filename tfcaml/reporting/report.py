@@ -157,7 +157,7 @@ def to_text(summary: dict[str, Any]) -> str:
         cells = []
         for kind, rows in kinds.items():
             marked = zip(rows, marks)
-            of_kind = [_interval(row, digits) + mark if row else "-" for row, mark in marked]
+            of_kind = [interval(row, digits) + mark if row else "-" for row, mark in marked]
             cells += [("  " + kind.replace("_", " "), of_kind)]
             won = [f"{row['seeds_won']} of {row['num_seeds']}" if row else "" for row in rows]
             cells += [("    seeds won", won)]
@@ -175,7 +175,7 @@ def to_text(summary: dict[str, Any]) -> str:
 
 def _returns_table(rows: dict[str, list[dict[str, Any]]], statistic: str, digits: int) -> list[str]:
     """Lines of a table of one statistic, method -> row by update, and an empty one."""
-    cells = [(name, [_interval(x[statistic], digits) for x in row]) for name, row in rows.items()]
+    cells = [(name, [interval(x[statistic], digits) for x in row]) for name, row in rows.items()]
     return [*_table(cells), ""]
 
 
@@ -303,7 +303,8 @@ def _json(interval: statistics.Interval) -> dict[str, float | None]:
     return {name: number(value) for name, value in interval._asdict().items()}
 
 
-def _interval(row: dict[str, Any], digits: int) -> str:
+def interval(row: dict[str, Any], digits: int) -> str:
+    """A value with its interval, if it has one, as text: row is dict(value, lower, upper)."""
     digits = digits if abs(row["value"]) < 100 else 0
     value, lower, upper = (
         "" if row[key] is None else f"{row[key]:.{digits}f}" for key in ("value", "lower", "upper")

@@ -15,6 +15,7 @@ from tfcaml.configs.caml import ablation_groups as caml_ablation_groups
 from tfcaml.configs.caml import open_plane as caml_open_plane
 
 from tfcaml import evaluation, figures, learners
+from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report
 
 from ..runs import config_name, interval, kept, run_config, shrink
@@ -24,7 +25,7 @@ _SHOWN = (0, 1, 5)  # updates
 _BASE = "caml"
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     results = {"seeds": list(study_seeds), "parts": {}}
     texts, pictures = [], {}
@@ -40,7 +41,7 @@ def run(study_seeds, out_dir, quick=False):
             shrink(content, ["random"])
         root = out_dir / "runs" / directory
         jit_compile = False if quick else None
-        experiment, summary = run_config(content, study_seeds, root, jit_compile)
+        experiment, summary = run_config(content, study_seeds, root, jit_compile, train=train)
         methods = dict(summary["methods"])
         parts = out_dir / "parts" / directory
         if choices:

@@ -10,6 +10,7 @@ from tfcaml.configs.caml import figure3 as caml_figure3
 from tfcaml.configs.caml import figure3_groups as caml_figure3_groups
 
 from tfcaml import figures
+from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report
 
 from ..runs import config_name, interval, paired_rows, run_config, shrink
@@ -21,7 +22,7 @@ _ORDER = ("matched", "caml", "caml_paper", "reptile", "maml", "fomaml", "joint",
 _ORDER += ("unmatched", "random")
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     results = {"seeds": list(study_seeds), "splits": {}}
     pictures, texts = {}, []
@@ -32,7 +33,7 @@ def run(study_seeds, out_dir, quick=False):
         name = config_name(module)
         root = out_dir / "runs" / name.replace("/", "_")
         jit_compile = False if quick else None
-        experiment, summary = run_config(content, study_seeds, root, jit_compile)
+        experiment, summary = run_config(content, study_seeds, root, jit_compile, train=train)
         methods = {method: summary["methods"][method] for method in in_order(summary["methods"])}
         shown = summary["num_updates"]  # one more was measured
         paired = {}

@@ -9,6 +9,7 @@ from tfcaml.configs.caml import figure3 as caml_figure3
 
 from tfcaml import evaluation, figures, nest, statistics
 from tfcaml.environments.native import particle
+from tfcaml.experiments.experiment import Experiment
 
 from ..runs import interval, run_config, shrink
 from .figure3 import in_order
@@ -17,14 +18,14 @@ _UPDATES, _EPISODES = 5, 20
 _PATHS = ("caml", "caml_paper", "reptile", "joint", "random", "matched")  # with trajectories
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     content = caml_figure3.get_config().to_dict()
     if quick:
         shrink(content, ["random"])
     jit_compile = False if quick else None
     root = out_dir / "runs" / "caml_figure3"
-    experiment, _ = run_config(content, study_seeds, root, jit_compile)
+    experiment, _ = run_config(content, study_seeds, root, jit_compile, train=train)
     ends, distances = {}, {}
     for method in in_order(experiment.config.learners):
         played = [_episodes(experiment, method, seed) for seed in study_seeds]

@@ -12,6 +12,7 @@ from tfcaml.configs.cartpole import entities as cartpole_entities
 
 from tfcaml import agents, figures, nest, statistics
 from tfcaml.environments.host import cart_pole
+from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report
 
 from ... import personalise
@@ -20,12 +21,14 @@ from ..runs import interval, paired_rows, run_config, shrink
 _HELD_OUT = "each held-out entity (a negative force is a reversed one)"
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     content = cartpole_entities.get_config().to_dict()
     if quick:
         shrink(content, ["random"])
-    experiment, summary = run_config(content, study_seeds, out_dir / "runs" / "cartpole_entities")
+    experiment, summary = run_config(
+        content, study_seeds, out_dir / "runs" / "cartpole_entities", train=train
+    )
     returns = {name: np.array(row["returns"]) for name, row in summary["methods"].items()}
     gains = {"maml after k - maml before": _gains(returns["maml"])}
     results = {

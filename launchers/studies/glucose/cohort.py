@@ -38,7 +38,7 @@ _PAIRED = ("time_in_range", "time_below_54")  # measures whose differences are t
 _ADAPTATION, _MEASURED = 0x61, 0x62  # salts of the days learned from, and of those measured
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     content = glucose_cohort.get_config().to_dict()
     if quick:
@@ -48,7 +48,7 @@ def run(study_seeds, out_dir, quick=False):
     jit_compile = False if quick else None
     root = out_dir / "runs" / "glucose_cohort"
     experiment = Experiment.create(root, content, study_seeds[0], jit_compile)
-    experiment.train()
+    train(experiment)
     learned = tuple(experiment.config.learners)
     readings = {name: _learned(experiment, name) for name in learned}
     readings |= {name: _controlled(experiment, act) for name, act in CONTROLLERS.items()}

@@ -10,6 +10,7 @@ import numpy as np
 from tfcaml.configs.maml import navigation as maml_navigation
 
 from tfcaml import figures
+from tfcaml.experiments.experiment import Experiment
 
 from ..runs import interval, paired_rows, run_config, shrink
 
@@ -25,11 +26,11 @@ FINAL = {
 }
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`. Tunes on as many seeds from 100 on."""
     tuning_seeds = [FIRST_TUNING_SEED + seed for seed in study_seeds]
-    tuning, _ = _stage(TUNING, tuning_seeds, out_dir / "runs" / "tuning", quick)
-    final, curves = _stage(FINAL, study_seeds, out_dir / "runs" / "confirmation", quick)
+    tuning, _ = _stage(TUNING, tuning_seeds, out_dir / "runs" / "tuning", quick, train)
+    final, curves = _stage(FINAL, study_seeds, out_dir / "runs" / "confirmation", quick, train)
     results = {
         "seeds": list(study_seeds),
         "tuning_seeds": tuning_seeds,
@@ -40,7 +41,7 @@ def run(study_seeds, out_dir, quick=False):
     return results, _text(results), {"adaptation": picture}
 
 
-def _stage(settings, seeds, root, quick):
+def _stage(settings, seeds, root, quick, train):
     """(results of a stage, returns [S, U + 1, Q] by words)."""
     content = maml_navigation.get_config().to_dict()
     methods = {
@@ -50,7 +51,7 @@ def _stage(settings, seeds, root, quick):
     content |= {"learner": methods.pop("maml"), "compared": methods}
     if quick:
         shrink(content, list(methods))
-    _, summary = run_config(content, seeds, root)
+    _, summary = run_config(content, seeds, root, train=train)
     found = {name: summary["methods"][name] for name in settings}
     words = {name: _words(**changes) for name, changes in settings.items()}
     results = {

@@ -8,6 +8,7 @@ import numpy as np
 from tfcaml.configs.locomotion import ant_direction, half_cheetah_direction, half_cheetah_velocity
 
 from tfcaml import figures
+from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import tensorboard
 
 from ..runs import (
@@ -33,7 +34,7 @@ _METRICS = {  # panel of a figure -> what learners call it
 _POINTS = 40  # of a curve over training
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     results, lines, pictures = {"seeds": list(study_seeds)}, [], {}
     for title, module in CONFIGS.items():
@@ -41,7 +42,8 @@ def run(study_seeds, out_dir, quick=False):
         if quick:
             shrink(content, list(content["compared"])[:1])
         name = config_name(module).replace("/", "_")
-        experiment, summary = run_config(content, study_seeds, out_dir / "runs" / name)
+        root = out_dir / "runs" / name
+        experiment, summary = run_config(content, study_seeds, root, train=train)
         methods = summary["methods"]
         settings = {method: gradient_settings(experiment, method) for method in methods}
         short = name.removeprefix("locomotion_")

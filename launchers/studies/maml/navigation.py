@@ -9,6 +9,7 @@ from tfcaml.configs.maml import navigation as maml_navigation
 from tfcaml.configs.maml import navigation_oracle as maml_navigation_oracle
 
 from tfcaml import figures
+from tfcaml.experiments.experiment import Experiment
 
 from ..runs import (
     adaptation_rows,
@@ -27,7 +28,7 @@ CONFIGS = {  # suffix of the methods' names -> config
 PUBLISHED = (-40.4, -11.7, -3.3, -3.2)  # MAML, 40 goals, from the paper's data
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     methods, settings, paired = {}, {}, {}
     for suffix, module in CONFIGS.items():
@@ -35,7 +36,7 @@ def run(study_seeds, out_dir, quick=False):
         if quick:
             shrink(content, list(content["compared"])[:1])
         root = out_dir / "runs" / config_name(module).replace("/", "_")
-        experiment, summary = run_config(content, study_seeds, root)
+        experiment, summary = run_config(content, study_seeds, root, train=train)
         paired |= summary["paired"]
         for method, values in summary["methods"].items():
             methods[method + suffix] = values

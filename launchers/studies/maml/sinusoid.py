@@ -5,6 +5,7 @@ import tensorflow as tf
 from tfcaml.configs.maml import sinusoid as maml_sinusoid
 
 from tfcaml import figures, nest
+from tfcaml.experiments.experiment import Experiment
 
 from ..runs import interval, run_config
 
@@ -14,14 +15,16 @@ _CURVES = 3  # held-out curves in the picture
 _QUICK = {"num_iterations": 2, "meta_batch_size": 2}
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     content = maml_sinusoid.get_config().to_dict()
     if quick:
         for section in (content["learner"], content["compared"]["pretrained"]):
             section.update(_QUICK)
         content["evaluation"].update({"num_tasks": 4, "episodes": 4})
-    experiment, summary = run_config(content, study_seeds, out_dir / "runs" / "sinusoid")
+    experiment, summary = run_config(
+        content, study_seeds, out_dir / "runs" / "sinusoid", train=train
+    )
     errors = {name: -np.array(row["returns"]) for name, row in summary["methods"].items()}
     pictures = {
         "errors": figures.error_curves(errors, "Sinusoids never seen before, ten examples each"),

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tfcaml.experiments import provenance
+from tfcaml import provenance
 
 ROOT = pathlib.Path(__file__).parents[2]
 COMMIT, OTHER = "0123456789abcdef" * 2 + "01234567", "f" * 40

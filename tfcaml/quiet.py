@@ -22,7 +22,7 @@ def imports() -> Iterator[None]:
     Garbage is not collected meanwhile either: imports make a million objects that stay.
     """
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    silence = _silent_stderr() if level == "3" else contextlib.nullcontext()
+    silence = silent_stderr() if level == "3" else contextlib.nullcontext()
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -36,8 +36,11 @@ def imports() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Native libraries write to file 2; `sys.stderr` stays, as loggers that are made keep it."""
+def silent_stderr() -> Iterator[None]:
+    """Drops what is written to file 2 meanwhile, as native libraries do.
+
+    `sys.stderr` stays, as loggers that are made keep it.
+    """
     # Gym prints to `sys.stderr`, which is no file in a notebook.
     with contextlib.suppress(ImportError, AttributeError):
         importlib.import_module("gym_notices.notices").notices.clear()

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 _PACKAGES = ("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy")
-_PACKAGE = pathlib.Path(__file__).parents[1]
+_PACKAGE = pathlib.Path(__file__).parent
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")  # SHA-1 or SHA-256
 
 
@@ -83,12 +83,21 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
-        "usable_cores": _usable_cores(),
+        "usable_cores": usable_cores(),
         "memory_bytes": _memory(),
         "accelerators": _accelerators(),
-        "intra_op_threads": _threads("INTRA"),
-        "inter_op_threads": _threads("INTER"),
+        **{f"{kind}_op_threads": number for kind, number in threads().items()},
     }
+
+
+def threads() -> dict[str, int]:
+    """Threads that TensorFlow was told to use: dict(intra, inter); 0 where it chooses itself."""
+    return {kind: _threads(kind) for kind in ("intra", "inter")}
+
+
+def usable_cores() -> int | None:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _checked(text: str) -> str | None:
@@ -102,11 +111,6 @@ def _cpu() -> str | None:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(iter(names), platform.processor() or platform.machine() or None)
-
-
-def _usable_cores() -> int | None:
-    """Those that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _memory() -> int | None:
@@ -126,11 +130,9 @@ def _accelerators() -> list[str]:
 
 
 def _threads(kind: str) -> int:
-    """How many threads TensorFlow was told to use; 0 where it chooses itself."""
-    threading = tf.config.threading
     told = {
-        "INTRA": threading.get_intra_op_parallelism_threads,
-        "INTER": threading.get_inter_op_parallelism_threads,
+        "intra": tf.config.threading.get_intra_op_parallelism_threads,
+        "inter": tf.config.threading.get_inter_op_parallelism_threads,
     }
-    given = os.environ.get(f"TF_NUM_{kind}OP_THREADS", "")
+    given = os.environ.get(f"TF_NUM_{kind.upper()}OP_THREADS", "")
     return told[kind]() or (int(given) if given.isdecimal() else 0)
