@@ -10,6 +10,7 @@ from tfcaml.configs.locomotion import ant_direction
 import tfcaml
 from tfcaml import figures, statistics
 from tfcaml.environments import ENVIRONMENTS
+from tfcaml.experiments.experiment import Experiment
 
 from ..runs import interval, kept, rounded, run_config, shrink
 
@@ -17,7 +18,7 @@ INTEGRATORS = ("euler", "rk4")
 _METHOD = "maml"
 
 
-def run(study_seeds, out_dir, quick=False):
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs the study; see `launchers.reproduce`."""
     returns, seconds = {}, {}
     for trained_under in INTEGRATORS:
@@ -26,7 +27,7 @@ def run(study_seeds, out_dir, quick=False):
         if quick:
             shrink(content)
         root = out_dir / "runs" / trained_under
-        experiment, _ = run_config(content, study_seeds, root)
+        experiment, _ = run_config(content, study_seeds, root, train=train)
         seconds[trained_under] = experiment.training_seconds(_METHOD)
         for measured_under in INTEGRATORS:
             settings = {"content": content, "seeds": study_seeds, "measured_under": measured_under}
