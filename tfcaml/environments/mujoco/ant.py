@@ -14,7 +14,6 @@ Returns of different forms and options can't be compared.
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -216,8 +215,7 @@ class AntDirection(_Ant):
     def tasks(self, unit: tf.Tensor) -> Task:
         if self.form == "maml":
             unit = tf.where(unit < 0.5, 0.0, 0.5)
-        angle = 2 * math.pi * unit[:, 0]
-        return {"direction": tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)}
+        return {"direction": parts.on_circle(unit[:, 0])}
 
     @checked_call
     def population(self, seed: int, num_test: int = 2) -> Population:
@@ -268,8 +266,7 @@ class AntGoal(_ToAPlace):
         size = self.config.goal_range
         if self.form == "maml":
             return {"goal": size * (2 * unit - 1)}
-        radius, angle = size * tf.sqrt(unit[:, 0]), 2 * math.pi * unit[:, 1]
-        return {"goal": radius[:, None] * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)}
+        return {"goal": size * tf.sqrt(unit[:, :1]) * parts.on_circle(unit[:, 1])}
 
     def ended(self, task: Task, body: Body) -> tf.Tensor:
         """Never in ProMP's form."""

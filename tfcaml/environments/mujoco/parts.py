@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,13 @@ def both_directions(family: Simulation, num_test: int, draw: Any) -> Population:
     tasks = lambda group: family.tasks(tf.constant(group[:, None] / 2, tf.float32))
     train_group, test_group = turns(2), turns(num_test)
     return Population(tasks(train_group), tasks(test_group), train_group, test_group, draw)
+
+
+def on_circle(share: tf.Tensor) -> tf.Tensor:
+    """Unit vectors [N, 2] at shares [N] of a whole turn from the first axis."""
+    # In 64 bits, where what differs between batches of other sizes is lost in rounding.
+    angle = 2 * math.pi * tf.cast(share, tf.float64)
+    return tf.cast(tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1), tf.float32)
 
 
 def fingertip(angles: tf.Tensor, lengths: tf.Tensor | np.ndarray) -> tf.Tensor:

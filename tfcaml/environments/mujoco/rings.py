@@ -13,7 +13,6 @@ for, at most 0.05 a step.
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,7 @@ import tensorflow as tf
 
 from tfcaml import settings
 from tfcaml.environments.base import Population
-from tfcaml.environments.mujoco import sparse
+from tfcaml.environments.mujoco import parts, sparse
 from tfcaml.environments.mujoco.ant import AntGoal
 from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
 from tfcaml.errors import check_positive, check_whole, checked_call
@@ -97,10 +96,8 @@ class _Ring(Simulation):
     task_size = 1
 
     def tasks(self, unit: tf.Tensor) -> Task:
-        # In 64 bits, where what differs between batches of other sizes is lost in rounding.
-        angle = math.pi * tf.cast(unit[:, 0], tf.float64)
-        goal = self.config.radius * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)
-        return {"goal": tf.cast(goal, tf.float32), "sparse": tf.zeros_like(unit[:, 0])}
+        goal = self.config.radius * parts.on_circle(unit[:, 0] / 2)
+        return {"goal": goal, "sparse": tf.zeros_like(unit[:, 0])}
 
     @checked_call
     def population(self, seed: int, num_test: int = 30) -> Population:
