@@ -7,7 +7,7 @@ import pytest
 from tfcaml.configs import base
 
 import tfcaml
-from tfcaml import environments, learners
+from tfcaml import environments, learners, policies
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory
 
@@ -81,6 +81,25 @@ def test_learners(name, iterations, particle, policy, population):
     tfcaml.train(learner, population, callback=callback)
     watch.check(iterations, name)
     assert watch.traces[-1] == [1] * len(watch.traces[-1])
+
+
+@pytest.mark.slow
+@FORMS
+def test_a_simulated_robot(iterations):
+    """With evaluations of another number of episodes, for which the engine has other memory."""
+    family = environments.HalfCheetahVelocity(environments.HalfCheetahVelocityConfig(horizon=5))
+    policy = policies.mlp_policy(family.observation_spec, family.action_spec, (4,))
+    learner = learners.MAML(family, policy, CONFIGS["maml"](iterations))
+    population, watch = family.population(0, 2), Watch()
+
+    def callback(learner, population, metrics):
+        if int(learner.iteration) == 1 or int(learner.iteration) % 10 == 0:
+            tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=3)
+        watch(learner)
+
+    tfcaml.train(learner, population, callback=callback)
+    watch.check(iterations, "a simulated robot")
+    assert not family.faults()
 
 
 @pytest.mark.slow
