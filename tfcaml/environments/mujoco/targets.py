@@ -180,8 +180,8 @@ class _Reacher(_Targets):
 
     def observe(self, task: Task, body: Body) -> tf.Tensor:
         angle = body.qpos
-        parts = [tf.cos(angle), tf.sin(angle), body.qvel, self.place(body)]
-        return tf.concat(parts, axis=-1)
+        seen = [tf.cos(angle), tf.sin(angle), body.qvel, self.place(body)]
+        return tf.concat(seen, axis=-1)
 
 
 class Reacher2(_Reacher):
