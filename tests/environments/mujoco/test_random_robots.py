@@ -18,7 +18,7 @@ from tfcaml.environments import (
     RandomWalker,
     RandomWalkerConfig,
 )
-from tfcaml.environments.mujoco.simulation import Body
+from tfcaml.environments.mujoco.simulation import Robot
 from tfcaml.errors import ConfigError
 
 PROMP = {
@@ -342,7 +342,7 @@ def test_damping_slows_by_its_scale():
 
 def body_at(family, positions, velocities):
     cast = lambda x: tf.constant(np.asarray(x)[:, None], tf.float32)
-    return Body(cast(positions), cast(velocities), tf.zeros([len(positions), 1, 0]))
+    return Robot(cast(positions), cast(velocities), tf.zeros([len(positions), 1, 0]))
 
 
 @pytest.mark.parametrize("name", ["hopper", "hopper_promp", "walker", "walker_promp"])

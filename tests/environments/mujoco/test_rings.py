@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests.environments.mujoco import playing
 from tfcaml import nest
 from tfcaml.environments import AntRing, AntRingConfig, RingConfig, WheeledRing
-from tfcaml.environments.mujoco.simulation import Body
+from tfcaml.environments.mujoco.simulation import Robot
 from tfcaml.errors import ConfigError
 
 ANT, CART = AntRing(), WheeledRing()
@@ -117,7 +117,7 @@ def test_ends_and_motors():
     heights = [0.19, 0.21, 0.99, 1.01]
     positions = np.tile(ANT.pose(), [4, 1, 1]).astype(np.float32)
     positions[:, 0, 2] = heights
-    body = Body(tf.constant(positions), tf.zeros([4, 1, 14]), tf.zeros([4, 1, 0]))
+    body = Robot(tf.constant(positions), tf.zeros([4, 1, 14]), tf.zeros([4, 1, 0]))
     assert ANT.ended(TASK, body)[:, 0].numpy().tolist() == [True, False, False, True]
     assert (ANT.model.actuator_gear[:, 0] == 30).all()
     assert (AntRing(AntRingConfig(gear=150.0)).model.actuator_gear[:, 0] == 150).all()

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.environments.mujoco import playing
 from tfcaml.environments import AntTarget, Reacher2, Reacher4, TargetConfig, Wheeled
-from tfcaml.environments.mujoco.simulation import Body
+from tfcaml.environments.mujoco.simulation import Robot
 from tfcaml.errors import ConfigError
 
 FAMILIES = {family: family() for family in (AntTarget, Reacher2, Reacher4, Wheeled)}
@@ -149,7 +149,7 @@ def test_an_ant_that_lies_or_flies_has_ended():
     family, heights = FAMILIES[AntTarget], [0.14, 0.16, 0.44, 0.46]
     positions = np.tile(family.pose(), [4, 1, 1]).astype(np.float32)
     positions[:, 0, 2] = heights
-    body = Body(tf.constant(positions), tf.zeros([4, 1, 14]), tf.zeros([4, 1, 0]))
+    body = Robot(tf.constant(positions), tf.zeros([4, 1, 14]), tf.zeros([4, 1, 0]))
     ended = family.ended(towards(*[[1.0, 0.0]] * 4), body)
     assert ended[:, 0].numpy().tolist() == [True, False, False, True]
 

@@ -22,7 +22,7 @@ import tensorflow as tf
 from tfcaml import settings
 from tfcaml.environments.base import Population
 from tfcaml.environments.mujoco import parts
-from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
+from tfcaml.environments.mujoco.simulation import Robot, Simulation, SimulationConfig
 from tfcaml.errors import check, check_one_of, check_positive, checked_call
 from tfcaml.types import Task
 
@@ -151,7 +151,7 @@ class _Ant(Simulation):
         """MAML's ant starts on its legs; ProMP's, like gymnasium's, above them."""
         return self.model.key("stand").qpos if self.form == "maml" else self.model.qpos0
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         """Positions but the place in the plane, and velocities: 27 numbers; MAML's form has all
         positions, and axes and centre of mass of the torso: 41."""
         if self.form == "promp":
@@ -165,7 +165,7 @@ class _Ant(Simulation):
         position, velocity = self.normal_start(key)
         return _MAML_POSITION_NOISE * position, velocity
 
-    def ended(self, task: Task, body: Body) -> tf.Tensor:
+    def ended(self, task: Task, body: Robot) -> tf.Tensor:
         """Whether the ant has fallen, in MAML's form, or has been thrown up."""
         height = body.qpos[..., 2]
         return (height > _HIGHEST) | (height < (_LOWEST if self.form == "maml" else 0.0))
@@ -190,7 +190,7 @@ class AntVelocity(_Ant):
         return {"speed": self.config.highest_speed * unit[:, 0]}
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         miss = tf.abs(after.sensors[..., 3] - task["speed"][:, None])
         return self.maml_reward(_ALIVE - miss, control)
@@ -226,7 +226,7 @@ class AntDirection(_Ant):
         return parts.both_directions(self, num_test, found.draw)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         maml = self.form == "maml"
         speed = after.sensors[..., 3:5] if maml else velocity[..., :2]
@@ -245,7 +245,7 @@ class _ToAPlace(_Ant):
     def planar_goal(self, task: Task) -> tf.Tensor:
         return task["goal"]
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         """As of any ant, with the place in the plane: 29 numbers; in MAML's form 41."""
         if self.form == "promp":
             return tf.concat([body.qpos, body.qvel], axis=-1)
@@ -268,14 +268,14 @@ class AntGoal(_ToAPlace):
             return {"goal": size * (2 * unit - 1)}
         return {"goal": size * tf.sqrt(unit[:, :1]) * parts.on_circle(unit[:, 1])}
 
-    def ended(self, task: Task, body: Body) -> tf.Tensor:
+    def ended(self, task: Task, body: Robot) -> tf.Tensor:
         """Never in ProMP's form."""
         if self.form == "promp":
             return tf.zeros(body.qpos.shape[:2], tf.bool)
         return super().ended(task, body)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         place = after.sensors[..., :2] if self.form == "maml" else after.qpos[..., :2]
         distance = tf.reduce_sum(tf.abs(place - task["goal"][:, None]), axis=-1)
@@ -308,7 +308,7 @@ class GoalAnt(_ToAPlace):
         return found._replace(test=test, test_set=names)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         away = lambda body: tf.norm(body.qpos[..., :2] - task["goal"][:, None], axis=-1)
         return (away(before) - away(after)) / self.seconds_per_step

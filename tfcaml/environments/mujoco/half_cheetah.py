@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfcaml import settings
 from tfcaml.environments.base import Population
 from tfcaml.environments.mujoco import parts
-from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
+from tfcaml.environments.mujoco.simulation import Robot, Simulation, SimulationConfig
 from tfcaml.errors import check, check_one_of, checked_call
 from tfcaml.types import Task
 
@@ -80,7 +80,7 @@ class _HalfCheetah(Simulation):
             parts.sense_center_of_mass(found, "torso")
         return found
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         """Positions but the first, and velocities: 17 numbers; MAML's form has 3 more, the place
         of the centre of mass."""
         seen = [body.qpos[..., 1:], body.qvel, body.sensors[..., :3]]
@@ -92,7 +92,7 @@ class _HalfCheetah(Simulation):
         position, velocity = self.normal_start(key)
         return _MAML_POSITION_NOISE * position, velocity
 
-    def speed(self, after: Body, velocity: tf.Tensor) -> tf.Tensor:
+    def speed(self, after: Robot, velocity: tf.Tensor) -> tf.Tensor:
         """Speed to the right, [N, E]: of the first position, or of the centre of mass."""
         return after.sensors[..., 3] if self.config.form == "maml" else velocity[..., 0]
 
@@ -115,7 +115,7 @@ class HalfCheetahDirection(_HalfCheetah):
         return parts.both_directions(self, num_test, super().population(seed, num_test).draw)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         speed = self.speed(after, velocity) * task["direction"][:, None]
         return speed - _CONTROL_COST * tf.reduce_sum(control**2, axis=-1)
@@ -134,7 +134,7 @@ class HalfCheetahVelocity(_HalfCheetah):
         return {"speed": low + (high - low) * unit[:, 0]}
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         miss = tf.abs(self.speed(after, velocity) - task["speed"][:, None])
         return -miss - _CONTROL_COST * tf.reduce_sum(control**2, axis=-1)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfcaml import settings
 from tfcaml.environments.base import Population
 from tfcaml.environments.mujoco import sparse
-from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
+from tfcaml.environments.mujoco.simulation import Robot, Simulation, SimulationConfig
 from tfcaml.errors import check_positive, check_whole, checked_call
 from tfcaml.types import Task
 
@@ -116,11 +116,11 @@ class Pusher(Simulation):
         moved = tf.pad(blocks, [[0, 0], [self.model.nq - 2 * _BLOCKS, 0]])
         return _POSITION_NOISE * position + moved[:, None], tf.zeros_like(velocity)
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         return tf.concat([body.qpos, body.qvel], axis=-1)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         shape = after.qpos.shape[:2]
         blocks = tf.reshape(after.qpos[..., -2 * _BLOCKS :], [*shape, _BLOCKS, 2])

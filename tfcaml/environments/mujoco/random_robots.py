@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tfcaml import keys, settings
 from tfcaml.environments.mujoco import parts
-from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
+from tfcaml.environments.mujoco.simulation import Robot, Simulation, SimulationConfig
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.types import Task
 
@@ -275,17 +275,17 @@ class _RandomLegs(_RandomRobot):
             found["opt.gravity"] = tf.cast(task["gravity"], tf.float64)[:, None] * down
         return found
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         velocity = tf.clip_by_value(body.qvel, -_FASTEST, _FASTEST)
         return tf.concat([body.qpos[..., 1:], velocity], axis=-1)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         cost = self.config.control_cost * tf.reduce_sum(control**2, axis=-1)
         return velocity[..., 0] + self.config.alive_bonus - cost
 
-    def ended(self, task: Task, body: Body) -> tf.Tensor:
+    def ended(self, task: Task, body: Robot) -> tf.Tensor:
         height, pitch = body.qpos[..., 1], tf.abs(body.qpos[..., 2])
         rest = tf.abs(tf.concat([body.qpos[..., 2:], body.qvel], axis=-1))
         wild = tf.reduce_any(rest >= _WILD, axis=-1)
@@ -388,18 +388,18 @@ class RandomReacher(_RandomRobot):
             tf.concat([speed, tf.zeros_like(speed)], axis=-1),
         )
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         angle, target = body.qpos[..., :2], body.qpos[..., 2:]
         seen = [tf.cos(angle), tf.sin(angle), target, body.qvel[..., :2]]
         return tf.concat([*seen, self._offset(task, body)], axis=-1)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         cost = self.config.control_cost * tf.reduce_sum(control**2, axis=-1)
         return -tf.norm(self._offset(task, after), axis=-1) - cost
 
-    def _offset(self, task: Task, body: Body) -> tf.Tensor:
+    def _offset(self, task: Task, body: Robot) -> tf.Tensor:
         """Fingertip less target, [N, E, 2]."""
         ends = [self.model.body(name).pos[0] for name in ("body1", "fingertip")]
         links = 2 * self.model.geom_size[[self.model.geom(f"link{i}").id for i in range(2)], 1]

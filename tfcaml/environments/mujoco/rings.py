@@ -22,7 +22,7 @@ from tfcaml import settings
 from tfcaml.environments.base import Population
 from tfcaml.environments.mujoco import parts, sparse
 from tfcaml.environments.mujoco.ant import AntGoal
-from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
+from tfcaml.environments.mujoco.simulation import Robot, Simulation, SimulationConfig
 from tfcaml.errors import check_positive, check_whole, checked_call
 from tfcaml.types import Task
 
@@ -130,7 +130,7 @@ class AntRing(_Ring, AntGoal):
     form = "maml"
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         offset = after.sensors[..., :2] - task["goal"][:, None]
         length = lambda x: tf.reduce_sum(tf.abs(x), axis=-1)
@@ -158,11 +158,11 @@ class WheeledRing(_Ring):
 
         return wheeled(drive="motor")
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         return tf.concat([body.qpos, body.qvel], axis=-1)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         distance = tf.norm(after.qpos[..., :2] - task["goal"][:, None], axis=-1)
         near = distance <= self.config.sparse_radius

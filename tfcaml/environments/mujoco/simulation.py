@@ -78,7 +78,7 @@ class SimulationConfig:
         check(self.reset_noise >= 0, "reset_noise", self.reset_noise, ">= 0")
 
 
-class Body(NamedTuple):
+class Robot(NamedTuple):
     """What a family sees of a simulation; float32.
 
     qpos:    [N, E, nq], generalised positions
@@ -96,7 +96,7 @@ class Simulation(TaskFamily):
 
       spec              the robot
       task_size, tasks  what numbers a task is made of
-      observe, reward   in TensorFlow, of `Body`s
+      observe, reward   in TensorFlow, of `Robot`s
       ended (never)     whether the robot has fallen, or arrived
       physics (none)    own masses, sizes, friction, ... of each task
       strength (1)      own strength of the actuators of each task
@@ -168,25 +168,25 @@ class Simulation(TaskFamily):
         """The tasks that are made of U(0, 1) numbers [N, task_size]: nest with leading [N]."""
         raise NotImplementedError
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
-        """The observation [N, E, O] of a `Body`."""
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
+        """The observation [N, E, O] of a `Robot`."""
         raise NotImplementedError
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         """The reward [N, E] of a step.
 
         Args:
           task: nest, leading [N].
-          before, after: `Body`s.
+          before, after: `Robot`s.
           velocity: [N, E, nq], change of positions per second.
           control: [N, E, A], what the actuators were told, within their ranges.
         """
         raise NotImplementedError
 
-    def ended(self, task: Task, body: Body) -> tf.Tensor:
-        """Whether the step to a `Body` ends the episode: [N, E] bool."""
+    def ended(self, task: Task, body: Robot) -> tf.Tensor:
+        """Whether the step to a `Robot` ends the episode: [N, E] bool."""
         return tf.zeros(body.qpos.shape[:2], tf.bool)
 
     def physics(self, task: Task) -> dict[str, tf.Tensor]:
@@ -321,10 +321,10 @@ class Simulation(TaskFamily):
         point = tf.random.stateless_uniform(shape, key, 0, _GRID, dtype=tf.int32)
         return self.tasks(_unit(2 * point))
 
-    def _body(self, row: tf.Tensor, sensors: tf.Tensor) -> Body:
+    def _body(self, row: tf.Tensor, sensors: tf.Tensor) -> Robot:
         model = self.model
         numbers = tf.cast(row[..., : model.nq + model.nv], tf.float32)
-        return Body(numbers[..., : model.nq], numbers[..., model.nq :], sensors)
+        return Robot(numbers[..., : model.nq], numbers[..., model.nq :], sensors)
 
     def _advance(
         self,

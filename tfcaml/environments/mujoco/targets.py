@@ -25,7 +25,7 @@ import tensorflow as tf
 from tfcaml import keys, settings
 from tfcaml.environments.base import Population
 from tfcaml.environments.mujoco import parts
-from tfcaml.environments.mujoco.simulation import Body, Simulation, SimulationConfig
+from tfcaml.environments.mujoco.simulation import Robot, Simulation, SimulationConfig
 from tfcaml.errors import ConfigError, check_positive, check_whole, checked_call
 from tfcaml.types import Task
 
@@ -78,7 +78,7 @@ class _Targets(Simulation):
     separation = 0.1  # the least distance of two targets
     height = 0.0  # of the target in films
 
-    def place(self, body: Body) -> tf.Tensor:
+    def place(self, body: Robot) -> tf.Tensor:
         """What is to come to the target: [N, E, 2]."""
         return body.qpos[..., :2]
 
@@ -120,15 +120,15 @@ class _Targets(Simulation):
         return tf.pad(task["goal"], [[0, 0], [0, 1]], constant_values=self.height)
 
     def reward(
-        self, task: Task, before: Body, after: Body, velocity: tf.Tensor, control: tf.Tensor
+        self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         share = control / self.model.actuator_ctrlrange[:, 1].astype(np.float32)
         return -self._distance(task, after) - _CONTROL_COST * tf.reduce_sum(share**2, axis=-1)
 
-    def ended(self, task: Task, body: Body) -> tf.Tensor:
+    def ended(self, task: Task, body: Robot) -> tf.Tensor:
         return self._distance(task, body) < self.arrival
 
-    def _distance(self, task: Task, body: Body) -> tf.Tensor:
+    def _distance(self, task: Task, body: Robot) -> tf.Tensor:
         return tf.norm(self.place(body) - task["goal"][:, None], axis=-1)
 
     def _apart(
@@ -173,12 +173,12 @@ class _Reacher(_Targets):
 
         return reacher(self.links)
 
-    def place(self, body: Body) -> tf.Tensor:
+    def place(self, body: Robot) -> tf.Tensor:
         ends = [*(f"body{link}" for link in range(1, self.links)), "fingertip"]
         lengths = np.array([self.model.body(end).pos[0] for end in ends], np.float32)
         return parts.fingertip(body.qpos, lengths)
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         angle = body.qpos
         seen = [tf.cos(angle), tf.sin(angle), body.qvel, self.place(body)]
         return tf.concat(seen, axis=-1)
@@ -209,7 +209,7 @@ class Wheeled(_Targets):
 
         return wheeled()
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         heading = body.qpos[..., 3:4]
         place, velocity = body.qpos[..., :3], body.qvel[..., :4]
         return tf.concat([place, tf.sin(heading), tf.cos(heading), velocity], axis=-1)
@@ -234,10 +234,10 @@ class AntTarget(_Targets):
     def pose(self) -> np.ndarray:
         return self.model.key("stand").qpos
 
-    def observe(self, task: Task, body: Body) -> tf.Tensor:
+    def observe(self, task: Task, body: Robot) -> tf.Tensor:
         return tf.concat([body.qpos, body.qvel], axis=-1)
 
-    def ended(self, task: Task, body: Body) -> tf.Tensor:
+    def ended(self, task: Task, body: Robot) -> tf.Tensor:
         height = body.qpos[..., 2]
         return super().ended(task, body) | (height < 0.15) | (height > 0.45)
 
