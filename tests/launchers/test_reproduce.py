@@ -23,14 +23,14 @@ def test_bad_study_is_one_line(tmp_path, run_all):
 
 
 def test_a_directory_is_of_one_study_and_ctrl_c_is_one_line(tmp_path, stop_all, run_all):
-    arguments = ["--study=maml_sinusoid", f"--out_dir={tmp_path}", "--seeds=1", "--quick"]
+    arguments = ["--study=maml_navigation", f"--out_dir={tmp_path}", "--seeds=1", "--quick"]
     when = str(tmp_path / "study.json")
     [(code, lines)] = stop_all(
         "reproduce", [{"arguments": arguments, "when": when, "signals": [signal.SIGINT]}]
     )
     assert (code, lines[-1]) == (3, "Stopped. The same command goes on with what is unfinished.")
     assert not any("Traceback" in line for line in lines)
-    others = [arguments[:-1], ["--study=maml_navigation", *arguments[1:]]]
+    others = [arguments[:-1], ["--study=maml_sinusoid", *arguments[1:]]]
     for code, lines in run_all("reproduce", others):
         assert code == 2 and len(lines) == 1
-        assert "which holds the study maml_sinusoid run with --quick" in lines[0]
+        assert "which holds the study maml_navigation run with --quick" in lines[0]
