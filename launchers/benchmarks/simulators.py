@@ -56,7 +56,7 @@ def _found(name, packages):
     for package in packages:
         try:
             importlib.import_module(package)
-        except ImportError as error:
+        except Exception as error:  # of a package that is there but does not work, too
             print(f"left out: {name} ({error})")
             return False
     return True
