@@ -82,9 +82,10 @@ def test_threads_and_the_rows_beside_change_nothing(threads):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e12])
 @pytest.mark.parametrize("field", ["qpos", "qvel"])
-def test_a_bad_row_is_counted_and_contained(field, bad, tmp_path, monkeypatch):
+@pytest.mark.parametrize("sensors", [False, True])
+def test_a_bad_row_is_counted_and_contained(sensors, field, bad, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where MuJoCo would write a line for each
-    model = compiled("half_cheetah")
+    model = compiled("half_cheetah", sensors=sensors)
     rows, controls = start(model)
     expected, _ = played(rows, controls[:1], engine.Engine(model, SKIP, 2))
     spoilt = rows.copy()

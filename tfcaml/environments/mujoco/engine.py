@@ -23,9 +23,8 @@ _BAD = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS"
 _VELOCITIES = mujoco.mjtStage.mjSTAGE_VEL
 _MOST_BATCHES = 4  # of different numbers of rows, that are kept
 
-Physics = Mapping[
-    str, np.ndarray
-]  # name of a field of `MjModel` -> [R, ...], its value in each row
+# Name of a field of `MjModel` -> [R, ...], its value in each row.
+Physics = Mapping[str, np.ndarray]
 
 
 class Engine:
@@ -103,7 +102,8 @@ class Engine:
             if self.model.nsensordata and kept.any():
                 # What a row's sensors said last is not known here.
                 rows.write(after)
-                rows.batch.forward(np.flatnonzero(kept), **stage)
+                with _quiet():
+                    rows.batch.forward(np.flatnonzero(kept), **stage)
                 sensors[kept] = rows.sensors[kept]
             return after, diverged, sensors
 
