@@ -100,8 +100,10 @@ class Simulation(TaskFamily):
       ended (never)     whether the robot has fallen, or arrived
       physics (none)    own masses, sizes, friction, ... of each task
       strength (1)      own strength of the actuators of each task
+      pose, start       where episodes start
+      goal (none)       what films show as the goal
 
-    and, as class attributes, `Config` and what `start_noise` needs.
+    and, as a class attribute, `Config`, the dataclass of the options.
 
     A row that diverges in MuJoCo stays as it was before, its episode is cut there with reward 0,
     and it is counted in `faults()`. An action that is not a number ends its episode with a reward
