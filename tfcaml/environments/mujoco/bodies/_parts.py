@@ -18,6 +18,9 @@ INTEGRATORS = {
     "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
     "rk4": mujoco.mjtIntegrator.mjINT_RK4,
 }
+# Looking for groups of bodies that do not touch pays in scenes of many; for one robot it takes
+# 5 % of the time.
+_ONLY_FOR_SCENES = int(mujoco.mjtDisableBit.mjDSBL_ISLAND | mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
 SHAPES = mujoco.mjtGeom
 SLIDE, HINGE = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
 FREE_OF_CONTACT: dict[str, Any] = {"contype": 0, "conaffinity": 0}
@@ -60,6 +63,7 @@ def new_spec(
     spec.option.integrator = INTEGRATORS[integrator]
     spec.option.timestep = timestep
     spec.option.gravity = [0, 0, -gravity]
+    spec.option.disableflags |= _ONLY_FOR_SCENES
     spec.stat.extent = extent
     spec.visual.headlight.ambient = [0.3] * 3
     spec.visual.headlight.diffuse = [0.3] * 3
