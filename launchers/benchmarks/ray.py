@@ -98,7 +98,7 @@ class _Echo:
 
 def _calls(quick):
     """Milliseconds and bytes of sampling 20 tasks in two workers, and what follows for 1,000."""
-    num_tasks, num_episodes, repeats = (4, 2, 1) if quick else (20, 10, 5)
+    num_tasks, num_episodes, repeats = (10, 2, 1) if quick else (20, 10, 5)
     family, policy = _make()
     task = nest.take(family.population(0).sample(num_tasks, keys.from_int(0))[0], range(num_tasks))
     params = nest.repeat(policy.init(0), num_tasks)

@@ -11,13 +11,29 @@ import tfcaml
 from tfcaml import cluster, environments, keys, learners, nest, policies
 from tfcaml.errors import ConfigError, RunError
 from tfcaml.rollouts import sampling
-from tfcaml.rollouts.ray_sampler import RaySampler
+from tfcaml.rollouts.ray_sampler import RaySampler, shares
 
 pytestmark = pytest.mark.slow  # Ray and its workers take ten seconds to start
+# Families of simulations, with options.
+SIMULATIONS = {
+    "half_cheetah_velocity": {},
+    "random_hopper": {"scales": "log_uniform", "inertia": "own", "damping_scale": 2.0},
+    "random_reacher": {"strength_scale": 2.0},
+}
+
+
+def meet(folder):
+    """The process dies or stops where a file of the folder says so, once; `always` every time."""
+    for what in ("die", "stop", "always"):
+        path = os.path.join(folder, what)
+        if os.path.exists(path):
+            if what != "always":
+                os.remove(path)
+            os.kill(os.getpid(), signal.SIGSTOP if what == "stop" else signal.SIGKILL)
 
 
 class Deadly(environments.CartPole):
-    """CartPole whose process dies, stops or fails in the episode that a file says, once."""
+    """CartPole whose process meets with something when episodes start."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -30,13 +46,20 @@ class Deadly(environments.CartPole):
         return state, observation + met
 
     def _meet(self):
-        for what in ("die", "stop", "always"):
-            path = os.path.join(self._folder, what)
-            if os.path.exists(path):
-                if what != "always":
-                    os.remove(path)
-                os.kill(os.getpid(), signal.SIGSTOP if what == "stop" else signal.SIGKILL)
+        meet(self._folder)
         return np.float32(0)
+
+
+def deadly(family, folder):
+    """A family of simulations whose process meets with something in the middle of episodes."""
+
+    class DeadlySimulation(family):
+        def _advance(self, row, control, still, physics):
+            if np.any(row[..., self.model.nq + self.model.nv :]):  # after the first step
+                meet(folder)
+            return super()._advance(row, control, still, physics)
+
+    return DeadlySimulation
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +85,7 @@ def made(make):
 @pytest.fixture(scope="module")
 def ray():
     """A Ray that all samplers of this file use."""
-    with cluster.Cluster(3) as found:
+    with cluster.Cluster(4) as found:
         yield found
 
 
@@ -92,9 +115,22 @@ def in_process():
     return tf.function(sampling.sample, autograph=False)
 
 
-@pytest.mark.parametrize("num_tasks", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("num_workers", [1, 2, 3, 7, 100])
+def test_shares_are_of_whole_groups_of_eight_tasks(num_workers):
+    """So that no number is rounded by how many others are behind it; and not of a single task."""
+    for num_tasks in (*range(1, 66), 100, 1000):
+        found = shares(num_tasks, num_workers)
+        assert [i for part in found for i in range(part.start, part.stop)] == [*range(num_tasks)]
+        assert all(part.start % 8 == 0 for part in found)
+        sizes = [part.stop - part.start for part in found]
+        assert min(sizes) > 1 or num_tasks == 1
+        assert len(found) == min(num_workers, max(1, (num_tasks + 6) // 8))
+        assert max(sizes) < min(sizes[:-1], default=num_tasks) + 16
+
+
+@pytest.mark.parametrize("num_tasks", [1, 2, 9, 10, 19])
 def test_trajectories_are_those_of_one_process(num_tasks, made, sampler, in_process):
-    """Also where tasks are not shared evenly, and of one or two, which are not shared at all."""
+    """Also where tasks are not shared evenly, and of so few that they are not shared at all."""
     expected = played(made, in_process, num_tasks)
     assert_same(played(made, sampler, num_tasks), expected)
     assert len({x.tobytes() for x in expected[0].numpy()}) == num_tasks
@@ -104,7 +140,7 @@ def test_a_learner_trains_to_the_same_weights(made, sampler):
     family, policy = made
     config = learners.MAML.Config(
         num_iterations=2,
-        meta_batch_size=4,
+        meta_batch_size=10,
         episodes_per_update=3,
         advantage={"baseline": "time_step_mean"},
     )
@@ -121,13 +157,13 @@ def test_a_learner_trains_to_the_same_weights(made, sampler):
 
 @pytest.mark.parametrize("what", ["die", "stop"])
 def test_a_worker_that_is_lost_or_hangs_is_replaced(what, folder, made, sampler, in_process):
-    expected = played(made, in_process, 4, seed=1)
-    played(made, sampler, 4)  # compiled
+    expected = played(made, in_process, 10, seed=1)
+    played(made, sampler, 10)  # compiled
     before = sampler.lost, sampler.hung
     timeout, sampler._timeout = sampler._timeout, 60 if what == "die" else 10
     open(os.path.join(folder, what), "w").close()
     try:
-        assert_same(played(made, sampler, 4, seed=1), expected)
+        assert_same(played(made, sampler, 10, seed=1), expected)
     finally:
         sampler._timeout = timeout
     counts = sampler.lost - before[0], sampler.hung - before[1]
@@ -158,19 +194,39 @@ def test_what_is_not_like_what_make_gives_is_refused(made, sampler, particle, po
         sampler(policy, particle, nest.repeat(policy.init(0), 2), task, 1, keys.from_int(0))
 
 
-def test_simulators_have_the_same_bits(ray, in_process):
+@pytest.mark.parametrize("name", SIMULATIONS)
+def test_simulators_have_the_same_bits(name, folder, ray, in_process):
+    """Also with own physics of each task, and beside a worker that is killed amid episodes.
+
+    The standard deviations are those of a policy that has learned: exponentials are what rounding
+    would tell apart.
+    """
     pytest.importorskip("mujoco")
 
     def make():
-        family = environments.HalfCheetahVelocity(
-            environments.HalfCheetahVelocityConfig(horizon=10), num_threads=1
-        )
+        family, config = environments.ENVIRONMENTS[name]
+        family = deadly(family, folder)(config(horizon=8, **SIMULATIONS[name]), num_threads=1)
         return family, policies.mlp_policy(family.observation_spec, family.action_spec, (16,))
 
     family, policy = make()
-    task = family.population(0, 5).test
-    params = nest.stack([policy.init(index) for index in range(5)])
-    arguments = (policy, family, params, task, 4, keys.from_int(3))
+    num_tasks = 19
+    task = family.population(0, num_tasks).test
+    params = nest.stack([policy.init(index) for index in range(num_tasks)])
+    rng = np.random.default_rng(0)
+    params = nest.map(lambda x: 2 * x + rng.normal(0, 0.3, x.shape).astype(np.float32), params)
+    arguments = (policy, family, params, task, 3, keys.from_int(3))
     expected = tf.nest.flatten(in_process(*arguments))
-    with RaySampler(make, workers=1) as alone:  # the others have taken the other CPUs
-        assert_same(tf.nest.flatten(alone(*arguments)), expected)
+    with RaySampler(make, workers=2) as sampler:
+        assert_same(tf.nest.flatten(sampler(*arguments)), expected)
+        open(os.path.join(folder, "die"), "w").close()
+        assert_same(tf.nest.flatten(sampler(*arguments)), expected)
+        assert sampler.lost == 1 and not os.path.exists(os.path.join(folder, "die"))
+
+
+def test_workers_without_tasks_are_told_once(made, sampler, caplog, monkeypatch):
+    monkeypatch.setattr(sampler, "_told_idle", False)
+    for _ in range(2):
+        played(made, sampler, 3)
+    lines = [line for line in caplog.messages if "nothing to do" in line]
+    assert lines == ["1 of 2 Ray workers have nothing to do: of 3 tasks each plays 8, or several "
+                     "times 8"]  # fmt: skip

@@ -11,10 +11,13 @@ For simulators and for environments in Python, whose steps take the time. A prog
         learner = learners.MAML(family, policy, config, sampler=sampler)
         tfcaml.train(learner, family.population(0))
 
-Each worker plays some of the tasks, two at least: an iteration then has the same bits as in one
-process, since an episode follows from its task, the weights and its own random key, and matrix
-products of two tasks or more are rounded alike. Weights, tasks and keys travel with each call, so
-that a worker which is lost takes nothing with it: a new one gets the same call again.
+An iteration has the same bits as in one process: an episode follows from its task, the weights and
+its own random key, and what is shared among workers are whole groups of 8 tasks. TensorFlow works
+out exponentials, logarithms, sines and the like for 8 numbers at a time, and rounds those that are
+left over at the end of an array differently: in groups of 8 tasks the same numbers are left over as
+in one process. The last worker plays the rest too, which is not a single task, since matrix
+products of one task are rounded differently. Weights, tasks and keys travel with each call, so that
+a worker which is lost takes nothing with it: a new one gets the same call again.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _MOST_LOST = 3  # workers, one after the other, that a call may lose
 _START = 300.0  # seconds in which a worker has to start
+_TOGETHER = 8  # tasks that one worker plays: float32 numbers that AVX, which TensorFlow uses, takes
 _ERRORS = {error.__name__: error for error in (ConfigError, RunError)}
 
 
@@ -61,7 +65,8 @@ class RaySampler:
     Args:
       make: function () -> (family, policy), called once in each worker, the same as the learner's.
         The family is one whose steps run in Python. Ray sends the function by cloudpickle.
-      workers: processes, each on one of Ray's CPUs, >= 1.
+      workers: processes, each on one of Ray's CPUs, >= 1. Those for which an iteration does not
+        have tasks enough do nothing, which is told once: see `shares`.
       address: HOST:PORT of the head of a cluster made by `ray start`; None: a Ray on this machine,
         which ends with the block.
       timeout: seconds that a worker may take to play its tasks of an iteration, compilation
@@ -99,6 +104,7 @@ class RaySampler:
         self.lost = self.hung = 0
         self._workers = [self._started() for _ in range(workers)]
         self._checked: set[int] = set()  # workers that have told that they run the same code
+        self._told_idle = False
 
     def __enter__(self) -> RaySampler:
         return self
@@ -141,11 +147,14 @@ class RaySampler:
 
     def _play(self, *arguments: np.ndarray) -> list[np.ndarray]:
         """Leaves of the trajectory of all tasks, played in shards."""
-        num_tasks = len(arguments[-1])
-        num_shards = max(1, min(len(self._workers), num_tasks // 2))
-        edges = np.linspace(0, num_tasks, num_shards + 1).astype(int)
-        shards = [[x[a:b] for x in arguments] for a, b in itertools.pairwise(edges)]
-        parts = self._answers(shards)
+        num_tasks, num_workers = len(arguments[-1]), len(self._workers)
+        each = shares(num_tasks, num_workers)
+        if len(each) < num_workers and not self._told_idle:
+            self._told_idle = True
+            _log.warning("%d of %d Ray workers have nothing to do: of %d tasks each plays %d, or "
+                         "several times %d", num_workers - len(each), num_workers, num_tasks,
+                         _TOGETHER, _TOGETHER)  # fmt: skip
+        parts = self._answers([[x[share] for x in arguments] for share in each])
         return [np.concatenate(leaves) for leaves in zip(*parts)]
 
     def _answers(self, shards: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
@@ -216,6 +225,23 @@ class RaySampler:
 
     def _started(self) -> Any:
         return self._cluster.actor(_Player, sys.path, self._make)
+
+
+def shares(num_tasks: int, num_workers: int) -> list[slice]:
+    """Which tasks each worker plays, so that the bits are those of one process; see the module.
+
+    Args:
+      num_tasks: N, >= 1.
+      num_workers: >= 1.
+
+    Returns:
+      slices of the tasks, one for each worker that has any. All begin at a multiple of 8, and only
+      where N is 1 does one hold a single task.
+    """
+    groups = max(1, -(-(num_tasks - 1) // _TOGETHER))  # a single task goes with those before it
+    edges = _TOGETHER * np.linspace(0, groups, min(num_workers, groups) + 1).astype(int)
+    edges[-1] = num_tasks
+    return [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
 
 
 class _Player:
