@@ -139,7 +139,8 @@ def _parse(argv):
     except SystemExit:  # what absl ends with, as if it had failed, after it has listed the flags
         sys.exit(0)
     except flags.Error as error:
-        return _fail(_missing_flag(argv, str(error)) or _wrong_field(argv) or str(error))
+        line = _missing_flag(argv, str(error)) or _no_number(str(error))
+        return _fail(line or _wrong_field(argv) or str(error))
     except Exception as error:  # whatever a flag's value brought about is the user's to mend
         return _fail(_wrong_field(argv) or f"{type(error).__name__}: {error}")
 
@@ -157,6 +158,17 @@ def _missing_flag(argv, message):
     ]
     received = f"received {stray[0]!r}, which is no flag" if stray else "it is not given"
     return f"expected the flag --{match[1]}=VALUE; {received}"
+
+
+def _no_number(message):
+    """A line for a flag that is not the number it has to be, or None."""
+    match = re.match(
+        r"flag --(\w+)=(.*): (?:invalid literal|could not convert)", message, re.DOTALL
+    )
+    if not match:
+        return None
+    kind = {"int": "a whole number", "float": "a number"}[flags.FLAGS[match[1]].flag_type()]
+    return f"expected the flag --{match[1]} to be {kind}; received {match[2]!r}"
 
 
 def _wrong_field(argv):

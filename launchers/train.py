@@ -15,7 +15,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from tfcaml import figures
-from tfcaml.errors import within
+from tfcaml.errors import check, within
 from tfcaml.experiments import jobs, run_directory, sweep
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report
@@ -53,6 +53,9 @@ flags.mark_flags_as_required(["config", "root_dir"])
 def main(_):
     root, content = pathlib.Path(_ROOT_DIR.value), _CONFIG.value.to_dict()
     fields = sweep.parsed(_SWEEP.value)
+    for field, value in config_flags.get_override_values(flags.FLAGS["config"]).items():
+        rule = f"left out, as --sweep={field}=... says which values it has"
+        check(field not in fields, f"--config.{field}", value, rule)
     points = sweep.points(content, fields) if fields else [sweep.Point("", {}, content)]
     with _app.stop_signal() as should_stop:
         experiments = [_planned(point, should_stop) for point in points]

@@ -551,6 +551,12 @@ def test_nothing_is_trained_where_something_is_refused(learner, population):
     ("call", "message"),
     [
         (lambda: RayWorkers(0), "expected workers to be a whole number from 1 to 10000"),
+        (
+            lambda: RayWorkers(10_000),
+            r"expected workers to be at most \d+, .*received workers=10000",
+        ),
+        (lambda: RayWorkers(2, timeout=np.inf), "expected worker_timeout to be finite"),
+        (lambda: RaySampler(lambda: None, 2, timeout=np.inf), "expected timeout to be finite"),
         (lambda: RayWorkers("two"), "expected workers to be a whole number .*; received .*'two'"),
         (lambda: RayWorkers(2, timeout=0), "expected worker_timeout to be > 0"),
         (lambda: RayWorkers(2, timeout=None), "expected worker_timeout to be > 0"),

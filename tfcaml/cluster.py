@@ -27,6 +27,7 @@ from tfcaml import provenance, quiet
 from tfcaml.errors import ConfigError, RunError, check
 
 _TRIES = 3  # of starting Ray on this machine: on a busy one 30 seconds, Ray's limit, are too short
+_MOST_PER_CORE = 8  # workers on this machine, each of which takes half a gigabyte
 _OBJECT_STORE = 80 * 2**20  # bytes, nearly the least that Ray takes
 _HEAD_INTERVAL = 2.0  # seconds between two looks for the head
 _HEAD_TRIES = 3  # looks in vain, one after the other, from which it has vanished
@@ -51,7 +52,8 @@ class Cluster:
 
     Raises:
       ConfigError: Ray is not installed; there is no cluster at the address, it is of another
-        version of Ray or Python, or has fewer CPUs.
+        version of Ray or Python, or has fewer CPUs; or without an address more CPUs than 8 for each
+        core of this machine.
       RunError: Ray did not start on this machine.
     """
 
@@ -71,6 +73,9 @@ class Cluster:
                   "uses Ray already")  # fmt: skip
             self._join(address)
         elif self._own:
+            most = _MOST_PER_CORE * (provenance.usable_cores() or 1)
+            rule = f"at most {most}, {_MOST_PER_CORE} for each core of this machine; a Ray cluster "
+            check(num_cpus <= most, what, num_cpus, f"{rule}(ray_address) may have more")
             self._start(num_cpus)
         self._address = self.ray.get_runtime_context().gcs_address  # also of one on this machine
         self.seconds = time.monotonic() - start

@@ -189,10 +189,11 @@ def check_utf8(name: str, path: str | os.PathLike[str]) -> None:
 
 
 def check_positive(**named: Any) -> None:
-    """Every named number is > 0."""
+    """Every named number is > 0 and finite."""
     for name, value in named.items():
         fits = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         check(fits and value > 0, name, value, "> 0")
+        check(value < np.inf, name, value, "finite")
 
 
 def check_one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:

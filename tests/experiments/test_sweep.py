@@ -55,7 +55,8 @@ def test_values_have_the_types_of_their_fields():
         (["learner.rate=fast"], r"learner\.rate to be a number, such as 0\.5; received 'fast'"),
         (["learner.steps=1.5"], "to be a whole number, such as 3; received '1.5'"),
         (["learner.on=2"], "to be true or false, such as False; received '2'"),
-        (["learner.layers=(4"], "to be a value, such as"),
+        (["learner.layers=(4"], r"to be a list in brackets, such as \(8,\); received '\(4'"),
+        (["learner.layers=4"], r"to be a list in brackets, such as \(8,\); received '4'"),
         (["seeds=" + ",".join(map(str, range(1001)))], "points to be <= 1000"),
     ],
 )

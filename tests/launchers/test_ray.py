@@ -106,11 +106,18 @@ def test_flags_that_cannot_act_are_refused(tmp_path, run_all):
         ],
         "expected worker_timeout to be left out": ["--worker_timeout=5"],
         "expected workers to be a whole number from 1": ["--workers=0"],
+        "expected the flag --workers to be a whole number; received '1e3'": ["--workers=1e3"],
+        "8 for each core of this machine": ["--workers=10000"],
         "expected worker_timeout to be > 0": ["--workers=2", "--worker_timeout=0"],
+        "expected worker_timeout to be finite": ["--workers=2", "--worker_timeout=inf"],
+        "expected the flag --worker_timeout to be a number; received 'x'": ["--worker_timeout=x"],
         "expected ray_address to be HOST:PORT": ["--workers=2", "--ray_address=auto"],
         "where nothing answers": ["--workers=2", "--ray_address=127.0.0.1:1"],
         "unknown config field 'learner.rate'": ["--sweep=learner.rate=1,2"],
         "num_medoids=99: ": ["--sweep=learner.num_medoids=4,99"],
+        "expected --config.learner.num_medoids to be left out, as --sweep=learner.num_medoids=": [
+            *("--sweep=learner.num_medoids=4,5", "--config.learner.num_medoids=6")
+        ],
     }
     found = run_all("train", [[*here, *flags] for flags in cases.values()])
     for (message, flags), (code, lines) in zip(cases.items(), found, strict=True):

@@ -238,12 +238,15 @@ def _field(content: dict[str, Any], field: str) -> Any:
 
 def _value(field: str, text: str, default: Any) -> Any:
     """A value that is given as text, as one of the type of the field's own."""
-    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+    kinds: dict[type, str] = {
+        **{bool: "true or false", int: "a whole number", float: "a number"},
+        **dict.fromkeys((tuple, list), "a list in brackets"),
+    }
     kind = type(default)
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
-        if kind in kinds:
+        if kind in (int, float):
             return kind(text)
         if isinstance(default, str):
             return text

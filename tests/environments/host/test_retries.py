@@ -196,6 +196,11 @@ def test_limits_are_checked(walk_class):
             "expected max_retries to be a whole number from 0 to .*; received max_retries=-1",
         ),
         ({"step_timeout": 0}, "expected step_timeout to be > 0; received step_timeout=0"),
+        ({"step_timeout": np.inf}, "expected step_timeout to be finite; received step_timeout=inf"),
+        (
+            {"step_timeout": 1e10},
+            r"expected step_timeout to be at most 1e\+06 \(seconds\), or None",
+        ),
     ):
         with pytest.raises(ConfigError, match=message):
             HostEnvironment(walk_class, TASKS, horizon=HORIZON, **options)

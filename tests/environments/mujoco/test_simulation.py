@@ -203,11 +203,25 @@ def test_a_line_says_that_mujoco_is_missing(monkeypatch):
         ({"integrator": "heun"}, "integrator to be one of euler, implicitfast, rk4"),
         ({"action_range": 0.0}, "action_range"),
         ({"frame_skip": 0}, "frame_skip"),
-        ({"timestep": -0.1}, "timestep"),
-        ({"reset_noise": -0.1}, "reset_noise"),
+        ({"action_range": -1}, "action_range to be > 0; received action_range=-1"),
+        ({"action_range": np.inf}, "action_range to be a finite number; received action_range=inf"),
+        ({"horizon": 0}, "horizon to be > 0; received horizon=0"),
+        ({"timestep": -0.1}, r"timestep to be from 1e-6 to 1 \(seconds\); received timestep=-0.1"),
+        ({"timestep": 1e9}, r"timestep to be from 1e-6 to 1 \(seconds\); received"),
+        ({"timestep": 1e-9}, r"timestep to be from 1e-6 to 1 \(seconds\); received"),
+        ({"timestep": np.inf}, "timestep to be a finite number; received timestep=inf"),
+        ({"timestep": np.nan}, "timestep to be a finite number; received timestep=nan"),
+        ({"reset_noise": -0.1}, "reset_noise to be >= 0; received reset_noise=-0.1"),
+        ({"reset_noise": np.nan}, "reset_noise to be a finite number; received reset_noise=nan"),
         ({"form": "gym"}, "form to be one of promp, maml"),
     ],
 )
 def test_a_bad_option_is_one_line(options, message):
     with pytest.raises(ConfigError, match=message):
         HalfCheetahDirectionConfig(**options)
+
+
+@pytest.mark.parametrize("num_threads", [0, -1, 1.5, True, "2", 10**6])
+def test_a_bad_number_of_threads_is_one_line(num_threads):
+    with pytest.raises(ConfigError, match="num_threads to be a whole number from 1 to 1024"):
+        HalfCheetahDirection(num_threads=num_threads)

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml.environments.host.calls import Start, no_outcomes
-from tfcaml.errors import ConfigError, RunError, check_positive
+from tfcaml.errors import ConfigError, RunError, check, check_positive
 from tfcaml.types import Nest
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tfcaml.environments.host.calls import Outcomes
     from tfcaml.environments.host.episodes import Episode
     from tfcaml.environments.host.workers import Crew, Seat
+
+_LONGEST = 1e6  # seconds; the operating system takes no timeouts beyond 2**31 milliseconds
 
 
 def first_environment(crew: Crew) -> tuple[Seat, tuple[Nest, Nest, int | None]]:
@@ -73,6 +75,8 @@ class Player:
     ) -> None:
         if step_timeout is not None:
             check_positive(step_timeout=step_timeout)
+            rule = f"at most {_LONGEST:.0e} (seconds), or None, for ever"
+            check(step_timeout <= _LONGEST, "step_timeout", step_timeout, rule)
         self._crew = crew
         self._specs = [
             (tuple(spec.shape), np.dtype(spec.dtype.as_numpy_dtype))

@@ -55,7 +55,8 @@ class SimulationConfig:
         times as long. Source: tfcaml; most published ants have rk4.
       frame_skip: Steps of the simulator in one step of the environment. Unit: MuJoCo's steps.
         Source: ProMP's code, 5; MAML's: 1.
-      timestep: Length of one step of the simulator. Unit: seconds. Source: gymnasium 1.3: 0.01.
+      timestep: Length of one step of the simulator, 1e-6 to 1. Unit: seconds. Source: gymnasium
+        1.3: 0.01.
       reset_noise: How far positions and velocities at the start are spread, see the family. Source:
         gymnasium 1.3: 0.1.
     """
@@ -73,8 +74,9 @@ class SimulationConfig:
             horizon=self.horizon,
             action_range=self.action_range,
             frame_skip=self.frame_skip,
-            timestep=self.timestep,
         )
+        # Far above what any robot stands, and below what float32 tells apart in its speed.
+        check(1e-6 <= self.timestep <= 1, "timestep", self.timestep, "from 1e-6 to 1 (seconds)")
         check(self.reset_noise >= 0, "reset_noise", self.reset_noise, ">= 0")
 
 

@@ -74,7 +74,8 @@ class ParticleConfig:
     num_held_out_groups: int = 3
 
     def __post_init__(self) -> None:
-        check_positive(step_size=self.step_size, arena_bound=self.arena_bound, horizon=self.horizon)
+        check_positive(step_size=self.step_size, horizon=self.horizon)
+        check(self.arena_bound > 0, "arena_bound", self.arena_bound, "> 0")  # may be infinite
         for name in ("variance", "step_noise", "termination_radius"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
         check(self.variants_per_group >= 1, "variants_per_group", self.variants_per_group, ">= 1")
