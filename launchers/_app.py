@@ -77,12 +77,17 @@ def workers():
 
 @contextlib.contextmanager
 def stop_signal():
-    """What says whether Ctrl-C or SIGTERM was received in a `with` block; a second one kills."""
+    """What says whether Ctrl-C or SIGTERM was received in a `with` block; a second one kills.
+
+    With workers it raises `KeyboardInterrupt` instead, so that they and their Ray end, too: this
+    process waits for them, and does nothing that could keep it from noticing.
+    """
     received = []
 
     def receive(number, frame):
         received.append(number)
-        signal.signal(number, signal.SIG_DFL)
+        by_workers = "workers" in flags.FLAGS and flags.FLAGS.workers is not None
+        signal.signal(number, signal.default_int_handler if by_workers else signal.SIG_DFL)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

@@ -65,7 +65,7 @@ class Nodes:
     def kill(self, index):
         """Ends a node at once, with all its processes, as if its machine were gone."""
         node = self._nodes[index]
-        for process in _below(node.pid):
+        for process in below(node.pid):
             _kill(process)
         node.wait()
 
@@ -74,7 +74,7 @@ class Nodes:
             self.kill(index)
 
 
-def _below(process):
+def below(process):
     """A process and all that it started, and what these started."""
     children = {}
     for folder in os.listdir("/proc"):

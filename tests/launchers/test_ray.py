@@ -12,7 +12,7 @@ import ray
 
 from tests.experiments.same_runs import check_same
 from tests.launchers.conftest import ROOT
-from tests.ray_clusters import Nodes
+from tests.ray_clusters import Nodes, below
 
 _CONFIG = """
 from tfcaml.configs import base
@@ -73,6 +73,10 @@ class Command:
 
     def send(self, number):
         self._process.send_signal(number)
+
+    def processes(self):
+        """Those that it has started, and what these started."""
+        return below(self._process.pid)[1:]
 
     def end(self, seconds=400):
         """(exit code, lines of output)."""
@@ -150,6 +154,29 @@ def test_a_stopped_command_goes_on(number, tmp_path, config, alone):
     assert code == 0, lines
     _check_sweep(root, alone)
     assert any("2 Ray workers did" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)]
+)
+def test_a_command_that_is_stopped_twice_ends_at_once_with_its_processes(number, tmp_path, config):
+    root = tmp_path / "run"
+    command = Command(tmp_path / "log", config, root, "--workers=2")
+    command.wait_for("train/*/*/checkpoints/iteration-2", 1)
+    processes = command.processes()
+    assert len(processes) >= 4  # Ray's own, and two workers
+    for _ in range(2):
+        command.send(number)
+        time.sleep(0.3)
+    code, lines = command.end(60)
+    assert code == 3, lines
+    assert lines[-1] == "Stopped. The same command goes on with what is unfinished."
+    assert not [line for line in lines if "Traceback" in line]
+    end = time.monotonic() + 30
+    while left := [process for process in processes if os.path.exists(f"/proc/{process}")]:
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
