@@ -1,7 +1,10 @@
 """Starting and joining Ray, and what its workers have to have in common."""
 
+import contextlib
 import os
+import socket
 import sys
+import threading
 
 import pytest
 
@@ -20,6 +23,32 @@ def test_where_nothing_answers_there_is_no_cluster():
         ConfigError, match=r"Ray \d.* and Python 3.*'127\.0\.0\.1:1', where nothing"
     ):
         cluster.Cluster(2, "127.0.0.1:1")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", None])
+def test_what_is_not_ray_is_told_in_a_line(answer, monkeypatch):
+    """Something that is silent, another server, and one that closes every connection."""
+    monkeypatch.setattr(cluster, "_HEAD_PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port, kept = server.getsockname()[1], []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    kept.append(server.accept()[0])
+                    if answer is None:
+                        kept.pop().close()
+                    else:
+                        kept[-1].sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(
+            ConfigError, match=rf"'127\.0\.0\.1:{port}', where something else than Ray"
+        ):
+            cluster.Cluster(2, f"127.0.0.1:{port}")
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in kept:
+        connection.close()
 
 
 def test_without_ray_a_line_says_how_to_install_it(monkeypatch):

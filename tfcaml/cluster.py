@@ -30,6 +30,11 @@ _TRIES = 3  # of starting Ray on this machine: on a busy one 30 seconds, Ray's l
 _MOST_PER_CORE = 8  # workers on this machine, each of which takes half a gigabyte
 _OBJECT_STORE = 80 * 2**20  # bytes, nearly the least that Ray takes
 _HEAD_INTERVAL = 2.0  # seconds between two looks for the head
+_HEAD_PATIENCE = 20.0  # seconds that a head may take to answer for the first time
+# What begins a connection of HTTP/2, on which gRPC, Ray's protocol, is built: the preface of the
+# client and its settings, which are none.
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_SETTINGS = 4  # type of the first frame that a server sends
 _HEAD_TRIES = 3  # looks in vain, one after the other, from which it has vanished
 # What decides numbers beside the numbers of threads.
 _HANDED_ON = re.compile(r"TF_\w+|XLA_FLAGS|(MKL|OPENBLAS|OMP)_\w+|TFCAML_\w+")
@@ -170,6 +175,8 @@ class Cluster:
         wanted += f"ray_address={address!r}"
         if not _answers(address):
             raise ConfigError(f"{wanted}, where nothing answers")
+        if not _is_head(address):  # Ray would wait for ever, and no signal reach Python
+            raise ConfigError(f"{wanted}, where something else than Ray listens, or Ray hangs")
         try:
             with _deadline(60):
                 self._init(address=address)
@@ -288,6 +295,22 @@ def _answers(address: str) -> bool:
     except (OSError, OverflowError):
         return False
     return True
+
+
+def _is_head(address: str) -> bool:
+    """Whether what listens at HOST:PORT answers as the head of a Ray cluster does."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return True  # it would not answer in the clear
+    host, _, port = address.rpartition(":")
+    found = b""
+    try:
+        with socket.create_connection((host, int(port)), timeout=_HEAD_PATIENCE) as connection:
+            connection.sendall(_PREFACE)
+            while len(found) < 4 and (more := connection.recv(4 - len(found))):
+                found += more
+    except OSError:
+        return False
+    return found[3:] == bytes([_SETTINGS])
 
 
 @contextlib.contextmanager

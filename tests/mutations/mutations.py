@@ -36,6 +36,9 @@ JENSEN_SHANNON = "divergence/test_jensen_shannon.py"
 PARTICLE = "environments/native/test_particle.py"
 NAVIGATION = "environments/native/test_navigation.py"
 GLUCOSE = "environments/glucose/test_model.py"
+ENGINE = "environments/mujoco/test_engine.py"
+SIMULATION = "environments/mujoco/test_simulation.py"
+TARGETS = "environments/mujoco/test_targets.py"
 AGENT_LOSS = "agents/test_agent_loss.py"
 
 # The first changes are those that no test of 0.1.0 noticed.
@@ -955,5 +958,84 @@ MUTATIONS = [
         "seed >> _BITS",
         "seed >> 2 * _BITS",
         "test_keys.py",
+    ),
+    # Simulators: their engine, families and films, and the workers that share their tasks.
+    Mutation(
+        "environments/mujoco/engine.py",
+        "own = {name: operator.attrgetter(name)(self._model) for name in self._physics}",
+        "own = {}",
+        f"{ENGINE} -k physics",
+    ),
+    Mutation(
+        "environments/mujoco/engine.py",
+        "if changed:  # what MuJoCo derives from them",
+        "if False:",
+        f"{ENGINE} -k physics",
+    ),
+    Mutation(
+        "environments/mujoco/engine.py",
+        "kept = diverged | still",
+        "kept = still",
+        f"{ENGINE} -k bad_row",
+    ),
+    Mutation(
+        "environments/mujoco/simulation.py",
+        'moved = (row - state["row"])[..., : self.model.nq]',
+        "moved = (after.qpos - before.qpos)[..., : self.model.nq]",
+        f"{SIMULATION} -k far_from_the_start",
+    ),
+    Mutation(
+        "environments/mujoco/simulation.py",
+        "unit = tf.clip_by_value(action / self.config.action_range, -1, 1)",
+        "unit = action / self.config.action_range",
+        f"{SIMULATION} -k share_of_the_whole",
+    ),
+    Mutation(
+        "environments/mujoco/simulation.py",
+        "reward = self.reward(task, before, after, velocity, control)",
+        "reward = self.reward(task, before, after, velocity, told)",
+        SIMULATION,
+    ),
+    Mutation(
+        "environments/mujoco/simulation.py",
+        "ended = self.ended(task, after) & ~cut",
+        "ended = self.ended(task, after)",
+        SIMULATION,
+    ),
+    Mutation(
+        "environments/mujoco/simulation.py",
+        "test = self.tasks(_unit(tf.constant(2 * draw() + 1)))",
+        "test = self.tasks(_unit(tf.constant(2 * draw())))",
+        SIMULATION,
+    ),
+    Mutation(
+        "environments/mujoco/targets.py",
+        "int(np.sum(kind == 1)), _NEAR, known)",
+        "int(np.sum(kind == 1)), _NEAR, known[:0])",
+        f"{TARGETS} -k sets",
+    ),
+    Mutation(
+        "environments/mujoco/sparse.py",
+        "[number, size]) + odd",
+        "[number, size])",
+        "environments/mujoco/test_rings.py -k places",
+    ),
+    Mutation(
+        "environments/mujoco/random_robots.py",
+        '"geom_rbound": model.geom_rbound + more,',
+        '"geom_rbound": model.geom_rbound + 0 * more,',
+        "environments/mujoco/test_random_robots.py -k radii",
+    ),
+    Mutation(
+        "environments/mujoco/ant.py",
+        "(away(before) - away(after)) / self.seconds_per_step",
+        "(away(after) - away(before)) / self.seconds_per_step",
+        "environments/mujoco/test_ant.py -k rewards",
+    ),
+    Mutation(
+        "rollouts/ray_sampler.py",
+        "groups = max(1, -(-(num_tasks - 1) // _TOGETHER))",
+        "groups = max(1, -(-num_tasks // _TOGETHER))",
+        "rollouts/test_ray_sampler.py -k shares_are_of",
     ),
 ]

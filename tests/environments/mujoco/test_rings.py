@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.environments.mujoco import playing
 from tfcaml import nest
 from tfcaml.environments import AntRing, AntRingConfig, RingConfig, WheeledRing
+from tfcaml.environments.mujoco import sparse
 from tfcaml.environments.mujoco.simulation import Robot
 from tfcaml.errors import ConfigError
 
@@ -34,6 +35,13 @@ def test_places_are_the_seeds(family):
         np.testing.assert_array_equal(one.train[name], other.train[name])
         np.testing.assert_array_equal(one.test[name], other.test[name][:3])
     assert (one.train["goal"].numpy() != family.population(1, 3).train["goal"].numpy()).any()
+
+
+def test_tasks_to_adapt_to_are_never_learned_from():
+    """They are made of the odd points of the grid, and those to learn from of the even ones."""
+    for odd, unit in enumerate(sparse.apart(0, 50, 60, 3)):
+        point = unit.numpy().astype(np.float64) * 2**21
+        assert unit.shape == (50 + 10 * odd, 3) and np.all(point % 2 == odd)
 
 
 def test_rewards_are_entries_of_tasks():

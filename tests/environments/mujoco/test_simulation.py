@@ -158,6 +158,51 @@ def test_an_action_that_is_no_number_ends_its_episode_with_no_reward(cheetah):
     np.testing.assert_array_equal(later["row"].numpy()[others], expected[0]["row"].numpy()[others])
 
 
+class Costly(Slider):
+    """Every step ends the episode and is paid by the control that is asked for."""
+
+    def ended(self, task, body):
+        return tf.ones(body.qpos.shape[:2], tf.bool)
+
+    def reward(self, task, before, after, velocity, control):
+        return tf.reduce_sum(control, axis=-1)
+
+
+def test_what_is_cut_has_not_ended_as_well():
+    """Where the family would have the state it is left in be an end."""
+    family = Costly()
+    task = {"mass": tf.constant([0.5, 0.8])}
+    state, _ = family.reset(task, episodes(task))
+    row, action = state["row"].numpy(), np.ones([2, 3, 1], np.float32)
+    row[0, 1, 1], action[1, 2] = np.nan, np.nan
+    later, _, _, terminated = family.step(task, {**state, "row": row}, tf.constant(action), None)
+    cut = np.zeros([2, 3], bool)
+    cut[0, 1] = cut[1, 2] = True
+    np.testing.assert_array_equal(family.truncated(later), cut)
+    np.testing.assert_array_equal(terminated, ~cut)
+    assert np.all(later["still"])
+
+
+def test_a_weak_motor_costs_what_it_is_asked_for():
+    """A task's strength is the actuators', not the policy's."""
+    family = Costly(Slider.Config(action_range=1.0))
+    task = {"mass": tf.constant([0.5, 1.4])}  # the second of half the strength
+    state, _ = family.reset(task, episodes(task))
+    reward = family.step(task, state, tf.fill([2, 3, 1], 0.5), None)[2]
+    np.testing.assert_array_equal(reward, np.full([2, 3], 0.5))
+
+
+def test_tasks_to_adapt_to_are_never_drawn_to_learn_from():
+    """They lie on the odd points of the grid, and training tasks on the even ones."""
+    family = Slider()
+    found = family.population(0, 50)
+    point = lambda task: (task["mass"].numpy().astype(np.float64) - 0.5) * 2**21
+    assert np.all(point(found.test) % 2 == 1)
+    drawn, _ = found.sample(50, keys.from_int(1))
+    for task in (drawn, found.train):
+        assert np.all(point(task) % 2 == 0)
+
+
 def test_what_is_told_says_which_physics_it_was(cheetah):
     text = cheetah.notice
     for part in (f"MuJoCo {mujoco.__version__}", "euler", "5 steps of 0.01 s", "action / 10"):

@@ -185,7 +185,8 @@ class Simulation(TaskFamily):
           task: nest, leading [N].
           before, after: `Robot`s.
           velocity: [N, E, nq], change of positions per second.
-          control: [N, E, A], what the actuators were told, within their ranges.
+          control: [N, E, A], what was asked of the actuators, within their ranges and before
+            `strength`.
         """
         raise NotImplementedError
 
