@@ -994,19 +994,19 @@ MUTATIONS = [
         "environments/mujoco/simulation.py",
         "reward = self.reward(task, before, after, velocity, control)",
         "reward = self.reward(task, before, after, velocity, told)",
-        SIMULATION,
+        f"{SIMULATION} -k weak_motor",
     ),
     Mutation(
         "environments/mujoco/simulation.py",
         "ended = self.ended(task, after) & ~cut",
         "ended = self.ended(task, after)",
-        SIMULATION,
+        f"{SIMULATION} -k what_is_cut",
     ),
     Mutation(
         "environments/mujoco/simulation.py",
         "test = self.tasks(_unit(tf.constant(2 * draw() + 1)))",
         "test = self.tasks(_unit(tf.constant(2 * draw())))",
-        SIMULATION,
+        f"{SIMULATION} -k adapt_to",
     ),
     Mutation(
         "environments/mujoco/targets.py",
@@ -1018,7 +1018,7 @@ MUTATIONS = [
         "environments/mujoco/sparse.py",
         "[number, size]) + odd",
         "[number, size])",
-        "environments/mujoco/test_rings.py -k places",
+        "environments/mujoco/test_rings.py -k adapt_to",
     ),
     Mutation(
         "environments/mujoco/random_robots.py",
