@@ -211,3 +211,48 @@ def test_a_line_says_that_mujoco_is_missing(monkeypatch):
 def test_a_bad_option_is_one_line(options, message):
     with pytest.raises(ConfigError, match=message):
         HalfCheetahDirectionConfig(**options)
+
+
+def slider_spec(change):
+    """`Slider.spec` with something changed in it."""
+
+    def spec(self):
+        found = Slider.spec(self)
+        return change(found) or found
+
+    return spec
+
+
+def unlimited(spec):
+    spec.actuators[0].ctrlrange = [0, 0]
+
+
+def without_mass(spec):
+    spec.worldbody.add_body(name="loose").add_joint(name="loose")
+
+
+@pytest.mark.parametrize(
+    "method, found, message",
+    [
+        ("spec", lambda self: "<mujoco/>", r"Broken.spec\(\) to be a mujoco.MjSpec, not compiled"),
+        ("spec", lambda self: Slider.spec(self).compile(), "a mujoco.MjSpec, not compiled"),
+        ("spec", slider_spec(without_mass), "that MuJoCo compiles; received one with Error: mass"),
+        ("spec", slider_spec(lambda spec: spec.delete(spec.actuators[0])), "at least one"),
+        ("spec", slider_spec(unlimited), r"without a ctrlrange to be none.*\['motor'\]"),
+        ("tasks", lambda self, unit: {"mass": unit[:, 1]}, "task_size=1 numbers each; received"),
+        ("pose", lambda self: np.zeros(3), r"Broken.pose\(\) to be \[1\] for one task"),
+        ("goal", lambda self, task: task["mass"], r"goal\(\) to be \[1, 3\] .*\[1\]$"),
+        ("physics", lambda self, task: {"body_mas": 0}, "MjModel; received .*='body_mas'"),
+        (
+            "physics",
+            lambda self, task: {"body_mass": tf.cast(task["mass"], tf.float64)[:, None]},
+            r"physics\(\)\['body_mass'\] to be \[1, 2\] for one task; received .*=\[1, 1\]",
+        ),
+    ],
+)
+def test_what_a_family_of_ones_own_defines_wrongly_is_one_line(method, found, message):
+    """Without a look, motors without limits would never move, and values of one number spread."""
+    broken = type("Broken", (Slider,), {method: found})
+    with pytest.raises(ConfigError, match=message) as error:
+        broken()
+    assert "\n" not in str(error.value)

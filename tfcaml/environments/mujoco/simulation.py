@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ from tfcaml.environments.base import Population, TaskFamily, config_of
 from tfcaml.errors import (
     ConfigError,
     check,
+    check_is,
     check_one_of,
     check_positive,
     check_whole,
@@ -119,7 +121,8 @@ class Simulation(TaskFamily):
       seconds_per_step: simulated time of one step.
 
     Raises:
-      ConfigError: MuJoCo is missing; or a bad option.
+      ConfigError: MuJoCo is missing; a bad option; or something that a subclass defines does not
+        fit: a robot that MuJoCo refuses, an actuator without limits, a wrong name or shape.
     """
 
     Config: type = SimulationConfig
@@ -135,10 +138,7 @@ class Simulation(TaskFamily):
             check_whole("num_threads", num_threads, 1, 1024)
         engine, version = _engine()
         self.horizon = self.config.horizon
-        spec = self.spec()
-        spec.option.timestep = self.config.timestep
-        spec.option.integrator = _integrator(self.config.integrator)
-        self.model = spec.compile()
+        self.model = self._compiled()
         self.engine = engine.Engine(self.model, self.config.frame_skip, num_threads)
         self.seconds_per_step = self.config.timestep * self.config.frame_skip
         self.notice = (
@@ -154,7 +154,7 @@ class Simulation(TaskFamily):
         self.action_spec = tensor_spec.BoundedTensorSpec(
             [self.model.nu], tf.float32, -bound, bound, "action"
         )
-        example = self.tasks(tf.fill([1, self.task_size], 0.5))
+        example = self._example()
         self.task_spec = nest.map(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), example)
         body = self._body(tf.constant(self._start)[None, None], tf.zeros([1, 1, self._num_sensors]))
         size = self.observe(example, body).shape[-1]
@@ -316,6 +316,52 @@ class Simulation(TaskFamily):
     @property
     def _num_sensors(self) -> int:
         return self.model.nsensordata
+
+    def _compiled(self) -> mujoco.MjModel:
+        """The model of `spec()`, with the time step and the integrator that options name."""
+        import mujoco
+
+        name, spec = f"{type(self).__name__}.spec()", self.spec()
+        check_is(name, spec, mujoco.MjSpec, "a mujoco.MjSpec, not compiled")
+        spec.option.timestep = self.config.timestep
+        spec.option.integrator = _integrator(self.config.integrator)
+        try:
+            model = spec.compile()
+        except ValueError as error:
+            told = " ".join(str(error).split())
+            raise ConfigError(
+                f"expected {name} to be a robot that MuJoCo compiles; received one with {told}"
+            ) from None
+        check(model.nu, f"actuators of {name}", model.nu, "at least one")
+        low, high = model.actuator_ctrlrange.T
+        unlimited = [model.actuator(index).name for index in np.flatnonzero(low >= high)]
+        rule = "none, as an action is a share of it"
+        check(not unlimited, f"actuators of {name} without a ctrlrange", unlimited, rule)
+        return model
+
+    def _example(self) -> Task:
+        """A task [1], for which what the family defines of it has the right shape."""
+        name, model = type(self).__name__, self.model
+        try:
+            task = self.tasks(tf.fill([1, self.task_size], 0.5))
+        except tf.errors.InvalidArgumentError as error:
+            raise ConfigError(
+                f"expected {name}.tasks to make tasks of task_size={self.task_size} numbers each; "
+                f"received {str(error).splitlines()[0]}"
+            ) from None
+        shapes = {"pose()": (np.shape(self.pose()), (model.nq,))}
+        for field, value in self.physics(task).items():
+            try:
+                own = np.shape(operator.attrgetter(field)(model))
+            except AttributeError:
+                check(False, f"a name in {name}.physics()", field, "that of a field of MjModel")
+            shapes[f"physics()[{field!r}]"] = np.shape(value), (1, *own)
+        if (goal := self.goal(task)) is not None:
+            shapes["goal()"] = np.shape(goal), (1, 3)
+        for what, (found, expected) in shapes.items():
+            rule = f"{list(expected)} for one task"
+            check(found == expected, f"the shape of {name}.{what}", list(found), rule)
+        return task
 
     def _draw(self, num_tasks: int, key: tf.Tensor) -> Task:
         """New tasks to learn from. key: [2]."""
