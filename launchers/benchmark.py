@@ -27,6 +27,7 @@ _QUICK = flags.DEFINE_bool("quick", False, "Tiny sizes: checks the program, meas
 flags.mark_flags_as_required(["workload", "out"])
 
 _PACKAGES = ("tensorflow", "tf-agents", "tensorflow-probability", "numpy", "scipy")
+_EXTRAS = ("mujoco", "gymnasium", "ray")  # versions of those that are installed are written down
 
 
 def main(_):
@@ -47,6 +48,7 @@ def main(_):
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
+            **{name: found for name in _EXTRAS if (found := _version(name))},
         },
         **BENCHMARKS[_WORKLOAD.value](_REPEATS.value, _QUICK.value),
     }
@@ -59,10 +61,11 @@ def main(_):
 
 def print_table(result):
     """The figures of a workload for people."""
-    print(f"{'':34}{'median':>12}{'CPU':>12}{'first run':>12}{'per second':>16}")
+    width = max(map(len, result["figures"])) + 2
+    print(f"{'':{width}}{'median':>12}{'CPU':>12}{'first run':>12}{'per second':>16}")
     for name, row in result["figures"].items():
         print(
-            f"{name:34}{row['median_seconds'] * 1e3:9.1f} ms"
+            f"{name:{width}}{row['median_seconds'] * 1e3:9.1f} ms"
             f"{row['median_cpu_seconds'] * 1e3:9.1f} ms{row['first_run_seconds']:10.2f} s"
             f"{row['per_second']:14,.0f} {row['unit']}"
         )
@@ -78,6 +81,16 @@ def print_table(result):
         print(f"{row['name']}: {row['value']:.3g}  (goal: at most {row['bar']:g}, {met})")
     for name, value in result.get("checks", {}).items():
         print(f"{name}: {value:.3g}")
+    if result["quick"]:
+        print("\nThese sizes only check the program: the numbers above mean nothing.")
+
+
+def _version(package):
+    """The version of a package, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

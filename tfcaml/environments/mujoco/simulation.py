@@ -334,9 +334,11 @@ class Simulation(TaskFamily):
             ) from None
         check(model.nu, f"actuators of {name}", model.nu, "at least one")
         low, high = model.actuator_ctrlrange.T
-        unlimited = [model.actuator(index).name for index in np.flatnonzero(low >= high)]
-        rule = "none, as an action is a share of it"
-        check(not unlimited, f"actuators of {name} without a ctrlrange", unlimited, rule)
+        if unlimited := [model.actuator(i).name or int(i) for i in np.flatnonzero(low >= high)]:
+            raise ConfigError(
+                f"expected every actuator of {name} to have a ctrlrange, as an action is a share "
+                f"of it; received none of {', '.join(map(repr, unlimited))}"
+            )
         return model
 
     def _example(self) -> Task:
@@ -345,22 +347,29 @@ class Simulation(TaskFamily):
         try:
             task = self.tasks(tf.fill([1, self.task_size], 0.5))
         except tf.errors.InvalidArgumentError as error:
+            told = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
             raise ConfigError(
                 f"expected {name}.tasks to make tasks of task_size={self.task_size} numbers each; "
-                f"received {str(error).splitlines()[0]}"
+                f"received {told}"
             ) from None
-        shapes = {"pose()": (np.shape(self.pose()), (model.nq,))}
+        shapes = {"pose()": (np.shape(self.pose()), (model.nq,))}  # found, expected
         for field, value in self.physics(task).items():
             try:
                 own = np.shape(operator.attrgetter(field)(model))
             except AttributeError:
-                check(False, f"a name in {name}.physics()", field, "that of a field of MjModel")
+                raise ConfigError(
+                    f"expected {name}.physics() to name fields of MuJoCo's MjModel; received "
+                    f"{field!r}"
+                ) from None
             shapes[f"physics()[{field!r}]"] = np.shape(value), (1, *own)
         if (goal := self.goal(task)) is not None:
             shapes["goal()"] = np.shape(goal), (1, 3)
         for what, (found, expected) in shapes.items():
-            rule = f"{list(expected)} for one task"
-            check(found == expected, f"the shape of {name}.{what}", list(found), rule)
+            if found != expected:
+                raise ConfigError(
+                    f"expected {name}.{what} for one task to be of shape {list(expected)}; "
+                    f"received shape {list(found)}"
+                )
         return task
 
     def _draw(self, num_tasks: int, key: tf.Tensor) -> Task:
