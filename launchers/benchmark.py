@@ -22,7 +22,9 @@ from .benchmarks import BENCHMARKS
 
 _WORKLOAD = flags.DEFINE_string("workload", None, "One of " + ", ".join(BENCHMARKS) + ".")
 _OUT = flags.DEFINE_string("out", None, "JSON file of the figures.")
-_REPEATS = flags.DEFINE_integer("repeats", 5, "Runs of each contestant.", 1, 10_000)
+_REPEATS = flags.DEFINE_integer(
+    "repeats", None, "Runs of each contestant; 5 unless set, 1 with --quick.", 1, 10_000
+)
 _QUICK = flags.DEFINE_bool("quick", False, "Tiny sizes: checks the program, measures nothing.")
 flags.mark_flags_as_required(["workload", "out"])
 
@@ -31,6 +33,7 @@ _EXTRAS = ("mujoco", "gymnasium", "ray")  # versions of those that are installed
 
 
 def main(_):
+    repeats = _REPEATS.value or (1 if _QUICK.value else 5)
     check_one_of("workload", _WORKLOAD.value, tuple(BENCHMARKS))
     out = pathlib.Path(_OUT.value)
     if out.is_dir():
@@ -39,7 +42,7 @@ def main(_):
     result = {
         "workload": _WORKLOAD.value,
         "quick": _QUICK.value,
-        "repeats": _REPEATS.value,
+        "repeats": repeats,
         "machine": {
             "cores": len(os.sched_getaffinity(0)),
             "processor": platform.processor() or platform.machine(),
@@ -50,7 +53,7 @@ def main(_):
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
             **{name: found for name in _EXTRAS if (found := _version(name))},
         },
-        **BENCHMARKS[_WORKLOAD.value](_REPEATS.value, _QUICK.value),
+        **BENCHMARKS[_WORKLOAD.value](repeats, _QUICK.value),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     run_directory.write_json(out, result)

@@ -87,10 +87,14 @@ def test_tables_have_each_point_and_method():
     points = of("learner.rate=0.1,1")
     table = sweep.Table(points, [_summary(3.0, 1.0), _summary(40.0, 2.0)])
     lines = table.to_text().splitlines()
-    assert lines[0].endswith("after k updates [95 % interval over seeds]")
+    title = "Mean return on held-out entities after k updates [95 % interval over seeds]"
+    assert lines[0] == title
     assert lines[1].split() == ["rate", "method", "k", "=", "0", "k", "=", "1"]
     assert lines[2].split(maxsplit=2)[:2] == ["0.1", "m"] and "6.0 [5.0, 7.0]" in lines[2]
+    seen = sweep.Table(points, [{**_summary(3.0, 1.0), "seen": "all"}] * 2)
+    assert seen.to_text().startswith("Mean return on test tasks (all trained on) after k updates")
     markdown = table.to_markdown().splitlines()
+    assert markdown[0] == f"{title}."
     assert markdown[2] == "| rate | method | k = 0 | k = 1 |"
     assert markdown[-1] == "| 1.0 | n | 40.0 [38.0, 42.0] | 80.0 [78.0, 82.0] |"
     rows = list(csv.DictReader(io.StringIO(table.to_csv())))
