@@ -22,6 +22,7 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest, settings
 from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.environments.mujoco import parts
 from tfcaml.errors import (
     ConfigError,
     check,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 # MuJoCo's integrators, from the fastest to the most exact.
 INTEGRATORS = ("euler", "implicitfast", "rk4")
-_GRID = 2**20  # numbers between 0 and 1 on which training and test tasks alternate
 _POSITION_NOISE, _VELOCITY_NOISE = 8, 16  # salts of an episode's key
 
 
@@ -141,10 +141,11 @@ class Simulation(TaskFamily):
         self.model = self._compiled()
         self.engine = engine.Engine(self.model, self.config.frame_skip, num_threads)
         self.seconds_per_step = self.config.timestep * self.config.frame_skip
+        skip = self.config.frame_skip
         self.notice = (
-            f"Simulated by MuJoCo {version}: {self.config.integrator}, {self.config.frame_skip} "
-            f"steps of {self.config.timestep:g} s per action, control = action / "
-            f"{self.config.action_range:g}."
+            f"Simulated by MuJoCo {version}: {self.config.integrator}, {skip} "
+            f"step{'s' if skip > 1 else ''} of {self.config.timestep:g} s per action, control = "
+            f"action / {self.config.action_range:g}."
         )
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
         self._center, self._half = (low + high) / 2, (high - low) / 2
@@ -239,9 +240,9 @@ class Simulation(TaskFamily):
         """
         check_whole("num_test", num_test, 1)
         rng = np.random.default_rng([keys.as_int(seed), 0x60A2])
-        draw = lambda: rng.integers(0, _GRID, [num_test, self.task_size])
-        test = self.tasks(_unit(tf.constant(2 * draw() + 1)))
-        examples = self.tasks(_unit(tf.constant(2 * draw())))
+        draw = lambda: rng.integers(0, parts.GRID, [num_test, self.task_size])
+        test = self.tasks(parts.on_grid(draw(), of_tests=True))
+        examples = self.tasks(parts.on_grid(draw(), of_tests=False))
         group = np.zeros(num_test, np.int64)
         return Population(examples, test, group, group, self._draw)
 
@@ -375,8 +376,8 @@ class Simulation(TaskFamily):
     def _draw(self, num_tasks: int, key: tf.Tensor) -> Task:
         """New tasks to learn from. key: [2]."""
         shape = [num_tasks, self.task_size]
-        point = tf.random.stateless_uniform(shape, key, 0, _GRID, dtype=tf.int32)
-        return self.tasks(_unit(2 * point))
+        index = tf.random.stateless_uniform(shape, key, 0, parts.GRID, dtype=tf.int32)
+        return self.tasks(parts.on_grid(index, of_tests=False))
 
     def _body(self, row: tf.Tensor, sensors: tf.Tensor) -> Robot:
         model = self.model
@@ -408,11 +409,6 @@ class Simulation(TaskFamily):
 def _spread(physics: dict[str, np.ndarray], num_episodes: int) -> dict[str, np.ndarray]:
     """Fields [N, ...] -> [N * E, ...]."""
     return {name: np.repeat(value, num_episodes, axis=0) for name, value in physics.items()}
-
-
-def _unit(point: tf.Tensor) -> tf.Tensor:
-    """Points of the grid, integers in [0, 2 * _GRID) -> [0, 1), exact."""
-    return tf.cast(tf.cast(point, tf.float64) / (2 * _GRID), tf.float32)
 
 
 def _engine() -> tuple[Any, str]:
