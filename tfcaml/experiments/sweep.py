@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tfcaml import figures
-from tfcaml.errors import ConfigError, check
+from tfcaml.errors import ConfigError, check, no_such
 from tfcaml.experiments import run_directory
 from tfcaml.reporting import report
 
@@ -222,11 +222,13 @@ def _split(text: str) -> list[str]:
 def _field(content: dict[str, Any], field: str) -> Any:
     """The value that a config has in a field."""
     value: Any = content
+    place = ""
     for name in field.split("."):
         if not isinstance(value, dict) or name not in value:
-            known = ", ".join(sorted(value)) if isinstance(value, dict) else "no further fields"
-            raise ConfigError(f"sweep: unknown config field {field!r}; allowed there are {known}")
-        value = value[name]
+            inside = isinstance(value, dict)
+            known = [place + each for each in sorted(value)] if inside else [place.rstrip(".")]
+            raise no_such("sweep: unknown config field", field, known)
+        value, place = value[name], f"{place}{name}."
     if isinstance(value, dict):
         example = f"{field}.{next(iter(value), 'FIELD')}"
         raise ConfigError(
