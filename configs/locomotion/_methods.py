@@ -9,22 +9,22 @@ from tfcaml.configs import base
 from tfcaml import environments, learners
 
 # Chosen on half-cheetah's directions with seed 100, see docs/locomotion.md.
-_ITERATIONS = 300
 _RATE = 0.3
 _OUTER = {"fisher_subsample": 0, "cg_iterations": 10}
 _TASKS, _EPISODES = 20, 20
 
 
-def experiment(family, num_tasks, **options):
+def experiment(family, num_tasks, num_iterations=300, **options):
     """The experiment on a family.
 
     Args:
       family: its name.
       num_tasks: held-out tasks.
+      num_iterations: of methods of 20 tasks and two phases; others play as many steps.
       **options: of the family.
     """
     inner = {"inner_learning_rate": _RATE, "inner_estimator": "likelihood_ratio"}
-    shared = {"num_iterations": _ITERATIONS, "meta_batch_size": _TASKS, **inner}
+    shared = {"num_iterations": num_iterations, "meta_batch_size": _TASKS, **inner}
 
     def method(name, outer=_OUTER, **changes):
         settings = {**shared, "outer": outer, **changes}
@@ -42,8 +42,8 @@ def experiment(family, num_tasks, **options):
             "fomaml": method("fomaml"),
             "meta_sgd": method("meta_sgd"),
             "promp": base.section("promp", learners.ProMP.Config(**shared)),
-            "reptile": _reptile(),
-            "caml": _caml(),
+            "reptile": _reptile(num_iterations),
+            "caml": _caml(num_iterations // 5),
         },
         num_seeds=3,
         evaluation={"num_tasks": num_tasks, "num_updates": 3, "episodes": 20},
@@ -51,9 +51,9 @@ def experiment(family, num_tasks, **options):
     )
 
 
-def _reptile():
+def _reptile(num_iterations):
     settings = {
-        "num_iterations": _ITERATIONS,
+        "num_iterations": num_iterations,
         "meta_batch_size": 10,
         "episodes_per_update": _EPISODES,
         "inner_updates": 4,
@@ -66,10 +66,10 @@ def _reptile():
     return base.section("reptile", learners.Reptile.Config(**settings))
 
 
-def _caml():
+def _caml(num_iterations):
     """40 updates of each of 5 entities at a time: as many episodes as five iterations of MAML."""
     settings = {
-        "num_iterations": _ITERATIONS // 5,
+        "num_iterations": num_iterations,
         "meta_batch_size": 5,
         "episodes_per_update": _EPISODES,
         "inner_updates": 40,
