@@ -53,7 +53,7 @@ def test_values_have_the_types_of_their_fields():
             ["learner.rat=1"],
             r"'learner\.rat'; did you mean learner\.rate\? allowed are learner\.free",
         ),
-        (["learner.rate.x=1"], r"did you mean learner\.rate\? allowed are learner\.rate$"),
+        (["learner.rate.x=1"], r"'learner\.rate\.x'; allowed are learner\.rate$"),
         (["learner=maml"], r"expected a field of learner, such as learner\.rate"),
         (["learner.rate=fast"], r"learner\.rate to be a number, such as 0\.5; received 'fast'"),
         (["learner.steps=1.5"], "to be a whole number, such as 3; received '1.5'"),

@@ -353,7 +353,8 @@ class Simulation(TaskFamily):
                 f"expected {name}.tasks to make tasks of task_size={self.task_size} numbers each; "
                 f"received {told}"
             ) from None
-        shapes = {"pose()": (np.shape(self.pose()), (model.nq,))}  # found, expected
+        shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # found, expected
+        shapes = {"pose()": (np.shape(self.pose()), (model.nq,))}
         for field, value in self.physics(task).items():
             try:
                 own = np.shape(operator.attrgetter(field)(model))
