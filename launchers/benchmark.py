@@ -22,14 +22,18 @@ from .benchmarks import BENCHMARKS
 
 _WORKLOAD = flags.DEFINE_string("workload", None, "One of " + ", ".join(BENCHMARKS) + ".")
 _OUT = flags.DEFINE_string("out", None, "JSON file of the figures.")
-_REPEATS = flags.DEFINE_integer("repeats", 5, "Runs of each contestant.", 1, 10_000)
+_REPEATS = flags.DEFINE_integer(
+    "repeats", None, "Runs of each contestant; 5 unless set, 1 with --quick.", 1, 10_000
+)
 _QUICK = flags.DEFINE_bool("quick", False, "Tiny sizes: checks the program, measures nothing.")
 flags.mark_flags_as_required(["workload", "out"])
 
 _PACKAGES = ("tensorflow", "tf-agents", "tensorflow-probability", "numpy", "scipy")
+_EXTRAS = ("mujoco", "gymnasium", "ray")  # versions of those that are installed are written down
 
 
 def main(_):
+    repeats = _REPEATS.value or (1 if _QUICK.value else 5)
     check_one_of("workload", _WORKLOAD.value, tuple(BENCHMARKS))
     out = pathlib.Path(_OUT.value)
     if out.is_dir():
@@ -38,7 +42,7 @@ def main(_):
     result = {
         "workload": _WORKLOAD.value,
         "quick": _QUICK.value,
-        "repeats": _REPEATS.value,
+        "repeats": repeats,
         "machine": {
             "cores": len(os.sched_getaffinity(0)),
             "processor": platform.processor() or platform.machine(),
@@ -47,8 +51,9 @@ def main(_):
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
+            **{name: found for name in _EXTRAS if (found := _version(name))},
         },
-        **BENCHMARKS[_WORKLOAD.value](_REPEATS.value, _QUICK.value),
+        **BENCHMARKS[_WORKLOAD.value](repeats, _QUICK.value),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     run_directory.write_json(out, result)
@@ -59,10 +64,11 @@ def main(_):
 
 def print_table(result):
     """The figures of a workload for people."""
-    print(f"{'':34}{'median':>12}{'CPU':>12}{'first run':>12}{'per second':>16}")
+    width = max(map(len, result["figures"])) + 2
+    print(f"{'':{width}}{'median':>12}{'CPU':>12}{'first run':>12}{'per second':>16}")
     for name, row in result["figures"].items():
         print(
-            f"{name:34}{row['median_seconds'] * 1e3:9.1f} ms"
+            f"{name:{width}}{row['median_seconds'] * 1e3:9.1f} ms"
             f"{row['median_cpu_seconds'] * 1e3:9.1f} ms{row['first_run_seconds']:10.2f} s"
             f"{row['per_second']:14,.0f} {row['unit']}"
         )
@@ -78,6 +84,16 @@ def print_table(result):
         print(f"{row['name']}: {row['value']:.3g}  (goal: at most {row['bar']:g}, {met})")
     for name, value in result.get("checks", {}).items():
         print(f"{name}: {value:.3g}")
+    if result["quick"]:
+        print("\nThese sizes only check the program: the numbers above mean nothing.")
+
+
+def _version(package):
+    """The version of a package, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from .timing import Contestant, Ratio, measure
 
 _CHEETAH, _ANT = "half_cheetah_direction", "ant_velocity"
 _STEPPED, _SAMPLED = "half-cheetah, stepped", "half-cheetah, sampled"
-_CHOSEN = "half-cheetah, bare with the controls of sampled"
+_CHOSEN = "half-cheetah, bare, controls of sampled"
 
 
 def run(repeats, quick):
@@ -21,9 +21,9 @@ def run(repeats, quick):
 
     "bare" is `mujoco.batch` alone, without observations and rewards. "sampled" are rollouts of 20
     policies with two hidden layers of 100 units, one per task, beside bare stepping with the
-    controls that they chose: a robot that lies on the floor takes longer to simulate than one
-    that random controls throw about. gymnasium's and envpool's robots react alike in all rows, as
-    those have no tasks. envpool has as many threads as tfcaml.
+    controls that they chose, "controls of sampled": a robot that lies on the floor takes longer to
+    simulate than one that random controls throw about. gymnasium's and envpool's robots react alike
+    in all rows, as those have no tasks. envpool has as many threads as tfcaml.
     """
     num_tasks, num_episodes, horizon = (2, 2, 3) if quick else (20, 20, 50)
     rows = num_tasks * num_episodes
@@ -62,7 +62,7 @@ def _found(name, packages):
         try:
             importlib.import_module(package)
         except Exception as error:  # of a package that is there but does not work, too
-            print(f"left out: {name} ({error})")
+            print(f"left out: {name}, which needs {' and '.join(packages)} ({error})")
             return False
     return True
 

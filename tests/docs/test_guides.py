@@ -24,6 +24,7 @@ SMALL = {
     "own_loss": {"iterations": 1, "bonuses": (0.0, 0.1)},
     "own_network": {"iterations": 1, "horizon": 5},
     "gymnasium_family": {"iterations": 1, "horizon": 5},
+    "mujoco_family": {"iterations": 1},
     "tf_agents_pipeline": {"iterations": 1, "horizon": 5, "steps": 1, "episodes": 6},
     "export_and_deploy": {"iterations": 1, "directory": "model"},
     "command_line": {},

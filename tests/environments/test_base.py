@@ -20,6 +20,9 @@ def test_sets_that_are_seen_in_training_are_not_held_out():
     population = _population(np.array(["known", "known", "new"]), ("known",))
     assert nest.leading(population.held_out()) == 1
     assert overlap(population.train, population.test) == 2
+    assert population.seen() == "some"
+    assert population._replace(test=population.train).seen() == "all"
+    assert family.population(0, 3).seen() == "none"
     check_held_out(family, population)
     for names, seen in (((), ()), (["known", "new", "new"], ("known",)), (["a"] * 3, ())):
         with pytest.raises(ConfigError, match="that are training entities too"):

@@ -265,6 +265,16 @@ def test_steps_that_no_graph_can_take(sound):
 GAINS = {"gain": [0.3, -0.5, 0.05]}, {"gain": [0.4, -0.2]}
 
 
+@pytest.mark.parametrize("method", ["reset", "step"])
+def test_methods_that_are_missing(sound, method):
+    class Unfinished(sound):
+        pass
+
+    setattr(Unfinished, method, getattr(environments.TaskFamily, method))
+    with pytest.raises(ConfigError, match=f"expected the method {method} to be defined"):
+        environments.check(Unfinished())
+
+
 def test_python_environments_that_leave_something_behind(walk_class):
     class Wearing(walk_class):
         """Its gain wears off with every task it is told."""

@@ -49,8 +49,11 @@ def test_values_have_the_types_of_their_fields():
         (["learner.rate=1,1"], "of values that differ"),
         (["learner.rate=1,1.0"], "of values that differ"),
         (["learner.rate=1", "learner.rate=2"], "given once for each field"),
-        (["learner.rat=1"], r"unknown config field 'learner\.rat'; allowed there are free, layers"),
-        (["learner.rate.x=1"], "allowed there are no further fields"),
+        (
+            ["learner.rat=1"],
+            r"'learner\.rat'; did you mean learner\.rate\? allowed are learner\.free",
+        ),
+        (["learner.rate.x=1"], r"'learner\.rate\.x'; allowed are learner\.rate$"),
         (["learner=maml"], r"expected a field of learner, such as learner\.rate"),
         (["learner.rate=fast"], r"learner\.rate to be a number, such as 0\.5; received 'fast'"),
         (["learner.steps=1.5"], "to be a whole number, such as 3; received '1.5'"),
@@ -88,10 +91,14 @@ def test_tables_have_each_point_and_method():
     points = of("learner.rate=0.1,1")
     table = sweep.Table(points, [_summary(3.0, 1.0), _summary(40.0, 2.0)])
     lines = table.to_text().splitlines()
-    assert lines[0].endswith("after k updates [95 % interval over seeds]")
+    title = "Mean return on held-out entities after k updates [95 % interval over seeds]"
+    assert lines[0] == title
     assert lines[1].split() == ["rate", "method", "k", "=", "0", "k", "=", "1"]
     assert lines[2].split(maxsplit=2)[:2] == ["0.1", "m"] and "6.0 [5.0, 7.0]" in lines[2]
+    seen = sweep.Table(points, [{**_summary(3.0, 1.0), "seen": "all"}] * 2)
+    assert seen.to_text().startswith("Mean return on test tasks (all trained on) after k updates")
     markdown = table.to_markdown().splitlines()
+    assert markdown[0] == f"{title}."
     assert markdown[2] == "| rate | method | k = 0 | k = 1 |"
     assert markdown[-1] == "| 1.0 | n | 40.0 [38.0, 42.0] | 80.0 [78.0, 82.0] |"
     rows = list(csv.DictReader(io.StringIO(table.to_csv())))

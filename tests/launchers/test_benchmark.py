@@ -20,6 +20,7 @@ def test_workload_writes_its_figures(workload, tmp_path, run_all):
     printed = "\n".join(lines)
     result = json.loads(out.read_text())
     assert result["workload"] == workload and result["quick"]
+    assert "These sizes only check the program: the numbers above mean nothing." in lines
     assert result["machine"]["cores"] >= 1 and "tensorflow" in result["versions"]
     for figures in result["figures"].values():
         assert figures["median_seconds"] > 0 and figures["first_run_seconds"] > 0

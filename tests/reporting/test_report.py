@@ -147,6 +147,13 @@ def test_named_test_sets_are_reported_each_for_itself():
     assert "sets" not in report.summarize(_results(), "main")["methods"]["main"]
 
 
+def test_tables_call_only_what_training_has_not_seen_held_out():
+    summary = report.summarize(_results(), "main")
+    for seen, tasks in report.TASKS.items():
+        assert f"Mean return on {tasks} after k" in report.to_text({**summary, "seen": seen})
+    assert "Mean return on held-out entities after k" in report.to_text(summary)
+
+
 def test_a_named_test_set_is_as_large_with_every_seed():
     results = _results()
     for runs in results.values():

@@ -73,6 +73,11 @@ class Population(NamedTuple):
             return self.test
         return nest.take(self.test, np.flatnonzero(~np.isin(self.test_set, self.seen_sets)))
 
+    def seen(self) -> str:
+        """Which of the test tasks are training tasks too: "none", "some" or "all" of them."""
+        shared = overlap(self.train, self.test)
+        return "none" if not shared else "some" if shared < nest.leading(self.test) else "all"
+
 
 def overlap(train: Task, test: Task) -> int:
     """How many test tasks, nest of [Q, ...], are among the training tasks, nest of [S, ...].

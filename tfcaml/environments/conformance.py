@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,6 +67,9 @@ def check(
             if look is _graph:
                 case = _random_case(environment, num_tasks, num_episodes, seed)
             found = look(environment, seed) if case is None else look(environment, case)
+        except NotImplementedError as error:
+            missing = traceback.extract_tb(error.__traceback__)[-1].name
+            found = [f"expected the method {missing} to be defined; received a family without it"]
         except Exception as error:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             found = [f"{look.__doc__} could not be checked: {what}"]

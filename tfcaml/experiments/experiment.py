@@ -228,7 +228,8 @@ class Experiment:
         The learners are afterwards as they were before.
 
         Returns:
-          (summary, see `report.summarize`; paths of the figures).
+          (summary: `report.summarize` with environment, seeds, num_tasks, num_updates, episodes and
+          seen, see `Population.seen`; paths of the figures).
 
         Raises:
           ConfigError: a learner that has not been trained to the end.
@@ -283,6 +284,7 @@ class Experiment:
             "num_tasks": num_tasks or config.num_tasks,
             "num_updates": num_updates,
             "episodes": episodes or config.episodes,
+            "seen": self.population(config.seeds[0], num_tasks).seen(),
             **report.summarize(results, main=next(iter(config.learners))),
         }
         run_directory.write_json(self.directory.evaluation / "evaluation.json", summary)
@@ -339,7 +341,7 @@ class Experiment:
         summary: dict[str, Any],
     ) -> list[pathlib.Path]:
         config, directory = self.config, self.directory
-        pictures = pictures_of_evaluation(config, directory.train, results)
+        pictures = pictures_of_evaluation(config, directory.train, results, summary["seen"])
         query = self.population(config.seeds[0]).test
         trajectories = {method: [each.trajectory for each in shown[method]] for method in shown}
         paths, animations = pictures_of_paths(self.environment, query, trajectories)

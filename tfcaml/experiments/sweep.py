@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tfcaml import figures
-from tfcaml.errors import ConfigError, check
+from tfcaml.errors import ConfigError, check, no_such
 from tfcaml.experiments import run_directory
 from tfcaml.reporting import report
 
@@ -140,6 +140,8 @@ class Table:
             for method, found in summary["methods"].items()
         }
         self._points = list(points)
+        tasks = report.TASKS[summaries[0].get("seen", "none")]
+        self._title = f"Mean return on {tasks} after k updates"
 
     def to_text(self) -> str:
         """A table as people read it, of the first and the last update."""
@@ -151,17 +153,14 @@ class Table:
         lines = [
             "  ".join(place(i, cell) for i, cell in enumerate(row)) for row in (heading, *rows)
         ]
-        title = "Mean return on held-out entities after k updates"
-        return "\n".join([title + self._over(), *(line.rstrip() for line in lines), ""])
+        return "\n".join([self._title + self._over(), *(line.rstrip() for line in lines), ""])
 
     def to_markdown(self) -> str:
         """The same as a table of Markdown."""
         heading, *rows = self._cells()
         line = lambda cells: f"| {' | '.join(cells)} |"
         table = [line(heading), "|---" * len(heading) + "|", *map(line, rows)]
-        return f"Mean return on held-out entities after k updates{self._over()}.\n\n" + "\n".join(
-            [*table, ""]
-        )
+        return "\n".join([f"{self._title}{self._over()}.", "", *table, ""])
 
     def to_csv(self) -> str:
         """One row for each point, method and update: fields, method, update, value and interval."""
@@ -223,11 +222,13 @@ def _split(text: str) -> list[str]:
 def _field(content: dict[str, Any], field: str) -> Any:
     """The value that a config has in a field."""
     value: Any = content
+    place = ""
     for name in field.split("."):
         if not isinstance(value, dict) or name not in value:
-            known = ", ".join(sorted(value)) if isinstance(value, dict) else "no further fields"
-            raise ConfigError(f"sweep: unknown config field {field!r}; allowed there are {known}")
-        value = value[name]
+            inside = isinstance(value, dict)
+            known = [place + each for each in sorted(value)] if inside else [place.rstrip(".")]
+            raise no_such("sweep: unknown config field", field, known)
+        value, place = value[name], f"{place}{name}."
     if isinstance(value, dict):
         example = f"{field}.{next(iter(value), 'FIELD')}"
         raise ConfigError(

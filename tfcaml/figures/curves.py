@@ -268,8 +268,8 @@ def sweep_returns(
     axes.set_xticks(range(len(points)), points, rotation=30 if turned else 0)
     axes.set_xlabel(fields)
     several = any(row and row["lower"] is not None for found in rows.values() for row in found)
-    axes.set_ylabel("return" + (" (95 % interval over seeds)" if several else ""))
-    axes.set_title("New entities after the last update")
+    axes.set_ylabel("mean return" + (" (95 % interval over seeds)" if several else ""))
+    axes.set_title("Test tasks after the last update")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 

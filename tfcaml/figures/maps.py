@@ -211,7 +211,7 @@ def trajectories(
     methods = list(before)
     ends = [paths for rows in (before, after) for paths in rows.values()]
     square = plane.square_around(ends, goal, walls)
-    figure, grid = style.new(2.4 * len(methods), 4.8, rows=2, columns=len(methods))
+    figure, grid = style.new(max(2.4 * len(methods), 3.0), 4.8, rows=2, columns=len(methods))
     for row, (when, paths) in enumerate((("before", before), ("after", after))):
         for column, method in enumerate(methods):
             axes = grid[row][column]
@@ -224,7 +224,9 @@ def trajectories(
             plane.draw_walls(axes, walls)
             plane.show_square(axes, *square)
             axes.set_title(f"{method}, {when}", fontsize=8)
-    figure.suptitle(title or "Episodes on a new entity (+ start, * goal, dots: ends)")
+    between = "\n" if len(methods) == 1 else " "  # a narrow figure
+    told = f"Episodes on a new entity{between}(+ start, * goal, dots: ends)"
+    figure.suptitle(title or told)
     return figure
 
 

@@ -30,6 +30,7 @@ def pictures_of_evaluation(
     config: Any,
     train_directory: Callable[[str, int], pathlib.Path],
     results: dict[str, list[dict[str, Any]]],
+    seen: str = "none",
 ) -> dict[str, Figure]:
     """Curves of adaptation and of training, as a dict of matplotlib figures.
 
@@ -37,9 +38,11 @@ def pictures_of_evaluation(
       config: `ExperimentConfig`.
       train_directory: (method, seed) -> path of its event files.
       results: dict method -> runs, see `report.summarize`.
+      seen: which test tasks are training tasks too, see `Population.seen`.
     """
+    tasks = "entities never seen in training" if seen == "none" else report.TASKS[seen]
     returns = {method: report.mean_returns(runs) for method, runs in results.items()}
-    pictures = {"adaptation": figures.adaptation_curves(returns)}
+    pictures = {"adaptation": figures.adaptation_curves(returns, f"Adapting to {tasks}")}
     for method, (_, learner_config) in config.learners.items():
         if not learner_config.num_iterations:
             continue

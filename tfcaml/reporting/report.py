@@ -19,6 +19,12 @@ COVERAGE = (
     "those of medians and IQMs 90 to 92 % with up to five seeds; with three or four seeds and",
     "tasks in two clusters far apart, those of medians cover 82 to 90 %.",
 )
+# What tables call test tasks, by which of them are training tasks too, see `Population.seen`.
+TASKS = {
+    "none": "held-out entities",
+    "some": "test tasks (some trained on)",
+    "all": "test tasks (all trained on)",
+}
 _WIDTH = 100  # columns of what is printed
 _LONG_NAME = 30
 
@@ -129,7 +135,11 @@ def to_text(summary: dict[str, Any]) -> str:
     """The tables people read: returns per update, then paired differences; 100 columns wide.
 
     Updates between the first and the last are left out where not all fit.
+
+    Args:
+      summary: see `summarize`; with `seen` where test tasks are training tasks too.
     """
+    tasks = TASKS[summary.get("seen", "none")]
     methods = summary["methods"]
     means = [row["mean"]["value"] for values in methods.values() for row in values["summary"]]
     digits = 2 if max(map(abs, means)) < 10 else 1  # returns of 0 to 1 among them
@@ -139,7 +149,7 @@ def to_text(summary: dict[str, Any]) -> str:
     titles = {"mean": "Mean", "median": "Median", "iqm": "Interquartile mean of the"}
     lines = []
     for statistic, title in titles.items():
-        lines += [f"{title} return on held-out entities after k updates{over}"]
+        lines += [f"{title} return on {tasks} after k updates{over}"]
         rows = {name: values["summary"] for name, values in methods.items()}
         lines += _returns_table(rows, statistic, digits)
     for which in next(iter(methods.values())).get("sets", ()):

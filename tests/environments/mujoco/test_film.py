@@ -312,3 +312,32 @@ def test_what_draws_does_without_tensorflow():
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module)
     assert imported - set(sys.stdlib_module_names) == {"mujoco", "numpy"}
+
+
+@pytest.mark.parametrize(
+    "name, note",
+    [
+        ("half_cheetah_direction", "x = 1.2 m"),
+        ("ant_direction", "(1.2, \N{MINUS SIGN}3.4) m"),
+        ("wheeled", "(1.2, \N{MINUS SIGN}3.4) m"),
+        ("reacher_2", None),
+    ],
+)
+def test_notes_say_where_a_robot_is_that_moves_freely(name, note):
+    family = environments.ENVIRONMENTS[name][0]()
+    rows = np.zeros([1, family.engine.state_size])
+    rows[0, :2] = 1.2, -3.4
+    assert film._places(family, rows) == ([] if note is None else [note])
+
+
+def test_notes_of_a_robot_with_a_single_joint():
+    class Rod(environments.HalfCheetahDirection):
+        def spec(self):
+            return mujoco.MjSpec.from_string(
+                "<mujoco><worldbody><body><joint name='a' type='slide' axis='1 0 0'/>"
+                "<geom size='.1'/></body></worldbody>"
+                "<actuator><motor joint='a' ctrlrange='-1 1'/></actuator></mujoco>"
+            )
+
+    rod = Rod()
+    assert film._places(rod, np.full([1, rod.engine.state_size], 0.5)) == ["x = 0.5 m"]

@@ -270,3 +270,56 @@ def test_a_bad_option_is_one_line(options, message):
 def test_a_bad_number_of_threads_is_one_line(num_threads):
     with pytest.raises(ConfigError, match="num_threads to be a whole number from 1 to 1024"):
         HalfCheetahDirection(num_threads=num_threads)
+
+
+def slider_spec(change):
+    """`Slider.spec` with something changed in it."""
+
+    def spec(self):
+        found = Slider.spec(self)
+        return change(found) or found
+
+    return spec
+
+
+def unlimited(spec):
+    spec.actuators[0].ctrlrange = [0, 0]
+
+
+def without_mass(spec):
+    spec.worldbody.add_body(name="loose").add_joint(name="loose")
+
+
+@pytest.mark.parametrize(
+    "method, found, message",
+    [
+        ("spec", lambda self: "<mujoco/>", r"Broken.spec\(\) to be a mujoco.MjSpec, not compiled"),
+        ("spec", lambda self: Slider.spec(self).compile(), "a mujoco.MjSpec, not compiled"),
+        ("spec", slider_spec(without_mass), "that MuJoCo compiles; received one with Error: mass"),
+        ("spec", slider_spec(lambda spec: spec.delete(spec.actuators[0])), "at least one"),
+        ("spec", slider_spec(unlimited), "to have a ctrlrange.*; received none of 'motor'"),
+        (
+            "tasks",
+            lambda self, unit: {"mass": unit[:, 1]},
+            "=1 numbers each; received slice index 1",
+        ),
+        ("pose", lambda self: np.zeros(3), r"Broken.pose\(\) for one task to be of shape \[1\]"),
+        (
+            "goal",
+            lambda self, task: task["mass"],
+            r"goal\(\) .* shape \[1, 3\]; received shape \[1\]$",
+        ),
+        ("physics", lambda self, task: {"body_mas": 0}, "MjModel; received 'body_mas'"),
+        (
+            "physics",
+            lambda self, task: {"body_mass": tf.cast(task["mass"], tf.float64)[:, None]},
+            r"physics\(\)\['body_mass'\] .* shape \[1, 2\]; received shape \[1, 1\]",
+        ),
+    ],
+)
+def test_what_a_family_of_ones_own_defines_wrongly_is_one_line(method, found, message):
+    """Without a look, motors without limits would never move, and values of one number spread."""
+    broken = type("Broken", (Slider,), {method: found})
+    with pytest.raises(ConfigError, match=message) as error:
+        broken()
+    assert "\n" not in str(error.value)

@@ -126,13 +126,15 @@ def drawn(environment: Simulation, scenes: Sequence[tuple[Task, np.ndarray]]) ->
 
 def _places(environment: Simulation, rows: np.ndarray) -> list[str]:
     """Where a robot that moves freely is, for each row; a camera that moves along hides it."""
-    model = environment.model
-    texts = {
-        int(mujoco.mjtJoint.mjJNT_FREE): "({0:.1f}, {1:.1f}) m",
-        int(mujoco.mjtJoint.mjJNT_SLIDE): "x = {0:.1f} m",
-    }
-    text = texts.get(int(model.jnt_type[0]))
-    if text is None:
+    model, joints = environment.model, mujoco.mjtJoint
+    slides = [kind == joints.mjJNT_SLIDE for kind in model.jnt_type[:2]]
+    if model.jnt_type[0] == joints.mjJNT_FREE or (
+        slides == [True, True] and model.jnt_axis[1, 1]  # along y, not upwards
+    ):
+        text = "({0:.1f}, {1:.1f}) m"
+    elif slides[0]:
+        text = "x = {0:.1f} m"
+    else:
         return []
     places = np.round(rows[:, :2], 1) + 0.0  # without a minus sign before 0
     return [text.format(*place).replace("-", "\N{MINUS SIGN}") for place in places.tolist()]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from tfcaml.environments.mujoco.simulation import Simulation
 
+# Points between 0 and 1 that training tasks are made of; test tasks have as many others.
+GRID = 2**20
+
 
 def sense_center_of_mass(spec: mujoco.MjSpec, body: str) -> None:
     """Adds sensors of the centre of mass of a body and all that hangs on it: place and velocity.
@@ -51,6 +54,18 @@ def both_directions(family: Simulation, num_test: int, draw: Any) -> Population:
     tasks = lambda group: family.tasks(tf.constant(group[:, None] / 2, tf.float32))
     train_group, test_group = turns(2), turns(num_test)
     return Population(tasks(train_group), tasks(test_group), train_group, test_group, draw)
+
+
+def on_grid(index: np.ndarray | tf.Tensor, of_tests: bool) -> tf.Tensor:
+    """Numbers in [0, 1) that tasks are made of, exact: those of test tasks are never training's.
+
+    Args:
+      index: [...] integers from 0 to `GRID` - 1.
+      of_tests: whether they are for test tasks, which have the odd points of a fine grid, or for
+        training tasks, which have the even ones.
+    """
+    point = 2 * index + int(of_tests)
+    return tf.cast(tf.cast(point, tf.float64) / (2 * GRID), tf.float32)
 
 
 def on_circle(share: tf.Tensor) -> tf.Tensor:

@@ -44,17 +44,15 @@ _DENSITY = 1000.0  # of links, in kilograms per cubic metre
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class RandomHopperConfig(SimulationConfig):
-    """Options of the hopper. ProMP's form: horizon=200, frame_skip=4, mass_scale=3.375,
-    inertia=own, friction_scale=3.375, damping_scale=2.197, radius_scale=1, min_gravity=9.81,
-    max_gravity=9.81, scales=log_uniform, alive_bonus=1, control_cost=0.001, max_pitch=0.2.
+    """Options of the hopper. The page on robots lists those that make ProMP's.
 
     Attributes:
-      horizon: Steps of an episode, at most. Unit: steps. Source: EPG's code: 1000.
+      horizon: Steps of an episode, at most. Unit: steps. Source: EPG's code: 1000; ProMP's: 200.
       action_range: The policy's output that makes the whole control of an actuator. A policy of
         standard deviation 1 explores a share 1 / `action_range` of it. Source: ProMP's code: 10;
         EPG's: 1.
       frame_skip: Steps of the simulator in one step of the environment. Unit: MuJoCo's steps.
-        Source: EPG's code: 2; gymnasium 1.3: 4.
+        Source: EPG's code: 2; ProMP's and gymnasium 1.3: 4.
       timestep: Length of one step of the simulator. Unit: seconds. Source: gymnasium 1.3: 0.002.
       reset_noise: How far positions and velocities at the start are spread, see `Simulation.start`.
         Source: gymnasium 1.3: 0.005.
@@ -66,9 +64,11 @@ class RandomHopperConfig(SimulationConfig):
         Source: EPG's code: 2; ProMP's: 3.375.
       damping_scale: Largest scale of the damping of each joint. Source: ProMP's code: 2.197.
       radius_scale: Largest scale of the radius of each shape. Masses stay as they are. Source:
-        EPG's code: 2.
-      min_gravity: Least gravity. Unit: metres per second squared. Source: EPG's code: 2.
-      max_gravity: Greatest gravity. Unit: metres per second squared. Source: EPG's code: 20.
+        EPG's code: 2; ProMP's: 1.
+      min_gravity: Least gravity. Unit: metres per second squared. Source: EPG's code: 2; ProMP's:
+        9.81.
+      max_gravity: Greatest gravity. Unit: metres per second squared. Source: EPG's code: 20;
+        ProMP's: 9.81.
       scales: How scales are drawn: "uniform" or "log_uniform". Source: EPG's code: uniform;
         ProMP's: log_uniform.
       alive_bonus: Reward of every step. Source: EPG's code: 0; ProMP's: 1.
@@ -118,7 +118,7 @@ class RandomHopperConfig(SimulationConfig):
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class RandomWalkerConfig(RandomHopperConfig):
-    """Options of the walker. ProMP's form is that of the hopper, with max_pitch=1.
+    """Options of the walker. Those of ProMP's are its hopper's, with max_pitch=1.
 
     Attributes:
       frame_skip: Steps of the simulator in one step of the environment. Unit: MuJoCo's steps.

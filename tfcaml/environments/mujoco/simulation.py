@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,9 +22,11 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest, settings
 from tfcaml.environments.base import Population, TaskFamily, config_of
+from tfcaml.environments.mujoco import parts
 from tfcaml.errors import (
     ConfigError,
     check,
+    check_is,
     check_one_of,
     check_positive,
     check_whole,
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 
 # MuJoCo's integrators, from the fastest to the most exact.
 INTEGRATORS = ("euler", "implicitfast", "rk4")
-_GRID = 2**20  # numbers between 0 and 1 on which training and test tasks alternate
 _POSITION_NOISE, _VELOCITY_NOISE = 8, 16  # salts of an episode's key
 
 
@@ -121,7 +123,8 @@ class Simulation(TaskFamily):
       seconds_per_step: simulated time of one step.
 
     Raises:
-      ConfigError: MuJoCo is missing; or a bad option.
+      ConfigError: MuJoCo is missing; a bad option; or something that a subclass defines does not
+        fit: a robot that MuJoCo refuses, an actuator without limits, a wrong name or shape.
     """
 
     Config: type = SimulationConfig
@@ -137,16 +140,14 @@ class Simulation(TaskFamily):
             check_whole("num_threads", num_threads, 1, 1024)
         engine, version = _engine()
         self.horizon = self.config.horizon
-        spec = self.spec()
-        spec.option.timestep = self.config.timestep
-        spec.option.integrator = _integrator(self.config.integrator)
-        self.model = spec.compile()
+        self.model = self._compiled()
         self.engine = engine.Engine(self.model, self.config.frame_skip, num_threads)
         self.seconds_per_step = self.config.timestep * self.config.frame_skip
+        skip = self.config.frame_skip
         self.notice = (
-            f"Simulated by MuJoCo {version}: {self.config.integrator}, {self.config.frame_skip} "
-            f"steps of {self.config.timestep:g} s per action, control = action / "
-            f"{self.config.action_range:g}."
+            f"Simulated by MuJoCo {version}: {self.config.integrator}, {skip} "
+            f"step{'s' if skip > 1 else ''} of {self.config.timestep:g} s per action, control = "
+            f"action / {self.config.action_range:g}."
         )
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
         self._center, self._half = (low + high) / 2, (high - low) / 2
@@ -156,7 +157,7 @@ class Simulation(TaskFamily):
         self.action_spec = tensor_spec.BoundedTensorSpec(
             [self.model.nu], tf.float32, -bound, bound, "action"
         )
-        example = self.tasks(tf.fill([1, self.task_size], 0.5))
+        example = self._example()
         self.task_spec = nest.map(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), example)
         body = self._body(tf.constant(self._start)[None, None], tf.zeros([1, 1, self._num_sensors]))
         size = self.observe(example, body).shape[-1]
@@ -242,9 +243,9 @@ class Simulation(TaskFamily):
         """
         check_whole("num_test", num_test, 1)
         rng = np.random.default_rng([keys.as_int(seed), 0x60A2])
-        draw = lambda: rng.integers(0, _GRID, [num_test, self.task_size])
-        test = self.tasks(_unit(tf.constant(2 * draw() + 1)))
-        examples = self.tasks(_unit(tf.constant(2 * draw())))
+        draw = lambda: rng.integers(0, parts.GRID, [num_test, self.task_size])
+        test = self.tasks(parts.on_grid(draw(), of_tests=True))
+        examples = self.tasks(parts.on_grid(draw(), of_tests=False))
         group = np.zeros(num_test, np.int64)
         return Population(examples, test, group, group, self._draw)
 
@@ -320,11 +321,67 @@ class Simulation(TaskFamily):
     def _num_sensors(self) -> int:
         return self.model.nsensordata
 
+    def _compiled(self) -> mujoco.MjModel:
+        """The model of `spec()`, with the time step and the integrator that options name."""
+        import mujoco
+
+        name, spec = f"{type(self).__name__}.spec()", self.spec()
+        check_is(name, spec, mujoco.MjSpec, "a mujoco.MjSpec, not compiled")
+        spec.option.timestep = self.config.timestep
+        spec.option.integrator = _integrator(self.config.integrator)
+        try:
+            model = spec.compile()
+        except ValueError as error:
+            told = " ".join(str(error).split())
+            raise ConfigError(
+                f"expected {name} to be a robot that MuJoCo compiles; received one with {told}"
+            ) from None
+        check(model.nu, f"actuators of {name}", model.nu, "at least one")
+        low, high = model.actuator_ctrlrange.T
+        if unlimited := [model.actuator(i).name or int(i) for i in np.flatnonzero(low >= high)]:
+            raise ConfigError(
+                f"expected every actuator of {name} to have a ctrlrange, as an action is a share "
+                f"of it; received none of {', '.join(map(repr, unlimited))}"
+            )
+        return model
+
+    def _example(self) -> Task:
+        """A task [1], for which what the family defines of it has the right shape."""
+        name, model = type(self).__name__, self.model
+        try:
+            task = self.tasks(tf.fill([1, self.task_size], 0.5))
+        except tf.errors.InvalidArgumentError as error:
+            told = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
+            raise ConfigError(
+                f"expected {name}.tasks to make tasks of task_size={self.task_size} numbers each; "
+                f"received {told}"
+            ) from None
+        shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # found, expected
+        shapes = {"pose()": (np.shape(self.pose()), (model.nq,))}
+        for field, value in self.physics(task).items():
+            try:
+                own = np.shape(operator.attrgetter(field)(model))
+            except AttributeError:
+                raise ConfigError(
+                    f"expected {name}.physics() to name fields of MuJoCo's MjModel; received "
+                    f"{field!r}"
+                ) from None
+            shapes[f"physics()[{field!r}]"] = np.shape(value), (1, *own)
+        if (goal := self.goal(task)) is not None:
+            shapes["goal()"] = np.shape(goal), (1, 3)
+        for what, (found, expected) in shapes.items():
+            if found != expected:
+                raise ConfigError(
+                    f"expected {name}.{what} for one task to be of shape {list(expected)}; "
+                    f"received shape {list(found)}"
+                )
+        return task
+
     def _draw(self, num_tasks: int, key: tf.Tensor) -> Task:
         """New tasks to learn from. key: [2]."""
         shape = [num_tasks, self.task_size]
-        point = tf.random.stateless_uniform(shape, key, 0, _GRID, dtype=tf.int32)
-        return self.tasks(_unit(2 * point))
+        index = tf.random.stateless_uniform(shape, key, 0, parts.GRID, dtype=tf.int32)
+        return self.tasks(parts.on_grid(index, of_tests=False))
 
     def _body(self, row: tf.Tensor, sensors: tf.Tensor) -> Robot:
         model = self.model
@@ -356,11 +413,6 @@ class Simulation(TaskFamily):
 def _spread(physics: dict[str, np.ndarray], num_episodes: int) -> dict[str, np.ndarray]:
     """Fields [N, ...] -> [N * E, ...]."""
     return {name: np.repeat(value, num_episodes, axis=0) for name, value in physics.items()}
-
-
-def _unit(point: tf.Tensor) -> tf.Tensor:
-    """Points of the grid, integers in [0, 2 * _GRID) -> [0, 1), exact."""
-    return tf.cast(tf.cast(point, tf.float64) / (2 * _GRID), tf.float32)
 
 
 def _engine() -> tuple[Any, str]:

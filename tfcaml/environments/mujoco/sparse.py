@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import keys
+from tfcaml.environments.mujoco import parts
 from tfcaml.errors import check_acts, check_one_of
 from tfcaml.types import Task
 
 # Whether a reward tells the distance to the goal everywhere, or near the goal only.
 REWARDS = ("dense", "sparse")
-_GRID = 2**20  # numbers between 0 and 1 on which training and test tasks alternate
 
 
 def check_rewards(config: Any) -> None:
@@ -43,8 +43,7 @@ def told(
 def apart(seed: int, num_train: int, num_test: int, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """U(0, 1) numbers that training tasks are made of, and others that test tasks are made of.
 
-    The former lie on the even points of a fine grid, the latter on the odd ones. Fewer are the
-    first of more.
+    They are those of `parts.on_grid`. Fewer are the first of more.
 
     Args:
       seed: an integer from 0 to 2**62 - 1.
@@ -57,8 +56,8 @@ def apart(seed: int, num_train: int, num_test: int, size: int) -> tuple[tf.Tenso
     found = []
     for odd, number in enumerate((num_train, num_test)):
         rng = np.random.default_rng([keys.as_int(seed), 0x60A3, odd])
-        point = 2 * rng.integers(0, _GRID, [number, size]) + odd
-        found.append(tf.constant(point / (2 * _GRID), tf.float32))  # exact
+        index = rng.integers(0, parts.GRID, [number, size])
+        found.append(parts.on_grid(index, bool(odd)))
     return found[0], found[1]
 
 

@@ -193,6 +193,53 @@ def add_goal(
     )
 
 
+def add_plane_joints(
+    body: mujoco.MjsBody, pos: Sequence[float] = (0.0, 0.0, 0.0), height: float = 0.0
+) -> None:
+    """The joints of what moves in a vertical plane: "rootx", "rootz" and "rooty", which turns it.
+
+    Args:
+      body: what they are added to.
+      pos: [3], of the first two, in the body's frame.
+      height: position of "rootz" where the body is made.
+    """
+    body.add_joint(name="rootx", type=SLIDE, axis=FORWARD, pos=pos)
+    body.add_joint(name="rootz", type=SLIDE, axis=UP, pos=pos, ref=height)
+    body.add_joint(name="rooty", type=HINGE, axis=SIDEWAYS)
+
+
+def add_limited_hinge(
+    body: mujoco.MjsBody,
+    name: str,
+    axis: Sequence[float] | np.ndarray,
+    span: Sequence[float],
+    armature: float = 1.0,
+    damping: float = 1.0,
+    pos: Sequence[float] = (0.0, 0.0, 0.0),
+) -> None:
+    """A hinge whose angle is limited to a span [2] in degrees."""
+    body.add_joint(
+        name=name,
+        type=HINGE,
+        axis=axis,
+        pos=pos,
+        limited=True,
+        range=[math.radians(angle) for angle in span],
+        armature=armature,
+        damping=[damping, 0, 0],
+    )
+
+
+def add_limb(
+    body: mujoco.MjsBody, name: str, end: Sequence[float] | np.ndarray, radius: float, **fields: Any
+) -> None:
+    """A capsule from a body's origin to `end` [3]; other fields of the geom by their names."""
+    size = [radius, 0, 0]
+    body.add_geom(
+        name=name, type=SHAPES.mjGEOM_CAPSULE, fromto=[0, 0, 0, *end], size=size, **fields
+    )
+
+
 def add_motor(spec: mujoco.MjSpec, joint: str, gear: float, limit: float = 1.0) -> None:
     """A motor with its joint's name, whose force is `gear` times a control within +-`limit`."""
     motor = _add_actuator(spec, joint, limit)

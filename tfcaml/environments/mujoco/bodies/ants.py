@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from tfcaml.environments.mujoco.bodies import _parts
-from tfcaml.environments.mujoco.bodies._parts import HINGE, SHAPES, UP
+from tfcaml.environments.mujoco.bodies._parts import SHAPES, UP
 from tfcaml.errors import check_is, check_positive, checked_call
 
 # A row: leg; signs of x and y of where it points; the ankle's axis, and the sign of its angles.
@@ -139,44 +139,17 @@ def _build(
         outwards = np.array([*signs, 0.0])
         kind["rgba"] = _COLORS[number - 1]
         leg = torso.add_body(name=name)
-        _add_capsule(leg, f"aux_{number}_geom", upper * outwards, radii[1], kind)
+        _parts.add_limb(leg, f"aux_{number}_geom", upper * outwards, radii[1], **kind)
         hip = leg.add_body(name=f"aux_{number}", pos=upper * outwards)
-        _add_joint(hip, f"hip_{number}", UP, _HIP)
-        _add_capsule(hip, f"leg_{number}_geom", middle * outwards, radii[1], kind)
+        _parts.add_limited_hinge(hip, f"hip_{number}", UP, _HIP)
+        _parts.add_limb(hip, f"leg_{number}_geom", middle * outwards, radii[1], **kind)
         foot = hip.add_body(name=f"foot_{number}", pos=middle * outwards)
-        _add_joint(foot, f"ankle_{number}", axis, sorted(sign * angle for angle in _ANKLE))
-        _add_capsule(foot, f"foot_{number}_geom", lower * outwards, radii[1], kind)
+        span = sorted(sign * angle for angle in _ANKLE)
+        _parts.add_limited_hinge(foot, f"ankle_{number}", axis, span)
+        _parts.add_limb(foot, f"foot_{number}_geom", lower * outwards, radii[1], **kind)
     bent = [angle for *_, sign in _LEGS for angle in (0.0, sign * _STANDING)]
     spec.add_key(name="stand", qpos=[0, 0, standing, 1, 0, 0, 0, *bent])
     size = 4 * radii[0]
     _parts.add_cameras(
         spec, torso, (0, -3 * size, 1.6 * size), (0, 0, 10 * size), at=(0, 0, standing)
-    )
-
-
-def _add_joint(
-    body: mujoco.MjsBody, name: str, axis: Sequence[float], span: Sequence[float]
-) -> None:
-    """A hinge whose angle is limited to a span in degrees."""
-    body.add_joint(
-        name=name,
-        type=HINGE,
-        axis=axis,
-        limited=True,
-        range=[math.radians(angle) for angle in span],
-        armature=1.0,
-        damping=[1.0, 0, 0],
-    )
-
-
-def _add_capsule(
-    body: mujoco.MjsBody, name: str, end: np.ndarray, radius: float, kind: dict
-) -> None:
-    """A capsule from the body's origin to `end`."""
-    body.add_geom(
-        name=name,
-        type=SHAPES.mjGEOM_CAPSULE,
-        fromto=[0, 0, 0, *end],
-        size=[radius, 0, 0],
-        **kind,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
-from tfcaml.environments.mujoco.bodies._parts import FORWARD, HINGE, SHAPES, SIDEWAYS, SLIDE, UP
+from tfcaml.environments.mujoco.bodies._parts import HINGE, SHAPES, SIDEWAYS
 from tfcaml.errors import checked_call
 
 _MASS = 14.0
@@ -68,9 +68,7 @@ def half_cheetah(integrator: str = "euler", timestep: float = 0.01) -> mujoco.Mj
     spec = _parts.new_spec("half_cheetah", integrator, timestep, extent=3.0)
     _parts.add_floor(spec, across=range(-30, 31), conaffinity=1, **_CONTACT)
     torso = spec.worldbody.add_body(name="torso", pos=[0, 0, _HEIGHT])
-    torso.add_joint(name="rootx", type=SLIDE, axis=FORWARD)
-    torso.add_joint(name="rootz", type=SLIDE, axis=UP)
-    torso.add_joint(name="rooty", type=HINGE, axis=SIDEWAYS)
+    _parts.add_plane_joints(torso)
     shape = {"fromto": [-_TORSO, 0, 0, _TORSO, 0, 0], "size": [_RADIUS, 0, 0]}
     torso.add_geom(name="torso", rgba=_parts.ORANGE, **shape, **_GEOM)
     _add_capsule(torso, "head", (0.6, 0, 0.1), 0.87, _HEAD, _parts.ORANGE)

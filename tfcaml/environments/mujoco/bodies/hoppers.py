@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import mujoco
 
 from tfcaml.environments.mujoco.bodies import _parts
-from tfcaml.environments.mujoco.bodies._parts import FORWARD, HINGE, SHAPES, SIDEWAYS, SLIDE, UP
+from tfcaml.environments.mujoco.bodies._parts import SHAPES, SIDEWAYS
 from tfcaml.errors import checked_call
 
 _HEIGHT = 1.25
@@ -122,10 +122,7 @@ def _build(
     spec = _parts.new_spec(name, integrator, timestep, extent=3.0)
     _parts.add_floor(spec, across=range(-30, 31), **floor)
     torso = spec.worldbody.add_body(name="torso", pos=[0, 0, _HEIGHT])
-    ground = [0, 0, -_HEIGHT]
-    torso.add_joint(name="rootx", type=SLIDE, axis=FORWARD, pos=ground)
-    torso.add_joint(name="rootz", type=SLIDE, axis=UP, pos=ground, ref=_HEIGHT)
-    torso.add_joint(name="rooty", type=HINGE, axis=SIDEWAYS)
+    _parts.add_plane_joints(torso, pos=(0, 0, -_HEIGHT), height=_HEIGHT)
     _add_capsule(torso, "torso_geom", (0, 0, 0), _TRUNK, kind, _parts.ORANGE)
     for end, color in legs.items():
         thigh = torso.add_body(name=f"thigh{end}", pos=[0, 0, -_TRUNK[1]])
@@ -151,16 +148,7 @@ def _add_joint(
 ) -> None:
     """A hinge with a motor, limited to a span in degrees."""
     name = f"{body.name}_joint"
-    body.add_joint(
-        name=name,
-        type=HINGE,
-        axis=_BACKWARDS,
-        pos=pos,
-        limited=True,
-        range=[math.radians(angle) for angle in span],
-        armature=kind.armature,
-        damping=[kind.damping, 0, 0],
-    )
+    _parts.add_limited_hinge(body, name, _BACKWARDS, span, kind.armature, kind.damping, pos)
     _parts.add_motor(spec, name, kind.gear)
 
 

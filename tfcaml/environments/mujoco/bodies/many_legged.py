@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from tfcaml.environments.mujoco.bodies import _parts
-from tfcaml.environments.mujoco.bodies._parts import HINGE, SHAPES, UP
+from tfcaml.environments.mujoco.bodies._parts import SHAPES, UP
 from tfcaml.errors import check_one_of, check_positive, checked_call
 
 _LEGS = (4, 6, 8)
@@ -70,14 +70,14 @@ def legged(
     for leg in range(legs):
         angle = 2 * math.pi * (leg + 0.5) / legs
         outwards = np.array([math.cos(angle), math.sin(angle), 0])
-        color = _COLORS[leg % len(_COLORS)]
-        _add_capsule(torso, f"inner_{leg}", _PART * outwards, color)
+        kind = {**_GEOM, "rgba": _COLORS[leg % len(_COLORS)]}
+        _parts.add_limb(torso, f"inner_{leg}", _PART * outwards, _LEG, **kind)
         hip = torso.add_body(name=f"hip_{leg}", pos=_PART * outwards)
         _add_joint(spec, hip, UP, _HIP, gear)
-        _add_capsule(hip, f"leg_{leg}", _PART * outwards, color)
+        _parts.add_limb(hip, f"leg_{leg}", _PART * outwards, _LEG, **kind)
         foot = hip.add_body(name=f"ankle_{leg}", pos=_PART * outwards)
         _add_joint(spec, foot, np.cross(UP, outwards), _ANKLE, gear)
-        _add_capsule(foot, f"foot_{leg}", 2 * _PART * outwards, color)
+        _parts.add_limb(foot, f"foot_{leg}", 2 * _PART * outwards, _LEG, **kind)
     spec.add_key(name="stand", qpos=[0, 0, 0.55, 1, 0, 0, 0, *([0.0, _STANDING] * legs)])
     _parts.add_cameras(spec, torso, track=(0, -3, 1.6), fixed=(0, 0, 10), at=(0, 0, 0.55))
     return spec
@@ -91,19 +91,5 @@ def _add_joint(
     gear: float,
 ) -> None:
     """A hinge with its body's name, limited to a span in degrees, and its motor."""
-    body.add_joint(
-        name=body.name,
-        type=HINGE,
-        axis=axis,
-        limited=True,
-        range=[math.radians(angle) for angle in span],
-        armature=1.0,
-        damping=[1.0, 0, 0],
-    )
+    _parts.add_limited_hinge(body, body.name, axis, span)
     _parts.add_motor(spec, body.name, gear)
-
-
-def _add_capsule(body: mujoco.MjsBody, name: str, end: np.ndarray, color: Sequence[float]) -> None:
-    """A part of a leg, from the body's origin to `end`."""
-    shape = {"fromto": [0, 0, 0, *end], "size": [_LEG, 0, 0], "rgba": color}
-    body.add_geom(name=name, type=SHAPES.mjGEOM_CAPSULE, **shape, **_GEOM)

@@ -91,5 +91,5 @@ def wheeled(
         else:
             _parts.add_motor(spec, name, gear=1.0, limit=limit)
     _parts.add_goal(spec, pos=[1, 0, 0.1], radius=0.1)
-    _parts.add_cameras(spec, cart, (-1.6, -2, 1.8), (0, 0, 8), at=(0, 0, 0.1), follows=False)
+    _parts.add_cameras(spec, cart, (-1.6, -2, 1.8), (0, 0, 5), at=(0, 0, 0.1), follows=False)
     return spec
