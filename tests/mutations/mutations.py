@@ -1004,8 +1004,8 @@ MUTATIONS = [
     ),
     Mutation(
         "environments/mujoco/simulation.py",
-        "test = self.tasks(_unit(tf.constant(2 * draw() + 1)))",
-        "test = self.tasks(_unit(tf.constant(2 * draw())))",
+        "test = self.tasks(parts.on_grid(draw(), of_tests=True))",
+        "test = self.tasks(parts.on_grid(draw(), of_tests=False))",
         f"{SIMULATION} -k adapt_to",
     ),
     Mutation(
@@ -1016,8 +1016,8 @@ MUTATIONS = [
     ),
     Mutation(
         "environments/mujoco/sparse.py",
-        "[number, size]) + odd",
-        "[number, size])",
+        "parts.on_grid(index, bool(odd))",
+        "parts.on_grid(index, False)",
         "environments/mujoco/test_rings.py -k adapt_to",
     ),
     Mutation(
