@@ -25,6 +25,7 @@ CANNOT_WRITE = 4  # the disk is full or can't be written; the same command goes 
 FAILED = 5  # an environment or the updates failed too often
 
 _LONGEST = 2000  # characters of an error that are shown
+_STOPPED = "Stopped. The same command goes on with what is unfinished."
 _KINDS = {int: "a whole number", float: "a number"}
 
 flags.disclaim_key_flags()  # --help lists what is defined here with the flags of a command
@@ -86,8 +87,7 @@ def stop_signal():
 
     def receive(number, frame):
         received.append(number)
-        by_workers = "workers" in flags.FLAGS and flags.FLAGS.workers is not None
-        signal.signal(number, signal.default_int_handler if by_workers else signal.SIG_DFL)
+        signal.signal(number, signal.default_int_handler if _by_workers() else signal.SIG_DFL)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
@@ -118,6 +118,8 @@ def print_paths(directory, paths, notice):
 def _main(main, argv):
     if len(argv) > 1:
         _fail(f"expected flags only; received {argv[1]!r}")
+    if not _by_workers():
+        signal.signal(signal.SIGINT, _stop_at_once)
     try:
         with writing():
             return main(argv)
@@ -128,10 +130,27 @@ def _main(main, argv):
     except RunError as error:
         return _fail(str(error), FAILED)
     except KeyboardInterrupt:
-        return _end("Stopped. The same command goes on with what is unfinished.", STOPPED)
+        return _end(_STOPPED, STOPPED)
     except BrokenPipeError:  # whoever read what is printed has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _by_workers():
+    """Whether Ray workers train, which have to be ended before this process."""
+    return "workers" in flags.FLAGS and flags.FLAGS.workers is not None
+
+
+def _stop_at_once(number, frame):
+    """Ends the process, of which every file is whole at any time.
+
+    A `KeyboardInterrupt` raised amid TensorFlow or Keras is lost there now and then, or comes out
+    as another error.
+    """
+    with contextlib.suppress(RuntimeError):  # this came amid a write to that stream
+        sys.stdout.flush()
+    os.write(sys.stderr.fileno(), f"{_STOPPED}\n".encode())
+    os._exit(STOPPED)
 
 
 def _parse(argv):

@@ -4,7 +4,7 @@ from tfcaml.configs.locomotion import _methods
 
 
 def get_config(integrator="euler"):
-    # An ant takes three times as long to simulate as a half-cheetah.
+    # A third of half-cheetah's iterations, for the time that they take.
     return _methods.experiment(
         "ant_direction", num_tasks=2, num_iterations=100, integrator=integrator
     )

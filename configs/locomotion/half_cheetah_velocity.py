@@ -4,7 +4,7 @@ from tfcaml.configs.locomotion import _methods
 
 
 def get_config():
-    # What adaptation gains grows for some 70 iterations and stays.
+    # On training tasks, what adaptation gains grows for some 70 iterations and then stays.
     return _methods.experiment(
         "half_cheetah_velocity", num_tasks=40, num_iterations=100, highest_speed=2.0
     )
