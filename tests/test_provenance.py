@@ -1,5 +1,6 @@
 """What a run is made with is found without starting a program."""
 
+import importlib.metadata
 import json
 import pathlib
 import subprocess
@@ -80,6 +81,7 @@ def test_a_record_is_json_and_knows_this_machine(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "many")
     record = provenance.record()
     assert json.loads(json.dumps(record)) == record
+    assert record["mujoco"] == importlib.metadata.version("mujoco")
     assert record["tensorflow"] and record["python"].startswith("3.")
     machine = record["machine"]
     assert machine["cores"] >= machine["usable_cores"] >= 1 and machine["memory_bytes"] > 2**28

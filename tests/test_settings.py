@@ -73,6 +73,12 @@ def test_null_is_infinity_where_that_is_allowed():
         filled(rate=None)
 
 
+def test_whole_numbers_in_the_place_of_fractions_become_them():
+    """So that a sweep or a flag, which keep a setting's type, take fractions of it."""
+    assert isinstance(filled(rate=1).rate, float)
+    assert isinstance(learners.MAML.Config(inner_learning_rate=1).inner_learning_rate, float)
+
+
 def test_a_switch_is_one_of_three():
     for value in (True, False, None):
         settings.check_switch("it", value)

@@ -257,6 +257,17 @@ def within_group(group: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def renamed(field: str, setting: str) -> Iterator[None]:
+    """Names a field that a `ConfigError` refuses as the setting that it is from. For a `with`."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.refused is None or error.refused[0] != field:
+            raise
+        raise _refusal(setting, *error.refused[1:]) from None
+
+
+@contextlib.contextmanager
 def from_python() -> Iterator[None]:
     """Raises as itself a `ConfigError` or `RunError` of Python code that a graph called.
 

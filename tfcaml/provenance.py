@@ -12,7 +12,10 @@ from typing import Any
 
 import tensorflow as tf
 
-_PACKAGES = ("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy")
+_PACKAGES = (
+    *("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy"),
+    "mujoco",
+)
 _PACKAGE = pathlib.Path(__file__).parent
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")  # SHA-1 or SHA-256
 

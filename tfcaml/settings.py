@@ -297,7 +297,8 @@ def _values(config_class: type, options: Any, above: str = "") -> dict[str, Any]
         else:
             infinite = fields[name].metadata.get("infinite", False)
             _check_type(kinds[name], infinite, above + name, value)
-            values[name] = value
+            # A whole number would have sweeps and flags refuse fractions of that setting.
+            values[name] = float(value) if kinds[name] is float else value
     return values
 
 

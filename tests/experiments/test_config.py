@@ -250,6 +250,16 @@ def test_the_four_corners_are_all_there_are():
     assert ExperimentConfig.from_dict(content)
 
 
+def test_more_entities_than_a_family_has_are_refused_by_the_settings_name():
+    """Families know nothing of configs, and call it `num_test`."""
+    content = copy.deepcopy(CONTENT)
+    name = "wheeled"
+    content["environment"] = base.section(name, environments.ENVIRONMENTS[name][1]()).to_dict()
+    content["evaluation"]["num_tasks"] = 400
+    with pytest.raises(ConfigError, match=r"evaluation\.num_tasks to be .* received .*=400"):
+        ExperimentConfig.from_dict(content)
+
+
 def test_policies_may_have_no_hidden_layer():
     content = copy.deepcopy(CONTENT)
     for layers in ((), []):

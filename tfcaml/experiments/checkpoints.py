@@ -123,7 +123,8 @@ class Checkpoints:
         if found and not allow_fresh_start:
             raise ConfigError(
                 f"no checkpoint in {self.directory} can be read; the newest is {found[0][1]}. Put "
-                "a whole one there, or start from the beginning with --allow_fresh_start"
+                "a whole one there, or start from the beginning with "
+                "`tfcaml train --allow_fresh_start`"
             )
         return 0
 

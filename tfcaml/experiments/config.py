@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tfcaml import agents, nest, settings
 from tfcaml.environments import ENVIRONMENTS, TaskFamily
 from tfcaml.environments.base import check_held_out
-from tfcaml.errors import ConfigError, check, check_acts, check_one_of, within
+from tfcaml.errors import ConfigError, check, check_acts, check_one_of, renamed, within
 from tfcaml.learners import LEARNERS, LearnerConfig, MetaLearner
 from tfcaml.policies import ACTIVATIONS, mlp_policy
 from tfcaml.reporting.divergence_monitor import DivergenceMonitorConfig, check_can_be_followed
@@ -321,7 +321,8 @@ def _check_loss_is_the_agents(method: str, config: Any, agent: str) -> None:
 
 def _population(name: str, family: TaskFamily, seed: int, num_tasks: int) -> Population:
     """The entities of one seed, of which none is learned from and adapted to."""
-    population = family.population(seed, num_tasks)
+    with renamed("num_test", "evaluation.num_tasks"):
+        population = family.population(seed, num_tasks)
     check_held_out(family, population, f"held-out entities of {name} with seed {seed}")
     return population
 
