@@ -28,6 +28,7 @@ Differences from the paper:
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -58,11 +59,9 @@ class VIMEConfig:
       units: Units of the model's hidden layer. Source: VIME's code: 32.
       prior_scale: Standard deviation of the weights before any data. Source: VIME's code: 0.5.
       likelihood_scale: Standard deviation of what an action leads to, around the model's
-        prediction. Unit: standard deviations of the observations kept. Source: the study
-        vime_mountain_car; VIME's code has 5.
+        prediction. Unit: standard deviations of the observations kept. Source: VIME's code: 5.
       num_samples: Weights drawn for a gradient. Source: VIME's code: 10.
-      learning_rate: Step size of the model's Adam. Source: the study vime_mountain_car; VIME's code
-        has 1e-3 and, in its example, 1e-4.
+      learning_rate: Step size of the model's Adam. Source: VIME's code: 1e-3.
       steps: Adam steps of the model in an iteration. Source: VIME's code: 500.
       batch_size: Transitions that an Adam step learns from. Source: VIME's code: 10.
       capacity: Transitions that are kept of each policy, the latest. Source: VIME's code: 100,000.
@@ -75,7 +74,7 @@ class VIMEConfig:
     eta: float = 0.0
     units: int = 32
     prior_scale: float = 0.5
-    likelihood_scale: float = 1.0
+    likelihood_scale: float = 5.0
     num_samples: int = 10
     learning_rate: float = 1e-3
     steps: int = 500
@@ -148,7 +147,7 @@ class Model:
     """
 
     def __init__(self, sizes: tuple[int, ...], prior_scale: float, likelihood_scale: float) -> None:
-        self.shapes = list(zip(sizes[:-1], sizes[1:]))
+        self.shapes = list(itertools.pairwise(sizes))
         self.num_weights = sum((inputs + 1) * outputs for inputs, outputs in self.shapes)
         self.prior_scale, self.likelihood_scale = prior_scale, likelihood_scale
 
@@ -419,8 +418,8 @@ METRICS = {
         "them; 0 until enough transitions are kept.",
     ),
     "model_bound": Metric(
-        "Variational lower bound of the model of the dynamics, nats for each transition, before the "
-        "last of its steps in an iteration.",
+        "Variational lower bound of the model of the dynamics, nats for each transition, before "
+        "the last of its steps in an iteration.",
     ),
     "transitions_kept": Metric("Transitions that the model learns from, of each policy."),
 }

@@ -107,9 +107,7 @@ class MountainCar(TaskFamily):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         place, speed = state[..., 0], state[..., 1]
         force = task["power"][:, None] * tf.clip_by_value(action[..., 0], -1, 1)
-        speed = tf.clip_by_value(
-            speed + force - _GRAVITY * tf.cos(3 * place), -_FASTEST, _FASTEST
-        )
+        speed = tf.clip_by_value(speed + force - _GRAVITY * tf.cos(3 * place), -_FASTEST, _FASTEST)
         place = tf.clip_by_value(place + speed, _LEFT, _RIGHT)
         speed = tf.where((place <= _LEFT) & (speed < 0), 0.0, speed)  # stopped by the wall
         arrived = (place >= TOP) & (speed >= 0)
