@@ -359,9 +359,10 @@ class VIME:
             step: tf.Tensor, posterior: Posterior, slots: Nest, _: tf.Tensor
         ) -> tuple[Any, ...]:
             own = keys.per_task(keys.fold(key, _LEARN, step), num_policies)
-            place = keys.uniform(own, [config.batch_size]) * num[:, None]
-            back = tf.minimum(tf.cast(place, tf.int32), config.capacity - 1)  # rounding
-            batch = lambda x: tf.gather(x, config.capacity - 1 - back, batch_dims=1)
+            back = tf.floor(keys.uniform(own, [config.batch_size]) * num[:, None])
+            back = tf.minimum(back, num[:, None] - 1)  # rounding
+            place = config.capacity - 1 - tf.cast(back, tf.int32)
+            batch = lambda x: tf.gather(x, place, batch_dims=1)
             inputs, targets = _scaled(moments, batch(pool["inputs"]), batch(pool["targets"]))
             noise = keys.normal(keys.salted(own, 1), shape)
             with tf.GradientTape() as tape:

@@ -132,9 +132,9 @@ def _axis(returns, steps):
 def _text(rows, steps, num_seeds):
     iterations = len(next(iter(rows.values()))["returns"][0])
     lines = [
-        f"Seeds of {num_seeds} with an episode that got to the top within {iterations} iterations of "
-        f"{steps:,} steps, {iterations * steps:,} in all; the iteration of the first one; and seeds "
-        f"of which {LEARNED:.0%} of the episodes of the last {_LAST} iterations get there.",
+        f"Seeds of {num_seeds} with an episode that got to the top within {iterations} iterations "
+        f"of {steps:,} steps, {iterations * steps:,} in all; the iteration of the first one; and "
+        f"seeds of which {LEARNED:.0%} of the episodes of the last {_LAST} iterations get there.",
         "",
         "| method | found the top | first in iteration, median | by seed | learned to get there | "
         "held-out car, return | seconds per seed |",

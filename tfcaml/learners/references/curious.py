@@ -57,6 +57,11 @@ class Curious(MetaLearner):
         self.state["vime"].write(state)
         return {**metrics, **more}
 
+    def _checked_jit_compile(self, jit_compile: bool | None) -> bool:
+        # With a bonus XLA compiles all anew in every iteration, which takes longer than it gains.
+        curious = jit_compile is None and self.config.vime.eta > 0
+        return super()._checked_jit_compile(False if curious else jit_compile)
+
     @property
     def metrics(self) -> dict[str, Metric]:
         return {**super().metrics, **vime.METRICS}
