@@ -35,11 +35,14 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         content["evaluation"]["num_tasks"] = 1  # as there is one policy
     root = out_dir / "runs" / "mountain_car"
     experiment, summary = run_config(content, study_seeds, root, train=train)
-    returns = {name: _returns(experiment, name) for name in experiment.config.learners}
+    methods = [name for name in METHODS if name in experiment.config.learners]
+    returns = {name: _returns(experiment, name) for name in methods}
+    powers = [float(experiment.population(seed).train["power"][0]) for seed in study_seeds]
     steps = content["learner"]["episodes_per_update"] * content["environment"]["horizon"]
     rows = {METHODS[name]: _row(values, steps) for name, values in returns.items()}
-    for name, values in summary["methods"].items():
-        rows[METHODS[name]]["held_out_return"] = values["summary"][0]["mean"]
+    for name in methods:
+        measured = summary["methods"][name]["summary"][0]
+        rows[METHODS[name]]["held_out_return"] = measured["mean"]
         rows[METHODS[name]]["seconds"] = experiment.training_seconds(name)
     visits = {}
     for name in _LOOKED_AT:
@@ -51,6 +54,7 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         "config": config_name(mountain_car),
         "settings": as_json(content),
         "steps_per_iteration": steps,
+        "powers": powers,
         "methods": rows,
     }
     pictures = {
@@ -58,7 +62,7 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         "returns": _learned(returns, steps),
         "visited": _visited(visits, study_seeds[0]),
     }
-    return rounded(results), _text(rows, steps, len(study_seeds)), pictures
+    return rounded(results, 5), _text(rows, steps, powers), pictures
 
 
 def _returns(experiment, method):
@@ -129,7 +133,8 @@ def _axis(returns, steps):
     return steps * np.arange(1, next(iter(returns.values())).shape[1] + 1)
 
 
-def _text(rows, steps, num_seeds):
+def _text(rows, steps, powers):
+    num_seeds = len(powers)
     iterations = len(next(iter(rows.values()))["returns"][0])
     lines = [
         f"Seeds of {num_seeds} with an episode that got to the top within {iterations} iterations "
@@ -149,4 +154,6 @@ def _text(rows, steps, num_seeds):
             f"| {name} | {row['found']} of {num_seeds} | {shown} | {each} | {row['learned']} of "
             f"{num_seeds} | {row['held_out_return']['value']:.2f} | {row['seconds']:.0f} |"
         )
+    shown = ", ".join(f"{1000 * power:.2f}" for power in powers)
+    lines += ["", f"The seeds' cars have powers of {shown} thousandths."]
     return "\n".join(lines) + "\n"

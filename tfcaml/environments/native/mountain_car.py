@@ -1,13 +1,14 @@
-"""Mountain car: a car too weak for the slope has to swing to get to the top, which alone is paid.
+"""Mountain car: a car too weak for the slope has to swing to get to the top, all that is paid for.
 
 A. Moore, "Efficient memory-based learning for robot control", 1990, with the continuous force and
 the numbers of gymnasium's MountainCarContinuous-v0,
 
     v <- clip(v + power clip(a, -1, 1) - 0.0025 cos(3 x), -0.07, 0.07)     x <- clip(x + v)
 
-Entities differ by the power of their engine. The reward is sparse as in R. Houthooft et al., "VIME:
-Variational information maximizing exploration", NeurIPS 2016: 1 at the top, where the episode ends,
-and 0 elsewhere; who has never been there has nothing to learn from.
+Entities differ by the power of their engine: up to 0.0016 a car gets there by swinging alone; from
+0.0017 on a steady push does from the left end of where episodes start. The reward is sparse as in
+R. Houthooft et al., "VIME: Variational information maximizing exploration", NeurIPS 2016: 1 at the
+top, where the episode ends, and 0 elsewhere; who has never been there has nothing to learn from.
 
 Differences from gymnasium: no cost of the force, a reward of 1 in place of 100, and observations
 that are scaled to between -1 and 1.
@@ -33,7 +34,7 @@ _START = (-0.6, -0.4)  # around the bottom
 @settings.checked
 @dataclasses.dataclass(frozen=True)
 class MountainCarConfig:
-    """Options of the family; every power is below the 0.0025 that holds a car on the slope.
+    """Options of the family; every power is below the 0.0025 that holds a car on any slope.
 
     Attributes:
       min_power: Smallest power of the cars to learn from. Unit: change of speed per step. Source:
@@ -61,7 +62,7 @@ class MountainCarConfig:
         for kind in ("power", "test_power"):
             low, high = getattr(self, f"min_{kind}"), getattr(self, f"max_{kind}")
             check(0 < low < high, f"min_{kind}", low, f"> 0 and below max_{kind} = {high}")
-            rule = f"below {_GRAVITY}, from where a car needs no swing"
+            rule = f"below {_GRAVITY}, from where a car climbs any slope"
             check(high < _GRAVITY, f"max_{kind}", high, rule)
 
 
