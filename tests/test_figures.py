@@ -70,6 +70,14 @@ def _figures():
             bands=("caml",),
             log=True,
         ),
+        "curves between quartiles": lambda: figures.curves(
+            {"y": {"caml": rng.normal(size=[5, 6])}},
+            range(6),
+            "x",
+            "title",
+            bands=("caml",),
+            quantiles=(0.25, 0.75),
+        ),
         "success_curves": lambda: figures.success_curves(
             {"alone": rng.integers(1, 22, [3, 4]), "guided": np.full([3, 4], 21)}, 20, "title"
         ),
@@ -77,6 +85,7 @@ def _figures():
             np.argwhere(np.ones([3, 4])), (0, 0), 5, matrix, -matrix, "title"
         ),
         "trajectories": lambda: figures.trajectories(paths, paths),
+        "visits": lambda: figures.visits({"one": np.eye(4), "two": np.ones([4, 4])}, "xy", "t"),
     }
 
 

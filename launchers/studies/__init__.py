@@ -14,6 +14,7 @@ from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
+from .vime import mountain_car as vime_mountain_car
 
 STUDIES = {
     "ant_integrators": ant_integrators.run,
@@ -30,4 +31,5 @@ STUDIES = {
     "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
+    "vime_mountain_car": vime_mountain_car.run,
 }

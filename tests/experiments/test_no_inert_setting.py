@@ -112,6 +112,17 @@ FAMILIES = {
         {"horizon": 4, "num_train": 5},
         {"layout": ("four_rooms", {}), "num_train": (6, {}), "horizon": (3, {})},
     ),
+    "mountain_car": (
+        {"horizon": 4},
+        {
+            "min_power": (0.0017, {}),
+            "max_power": (0.0013, {}),
+            "min_test_power": (0.0019, {}),
+            "max_test_power": (0.0011, {}),
+            "num_train": (3, {}),
+            "horizon": (3, {}),
+        },
+    ),
     "navigation": (
         {"horizon": 4},
         {

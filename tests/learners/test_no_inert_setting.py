@@ -17,6 +17,7 @@ from tests.dotted import nested
 from tests.eager import PlainPolicy, differ, eagerly
 from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
+from tfcaml.exploration.vime import VIMEConfig
 from tfcaml.learners import LEARNERS
 from tfcaml.policies.context import ContextPolicy, with_context
 from tfcaml.rollouts import sampling
@@ -88,6 +89,10 @@ TRPO = {"outer.optimizer": "trpo", "outer.learning_rate": 1e-3, "outer.steps": 5
 SEARCHED = {**TRPO, "outer.max_kl": 1.0, "advantage.baseline": "none", "num_iterations": 3}
 # Where the products are far from singular, so that rounding does not grow.
 WELL_CONDITIONED = {**TRPO, "outer.cg_iterations": 2, "outer.damping": 0.1}
+# Two iterations are paid for: the model learns from the first, and its gains are by that.
+VIME = {"vime.eta": 0.5, "vime.capacity": 20, "vime.min_transitions": 3, "vime.window": 1}
+VIME |= {"vime.steps": 2, "vime.batch_size": 2, "vime.num_samples": 2, "vime.units": 4}
+VIME |= {"num_iterations": 3, "inner_updates": 1}
 FIELDS = {
     "num_iterations": Acts(3),
     "meta_batch_size": Acts(4),
@@ -126,6 +131,18 @@ FIELDS = {
     "outer.fisher_subsample": Acts(1, TRPO),
     "exploration_weight": Acts(0.0),
     "kl_penalty": Acts(5.0),
+    # The bonus of VIME
+    "vime.eta": Acts(0.1, VIME),
+    "vime.units": Acts(5, VIME),
+    "vime.prior_scale": Acts(1.0, VIME),
+    "vime.likelihood_scale": Acts(1.0, VIME),
+    "vime.num_samples": Acts(3, VIME),
+    "vime.learning_rate": Acts(0.1, VIME),
+    "vime.steps": Acts(3, VIME),
+    "vime.batch_size": Acts(3, VIME),
+    "vime.capacity": Acts(5, VIME),
+    "vime.min_transitions": Acts(15, VIME),
+    "vime.window": Acts(2, VIME),
     # Hindsight
     "similarity.steps": Acts(3),
     "similarity.learning_rate": Acts(0.1),
@@ -448,6 +465,13 @@ IN_COMPANY = [
     ("pretrained", TRPO, "inner_estimator", "likelihood_ratio"),
     ("oracle", ADAM, "inner_estimator", "loaded_dice"),
     ("natural_policy_gradient", ADAM, "inner_estimator", "likelihood_ratio"),
+    *(
+        (name, {}, f"vime.{field.name}", FIELDS[f"vime.{field.name}"].value)
+        for name in ("policy_gradient", "natural_policy_gradient")
+        for field in dataclasses.fields(VIMEConfig)
+        if field.name != "eta"
+    ),
+    ("policy_gradient", {"vime.eta": 0.5, "inner_updates": 1}, "inner_updates", 2),
     ("pretrained", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("natural_policy_gradient", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("pretrained_regression", {"later_step_scale": 1.0}, "inner_updates", 2),

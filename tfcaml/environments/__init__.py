@@ -47,6 +47,7 @@ from tfcaml.environments.mujoco.targets import (
     Wheeled,
 )
 from tfcaml.environments.native.maze import Maze, MazeConfig
+from tfcaml.environments.native.mountain_car import MountainCar, MountainCarConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
@@ -64,6 +65,7 @@ ENVIRONMENTS = {
     "half_cheetah_direction": (HalfCheetahDirection, HalfCheetahDirectionConfig),
     "half_cheetah_velocity": (HalfCheetahVelocity, HalfCheetahVelocityConfig),
     "maze": (Maze, MazeConfig),
+    "mountain_car": (MountainCar, MountainCarConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
     "pusher": (Pusher, PusherConfig),
@@ -99,6 +101,8 @@ __all__ = [
     "HostEnvironment",
     "Maze",
     "MazeConfig",
+    "MountainCar",
+    "MountainCarConfig",
     "Navigation",
     "NavigationConfig",
     "Particle",

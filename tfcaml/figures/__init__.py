@@ -22,6 +22,7 @@ from tfcaml.figures.maps import (
     policy_map,
     policy_maps,
     trajectories,
+    visits,
 )
 from tfcaml.figures.mazes import goal_similarity
 from tfcaml.figures.style import SEEDS_OF_A_BAND, color, png, save
@@ -49,4 +50,5 @@ __all__ = [
     "sweep_returns",
     "training_curves",
     "trajectories",
+    "visits",
 ]

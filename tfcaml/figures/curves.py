@@ -170,6 +170,7 @@ def curves(
     title: str,
     bands: Sequence[str] = (),
     log: bool = False,
+    quantiles: tuple[float, float] = (0.0, 1.0),
 ) -> Figure:
     """Panels side by side, a line per name: medians, with bands from the least to the greatest.
 
@@ -182,6 +183,7 @@ def curves(
       title: of the figure.
       bands: names whose band is drawn.
       log: both axes are logarithmic.
+      quantiles: of the values, between which a band is; unless given, of all of them.
     """
     figure, grid = style.new(3.3 * len(panels) + 2.4, 3.2, columns=len(panels))
     for axes, (label, lines) in zip(np.ravel(grid), panels.items()):
@@ -190,7 +192,7 @@ def curves(
             median = np.median(values, axis=0)
             axes.plot(x, median, "o-", color=style.color(index), label=name, ms=3, zorder=order)
             if name in bands:
-                low, high = np.min(values, axis=0), np.max(values, axis=0)
+                low, high = np.quantile(values, quantiles, axis=0)
                 _spread(axes, x, values, low, high, index)
         if log:
             axes.set_xscale("log")

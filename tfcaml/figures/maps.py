@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.colors
 import numpy as np
 from matplotlib import lines
 
@@ -261,4 +262,27 @@ def end_positions(
         axes.set_aspect("equal")
         axes.set_title(method, fontsize=8)
     figure.suptitle(f"{title} (rings: before, dots: after; + start, * goal)", fontsize=9)
+    return figure
+
+
+def visits(counts: dict[str, np.ndarray], labels: tuple[str, str], title: str) -> Figure:
+    """How often each part of a square was visited, a panel a method; white where nobody was.
+
+    Args:
+      counts: dict method -> [X, Y] counts, from -1 to 1 along both axes.
+      labels: of the axes.
+      title: of the figure.
+    """
+    figure, grid = style.new(3.4 * len(counts) + 0.8, 3.2, columns=len(counts))
+    most = max(2, *(int(values.max()) for values in counts.values()))
+    for axes, (method, values) in zip(np.ravel(grid), counts.items()):
+        seen = np.ma.masked_equal(values.T, 0)
+        scale = matplotlib.colors.LogNorm(1, most)
+        picture = axes.imshow(seen, origin="lower", extent=(-1, 1, -1, 1), norm=scale)
+        axes.grid(False)
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        axes.set_title(method)
+    figure.colorbar(picture, ax=np.ravel(grid).tolist(), label="steps")
+    figure.suptitle(title)
     return figure
