@@ -170,7 +170,7 @@ def value_and_gradient(learner, meta, batch):
 
 def test_tesp_adapts_as_its_formulae_say(tesp):
     """The buffer is that of the best, the first update included; gradients are summed."""
-    learner, meta, batch = tesp
+    _, _, batch = tesp
     memory = batch.per_task
     for i in range(TASKS):
         total, _, episodes = adapted(i)
@@ -242,7 +242,7 @@ def test_one_rate_and_an_adapted_policy():
             np.testing.assert_allclose(found, total, rtol=1e-7, atol=1e-12)
             found = join([x[i] for x in gradients["policy"]])
             np.testing.assert_allclose(found, of_policy, rtol=1e-7, atol=1e-12)
-    value, gradient = value_and_gradient(learner, meta, batch)
+    _, gradient = value_and_gradient(learner, meta, batch)
     leaves = tf.nest.flatten(gradient)
     assert set(gradient) == {"adapted"} and all(np.abs(x).max() > 0 for x in leaves)
 
@@ -254,9 +254,7 @@ def test_adapt_sv():
     np.testing.assert_allclose(np.linalg.norm(meta["adapted"]["context"]), 0.01, rtol=1e-9)
     np.testing.assert_array_equal(meta["rates"]["context"], np.full(CONTEXT, 0.4))
     meta["params"] = split(tf.constant(THETA), SIZE + CONTEXT)
-    meta["adapted"], meta["rates"] = (
-        {"context": tf.constant(x)} for x in (START, ALPHA_OF_START)
-    )
+    meta["adapted"], meta["rates"] = ({"context": tf.constant(x)} for x in (START, ALPHA_OF_START))
     batch = batch_of(learner, meta)
     alpha = np.clip(ALPHA_OF_START, -BOUND, BOUND)
     known = []
