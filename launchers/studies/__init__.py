@@ -14,6 +14,7 @@ from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
+from .tesp import targets as tesp
 
 STUDIES = {
     "ant_integrators": ant_integrators.run,
@@ -30,4 +31,5 @@ STUDIES = {
     "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
+    "tesp": tesp.run,
 }
