@@ -65,12 +65,11 @@ def experiment(
         return method("tesp", **{**sizes, "num_iterations": iterations, **own, **changes})
 
     own = {**tesp, "outer": outer or {}}
-    gradient = {**others, "later_step_scale": 1.0}
     found = {
         **{name: ablation(name) for name in ABLATIONS},
-        "maml": method("maml", **{**gradient, **maml}),
-        "meta_sgd": method("meta_sgd", **{**gradient, **maml}),
-        "cavia": method("cavia", **{**gradient, "context_size": tesp["context_size"], **cavia}),
+        "maml": method("maml", **{**others, **maml}),
+        "meta_sgd": method("meta_sgd", **{**others, **maml}),
+        "cavia": method("cavia", **{**others, "context_size": tesp["context_size"], **cavia}),
         "adapt_sv": method("adapt_sv", **{**others, **context, "outer": outer or {}, **adapt_sv}),
     }
     return base.experiment(

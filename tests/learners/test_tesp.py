@@ -78,6 +78,17 @@ def test_the_best_of_all_updates_stay_and_of_equal_ones_the_earlier(learner):
     assert equal["place"] == [1, 2, 3, 1]
 
 
+def test_what_has_no_step_is_no_episode(learner):
+    """Such as a recorded row that ends where it begins: the return 0 of none is not the best."""
+    meta = learner.meta.read()
+    fast, played = learner.start(meta, 1), episodes([-1, -3, -2])
+    kept = played.mask * tf.constant([1.0, 0.0, 1.0])[None, :, None]
+    some = played._replace(mask=kept, reward=played.reward * kept)
+    fast = learner.adapt(meta, fast, learner.experience(meta, fast, some))
+    fast = learner.adapt(meta, fast, learner.experience(meta, fast, played))
+    np.testing.assert_array_equal(fast.memory["buffer"]["score"], [[-1, -1, -2, -2]])
+
+
 def test_the_last_episodes_and_all_of_them():
     last = make(buffer="last")
     assert after(last, [1, 3, 2])["score"] == [0, 1, 3, 2]
