@@ -26,6 +26,7 @@ def experiment(
     tesp,
     adapt_sv,
     maml,
+    meta_sgd,
     cavia,
     one_rate,
     units,
@@ -42,7 +43,7 @@ def experiment(
       family: its name.
       iterations: of TESP.
       episodes, tasks: of an iteration's phase.
-      tesp, adapt_sv, maml, cavia: dicts of their own settings; Meta-SGD has MAML's.
+      tesp, adapt_sv, maml, meta_sgd, cavia: dicts of their own settings.
       one_rate: the rate of V5.
       units: of each of the policy's two hidden layers.
       num_seeds: of the study.
@@ -68,7 +69,7 @@ def experiment(
     found = {
         **{name: ablation(name) for name in ABLATIONS},
         "maml": method("maml", **{**others, **maml}),
-        "meta_sgd": method("meta_sgd", **{**others, **maml}),
+        "meta_sgd": method("meta_sgd", **{**others, **meta_sgd}),
         "cavia": method("cavia", **{**others, "context_size": tesp["context_size"], **cavia}),
         "adapt_sv": method("adapt_sv", **{**others, **context, "outer": outer or {}, **adapt_sv}),
     }

@@ -20,6 +20,7 @@ def get_config():
         },
         adapt_sv={},
         maml={"inner_learning_rate": 0.1},
+        meta_sgd={"inner_learning_rate": 0.3},
         cavia={"inner_learning_rate": 1.0},
         one_rate=0.1,
         units=32,
