@@ -14,6 +14,7 @@ from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
+from .tesp import targets as tesp
 from .vime import mountain_car as vime_mountain_car
 
 STUDIES = {
@@ -31,5 +32,6 @@ STUDIES = {
     "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
+    "tesp": tesp.run,
     "vime_mountain_car": vime_mountain_car.run,
 }

@@ -11,7 +11,7 @@ from tfcaml.reporting import report
 from tfcaml.settings import as_json, flat
 
 
-def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.train):
+def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.train, **options):
     """Trains and evaluates a config in a run directory, going on where it stopped.
 
     Args:
@@ -20,12 +20,13 @@ def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.tr
       root: path of the run directory.
       jit_compile: as of `MetaLearner`.
       train: function of an `Experiment`, which trains it.
+      **options: of `Experiment`.
 
     Returns:
       (`Experiment`, summary of its evaluation, see `tfcaml.report.summarize`).
     """
     content = content | {"num_seeds": len(study_seeds)}
-    experiment = Experiment.create(root, content, study_seeds[0], jit_compile)
+    experiment = Experiment.create(root, content, study_seeds[0], jit_compile, **options)
     train(experiment)
     return experiment, experiment.evaluate()[0]
 

@@ -18,7 +18,7 @@ from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.agents.adapted_policy import new_episode, with_episode
 from tfcaml.errors import ConfigError
-from tfcaml.learners import anil, cavia, maml, meta_sgd
+from tfcaml.learners import anil, cavia, maml, meta_sgd, tesp
 from tfcaml.learners.caml import learner as caml
 from tfcaml.policies import distributions
 from tfcaml.types import Trajectory
@@ -26,8 +26,8 @@ from tfcaml.types import Trajectory
 pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
-NAMES = ("anil", "caml", "cavia", "gru", "maml", "meta_sgd", "recall")
-SLIDES = ("cavia", "gru", "meta_sgd", "recall")  # the others are particles
+NAMES = ("anil", "caml", "cavia", "gru", "maml", "meta_sgd", "recall", "tesp")
+SLIDES = ("cavia", "gru", "meta_sgd", "recall", "tesp")  # the others are particles
 EPISODIC = ("gru", "recall")  # of policies that remember an episode
 NUM_TASKS, SHOTS = 3, 4
 SEED = keys.from_int(11)
@@ -67,6 +67,9 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         "anil": learners.ANIL(particle, policy, anil.ANILConfig(**shots)),
         "cavia": learners.CAVIA(slide, config=cavia.CAVIAConfig(**shots, inner_learning_rate=0.1)),
         "gru": learners.MAML(slide, gru_policy, maml.MAMLConfig(**shots)),
+        "tesp": learners.TESP(
+            slide, config=tesp.TESPConfig(**shots, encoder_units=3, buffer_size=4)
+        ),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(
             particle, policy, caml.CAMLConfig(**shots, num_medoids=2, choice={"trial_episodes": 5})

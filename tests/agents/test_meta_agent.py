@@ -17,6 +17,7 @@ from tfcaml.environments import Population
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 
+SIZES_OF = {"tesp": {"rate_bound": 1.0, "encoder_units": 3, "buffer_size": 4}}
 SETTINGS = {"meta_batch_size": 2, "episodes_per_update": 3, "outer": {"optimizer": "adam"}}
 
 
@@ -74,16 +75,17 @@ class Numbered(learners.MAML):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "numbered"])
+@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "numbered", "tesp"])
 def test_learns_what_any_learner_of_any_policy_would(kind, slide, gaussian_policy, gru_policy):
     """Memory, draws of an episode, starts of their own, and what acts is not what is adapted."""
     cls, policy = {
         "anil": (learners.ANIL, gaussian_policy),
         "cavia": (learners.CAVIA, None),
         "gru": (learners.MAML, gru_policy),
+        "tesp": (learners.TESP, None),
         "numbered": (Numbered, Recall()),
     }[kind]
-    config = cls.Config(**SETTINGS, inner_learning_rate=0.1)
+    config = cls.Config(**SETTINGS, inner_learning_rate=0.1, **SIZES_OF.get(kind, {}))
     learner, alone = cls(slide, policy, config), cls(slide, policy, config)
     agent = agents.MetaAgent(learner)
     goals = lambda *values: {"goal": tf.constant(values)}

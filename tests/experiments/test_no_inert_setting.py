@@ -152,6 +152,15 @@ FAMILIES = {
             "num_held_out_groups": (2, {"query_split": "groups"}),
         },
     ),
+    "point_target": (
+        {"horizon": 4},
+        {
+            "action_range": (10.0, {}),
+            "arrival": (10.0, {}),
+            "num_train": (50, {}),
+            "horizon": (3, {}),
+        },
+    ),
     "pusher": ({"horizon": 3}, {**SPARSE, "num_layouts": (3, {})}),
     "random_hopper": ({"horizon": 3}, LEGS),
     "random_reacher": (

@@ -19,7 +19,7 @@ NAMES = sorted(set(LEARNERS) - OTHERS)
 def test_a_checkpoint_holds_every_variable(name, particle, policy):
     learner_class = LEARNERS[name]
     changes = {"outer": {"optimizer": "ppo"}} if hasattr(learner_class.Config, "outer") else {}
-    own = name == "cavia"
+    own = name in ("adapt_sv", "cavia", "tesp")  # policies with a context
     learner = learner_class(particle, None if own else policy, learner_class.Config(**changes))
     held = set()
     for item in learner.checkpointed().values():

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import tfcaml
 from tests.dotted import nested
-from tests.eager import PlainPolicy, differ, eagerly
+from tests.eager import PlainEncoder, PlainPolicy, differ, eagerly
 from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.exploration.vime import VIMEConfig
@@ -36,7 +36,11 @@ HINDSIGHT = {
 REGRESSION = {**TINY, "inner_updates": 1, "inner_learning_rate": 0.1}
 TINY_OF = {
     **dict.fromkeys(("maml", "fomaml", "meta_sgd", "e_maml", "pretrained", "oracle"), GRADIENT),
-    **dict.fromkeys(("anil", "cavia"), GRADIENT),
+    **dict.fromkeys(("anil", "cavia", "adapt_sv"), GRADIENT),
+    "tesp": {
+        **{**GRADIENT, "inner_updates": 2, "encoder_units": 3, "buffer_size": 2},
+        **{"inner_learning_rate": 0.05, "rates": "learned"},
+    },
     "natural_policy_gradient": GRADIENT,
     "promp": {**GRADIENT, "outer.optimizer": "ppo", "outer.steps": 2},
     "hindsight_maml": HINDSIGHT,
@@ -120,6 +124,7 @@ FIELDS = {
     "outer.learning_rate": Acts(0.3),
     "outer.steps": Acts(3, PPO),
     "outer.clip_ratio": Acts(0.01, PPO),
+    "outer.keep_below_kl": Acts(1e-6, {**PPO, "outer.steps": 3}),
     "outer.max_kl": Acts(0.1, TRPO),
     "outer.damping": Acts(1.0, TRPO),
     "outer.cg_iterations": Acts(1, TRPO),
@@ -189,10 +194,34 @@ SEARCHED_OF_THREE = {  # tasks
     "outer.max_backtracks": Acts(1, {**TRPO, **TEN_OF_ALL, "outer.max_kl": 0.5}),
 }
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
+OF_CONTEXTS = {
+    **ONLY_SGD,
+    "context_size": Acts(2),
+    "first_order": Refused(False),
+    "advantage.normalize": Acts(True),
+    "advantage.return_type": Acts("whole_return", {"advantage.gae_lambda": 1.0}),
+    "inner_learning_rate": Acts(0.01),
+    "rates": Acts("constant"),
+    "rate_bound": Acts(0.06),
+    "regularizer": Acts(0.5),
+    "outer.learning_rate": Acts(0.3),
+    "outer.steps": Acts(3, PPO),
+    "outer.clip_ratio": Acts(0.01, {**PPO, "outer.steps": 3}),
+    "outer.keep_below_kl": Acts(1e-6, {**PPO, "outer.steps": 3}),
+}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
     **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
     "anil": {**ONLY_SGD, "adapted": Acts("0")},
     "cavia": {**ONLY_SGD, "context_size": Acts(2)},
+    "adapt_sv": OF_CONTEXTS,
+    "tesp": {
+        **OF_CONTEXTS,
+        "buffer": Acts("last"),
+        "buffer_size": Acts(3),
+        "encoder_units": Acts(4),
+        "encoder_sees": Acts("action"),
+        "adapt_policy": Acts(True),
+    },
     "fomaml": {**ONLY_SGD, "first_order": Acts(False)},
     "promp": {
         **ONLY_SGD,
@@ -276,7 +305,8 @@ TRIED = [
 
 @pytest.fixture(scope="module", autouse=True)
 def run_eagerly():
-    with eagerly():
+    with eagerly(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learners.tesp, "SequenceEncoder", PlainEncoder)
         yield
 
 
@@ -303,8 +333,11 @@ def kind_of(name):
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
+WITH_CONTEXT = ("adapt_sv", "cavia", "tesp")
+
+
 def with_a_context(family, size):
-    """The policy of CAVIA: one with a context of that size."""
+    """The policy of CAVIA and its kin: one with a context of that size."""
     seen = with_context(family.observation_spec, size)
     policy = PlainPolicy(seen, family.action_spec)
     return ContextPolicy(policy, family.observation_spec, size)
@@ -346,10 +379,10 @@ def make(name, given, unchecked):
         object.__setattr__(getattr(config, group) if group else config, own, value)
     kind = kind_of(name)
     family, policy, _ = place(kind)
-    if name == "cavia":
+    if name in WITH_CONTEXT:
         policy = with_a_context(family, config.context_size)
     learner = LEARNERS[name](family, policy, config)
-    if kind != "regression" and name != "cavia":  # whose sampling is not that of `sampler`
+    if kind != "regression" and name not in WITH_CONTEXT:  # whose sampling is not that of `sampler`
         learner.sample = lambda params, task, num_episodes, key: sampler(
             kind, nest.leading(task), num_episodes, tuple(key.shape)
         )(tuple(params), task, key)
@@ -460,6 +493,22 @@ IN_COMPANY = [
     ("maml", TRPO, "outer.clip_ratio", 0.01),
     ("maml", ADAM, "outer.clip_ratio", 0.01),
     ("maml", ONE_STEP, "outer.clip_ratio", 0.01),
+    *(("tesp", company, "outer.keep_below_kl", 0.5) for company in (ADAM, ONE_STEP)),
+    ("tesp", ADAM, "outer.steps", 3),
+    ("tesp", ADAM, "outer.clip_ratio", 0.3),
+    ("tesp", {"buffer": "all", "buffer_size": 16}, "buffer_size", 3),
+    ("tesp", {"rates": "constant"}, "rate_bound", 0.5),
+    ("adapt_sv", {"rates": "constant"}, "rate_bound", 0.5),
+    *(
+        ("tesp", {"rates": "none", "inner_learning_rate": 0.001}, field, value)
+        for field, value in (
+            ("inner_learning_rate", 0.05),
+            ("rate_bound", 0.5),
+            ("inner_estimator", "dice"),
+            ("later_step_scale", 0.5),
+            ("adapt_policy", True),
+        )
+    ),
     ("fomaml", ADAM, "inner_estimator", "likelihood_ratio"),
     ("fomaml", ONE_STEP, "inner_estimator", "loaded_dice"),
     ("pretrained", TRPO, "inner_estimator", "likelihood_ratio"),

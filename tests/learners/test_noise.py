@@ -13,7 +13,7 @@ from tfcaml.rollouts import sampling
 
 PLAYERS = [
     *(learners.MAML, learners.FOMAML, learners.MetaSGD, learners.EMAML, learners.ProMP),
-    *(learners.ANIL, learners.CAVIA),
+    *(learners.ANIL, learners.CAVIA, learners.AdaptSV, learners.TESP),
     *(learners.Pretrained, learners.NaturalPolicyGradient, learners.HindsightMAML),
     *(learners.CAML, learners.Reptile, learners.Joint, learners.JointMixed),
     *(learners.PolicyGradient, learners.RandomInitialization),
@@ -44,7 +44,10 @@ def make(cls, family, sampler=None, **settings):
     if cls is learners.RandomInitialization:  # has no training to set anything of
         sizes = {"episodes_per_update": 2}
     config = cls.Config(**{**sizes, **settings})
-    policy = with_context(5, tf.float32) if cls is learners.CAVIA else Softmax(tf.float32)
+    if issubclass(cls, learners.CAVIA):
+        policy = with_context(config.context_size, tf.float32)
+    else:
+        policy = Softmax(tf.float32)
     return cls(family, policy, config, sampler=sampler)
 
 

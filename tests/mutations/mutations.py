@@ -948,6 +948,42 @@ MUTATIONS = [
         "optimization/test_partition.py",
     ),
     Mutation(
+        "learners/tesp.py",
+        "nest.expand(filled, g) * g",
+        "g",
+        "learners/test_tesp.py -k adapted_policy",
+    ),
+    Mutation(
+        "learners/tesp.py",
+        "tf.where(played, score, told.dtype.min)",
+        "score",
+        "learners/test_tesp.py -k no_step",
+    ),
+    Mutation(
+        "learners/adapt_sv.py",
+        "tf.clip_by_value(alpha, -bound, bound)",
+        "alpha",
+        "learners/test_tesp_by_hand.py -k adapt_sv",
+    ),
+    Mutation(
+        "learners/adapt_sv.py",
+        'nest.map(tf.add, fast.memory["gradients"], gradients)',
+        "gradients",
+        "learners/test_tesp_by_hand.py -k adapt_sv",
+    ),
+    Mutation(
+        "policies/sequence_encoder.py",
+        "tf.where(valid[time], tf.ensure_shape(moved, shape), hidden)",
+        "tf.ensure_shape(moved, shape)",
+        "policies/test_sequence_encoder.py",
+    ),
+    Mutation(
+        "optimization/outer.py",
+        "(kl < keep_below_kl)",
+        "(kl < 2 * keep_below_kl)",
+        "optimization/test_outer.py",
+    ),
+    Mutation(
         "learners/cavia.py",
         "tf.zeros([num_tasks, self",
         "tf.ones([num_tasks, self",
@@ -1009,7 +1045,7 @@ MUTATIONS = [
         f"{SIMULATION} -k adapt_to",
     ),
     Mutation(
-        "environments/mujoco/targets.py",
+        "environments/goal_sets.py",
         "int(np.sum(kind == 1)), _NEAR, known)",
         "int(np.sum(kind == 1)), _NEAR, known[:0])",
         f"{TARGETS} -k sets",

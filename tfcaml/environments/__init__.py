@@ -50,6 +50,7 @@ from tfcaml.environments.native.maze import Maze, MazeConfig
 from tfcaml.environments.native.mountain_car import MountainCar, MountainCarConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
+from tfcaml.environments.native.point_target import PointTarget, PointTargetConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
@@ -68,6 +69,7 @@ ENVIRONMENTS = {
     "mountain_car": (MountainCar, MountainCarConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
+    "point_target": (PointTarget, PointTargetConfig),
     "pusher": (Pusher, PusherConfig),
     "random_hopper": (RandomHopper, RandomHopperConfig),
     "random_reacher": (RandomReacher, RandomReacherConfig),
@@ -107,6 +109,8 @@ __all__ = [
     "NavigationConfig",
     "Particle",
     "ParticleConfig",
+    "PointTarget",
+    "PointTargetConfig",
     "Population",
     "Sinusoid",
     "SinusoidConfig",

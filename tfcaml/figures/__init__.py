@@ -18,6 +18,7 @@ from tfcaml.figures.curves import (
 from tfcaml.figures.films import film_gif, film_sheet
 from tfcaml.figures.maps import (
     divergence_matrix,
+    embedding_map,
     end_positions,
     policy_map,
     policy_maps,
@@ -35,6 +36,7 @@ __all__ = [
     "curves",
     "divergence_curves",
     "divergence_matrix",
+    "embedding_map",
     "end_positions",
     "error_curves",
     "film_gif",

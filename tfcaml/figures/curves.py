@@ -165,7 +165,7 @@ def regression_fits(
 
 def curves(
     panels: dict[str, dict[str, np.ndarray]],
-    x: Sequence[float],
+    x: Sequence[float] | dict[str, Sequence[float]],
     x_label: str,
     title: str,
     bands: Sequence[str] = (),
@@ -178,7 +178,7 @@ def curves(
 
     Args:
       panels: dict label -> dict name -> [S, P] values of S seeds or repeats.
-      x: [P].
+      x: [P]; or dict name -> [P], where lines are measured at different places.
       x_label: what `x` is.
       title: of the figure.
       bands: names whose band is drawn.
@@ -189,11 +189,11 @@ def curves(
     for axes, (label, lines) in zip(np.ravel(grid), panels.items()):
         for index, (name, values) in enumerate(lines.items()):
             order = 3 if name in bands else 2  # what matters lies on top
-            median = np.median(values, axis=0)
-            axes.plot(x, median, "o-", color=style.color(index), label=name, ms=3, zorder=order)
+            median, at = np.median(values, axis=0), x[name] if isinstance(x, dict) else x
+            axes.plot(at, median, "o-", color=style.color(index), label=name, ms=3, zorder=order)
             if name in bands:
                 low, high = np.quantile(values, quantiles, axis=0)
-                _spread(axes, x, values, low, high, index)
+                _spread(axes, at, values, low, high, index)
         if log:
             axes.set_xscale("log")
             axes.set_yscale("log")

@@ -161,6 +161,50 @@ def _telling(groups: np.ndarray | None) -> np.ndarray | None:
     return groups if 1 < len(np.unique(groups)) < len(groups) else None
 
 
+def embedding_map(
+    goals: np.ndarray, vectors: np.ndarray, sets: Sequence[str] | np.ndarray, title: str
+) -> Figure:
+    """Goals in the plane, and the vectors that stand for them; colour = angle, marker = set.
+
+    Vectors of more than two numbers are shown by their two principal components.
+
+    Args:
+      goals: [n, 2].
+      vectors: [n, D].
+      sets: [n] names, at most twelve different ones.
+      title: of the figure.
+    """
+    figure, grid = style.new(9.2, 4.0, columns=2)
+    angle = np.degrees(np.arctan2(*np.asarray(goals).T[::-1]))
+    centred = vectors - np.mean(vectors, axis=0)
+    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    told = np.sum(sizes[:2] ** 2) / max(np.sum(sizes**2), 1e-30)
+    shown = np.pad(centred @ directions[:2].T, [[0, 0], [0, max(0, 2 - vectors.shape[1])]])
+    labels = ("goals", f"vectors, two components ({told:.0%} of the variance)")
+    names = list(dict.fromkeys(np.asarray(sets).tolist()))
+    for axes, points, label in zip(np.ravel(grid), (goals, shown), labels):
+        for name, marker in zip(names, _MARKERS):
+            chosen = np.asarray(sets) == name
+            picture = axes.scatter(
+                *np.asarray(points)[chosen].T,
+                c=angle[chosen],
+                cmap="twilight",
+                vmin=-180,
+                vmax=180,
+                marker=marker,
+                s=28,
+                edgecolors="grey",
+                linewidths=0.4,
+                label=name,
+            )
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_title(label)
+    grid[0, 0].legend(fontsize=8, loc="upper right")
+    figure.colorbar(picture, ax=np.ravel(grid).tolist(), label="angle of the goal, degrees")
+    figure.suptitle(title)
+    return figure
+
+
 def _home(
     cluster: int, labels: np.ndarray, medoids: Sequence[int] | np.ndarray, groups: np.ndarray
 ) -> int:

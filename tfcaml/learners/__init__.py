@@ -1,5 +1,6 @@
 """Meta-learners and the baselines they are compared with; one file per method."""
 
+from tfcaml.learners.adapt_sv import AdaptSV
 from tfcaml.learners.anil import ANIL
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml.config import CAMLConfig
@@ -19,9 +20,11 @@ from tfcaml.learners.references.policy_gradient import PolicyGradient
 from tfcaml.learners.references.pretrained import Oracle, Pretrained
 from tfcaml.learners.reptile import Reptile
 from tfcaml.learners.supervised import MAMLRegression, PretrainedRegression
+from tfcaml.learners.tesp import TESP
 
 # name in a config -> class
 LEARNERS = {
+    "adapt_sv": AdaptSV,
     "anil": ANIL,
     "caml": CAML,
     "cavia": CAVIA,
@@ -44,6 +47,7 @@ LEARNERS = {
     "promp": ProMP,
     "random": RandomInitialization,
     "reptile": Reptile,
+    "tesp": TESP,
     "unmatched": Unmatched,
 }
 
@@ -55,6 +59,8 @@ __all__ = [
     "FOMAML",
     "LEARNERS",
     "MAML",
+    "TESP",
+    "AdaptSV",
     "CAMLConfig",
     "GradientConfig",
     "GradientLearner",
