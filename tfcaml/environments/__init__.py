@@ -49,6 +49,7 @@ from tfcaml.environments.mujoco.targets import (
 from tfcaml.environments.native.maze import Maze, MazeConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
+from tfcaml.environments.native.point_ring import PointRing, PointRingConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
@@ -66,6 +67,7 @@ ENVIRONMENTS = {
     "maze": (Maze, MazeConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
+    "point_ring": (PointRing, PointRingConfig),
     "pusher": (Pusher, PusherConfig),
     "random_hopper": (RandomHopper, RandomHopperConfig),
     "random_reacher": (RandomReacher, RandomReacherConfig),
@@ -103,6 +105,8 @@ __all__ = [
     "NavigationConfig",
     "Particle",
     "ParticleConfig",
+    "PointRing",
+    "PointRingConfig",
     "Population",
     "Sinusoid",
     "SinusoidConfig",

@@ -2,6 +2,15 @@
 
 from tfcaml.policies.base import Policy
 from tfcaml.policies.context import ContextPolicy, with_context
+from tfcaml.policies.latent import LatentPolicy
 from tfcaml.policies.network_policy import ACTIVATIONS, NetworkPolicy, mlp_policy
 
-__all__ = ["ACTIVATIONS", "ContextPolicy", "NetworkPolicy", "Policy", "mlp_policy", "with_context"]
+__all__ = [
+    "ACTIVATIONS",
+    "ContextPolicy",
+    "LatentPolicy",
+    "NetworkPolicy",
+    "Policy",
+    "mlp_policy",
+    "with_context",
+]
