@@ -55,7 +55,7 @@ def test_rewards_of_training_and_of_tests_are_chosen():
     config = PointRingConfig(train_reward="sparse", test_reward="dense")
     population = PointRing(config).population(0, 3)
     assert population.train["sparse"].numpy().all() and not population.test["sparse"].numpy().any()
-    with pytest.raises(ConfigError, match="sparse_radius to be left at 0.3"):
+    with pytest.raises(ConfigError, match=r"sparse_radius to be left at 0\.3"):
         PointRingConfig(train_reward="dense", test_reward="dense", sparse_radius=0.5)
     for name, value in (("arc", "square"), ("train_reward", "none"), ("radius", 0.0)):
         with pytest.raises(ConfigError, match=name):
