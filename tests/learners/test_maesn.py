@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 import tfcaml
 from tests import by_hand
-from tests.by_hand import ACTIONS, EPISODES, SIZE, TASKS, Phase, Softmax, complex_step
+from tests.by_hand import ACTIONS, EPISODES, SIZE, TASKS, Phase, complex_step
 from tests.trials.checks import assert_resumes, collected, error_of_gradient
 from tfcaml import environments, keys, learners, losses, nest, training
 from tfcaml.errors import ConfigError
@@ -51,7 +51,7 @@ def make(learner_class=learners.MAESN, **settings):
     """A learner of the hand-made batch."""
     sizes = {"meta_batch_size": TASKS, "episodes_per_update": EPISODES, "num_training_tasks": ROWS}
     config = learner_class.Config(**{**sizes, "inner_updates": 2, "latent_size": D, **settings})
-    policy = LatentPolicy(Softmax(tf.float64, SIZE + D), tf.TensorSpec([SIZE], tf.float64), D)
+    policy = by_hand.with_latent(D)
     family = environments.Navigation()  # nothing is played
     family.action_spec = policy.action_spec
     return learner_class(family, policy, config)

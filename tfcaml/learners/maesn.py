@@ -148,6 +148,11 @@ class LatentSpaceConfig(MAESNConfig, NoInnerStepsConfig):
     latent_learning_rate: float = 1.0
     adapt_network: bool = False
 
+    def check_steps(self, num_updates: int) -> None:
+        super().check_steps(num_updates)
+        fields = ("latent_learning_rate", "latent_gradient", "adapt_network")
+        check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
+
 
 class LatentLoss(losses.SurrogateLoss):
     """Within: of latents by what their episodes earned. z is the `start` of the support, a number.
