@@ -138,9 +138,9 @@ FIELDS = {
     "latent_size": Acts(3),
     "latent_learning_rate": Acts(0.3),
     "latent_gradient": Acts("reparameterized"),
-    "adapt_network": Acts(False),
+    "adapt_network": Acts(True),
     "kl_weight": Acts(5.0),
-    "later_step_rule": Acts("cumulative", num_updates=3),
+    "later_step_rule": Acts("once", num_updates=3),
     # Hindsight
     "similarity.steps": Acts(3),
     "similarity.learning_rate": Acts(0.1),
@@ -193,6 +193,8 @@ ONLY_TRPO = {
     "outer.steps": Refused(3),
     "outer.clip_ratio": Refused(0.01),
     "outer.fisher_subsample": Refused(1),
+    "inner_learning_rate": Acts(0.3, {"adapt_network": True}),
+    "inner_estimator": Acts("dice", {"adapt_network": True}),
 }
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
@@ -208,13 +210,7 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "oracle": NO_INNER_STEPS,
     "natural_policy_gradient": {**NO_INNER_STEPS, "outer.fisher_subsample": Refused(1)},
     "maesn": ONLY_TRPO,
-    "latent_space": {
-        **ONLY_TRPO,
-        "first_order": Refused(True),
-        "adapt_network": Acts(True),
-        "inner_learning_rate": Acts(0.3, {"adapt_network": True}),
-        "inner_estimator": Acts("dice", {"adapt_network": True}),
-    },
+    "latent_space": {**ONLY_TRPO, "first_order": Refused(True)},
     "hindsight_maml": {**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
     "hindsight_relabelling": {
         **ONLY_SGD,
@@ -488,9 +484,9 @@ IN_COMPANY = [
     ("pretrained", TRPO, "inner_estimator", "likelihood_ratio"),
     ("oracle", ADAM, "inner_estimator", "loaded_dice"),
     ("natural_policy_gradient", ADAM, "inner_estimator", "likelihood_ratio"),
-    ("maesn", {"adapt_network": False}, "inner_learning_rate", 0.3),
-    ("maesn", {"adapt_network": False}, "inner_estimator", "dice"),
-    ("maesn", {"later_step_scale": 1.0}, "later_step_rule", "cumulative"),
+    ("maesn", {}, "inner_learning_rate", 0.3),
+    ("maesn", {}, "inner_estimator", "dice"),
+    ("maesn", {"later_step_scale": 1.0}, "later_step_rule", "once"),
     ("latent_space", {}, "inner_learning_rate", 0.3),
     ("latent_space", {}, "inner_estimator", "dice"),
     ("latent_space", {"adapt_network": True}, "inner_estimator", "likelihood_ratio"),
@@ -596,7 +592,7 @@ def test_shorter_steps_are_refused_where_no_further_step_is_taken(name):
 
 @pytest.mark.parametrize("name", ["maesn", "latent_space"])
 def test_shorter_and_shorter_steps_are_refused_where_there_is_but_one(name):
-    config = LEARNERS[name].Config(inner_updates=2, later_step_rule="cumulative")
+    config = LEARNERS[name].Config(inner_updates=2, later_step_rule="once")
     config.check_steps(4)
     with pytest.raises(ConfigError, match=r"later_step_rule .* only in more than 3 steps on a new"):
         config.check_steps(3)

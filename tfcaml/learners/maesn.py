@@ -21,7 +21,8 @@ LatentSpace, the paper's baseline, has the same policy and the same latents and 
 inner step; its step size on a new task is one number that is not learned.
 
 Differences from the paper:
-  - The authors' code never adapts theta: `adapt_network=False`.
+  - Theta is adapted with `adapt_network=True` only. The authors' code never does; on sparse rewards
+    that is better (docs/maesn.md).
   - A_k is standardised over a task's episodes, as in that code.
 """
 
@@ -84,7 +85,7 @@ class MAESNConfig(GradientConfig):
       latent_gradient: How the gradient in mu and log sigma is estimated: "likelihood_ratio" or
         "reparameterized". Source: MAESN's code: likelihood_ratio.
       adapt_network: Whether inner steps move the weights of the network too, each with a learned
-        step size. Source: MAESN paper, Algorithm 1; its code: False.
+        step size. Source: MAESN's code: False; its paper, Algorithm 1: True.
       kl_weight: w, the weight of the divergence of the latents before adaptation from the prior.
         Source: MAESN's code: 0.1 or 0.5.
       later_step_rule: Whether steps beyond the `inner_updates` trained are shortened "once", all
@@ -96,11 +97,11 @@ class MAESNConfig(GradientConfig):
 
     num_training_tasks: int = 100
     latent_size: int = 2
-    latent_learning_rate: float = 0.5
+    latent_learning_rate: float = 1.0
     latent_gradient: str = "likelihood_ratio"
-    adapt_network: bool = True
+    adapt_network: bool = False
     kl_weight: float = 0.1
-    later_step_rule: str = "once"
+    later_step_rule: str = "cumulative"
     outer: OuterConfig = LatentOuterConfig()
 
     def __post_init__(self) -> None:
@@ -140,13 +141,11 @@ class LatentSpaceConfig(MAESNConfig, NoInnerStepsConfig):
     """Settings of LatentSpace; those of inner steps matter on new tasks only.
 
     Attributes:
-      latent_learning_rate: The step size of mu and log sigma on new tasks. Source: MAESN's code: 1.
-      adapt_network: Whether steps on new tasks move the weights of the network too, by
-        `inner_learning_rate`. Source: MAESN's code: False.
+      inner_learning_rate: The step size of the network's weights, with `adapt_network`. Source:
+        tfcaml, MAML's.
+      latent_learning_rate: The step size of mu and log sigma. Source: MAESN's code: 1.
+      adapt_network: Whether steps move the weights of the network too. Source: MAESN's code: False.
     """
-
-    latent_learning_rate: float = 1.0
-    adapt_network: bool = False
 
     def check_steps(self, num_updates: int) -> None:
         super().check_steps(num_updates)
