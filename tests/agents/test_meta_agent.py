@@ -74,23 +74,28 @@ class Numbered(learners.MAML):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "numbered"])
+@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "maesn", "numbered"])
 def test_learns_what_any_learner_of_any_policy_would(kind, slide, gaussian_policy, gru_policy):
     """Memory, draws of an episode, starts of their own, and what acts is not what is adapted."""
     cls, policy = {
         "anil": (learners.ANIL, gaussian_policy),
         "cavia": (learners.CAVIA, None),
         "gru": (learners.MAML, gru_policy),
+        "maesn": (learners.MAESN, None),
         "numbered": (Numbered, Recall()),
     }[kind]
-    config = cls.Config(**SETTINGS, inner_learning_rate=0.1)
+    rate = {"inner_learning_rate": 0.1}
+    if kind == "maesn":
+        rate = {"num_training_tasks": 3, "outer": {"cg_iterations": 2}}
+    config = cls.Config(**{**SETTINGS, **rate})
     learner, alone = cls(slide, policy, config), cls(slide, policy, config)
     agent = agents.MetaAgent(learner)
     goals = lambda *values: {"goal": tf.constant(values)}
     population = Population(goals(0.0, 1.0, 2.0), goals(3.0), np.zeros(3, int), np.zeros(1, int))
     data = agent.experience(population, seed=5)
     tf.nest.assert_same_structure(data, agent.training_data_spec)
-    assert set(data) - {"support", "query"} == ({"index", "key"} if kind == "numbered" else set())
+    more = {"numbered": {"index", "key"}, "maesn": {"index"}}
+    assert set(data) - {"support", "query"} == more.get(kind, set())
     before = nest.ravel(learner.meta.read())[0]
     info = common.function(agent.train)(data)
     metrics = training.train_iteration(alone, population, seed=5)
