@@ -20,6 +20,7 @@ def _figures():
     labels = np.arange(12) % 3
     paths = {name: rng.normal(size=[4, 9, 2]).cumsum(axis=1) for name in ("caml", "random")}
     paths["caml"][0, 5:] = np.nan  # an episode that ended early
+    latents = figures.LatentEpisodes(paths["caml"], rng.normal(size=[4, 2]), np.ones(2))
     every = np.arange(5)
     curves = {
         name: (every, rng.normal(size=[3, 5]))
@@ -80,6 +81,12 @@ def _figures():
         ),
         "success_curves": lambda: figures.success_curves(
             {"alone": rng.integers(1, 22, [3, 4]), "guided": np.full([3, 4], 21)}, 20, "title"
+        ),
+        "exploration_paths": lambda: figures.exploration_paths(
+            {row: {"before": latents, "after": latents} for row in ("one", "two")}, "title"
+        ),
+        "latent_map": lambda: figures.latent_map(
+            {name: (points, np.exp(points), np.arange(12.0)) for name in ("known", "new")}, "title"
         ),
         "goal_similarity": lambda: figures.goal_similarity(
             np.argwhere(np.ones([3, 4])), (0, 0), 5, matrix, -matrix, "title"

@@ -9,6 +9,7 @@ from .caml import tuning as caml_tuning
 from .cartpole import entities as cartpole_entities
 from .glucose import cohort as glucose_cohort
 from .hindsight import maze as hindsight_maze
+from .maesn import sparse_goals as maesn
 from .maml import fisher as maml_fisher
 from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
@@ -28,6 +29,7 @@ STUDIES = {
     "cartpole_entities": cartpole_entities.run,
     "glucose_cohort": glucose_cohort.run,
     "hindsight_maze": hindsight_maze.run,
+    "maesn": maesn.run,
     "maml_fisher": maml_fisher.run,
     "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,

@@ -152,6 +152,19 @@ FAMILIES = {
             "num_held_out_groups": (2, {"query_split": "groups"}),
         },
     ),
+    "point_ring": (
+        {"horizon": 4},
+        {
+            "arc": ("ring", {}),
+            "radius": (2.0, {}),
+            "train_reward": ("sparse", {}),
+            "test_reward": ("dense", {}),
+            "sparse_radius": (5.0, {}),
+            "num_train": (90, {}),
+            "action_range": (10.0, {}),
+            "horizon": (3, {}),
+        },
+    ),
     "point_target": (
         {"horizon": 4},
         {

@@ -19,7 +19,7 @@ from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.exploration.vime import VIMEConfig
 from tfcaml.learners import LEARNERS
-from tfcaml.policies.context import ContextPolicy, with_context
+from tfcaml.policies import ContextPolicy, LatentPolicy, with_context
 from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
@@ -33,6 +33,7 @@ HINDSIGHT = {
     # All that was played may guide in all tasks.
     **{"buffer.best": 1.0, "guidance.min_similarity": 0.0},
 }
+LATENT = {**TINY, "inner_updates": 1, "num_training_tasks": 24}  # all particles there are
 REGRESSION = {**TINY, "inner_updates": 1, "inner_learning_rate": 0.1}
 TINY_OF = {
     **dict.fromkeys(("maml", "fomaml", "meta_sgd", "e_maml", "pretrained", "oracle"), GRADIENT),
@@ -42,6 +43,7 @@ TINY_OF = {
         **{"inner_learning_rate": 0.05, "rates": "learned"},
     },
     "natural_policy_gradient": GRADIENT,
+    **dict.fromkeys(("maesn", "latent_space"), LATENT),
     "promp": {**GRADIENT, "outer.optimizer": "ppo", "outer.steps": 2},
     "hindsight_maml": HINDSIGHT,
     "hindsight_relabelling": HINDSIGHT,
@@ -59,10 +61,14 @@ TINY_OF = {
 
 
 class Acts(NamedTuple):
-    """A number changes when a field takes `value`, beside `company`, other settings."""
+    """A number changes when a field takes `value`, beside `company`, other settings.
+
+    In so many updates of an evaluation, where that is what it takes.
+    """
 
     value: Any
     company: dict = {}
+    num_updates: int = NUM_UPDATES
 
 
 class Refused(NamedTuple):
@@ -73,10 +79,11 @@ class Refused(NamedTuple):
 
 
 class Tied(NamedTuple):
-    """`value` of a field does not go with the `NUM_TASKS` tasks, and training refuses it."""
+    """`value` of a field does not go with the tasks, and training refuses it by this rule."""
 
     value: Any
     company: dict = {}
+    rule: str = f"{NUM_TASKS}, the number of"
 
 
 class SameNumbers(NamedTuple):
@@ -148,6 +155,14 @@ FIELDS = {
     "vime.capacity": Acts(5, VIME),
     "vime.min_transitions": Acts(15, VIME),
     "vime.window": Acts(2, VIME),
+    # Latents
+    "num_training_tasks": Tied(3, rule="24, the training tasks of the family"),
+    "latent_size": Acts(3),
+    "latent_learning_rate": Acts(0.3),
+    "latent_gradient": Acts("reparameterized"),
+    "adapt_network": Acts(True),
+    "kl_weight": Acts(5.0),
+    "later_step_rule": Acts("once", num_updates=3),
     # Hindsight
     "similarity.steps": Acts(3),
     "similarity.learning_rate": Acts(0.1),
@@ -193,6 +208,16 @@ SEARCHED_OF_THREE = {  # tasks
     "outer.backtrack_ratio": Acts(0.3, {**TRPO, **TEN_OF_ALL, "outer.max_kl": 0.5}),
     "outer.max_backtracks": Acts(1, {**TRPO, **TEN_OF_ALL, "outer.max_kl": 0.5}),
 }
+ONLY_TRPO = {
+    **ONLY_SGD,
+    "outer.optimizer": Refused("adam"),
+    "outer.learning_rate": Refused(0.3),
+    "outer.steps": Refused(3),
+    "outer.clip_ratio": Refused(0.01),
+    "outer.fisher_subsample": Refused(1),
+    "inner_learning_rate": Acts(0.3, {"adapt_network": True}),
+    "inner_estimator": Acts("dice", {"adapt_network": True}),
+}
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
 OF_CONTEXTS = {
     **ONLY_SGD,
@@ -230,6 +255,8 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "pretrained": NO_INNER_STEPS,
     "oracle": NO_INNER_STEPS,
     "natural_policy_gradient": {**NO_INNER_STEPS, "outer.fisher_subsample": Refused(1)},
+    "maesn": ONLY_TRPO,
+    "latent_space": {**ONLY_TRPO, "first_order": Refused(True)},
     "hindsight_maml": {**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
     "hindsight_relabelling": {
         **ONLY_SGD,
@@ -333,14 +360,19 @@ def kind_of(name):
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
-WITH_CONTEXT = ("adapt_sv", "cavia", "tesp")
+# Learners with a policy of their own, and which field is the size of what it sees besides.
+WIDER = {
+    **dict.fromkeys(("adapt_sv", "cavia", "tesp"), (ContextPolicy, "context_size")),
+    **dict.fromkeys(("maesn", "latent_space"), (LatentPolicy, "latent_size")),
+}
 
 
-def with_a_context(family, size):
-    """The policy of CAVIA and its kin: one with a context of that size."""
-    seen = with_context(family.observation_spec, size)
-    policy = PlainPolicy(seen, family.action_spec)
-    return ContextPolicy(policy, family.observation_spec, size)
+def wider(name, family, config):
+    """The policy of a learner in `WIDER`."""
+    kind, field = WIDER[name]
+    size = getattr(config, field)
+    policy = PlainPolicy(with_context(family.observation_spec, size), family.action_spec)
+    return kind(policy, family.observation_spec, size)
 
 
 @functools.cache
@@ -379,10 +411,10 @@ def make(name, given, unchecked):
         object.__setattr__(getattr(config, group) if group else config, own, value)
     kind = kind_of(name)
     family, policy, _ = place(kind)
-    if name in WITH_CONTEXT:
-        policy = with_a_context(family, config.context_size)
+    if name in WIDER:
+        policy = wider(name, family, config)
     learner = LEARNERS[name](family, policy, config)
-    if kind != "regression" and name not in WITH_CONTEXT:  # whose sampling is not that of `sampler`
+    if kind != "regression" and name not in WIDER:  # whose sampling is not that of `sampler`
         learner.sample = lambda params, task, num_episodes, key: sampler(
             kind, nest.leading(task), num_episodes, tuple(key.shape)
         )(tuple(params), task, key)
@@ -397,23 +429,23 @@ def _trained(name, given, unchecked):
 
 
 @functools.cache
-def _evaluated(name, given, unchecked):
+def _evaluated(name, given, unchecked, num_updates):
     learner, _ = _trained(name, given, unchecked)
     found = tfcaml.evaluate(
-        learner, place(kind_of(name))[2].test, num_updates=NUM_UPDATES, num_episodes=2, seed=0
+        learner, place(kind_of(name))[2].test, num_updates=num_updates, num_episodes=2, seed=0
     )
     # How probable the last actions were tells of weights what the actions do not.
     return [found.returns, found.trials, found.trajectories[-1].log_prob]
 
 
-def changes_a_number(name, given, changes, unchecked=None):
+def changes_a_number(name, given, changes, unchecked=None, num_updates=NUM_UPDATES):
     """Whether training or evaluation gives another number after `changes` of what is given."""
     hashable = lambda x: tuple(sorted(x.items()))
     before = name, hashable(given), ()
     after = name, hashable({**given, **changes}), hashable(unchecked or {})
     if differ(_trained(*before)[1], _trained(*after)[1]):
         return True
-    return differ(_evaluated(*before), _evaluated(*after))
+    return differ(_evaluated(*before, num_updates), _evaluated(*after, num_updates))
 
 
 def refused(name, given, field):
@@ -450,13 +482,14 @@ def test_what_a_learner_has_no_use_for_is_refused(name, field):
 @pytest.mark.slow
 @pytest.mark.parametrize("name, field", [x for x in TRIED if isinstance(entry(*x), Acts)])
 def test_every_field_changes_a_number(name, field):
-    value, company = entry(name, field)
-    assert changes_a_number(name, settings_of(name, **company), {field: value})
+    value, company, num_updates = entry(name, field)
+    given = settings_of(name, **company)
+    assert changes_a_number(name, given, {field: value}, num_updates=num_updates)
 
 
 @pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Tied)])
 def test_what_does_not_go_with_the_tasks_is_refused(name, field):
-    with pytest.raises(ConfigError, match=f"expected {field} to be {NUM_TASKS}, the number of"):
+    with pytest.raises(ConfigError, match=f"expected {field} to be {entry(name, field).rule}"):
         changes_a_number(name, settings_of(name), {field: entry(name, field).value})
 
 
@@ -521,6 +554,12 @@ IN_COMPANY = [
         if field.name != "eta"
     ),
     ("policy_gradient", {"vime.eta": 0.5, "inner_updates": 1}, "inner_updates", 2),
+    ("maesn", {}, "inner_learning_rate", 0.3),
+    ("maesn", {}, "inner_estimator", "dice"),
+    ("maesn", {"later_step_scale": 1.0}, "later_step_rule", "once"),
+    ("latent_space", {}, "inner_learning_rate", 0.3),
+    ("latent_space", {}, "inner_estimator", "dice"),
+    ("latent_space", {"adapt_network": True}, "inner_estimator", "likelihood_ratio"),
     ("pretrained", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("natural_policy_gradient", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("pretrained_regression", {"later_step_scale": 1.0}, "inner_updates", 2),
@@ -574,6 +613,7 @@ def test_what_cannot_act_in_company_is_refused(name, company, field, value):
 
 # What nothing reads, and what numbers of another size would be made of, is not tried.
 UNREAD = ("inner_optimizer", "outer.fisher_subsample", "inner_estimator", "num_iterations")
+UNREAD = (*UNREAD, "outer.optimizer")
 
 
 @pytest.mark.slow
@@ -591,6 +631,7 @@ AFTER = {  # name of a learner -> fields that act in adaptation steps only
     "pretrained": ("inner_learning_rate", "inner_estimator", "later_step_scale"),
     "oracle": ("inner_learning_rate", "inner_updates"),
     "natural_policy_gradient": ("inner_learning_rate", "test_episodes_per_update"),
+    "latent_space": ("latent_learning_rate", "latent_gradient", "inner_updates"),
     "pretrained_regression": ("inner_learning_rate", "test_episodes_per_update"),
     "hindsight_maml": ("guidance.share", "guidance.importance_clip", "guidance.min_similarity"),
     "random": ("advantage.discount", "inner_optimizer", "episodes_per_update"),
@@ -609,7 +650,7 @@ def test_settings_of_adaptation_are_refused_where_there_is_none(name, field):
     LEARNERS[name].Config().check_steps(0)
 
 
-@pytest.mark.parametrize("name", ["maml", "meta_sgd", "promp", "maml_regression"])
+@pytest.mark.parametrize("name", ["maml", "meta_sgd", "promp", "maesn", "maml_regression"])
 def test_shorter_steps_are_refused_where_no_further_step_is_taken(name):
     config = LEARNERS[name].Config(inner_updates=2, later_step_scale=0.25)
     config.check_steps(3)
@@ -617,3 +658,11 @@ def test_shorter_steps_are_refused_where_no_further_step_is_taken(name):
         ConfigError, match=r"later_step_scale .* only in steps beyond inner_updates=2"
     ):
         config.check_steps(2)
+
+
+@pytest.mark.parametrize("name", ["maesn", "latent_space"])
+def test_shorter_and_shorter_steps_are_refused_where_there_is_but_one(name):
+    config = LEARNERS[name].Config(inner_updates=2, later_step_rule="once")
+    config.check_steps(4)
+    with pytest.raises(ConfigError, match=r"later_step_rule .* only in more than 3 steps on a new"):
+        config.check_steps(3)

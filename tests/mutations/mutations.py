@@ -321,8 +321,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/gradient_based.py",
-        "fast.slots < self.config.inner_updates",
-        "fast.slots <= self.config.inner_updates",
+        "num_steps < self.config.inner_updates",
+        "num_steps <= self.config.inner_updates",
         f"{BY_HAND} -k later_inner_steps",
     ),
     Mutation(
@@ -988,6 +988,42 @@ MUTATIONS = [
         "tf.zeros([num_tasks, self",
         "tf.ones([num_tasks, self",
         "learners/test_cavia.py",
+    ),
+    Mutation(
+        "learners/maesn.py",
+        'nest.take(meta["latent"], index)',
+        'nest.take(meta["latent"], tf.sort(index))',
+        "learners/test_maesn.py -k 'inner_step or start_at'",
+    ),
+    Mutation(
+        "learners/maesn.py",
+        "deviation**2 / 2 + log_sigma",
+        "deviation**2 / 2 - log_sigma",
+        "learners/test_maesn.py -k densities",
+    ),
+    Mutation(
+        "learners/maesn.py",
+        "trajectory._replace(start=latent))",
+        "trajectory)",
+        "learners/test_maesn.py -k 'inner_step or know'",
+    ),
+    Mutation(
+        "learners/maesn.py",
+        "later = tf.minimum(later, 1)",
+        "later = tf.minimum(later, 2)",
+        "learners/test_maesn.py -k shortened",
+    ),
+    Mutation(
+        "policies/latent.py",
+        'tf.exp(params["log_sigma"])[:, None] * noise',
+        'tf.exp(params["log_sigma"])[:, None] * tf.abs(noise)',
+        "policies/test_latent.py",
+    ),
+    Mutation(
+        "environments/native/point_ring.py",
+        "near = distance <= config.sparse_radius",
+        "near = distance <= config.radius",
+        "environments/native/test_point_ring.py",
     ),
     Mutation(
         "keys.py",

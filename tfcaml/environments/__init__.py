@@ -50,6 +50,7 @@ from tfcaml.environments.native.maze import Maze, MazeConfig
 from tfcaml.environments.native.mountain_car import MountainCar, MountainCarConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
+from tfcaml.environments.native.point_ring import PointRing, PointRingConfig
 from tfcaml.environments.native.point_target import PointTarget, PointTargetConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
@@ -70,6 +71,7 @@ ENVIRONMENTS = {
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
     "point_target": (PointTarget, PointTargetConfig),
+    "point_ring": (PointRing, PointRingConfig),
     "pusher": (Pusher, PusherConfig),
     "random_hopper": (RandomHopper, RandomHopperConfig),
     "random_reacher": (RandomReacher, RandomReacherConfig),
@@ -111,6 +113,8 @@ __all__ = [
     "ParticleConfig",
     "PointTarget",
     "PointTargetConfig",
+    "PointRing",
+    "PointRingConfig",
     "Population",
     "Sinusoid",
     "SinusoidConfig",

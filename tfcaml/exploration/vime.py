@@ -33,14 +33,12 @@ import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfcaml import keys, nest, settings
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.optimization import optimizers
 from tfcaml.types import Metric, Nest, Trajectory, next_observation
-
-tfd = tfp.distributions
 
 _STEP = 0.01  # lambda, of the authors' code
 _SMALLEST_SCALE = 1e-6  # of what has never varied

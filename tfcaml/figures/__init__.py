@@ -16,6 +16,7 @@ from tfcaml.figures.curves import (
     training_curves,
 )
 from tfcaml.figures.films import film_gif, film_sheet
+from tfcaml.figures.latents import LatentEpisodes, exploration_paths, latent_map
 from tfcaml.figures.maps import (
     divergence_matrix,
     embedding_map,
@@ -29,6 +30,7 @@ from tfcaml.figures.mazes import goal_similarity
 from tfcaml.figures.style import SEEDS_OF_A_BAND, color, png, save
 
 __all__ = [
+    "LatentEpisodes",
     "SEEDS_OF_A_BAND",
     "adaptation_curves",
     "adaptation_gif",
@@ -39,9 +41,11 @@ __all__ = [
     "embedding_map",
     "end_positions",
     "error_curves",
+    "exploration_paths",
     "film_gif",
     "film_sheet",
     "goal_similarity",
+    "latent_map",
     "paired_differences",
     "png",
     "policy_map",

@@ -10,6 +10,7 @@ from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRelabelling
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
+from tfcaml.learners.maesn import MAESN, LatentSpace
 from tfcaml.learners.maml import FOMAML, MAML
 from tfcaml.learners.meta_sgd import MetaSGD
 from tfcaml.learners.promp import ProMP
@@ -35,6 +36,8 @@ LEARNERS = {
     "hindsight_relabelling": HindsightRelabelling,
     "joint": Joint,
     "joint_mixed": JointMixed,
+    "latent_space": LatentSpace,
+    "maesn": MAESN,
     "maml": MAML,
     "maml_regression": MAMLRegression,
     "matched": Matched,
@@ -58,6 +61,7 @@ __all__ = [
     "EMAML",
     "FOMAML",
     "LEARNERS",
+    "MAESN",
     "MAML",
     "TESP",
     "AdaptSV",
@@ -70,6 +74,7 @@ __all__ = [
     "HindsightRelabelling",
     "Joint",
     "JointMixed",
+    "LatentSpace",
     "LearnerConfig",
     "MAMLRegression",
     "Matched",

@@ -18,6 +18,9 @@ class Curious(MetaLearner):
     New tasks are adapted to without it.
     """
 
+    config: Any  # with the group `vime`
+    vime: Any  # a `VIME`, or None
+
     def setup(self) -> None:
         super().setup()
         self.vime = None
