@@ -63,7 +63,12 @@ class SequenceEncoder:
         _, hidden = tf.while_loop(
             lambda time, _: time < steps.shape[0],
             step,
-            (0, tf.zeros(shape, x.dtype)),
+            (
+                0,
+                tf.ensure_shape(
+                    tf.zeros([*tf.unstack(tf.shape(x)[:2]), self.units], x.dtype), shape
+                ),
+            ),
             maximum_iterations=steps.shape[0],
             parallel_iterations=1,
         )
