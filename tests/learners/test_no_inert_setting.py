@@ -315,6 +315,8 @@ def fields(name):
 CASES = [(name, field) for name in LEARNERS for field in fields(name)]
 # They train like hindsight MAML, so that what acts in training is tried there.
 TRAINED_ALIKE = ("hindsight_relabelling", "hindsight_cloning")
+# Whose bonus is that of independent policies.
+PAID_ALIKE = ("matched", "unmatched")
 IN_ADAPTATION = (
     "test_episodes_per_update",
     "inner_learning_rate",
@@ -324,9 +326,12 @@ IN_ADAPTATION = (
 TRIED = [
     (name, field)
     for name, field in CASES
-    if name not in TRAINED_ALIKE
-    or field in IN_ADAPTATION
-    or field not in names_of(learners.GradientConfig)
+    if (
+        name not in TRAINED_ALIKE
+        or field in IN_ADAPTATION
+        or field not in names_of(learners.GradientConfig)
+    )
+    and not (name in PAID_ALIKE and field.startswith("vime."))
 ]
 
 
@@ -474,6 +479,15 @@ def test_they_train_alike(name):
     assert LEARNERS[name].after_update is learners.HindsightMAML.after_update
 
 
+@pytest.mark.parametrize("name", PAID_ALIKE)
+def test_they_are_paid_alike(name):
+    """Nothing that pays for steps is theirs."""
+    own = {"collect", "explored", "seen", "update", "after_update", "initial_state"}
+    assert issubclass(LEARNERS[name], learners.PolicyGradient)
+    for each in LEARNERS[name].__mro__[: LEARNERS[name].__mro__.index(learners.PolicyGradient)]:
+        assert not own & set(vars(each))
+
+
 @pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Refused)])
 def test_what_a_learner_has_no_use_for_is_refused(name, field):
     refused(name, settings_of(name, **{field: entry(name, field).value}), field)
@@ -553,7 +567,7 @@ IN_COMPANY = [
         for field in dataclasses.fields(VIMEConfig)
         if field.name != "eta"
     ),
-    ("policy_gradient", {"vime.eta": 0.5, "inner_updates": 1}, "inner_updates", 2),
+    ("policy_gradient", VIME, "inner_updates", 2),
     ("maesn", {}, "inner_learning_rate", 0.3),
     ("maesn", {}, "inner_estimator", "dice"),
     ("maesn", {"later_step_scale": 1.0}, "later_step_rule", "once"),

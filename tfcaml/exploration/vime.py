@@ -84,11 +84,11 @@ class VIMEConfig:
     def __post_init__(self) -> None:
         check(self.eta >= 0, "eta", self.eta, ">= 0")
         others = [field.name for field in dataclasses.fields(self) if field.name != "eta"]
+        check_acts(self, others, self.eta > 0, "with eta > 0")
         check_positive(**{name: getattr(self, name) for name in others})
         least, most = self.min_transitions, self.capacity
         rule = f"at most capacity={most}, the transitions that are kept"
         check(least <= most, "min_transitions", least, rule)
-        check_acts(self, others, self.eta > 0, "with eta > 0")
 
 
 def stored(config: Any, sizes: settings.Sizes) -> list[settings.Stored]:
