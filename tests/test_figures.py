@@ -76,6 +76,9 @@ def _figures():
         "goal_similarity": lambda: figures.goal_similarity(
             np.argwhere(np.ones([3, 4])), (0, 0), 5, matrix, -matrix, "title"
         ),
+        "embedding_map": lambda: figures.embedding_map(
+            rng.normal(size=[9, 2]), rng.normal(size=[9, 4]), ["D", "D'", "D''"] * 3, "title"
+        ),
         "trajectories": lambda: figures.trajectories(paths, paths),
     }
 
@@ -124,6 +127,25 @@ def test_curves_are_medians_with_bands_where_asked_for():
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1, 2])
     (band,) = axes.collections
     assert band.get_datalim(axes.transData).intervaly.tolist() == [0, 9]
+
+
+def test_lines_of_curves_may_be_measured_at_different_places():
+    values = {"a": np.zeros([1, 3]), "b": np.ones([1, 2])}
+    (axes,) = figures.curves({"y": values}, {"a": [0, 1, 2], "b": [0, 5]}, "x", "").axes
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[0, 1, 2], [0, 5]]
+
+
+def test_a_map_of_embeddings_shows_goals_and_vectors_in_the_same_colours():
+    """Of one number too; and of tasks that are all told by the same vector."""
+    goals = np.array([[1.0, 0], [0, 2], [-1, 0]])
+    for vectors in (goals[:, :1], 0 * goals, np.arange(12.0).reshape(3, 4)):
+        figure = figures.embedding_map(goals, vectors, ["near", "far", "near"], "title")
+        plane, shown = figure.axes[:2]
+        assert [text.get_text() for text in plane.get_legend().get_texts()] == ["near", "far"]
+        np.testing.assert_array_equal(plane.collections[0].get_offsets(), goals[[0, 2]])
+        for one, other in zip(plane.collections, shown.collections, strict=True):
+            np.testing.assert_array_equal(one.get_array(), other.get_array())
+        np.testing.assert_array_equal(plane.collections[0].get_array(), [0, 180])
 
 
 def _curve_figures(seeds):

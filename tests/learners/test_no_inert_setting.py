@@ -190,7 +190,8 @@ OF_CONTEXTS = {
     "outer.learning_rate": Acts(0.3),
     "outer.steps": Acts(3, PPO),
     "outer.clip_ratio": Acts(0.01, {**PPO, "outer.steps": 3}),
-    "outer.keep_below_kl": Acts(1e-6, {**PPO, "outer.steps": 3}),
+    "outer.keep_below_kl": Acts(10.0, {**PPO, "outer.steps": 3}),
+    "outer.optimizer": Acts("trpo", {"outer.learning_rate": 3e-4}),
 }
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
     **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
@@ -199,6 +200,7 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "adapt_sv": OF_CONTEXTS,
     "tesp": {
         **OF_CONTEXTS,
+        "later_step_scale": Acts(0.25, {"inner_updates": 1}),
         "buffer": Acts("last"),
         "buffer_size": Acts(3),
         "encoder_units": Acts(4),
@@ -344,7 +346,11 @@ def sampler(kind, num_tasks, num_episodes, shape):
 
 
 def settings_of(name, **changes):
-    return {**TINY_OF.get(name, TINY), **changes}
+    found = {**TINY_OF.get(name, TINY), **changes}
+    if found.get("outer.optimizer") == "trpo":  # which leaves these at the learner's own defaults
+        own = defaults(LEARNERS[name].Config)
+        found |= {field: own[field] for field in ("outer.learning_rate", "outer.steps")}
+    return found
 
 
 def config_of(name, given):
