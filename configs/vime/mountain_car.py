@@ -3,8 +3,8 @@
 One policy for one car; the held-out car of the evaluation has another power, and nothing is adapted
 to it. An iteration is ten episodes of at most 500 steps, so that 20 are 100,000 steps at most.
 
-VIME's settings are those of its code. Nothing was chosen by how well it finds the top: on seeds 100
-to 105, TRPO found it with them in all six, and alone in two.
+VIME's settings are those of its code, eta that of its example. Nothing was chosen by how well it
+finds the top: on seeds 100 to 105, TRPO found it with them in all six, and alone in two.
 """
 
 from tfcaml.configs import base

@@ -53,7 +53,7 @@ class VIMEConfig:
 
     Attributes:
       eta: What a step of median information gain is paid; 0 is no bonus. Unit: of the reward.
-        Source: VIME's code: 1e-4 where reaching the goal pays 1; tfcaml: off.
+        Source: tfcaml, off; VIME's code has 1e-4 in its example.
       units: Units of the model's hidden layer. Source: VIME's code: 32.
       prior_scale: Standard deviation of the weights before any data. Source: VIME's code: 0.5.
       likelihood_scale: Standard deviation of what an action leads to, around the model's
@@ -109,7 +109,7 @@ def stored(config: Any, sizes: settings.Sizes) -> list[settings.Stored]:
     # Kept, with what is new, in new order, and as before the iteration; weights, their noise and
     # the gradients of both for each episode.
     pool = settings.Stored("vime.capacity", vime.capacity, episodes, 4 * policies * row)
-    drawn = 4 * policies * max(episodes, 1) * weights
+    drawn = 4 * policies * episodes * weights
     return [pool, settings.Stored("vime.num_samples", vime.num_samples, episodes, drawn)]
 
 
@@ -411,6 +411,7 @@ def _with_latest(medians: tf.Tensor, gain: tf.Tensor, mask: tf.Tensor) -> tf.Ten
     return tf.concat([medians[:, 1:], latest], axis=1)
 
 
+# What a learner with a bonus reports, by name.
 METRICS = {
     "information_gain": Metric(
         "Median information gain of the steps played, nats, by the model before it learned from "

@@ -49,7 +49,7 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         settings = {"content": as_json(content), "seed": study_seeds[0], "method": name}
         path = out_dir / "visited" / f"{name}.json"
         visits[METHODS[name]] = kept(path, settings, lambda: _visits(experiment, name))
-    results = {
+    found = {
         "seeds": list(study_seeds),
         "config": config_name(mountain_car),
         "settings": as_json(content),
@@ -62,7 +62,8 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         "returns": _learned(returns, steps),
         "visited": _visited(visits, study_seeds[0]),
     }
-    return rounded(results, 5), _text(rows, steps, powers), pictures
+    results = rounded(found, 6)
+    return results, text(results), pictures
 
 
 def _returns(experiment, method):
@@ -133,8 +134,10 @@ def _axis(returns, steps):
     return steps * np.arange(1, next(iter(returns.values())).shape[1] + 1)
 
 
-def _text(rows, steps, powers):
-    num_seeds = len(powers)
+def text(results):
+    """Tables of the results of `run`, as Markdown."""
+    rows, steps = results["methods"], results["steps_per_iteration"]
+    num_seeds = len(results["seeds"])
     iterations = len(next(iter(rows.values()))["returns"][0])
     lines = [
         f"Seeds of {num_seeds} with an episode that got to the top within {iterations} iterations "
@@ -154,6 +157,6 @@ def _text(rows, steps, powers):
             f"| {name} | {row['found']} of {num_seeds} | {shown} | {each} | {row['learned']} of "
             f"{num_seeds} | {row['held_out_return']['value']:.2f} | {row['seconds']:.0f} |"
         )
-    shown = ", ".join(f"{1000 * power:.2f}" for power in powers)
+    shown = ", ".join(f"{1000 * power:.2f}" for power in results["powers"])
     lines += ["", f"The seeds' cars have powers of {shown} thousandths."]
     return "\n".join(lines) + "\n"

@@ -16,10 +16,13 @@ class Curious(MetaLearner):
 
     The models are a part of the state, "vime", one for each policy. Without a bonus there are none.
     New tasks are adapted to without it.
+
+    Attributes:
+      vime: the `VIME`; None without a bonus.
     """
 
-    config: Any  # with the group `vime`
-    vime: Any  # a `VIME`, or None
+    config: Any
+    vime: Any
 
     def setup(self) -> None:
         super().setup()
