@@ -54,6 +54,7 @@ class SequenceEncoder:
         steps = nest.time_major(x)
         valid = nest.time_major(mask)[..., None] > 0
         shape = [*x.shape[:2], self.units]
+        start = tf.zeros([nest.num_rows(x), x.shape[1], self.units], x.dtype)
 
         # Step by step for all tasks: the network's own loop takes four times as long to trace.
         def step(time: tf.Tensor, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -63,12 +64,7 @@ class SequenceEncoder:
         _, hidden = tf.while_loop(
             lambda time, _: time < steps.shape[0],
             step,
-            (
-                0,
-                tf.ensure_shape(
-                    tf.zeros([*tf.unstack(tf.shape(x)[:2]), self.units], x.dtype), shape
-                ),
-            ),
+            (0, tf.ensure_shape(start, shape)),
             maximum_iterations=steps.shape[0],
             parallel_iterations=1,
         )
