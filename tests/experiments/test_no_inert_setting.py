@@ -156,7 +156,7 @@ FAMILIES = {
         {"horizon": 4},
         {
             "arc": ("ring", {}),
-            "radius": (2.0, {}),
+            "radius": (1.0, {}),
             "train_reward": ("sparse", {}),
             "test_reward": ("dense", {}),
             "sparse_radius": (5.0, {}),
