@@ -5,24 +5,16 @@ The settings were chosen on seeds 100 to 103, see docs/maesn.md.
 
 from tfcaml.configs.maesn import _methods
 
-OWN = {
-    "maesn": {"kl_weight": 0.1},
-    "latent_space": {"kl_weight": 0.1},
-    "maml": {"inner_learning_rate": 0.1},
-}
-
 
 def get_config():
     return _methods.experiment(
         "point_ring",
-        options={},
         sizes={
             "num_iterations": 150,
             "meta_batch_size": 20,
             "episodes_per_update": 20,
             "test_episodes_per_update": 50,
         },
-        own=OWN,
         policy={"fc_layer_params": (32, 32), "activation": "relu"},
         num_seeds=5,
         evaluation={"num_tasks": 40, "num_updates": 10, "episodes": 20},
