@@ -36,7 +36,7 @@ CONFIGS = {  # what tables and figures call it -> config
     "Ant": ant_ring,
     "Pusher": pusher,
 }
-_MEASURED, _SHOWN = 0xA1, 0xA2  # salts of keys
+_MEASURED, _SHOWN, _COSTS = 0xA1, 0xA2, 0xA3  # salts of keys
 _UPDATES = (0, 1, 2, 3, 5)  # beside the last, in tables
 _PATHS = 30  # episodes of a panel
 _GOALS = (0.1, 0.5, 0.9)  # of the way along the held-out goals, by their angle: those shown
@@ -62,6 +62,7 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
             path = out_dir / "parts" / name / method.replace(" ", "_")
             methods[method] = from_scratch(experiment, section.to_dict(), path)
         paired = report.compare(methods, "maesn")
+        costs = control_costs(experiment)
         short = name.removeprefix("maesn_")
         returns = {method: np.array(values["returns"]) for method, values in methods.items()}
         pictures[f"{short}_adaptation"] = figures.adaptation_curves(returns, title)
@@ -73,9 +74,10 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
                 "paired": paired,
                 "settings": settings,
                 "physics": experiment.environment.notice,
+                "control_costs": costs,
             }
         )
-        lines += _text(title, experiment, methods, settings, paired)
+        lines += _text(title, experiment, methods, settings, paired, costs)
     return results, "\n".join(lines), pictures
 
 
@@ -130,6 +132,28 @@ def from_scratch(experiment, section, directory):
         "episodes_per_update": options.episodes_per_update,
         "summary": [report.summary(values) for values in np.moveaxis(returns, 1, 0)],
     }
+
+
+def control_costs(experiment):
+    """What controls cost per episode after the last update, with the first seed.
+
+    Returns:
+      dict name of a trained method -> number, a part of its return; empty where controls are free.
+    """
+    environment, seed = experiment.environment, experiment.config.seeds[0]
+    if not getattr(environment, "control_weight", 0):
+        return {}
+    task, key = experiment.population(seed).test, keys.fold(keys.from_int(seed), _COSTS)
+    found = {}
+    for method in experiment.config.learners:
+        learner = experiment.trained(method, seed)
+        fast = learner.start(learner.meta.read(), nest.leading(task))
+        for update in range(experiment.config.num_updates):
+            fast = learner.adapt_to(fast, task, keys.fold(key, 1, update))
+        episodes = learner.measure(fast, task, experiment.config.episodes, keys.fold(key, 2))
+        cost = environment.control_cost(environment.control(episodes.action)) * episodes.mask
+        found[method] = float(cost.numpy().sum(axis=-1).mean())
+    return found
 
 
 def latent_pictures(experiment, title):
@@ -193,12 +217,13 @@ def _angle(goals):
     return np.degrees(np.arctan2(goals[:, 1], goals[:, 0]))
 
 
-def _text(title, experiment, methods, settings, paired):
+def _text(title, experiment, methods, settings, paired, costs):
     config = experiment.config
     last, episodes = config.num_updates, methods["maesn"]["episodes_per_update"]
     updates = [update for update in _UPDATES if update < last] + [last]
     columns = " | ".join(f"k = {update}" for update in updates)
     seeds, family = len(config.seeds), experiment.environment
+    told = ", ".join(f"{cost:.1f} ({method})" for method, cost in costs.items())
     return [
         f"## {title}",
         "",
@@ -217,6 +242,7 @@ def _text(title, experiment, methods, settings, paired):
         "",
         *paired_rows(paired, updates=updates),
         "",
+        *(["Of the return, controls cost " + told + " per episode.", ""] if costs else []),
         *settings_rows(settings),
         "",
     ]

@@ -96,8 +96,11 @@ class _Targets(Simulation):
     def reward(
         self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
+        return -self._distance(task, after) - self.control_cost(control)
+
+    def control_cost(self, control: tf.Tensor) -> tf.Tensor:
         share = control / self.model.actuator_ctrlrange[:, 1].astype(np.float32)
-        return -self._distance(task, after) - _CONTROL_COST * tf.reduce_sum(share**2, axis=-1)
+        return _CONTROL_COST * tf.reduce_sum(share**2, axis=-1)
 
     def ended(self, task: Task, body: Robot) -> tf.Tensor:
         return self._distance(task, body) < self.arrival
