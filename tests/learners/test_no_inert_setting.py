@@ -215,6 +215,7 @@ ONLY_TRPO = {
     "outer.steps": Refused(3),
     "outer.clip_ratio": Refused(0.01),
     "outer.fisher_subsample": Refused(1),
+    "outer.keep_below_kl": Refused(0.5),
     "inner_learning_rate": Acts(0.3, {"adapt_network": True}),
     "inner_estimator": Acts("dice", {"adapt_network": True}),
 }
