@@ -19,7 +19,7 @@ import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
 from tfcaml import keys
-from tfcaml.policies import ContextPolicy, Policy, distributions
+from tfcaml.policies import ContextPolicy, LatentPolicy, Policy, distributions
 from tfcaml.types import Trajectory
 
 TASKS, EPISODES, STEPS = 3, 3, 5
@@ -60,6 +60,11 @@ class Softmax(Policy):
 def with_context(size, dtype=tf.float64):
     """A `Softmax` that sees a context of this size behind the observation."""
     return ContextPolicy(Softmax(dtype, SIZE + size), tf.TensorSpec([SIZE], dtype), size)
+
+
+def with_latent(size, dtype=tf.float64):
+    """A `Softmax` that sees a latent of this size behind the observation."""
+    return LatentPolicy(Softmax(dtype, SIZE + size), tf.TensorSpec([SIZE], dtype), size)
 
 
 def weights(seed, size=SIZE):

@@ -44,6 +44,25 @@ def _leaves(tree):
             yield (key,), np.asarray(value, np.float64)
 
 
+class PlainEncoder:
+    """In the place of a `SequenceEncoder`, of plain products: the mean of a layer over steps."""
+
+    def __init__(self, inputs, units, outputs, dtype=tf.float32):
+        self.inputs = inputs
+        self._shapes = [(inputs, units), (units,), (units, outputs), (outputs,)]
+
+    def init(self, seed):
+        draw = lambda i, shape: 0.5 * keys.normal(keys.fold(keys.from_int(seed), i), shape)
+        return tuple(draw(i, shape) for i, shape in enumerate(self._shapes))
+
+    def __call__(self, params, x, mask):
+        first, bias, second, output = params
+        hidden = tf.tanh(tf.einsum("nmtf,nfh->nmth", x, first) + bias[:, None, None])
+        steps = tf.maximum(tf.reduce_sum(mask, axis=-1, keepdims=True), 1)
+        mean = tf.reduce_sum(hidden * mask[..., None], axis=2) / steps
+        return tf.matmul(mean, second) + output[:, None]
+
+
 class PlainPolicy(Policy):
     """One hidden layer of tanh units; logits of discrete actions, or means and one deviation.
 

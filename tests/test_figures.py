@@ -20,6 +20,7 @@ def _figures():
     labels = np.arange(12) % 3
     paths = {name: rng.normal(size=[4, 9, 2]).cumsum(axis=1) for name in ("caml", "random")}
     paths["caml"][0, 5:] = np.nan  # an episode that ended early
+    latents = figures.LatentEpisodes(paths["caml"], rng.normal(size=[4, 2]), np.ones(2))
     every = np.arange(5)
     curves = {
         name: (every, rng.normal(size=[3, 5]))
@@ -70,13 +71,31 @@ def _figures():
             bands=("caml",),
             log=True,
         ),
+        "curves between quartiles": lambda: figures.curves(
+            {"y": {"caml": rng.normal(size=[5, 6])}},
+            range(6),
+            "x",
+            "title",
+            bands=("caml",),
+            quantiles=(0.25, 0.75),
+        ),
         "success_curves": lambda: figures.success_curves(
             {"alone": rng.integers(1, 22, [3, 4]), "guided": np.full([3, 4], 21)}, 20, "title"
+        ),
+        "exploration_paths": lambda: figures.exploration_paths(
+            {row: {"before": latents, "after": latents} for row in ("one", "two")}, "title"
+        ),
+        "latent_map": lambda: figures.latent_map(
+            {name: (points, np.exp(points), np.arange(12.0)) for name in ("known", "new")}, "title"
         ),
         "goal_similarity": lambda: figures.goal_similarity(
             np.argwhere(np.ones([3, 4])), (0, 0), 5, matrix, -matrix, "title"
         ),
+        "embedding_map": lambda: figures.embedding_map(
+            rng.normal(size=[9, 2]), rng.normal(size=[9, 4]), ["D", "D'", "D''"] * 3, "title"
+        ),
         "trajectories": lambda: figures.trajectories(paths, paths),
+        "visits": lambda: figures.visits({"one": np.eye(4), "two": np.ones([4, 4])}, "xy", "t"),
     }
 
 
@@ -124,6 +143,25 @@ def test_curves_are_medians_with_bands_where_asked_for():
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1, 2])
     (band,) = axes.collections
     assert band.get_datalim(axes.transData).intervaly.tolist() == [0, 9]
+
+
+def test_lines_of_curves_may_be_measured_at_different_places():
+    values = {"a": np.zeros([1, 3]), "b": np.ones([1, 2])}
+    (axes,) = figures.curves({"y": values}, {"a": [0, 1, 2], "b": [0, 5]}, "x", "").axes
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[0, 1, 2], [0, 5]]
+
+
+def test_a_map_of_embeddings_shows_goals_and_vectors_in_the_same_colours():
+    """Of one number too; and of tasks that are all told by the same vector."""
+    goals = np.array([[1.0, 0], [0, 2], [-1, 0]])
+    for vectors in (goals[:, :1], 0 * goals, np.arange(12.0).reshape(3, 4)):
+        figure = figures.embedding_map(goals, vectors, ["near", "far", "near"], "title")
+        plane, shown = figure.axes[:2]
+        assert [text.get_text() for text in plane.get_legend().get_texts()] == ["near", "far"]
+        np.testing.assert_array_equal(plane.collections[0].get_offsets(), goals[[0, 2]])
+        for one, other in zip(plane.collections, shown.collections, strict=True):
+            np.testing.assert_array_equal(one.get_array(), other.get_array())
+        np.testing.assert_array_equal(plane.collections[0].get_array(), [0, 180])
 
 
 def _curve_figures(seeds):

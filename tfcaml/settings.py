@@ -204,12 +204,18 @@ class Sizes(NamedTuple):
     learned: of an episode and of what its gradient needs
     weights: the weights, with the two slots of Adam
     outputs: of the network at one state
+    observed: of an observation
+    acted: of an action, a discrete one as one-hot
+    steps: of an episode, at most
     """
 
     played: int
     learned: int
     weights: int
     outputs: int
+    observed: int
+    acted: int
+    steps: int
 
 
 class Stored(NamedTuple):
@@ -261,7 +267,8 @@ def check_sizes(
     weights = 3 * sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
     played = environment.horizon * (observed + acted + 6)
     learned = played + environment.horizon * sum(units[1:])
-    sizes, tasks = Sizes(played, learned, weights, units[-1]), measured["num_tasks"]
+    tasks, horizon = measured["num_tasks"], environment.horizon
+    sizes = Sizes(played, learned, weights, units[-1], observed, units[-1], horizon)
     most = max(config.episodes_per_update, config.test_episodes_per_update, measured["episodes"])
     evaluated = Stored("evaluation.num_tasks", tasks, most, 2 * (most * learned + weights))
     by_tasks, *others = config.stored(sizes, tasks)

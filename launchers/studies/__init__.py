@@ -9,11 +9,14 @@ from .caml import tuning as caml_tuning
 from .cartpole import entities as cartpole_entities
 from .glucose import cohort as glucose_cohort
 from .hindsight import maze as hindsight_maze
+from .maesn import sparse_goals as maesn
 from .maml import fisher as maml_fisher
 from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
+from .tesp import targets as tesp
+from .vime import mountain_car as vime_mountain_car
 
 STUDIES = {
     "ant_integrators": ant_integrators.run,
@@ -26,8 +29,11 @@ STUDIES = {
     "cartpole_entities": cartpole_entities.run,
     "glucose_cohort": glucose_cohort.run,
     "hindsight_maze": hindsight_maze.run,
+    "maesn": maesn.run,
     "maml_fisher": maml_fisher.run,
     "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
+    "tesp": tesp.run,
+    "vime_mountain_car": vime_mountain_car.run,
 }

@@ -11,7 +11,7 @@ from tfcaml.reporting import report
 from tfcaml.settings import as_json, flat
 
 
-def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.train):
+def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.train, **options):
     """Trains and evaluates a config in a run directory, going on where it stopped.
 
     Args:
@@ -20,12 +20,13 @@ def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.tr
       root: path of the run directory.
       jit_compile: as of `MetaLearner`.
       train: function of an `Experiment`, which trains it.
+      **options: of `Experiment`.
 
     Returns:
       (`Experiment`, summary of its evaluation, see `tfcaml.report.summarize`).
     """
     content = content | {"num_seeds": len(study_seeds)}
-    experiment = Experiment.create(root, content, study_seeds[0], jit_compile)
+    experiment = Experiment.create(root, content, study_seeds[0], jit_compile, **options)
     train(experiment)
     return experiment, experiment.evaluate()[0]
 
@@ -83,19 +84,22 @@ def shrink(content, compared=()):
         section.update(LEARNERS[section["name"]].Config.smallest(section))
 
 
-def paired_rows(paired, kind="same_update", digits=1):
+def paired_rows(paired, kind="same_update", digits=1, updates=None):
     """Table of `tfcaml.report.compare`'s paired differences, and what is to be said below it.
 
     Args:
       paired: dict name -> dict kind -> rows; pairs without `kind` are left out.
       kind: "same_update" or "equal_episodes"; of these the episodes of both are printed.
       digits: after the point.
+      updates: those that are shown; all unless given.
 
     Returns:
       lines of Markdown.
     """
     paired = {name: rows[kind] for name, rows in paired.items() if kind in rows}
-    updates = range(len(next(iter(paired.values())))) if paired else ()
+    if updates is None:
+        updates = range(len(next(iter(paired.values())))) if paired else ()
+    paired = {name: [rows[update] for update in updates] for name, rows in paired.items()}
     every = [row for rows in paired.values() for row in rows]
     marks = iter(report.surviving(every))
     lines = [
@@ -114,17 +118,19 @@ def paired_rows(paired, kind="same_update", digits=1):
     return [*lines, *(line for note in notes if note for line in ("", note))]
 
 
-def adaptation_rows(methods, num_columns):
-    """Rows of a table: a method's mean return after 0, 1, ... updates.
+def adaptation_rows(methods, updates):
+    """Rows of a table: a method's mean return after so many updates.
 
     Args:
       methods: dict name -> what `report.summarize` has of a method.
-      num_columns: measurements; a method with fewer has empty cells.
+      updates: those that are shown, as a sequence; or their number, from 0 on. A method that was
+        not measured for so long has empty cells.
     """
+    updates = range(updates) if isinstance(updates, int) else updates
     rows = []
     for name, values in methods.items():
-        cells = [interval(row["mean"]) for row in values["summary"]]
-        cells += [""] * (num_columns - len(cells))
+        found = values["summary"]
+        cells = [interval(found[k]["mean"]) if k < len(found) else "" for k in updates]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return rows
 

@@ -18,7 +18,7 @@ from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.agents.adapted_policy import new_episode, with_episode
 from tfcaml.errors import ConfigError
-from tfcaml.learners import anil, cavia, maml, meta_sgd
+from tfcaml.learners import anil, cavia, maesn, maml, meta_sgd, tesp
 from tfcaml.learners.caml import learner as caml
 from tfcaml.policies import distributions
 from tfcaml.types import Trajectory
@@ -26,9 +26,9 @@ from tfcaml.types import Trajectory
 pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
-NAMES = ("anil", "caml", "cavia", "gru", "maml", "meta_sgd", "recall")
-SLIDES = ("cavia", "gru", "meta_sgd", "recall")  # the others are particles
-EPISODIC = ("gru", "recall")  # of policies that remember an episode
+NAMES = ("anil", "caml", "cavia", "gru", "maesn", "maml", "meta_sgd", "recall", "tesp")
+SLIDES = ("cavia", "gru", "maesn", "meta_sgd", "recall", "tesp")  # the others are particles
+EPISODIC = ("gru", "maesn", "recall")  # of policies that remember an episode
 NUM_TASKS, SHOTS = 3, 4
 SEED = keys.from_int(11)
 
@@ -66,7 +66,11 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         "meta_sgd": learners.MetaSGD(slide, gaussian_policy, meta_sgd.MetaSGDConfig(**shots)),
         "anil": learners.ANIL(particle, policy, anil.ANILConfig(**shots)),
         "cavia": learners.CAVIA(slide, config=cavia.CAVIAConfig(**shots, inner_learning_rate=0.1)),
+        "maesn": learners.MAESN(slide, config=maesn.MAESNConfig(**shots, num_training_tasks=3)),
         "gru": learners.MAML(slide, gru_policy, maml.MAMLConfig(**shots)),
+        "tesp": learners.TESP(
+            slide, config=tesp.TESPConfig(**shots, encoder_units=3, buffer_size=4)
+        ),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(
             particle, policy, caml.CAMLConfig(**shots, num_medoids=2, choice={"trial_episodes": 5})

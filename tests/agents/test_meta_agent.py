@@ -17,6 +17,10 @@ from tfcaml.environments import Population
 from tfcaml.environments.tf_agents import FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 
+SIZES_OF = {
+    "maesn": {"num_training_tasks": 3, "outer": {"cg_iterations": 2}},
+    "tesp": {"rate_bound": 1.0, "encoder_units": 3, "buffer_size": 4},
+}
 SETTINGS = {"meta_batch_size": 2, "episodes_per_update": 3, "outer": {"optimizer": "adam"}}
 
 
@@ -74,23 +78,29 @@ class Numbered(learners.MAML):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "numbered"])
+@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "maesn", "numbered", "tesp"])
 def test_learns_what_any_learner_of_any_policy_would(kind, slide, gaussian_policy, gru_policy):
     """Memory, draws of an episode, starts of their own, and what acts is not what is adapted."""
     cls, policy = {
         "anil": (learners.ANIL, gaussian_policy),
         "cavia": (learners.CAVIA, None),
         "gru": (learners.MAML, gru_policy),
+        "maesn": (learners.MAESN, None),
         "numbered": (Numbered, Recall()),
+        "tesp": (learners.TESP, None),
     }[kind]
-    config = cls.Config(**SETTINGS, inner_learning_rate=0.1)
+    own = SIZES_OF.get(kind, {})
+    if kind != "maesn":
+        own = {**own, "inner_learning_rate": 0.1}
+    config = cls.Config(**{**SETTINGS, **own})
     learner, alone = cls(slide, policy, config), cls(slide, policy, config)
     agent = agents.MetaAgent(learner)
     goals = lambda *values: {"goal": tf.constant(values)}
     population = Population(goals(0.0, 1.0, 2.0), goals(3.0), np.zeros(3, int), np.zeros(1, int))
     data = agent.experience(population, seed=5)
     tf.nest.assert_same_structure(data, agent.training_data_spec)
-    assert set(data) - {"support", "query"} == ({"index", "key"} if kind == "numbered" else set())
+    more = {"numbered": {"index", "key"}, "maesn": {"index"}}
+    assert set(data) - {"support", "query"} == more.get(kind, set())
     before = nest.ravel(learner.meta.read())[0]
     info = common.function(agent.train)(data)
     metrics = training.train_iteration(alone, population, seed=5)

@@ -64,6 +64,11 @@ def test_values_come_back_and_nothing_else_is_left(saved):
     assert {path.name for path in (saved / "iteration-7").iterdir()} == set(FILES)
 
 
+def test_a_checkpoint_of_a_step_is_read_if_it_is_there(saved):
+    assert restored(saved, step=3) == (3, [3.0, 3.5, 3.0])
+    assert restored(saved, step=5) == (0, [0.0, 0.5, 0.0])
+
+
 def test_nothing_to_restore_is_step_0(tmp_path):
     assert restored(tmp_path / "missing") == (0, [0.0, 0.5, 0.0])
     assert not (tmp_path / "missing").exists()

@@ -181,7 +181,7 @@ def test_a_run_directory_imports_nothing_that_the_user_did_not_name():
     [
         (
             "nope",
-            r"learner nope name to be one of anil, .*; or MODULE:CLASS of a class of your o",
+            r"learner nope name to be one of adapt_sv, anil, .*; or MODULE:CLASS of a class",
         ),
         (f"{OWN}.Halved", "MODULE:CLASS"),
         (f"{OWN}:Halved()", "MODULE:CLASS"),

@@ -18,12 +18,13 @@ from tfcaml.configs.maml import sinusoid as maml_sinusoid
 from launchers import _configs
 from tests.dotted import nested
 from tests.reporting.run_reports import read_page
-from tfcaml import learners, nest
+from tfcaml import learners, nest, training
 from tfcaml.errors import ConfigError, RunError
 from tfcaml.experiments.config import completed
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.jobs import Ended
 from tfcaml.experiments.run_directory import RunDirectory
+from tfcaml.experiments.trainer import TrainingOptions
 from tfcaml.reporting import tensorboard
 from tfcaml.types import Trajectory
 
@@ -203,6 +204,32 @@ def test_following_divergence_changes_no_number_and_resumes(tmp_path):
     _, paths = experiment.evaluate(episodes=2)
     drawn = {f"reptile_adapted_{kind}.png" for kind in ("matrix", "map", "curves")}
     assert {path.name for path in paths} > drawn
+
+
+@pytest.mark.slow
+def test_what_was_learned_by_an_iteration_is_there_if_its_checkpoint_is(tmp_path):
+    """The start, and every iteration whose checkpoint is kept."""
+    experiment = _reptile_alone(tmp_path)
+    experiment.trainer.options = TrainingOptions(save_interval=1, keep=9)
+    assert experiment.train()
+    bits = lambda *given: np.concatenate(
+        [np.ravel(x) for x in experiment.trained("reptile", 0, *given).meta.variables]
+    )
+    length = experiment.config.learners["reptile"][1].num_iterations
+    found = [bits(iteration) for iteration in range(length + 1)]
+    assert len({row.tobytes() for row in found}) == length + 1
+    np.testing.assert_array_equal(found[-1], bits())
+    learner = experiment.trained("reptile", 0, 1)
+    assert int(learner.iteration) == 1
+    training.train_iteration(learner, experiment.population(0), 0)
+    np.testing.assert_array_equal(
+        np.concatenate([np.ravel(x) for x in learner.meta.variables]), found[2]
+    )
+    few = _reptile_alone(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"iteration to be one whose checkpoint .* holds; received"
+    ):
+        few.trained("reptile", 0, length + 1)
 
 
 def _all_events(folder):

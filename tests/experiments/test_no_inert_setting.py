@@ -112,6 +112,17 @@ FAMILIES = {
         {"horizon": 4, "num_train": 5},
         {"layout": ("four_rooms", {}), "num_train": (6, {}), "horizon": (3, {})},
     ),
+    "mountain_car": (
+        {"horizon": 4},
+        {
+            "min_power": (0.0017, {}),
+            "max_power": (0.0013, {}),
+            "min_test_power": (0.0019, {}),
+            "max_test_power": (0.0011, {}),
+            "num_train": (3, {}),
+            "horizon": (3, {}),
+        },
+    ),
     "navigation": (
         {"horizon": 4},
         {
@@ -139,6 +150,28 @@ FAMILIES = {
             "variants_per_group": (3, {}),
             "query_split": ("groups", {}),
             "num_held_out_groups": (2, {"query_split": "groups"}),
+        },
+    ),
+    "point_ring": (
+        {"horizon": 4},
+        {
+            "arc": ("ring", {}),
+            "radius": (1.0, {}),
+            "train_reward": ("sparse", {}),
+            "test_reward": ("dense", {}),
+            "sparse_radius": (5.0, {}),
+            "num_train": (90, {}),
+            "action_range": (10.0, {}),
+            "horizon": (3, {}),
+        },
+    ),
+    "point_target": (
+        {"horizon": 4},
+        {
+            "action_range": (10.0, {}),
+            "arrival": (10.0, {}),
+            "num_train": (50, {}),
+            "horizon": (3, {}),
         },
     ),
     "pusher": ({"horizon": 3}, {**SPARSE, "num_layouts": (3, {})}),

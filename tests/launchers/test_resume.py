@@ -34,6 +34,9 @@ def get_config():
         meta_sgd=learners.MetaSGD.Config(**gradient, outer=dict(optimizer="adam")),
         anil=learners.ANIL.Config(**gradient),
         cavia=learners.CAVIA.Config(**gradient, outer=dict(optimizer="adam")),
+        tesp=learners.TESP.Config(
+            **gradient, inner_updates=2, encoder_units=3, buffer_size=3, outer=dict(steps=2),
+        ),
         hindsight_maml=learners.HindsightMAML.Config(
             **gradient, similarity=dict(steps=2), buffer=dict(capacity=10, window=20)
         ),
@@ -49,7 +52,7 @@ def get_config():
         log_interval={log_interval},
     )
 """
-METHODS = ("caml", "reptile", "maml", "meta_sgd", "hindsight_maml", "anil", "cavia")
+METHODS = ("caml", "reptile", "maml", "meta_sgd", "hindsight_maml", "anil", "cavia", "tesp")
 
 
 class Runs:

@@ -17,6 +17,8 @@ FAMILY = [
     learners.ANIL,
     learners.CAVIA,
     learners.MetaSGD,
+    learners.AdaptSV,
+    learners.TESP,
     learners.EMAML,
     learners.ProMP,
     learners.Pretrained,
@@ -35,6 +37,10 @@ def make(learner, jit_compile=False, **settings):
         "inner_learning_rate": 0.5,
         **settings,
     }
+    if learner in (learners.AdaptSV, learners.TESP):
+        settings |= {"rate_bound": 1.0, "context_size": 2}
+    if learner is learners.TESP:
+        settings |= {"inner_updates": 2, "encoder_units": 3, "buffer_size": 5}
     config = learner.Config(**settings)
     policy = learner.make_policy(environment, config, (8,), "relu")
     built = learner(environment, policy, config, seed=0, jit_compile=jit_compile)

@@ -14,11 +14,12 @@ import tensorflow as tf
 
 import tfcaml
 from tests.dotted import nested
-from tests.eager import PlainPolicy, differ, eagerly
+from tests.eager import PlainEncoder, PlainPolicy, differ, eagerly
 from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
+from tfcaml.exploration.vime import VIMEConfig
 from tfcaml.learners import LEARNERS
-from tfcaml.policies.context import ContextPolicy, with_context
+from tfcaml.policies import ContextPolicy, LatentPolicy, with_context
 from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
@@ -32,11 +33,17 @@ HINDSIGHT = {
     # All that was played may guide in all tasks.
     **{"buffer.best": 1.0, "guidance.min_similarity": 0.0},
 }
+LATENT = {**TINY, "inner_updates": 1, "num_training_tasks": 24}  # all particles there are
 REGRESSION = {**TINY, "inner_updates": 1, "inner_learning_rate": 0.1}
 TINY_OF = {
     **dict.fromkeys(("maml", "fomaml", "meta_sgd", "e_maml", "pretrained", "oracle"), GRADIENT),
-    **dict.fromkeys(("anil", "cavia"), GRADIENT),
+    **dict.fromkeys(("anil", "cavia", "adapt_sv"), GRADIENT),
+    "tesp": {
+        **{**GRADIENT, "inner_updates": 2, "encoder_units": 3, "buffer_size": 2},
+        **{"inner_learning_rate": 0.05, "rates": "learned"},
+    },
     "natural_policy_gradient": GRADIENT,
+    **dict.fromkeys(("maesn", "latent_space"), LATENT),
     "promp": {**GRADIENT, "outer.optimizer": "ppo", "outer.steps": 2},
     "hindsight_maml": HINDSIGHT,
     "hindsight_relabelling": HINDSIGHT,
@@ -54,10 +61,14 @@ TINY_OF = {
 
 
 class Acts(NamedTuple):
-    """A number changes when a field takes `value`, beside `company`, other settings."""
+    """A number changes when a field takes `value`, beside `company`, other settings.
+
+    In so many updates of an evaluation, where that is what it takes.
+    """
 
     value: Any
     company: dict = {}
+    num_updates: int = NUM_UPDATES
 
 
 class Refused(NamedTuple):
@@ -68,10 +79,11 @@ class Refused(NamedTuple):
 
 
 class Tied(NamedTuple):
-    """`value` of a field does not go with the `NUM_TASKS` tasks, and training refuses it."""
+    """`value` of a field does not go with the tasks, and training refuses it by this rule."""
 
     value: Any
     company: dict = {}
+    rule: str = f"{NUM_TASKS}, the number of"
 
 
 class SameNumbers(NamedTuple):
@@ -88,6 +100,10 @@ TRPO = {"outer.optimizer": "trpo", "outer.learning_rate": 1e-3, "outer.steps": 5
 SEARCHED = {**TRPO, "outer.max_kl": 1.0, "advantage.baseline": "none", "num_iterations": 3}
 # Where the products are far from singular, so that rounding does not grow.
 WELL_CONDITIONED = {**TRPO, "outer.cg_iterations": 2, "outer.damping": 0.1}
+# Two iterations are paid for: the model learns from the first, and its gains are by that.
+VIME = {"vime.eta": 0.5, "vime.capacity": 20, "vime.min_transitions": 3, "vime.window": 1}
+VIME |= {"vime.steps": 2, "vime.batch_size": 2, "vime.num_samples": 2, "vime.units": 4}
+VIME |= {"num_iterations": 3, "inner_updates": 1}
 FIELDS = {
     "num_iterations": Acts(3),
     "meta_batch_size": Acts(4),
@@ -115,6 +131,7 @@ FIELDS = {
     "outer.learning_rate": Acts(0.3),
     "outer.steps": Acts(3, PPO),
     "outer.clip_ratio": Acts(0.01, PPO),
+    "outer.keep_below_kl": Acts(1e-6, {**PPO, "outer.steps": 3}),
     "outer.max_kl": Acts(0.1, TRPO),
     "outer.damping": Acts(1.0, TRPO),
     "outer.cg_iterations": Acts(1, TRPO),
@@ -126,6 +143,26 @@ FIELDS = {
     "outer.fisher_subsample": Acts(1, TRPO),
     "exploration_weight": Acts(0.0),
     "kl_penalty": Acts(5.0),
+    # The bonus of VIME
+    "vime.eta": Acts(0.1, VIME),
+    "vime.units": Acts(5, VIME),
+    "vime.prior_scale": Acts(1.0, VIME),
+    "vime.likelihood_scale": Acts(1.0, VIME),
+    "vime.num_samples": Acts(3, VIME),
+    "vime.learning_rate": Acts(0.1, VIME),
+    "vime.steps": Acts(3, VIME),
+    "vime.batch_size": Acts(3, VIME),
+    "vime.capacity": Acts(5, VIME),
+    "vime.min_transitions": Acts(15, VIME),
+    "vime.window": Acts(2, VIME),
+    # Latents
+    "num_training_tasks": Tied(3, rule="24, the training tasks of the family"),
+    "latent_size": Acts(3),
+    "latent_learning_rate": Acts(0.3),
+    "latent_gradient": Acts("reparameterized"),
+    "adapt_network": Acts(True),
+    "kl_weight": Acts(5.0),
+    "later_step_rule": Acts("once", num_updates=3),
     # Hindsight
     "similarity.steps": Acts(3),
     "similarity.learning_rate": Acts(0.1),
@@ -171,11 +208,48 @@ SEARCHED_OF_THREE = {  # tasks
     "outer.backtrack_ratio": Acts(0.3, {**TRPO, **TEN_OF_ALL, "outer.max_kl": 0.5}),
     "outer.max_backtracks": Acts(1, {**TRPO, **TEN_OF_ALL, "outer.max_kl": 0.5}),
 }
+ONLY_TRPO = {
+    **ONLY_SGD,
+    "outer.optimizer": Refused("adam"),
+    "outer.learning_rate": Refused(0.3),
+    "outer.steps": Refused(3),
+    "outer.clip_ratio": Refused(0.01),
+    "outer.fisher_subsample": Refused(1),
+    "outer.keep_below_kl": Refused(0.5),
+    "inner_learning_rate": Acts(0.3, {"adapt_network": True}),
+    "inner_estimator": Acts("dice", {"adapt_network": True}),
+}
 ONE_EACH = {"shared_initialization": Acts(False), "meta_batch_size": Tied(3)}
+OF_CONTEXTS = {
+    **ONLY_SGD,
+    "context_size": Acts(2),
+    "first_order": Refused(False),
+    "advantage.normalize": Acts(True),
+    "advantage.return_type": Acts("whole_return", {"advantage.gae_lambda": 1.0}),
+    "inner_learning_rate": Acts(0.01),
+    "rates": Acts("constant"),
+    "rate_bound": Acts(0.06),
+    "regularizer": Acts(0.5),
+    "outer.learning_rate": Acts(0.3),
+    "outer.steps": Acts(3, PPO),
+    "outer.clip_ratio": Acts(0.01, {**PPO, "outer.steps": 3}),
+    "outer.keep_below_kl": Acts(10.0, {**PPO, "outer.steps": 3}),
+    "outer.optimizer": Acts("trpo", {"outer.learning_rate": 3e-4}),
+}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
     **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
     "anil": {**ONLY_SGD, "adapted": Acts("0")},
     "cavia": {**ONLY_SGD, "context_size": Acts(2)},
+    "adapt_sv": OF_CONTEXTS,
+    "tesp": {
+        **OF_CONTEXTS,
+        "later_step_scale": Acts(0.25, {"inner_updates": 1}),
+        "buffer": Acts("last"),
+        "buffer_size": Acts(3),
+        "encoder_units": Acts(4),
+        "encoder_sees": Acts("action"),
+        "adapt_policy": Acts(True),
+    },
     "fomaml": {**ONLY_SGD, "first_order": Acts(False)},
     "promp": {
         **ONLY_SGD,
@@ -184,6 +258,8 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "pretrained": NO_INNER_STEPS,
     "oracle": NO_INNER_STEPS,
     "natural_policy_gradient": {**NO_INNER_STEPS, "outer.fisher_subsample": Refused(1)},
+    "maesn": ONLY_TRPO,
+    "latent_space": {**ONLY_TRPO, "first_order": Refused(True)},
     "hindsight_maml": {**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
     "hindsight_relabelling": {
         **ONLY_SGD,
@@ -242,6 +318,8 @@ def fields(name):
 CASES = [(name, field) for name in LEARNERS for field in fields(name)]
 # They train like hindsight MAML, so that what acts in training is tried there.
 TRAINED_ALIKE = ("hindsight_relabelling", "hindsight_cloning")
+# Whose bonus is that of experts: each field acts in `Curious` alone.
+PAID_ALIKE = ("policy_gradient", "matched", "unmatched")
 IN_ADAPTATION = (
     "test_episodes_per_update",
     "inner_learning_rate",
@@ -251,15 +329,19 @@ IN_ADAPTATION = (
 TRIED = [
     (name, field)
     for name, field in CASES
-    if name not in TRAINED_ALIKE
-    or field in IN_ADAPTATION
-    or field not in names_of(learners.GradientConfig)
+    if (
+        name not in TRAINED_ALIKE
+        or field in IN_ADAPTATION
+        or field not in names_of(learners.GradientConfig)
+    )
+    and not (name in PAID_ALIKE and field.startswith("vime."))
 ]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def run_eagerly():
-    with eagerly():
+    with eagerly(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learners.tesp, "SequenceEncoder", PlainEncoder)
         yield
 
 
@@ -286,11 +368,19 @@ def kind_of(name):
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
-def with_a_context(family, size):
-    """The policy of CAVIA: one with a context of that size."""
-    seen = with_context(family.observation_spec, size)
-    policy = PlainPolicy(seen, family.action_spec)
-    return ContextPolicy(policy, family.observation_spec, size)
+# Learners with a policy of their own, and which field is the size of what it sees besides.
+WIDER = {
+    **dict.fromkeys(("adapt_sv", "cavia", "tesp"), (ContextPolicy, "context_size")),
+    **dict.fromkeys(("maesn", "latent_space"), (LatentPolicy, "latent_size")),
+}
+
+
+def wider(name, family, config):
+    """The policy of a learner in `WIDER`."""
+    kind, field = WIDER[name]
+    size = getattr(config, field)
+    policy = PlainPolicy(with_context(family.observation_spec, size), family.action_spec)
+    return kind(policy, family.observation_spec, size)
 
 
 @functools.cache
@@ -311,7 +401,11 @@ def sampler(kind, num_tasks, num_episodes, shape):
 
 
 def settings_of(name, **changes):
-    return {**TINY_OF.get(name, TINY), **changes}
+    found = {**TINY_OF.get(name, TINY), **changes}
+    if found.get("outer.optimizer") == "trpo":  # which leaves these at the learner's own defaults
+        own = defaults(LEARNERS[name].Config)
+        found |= {field: own[field] for field in ("outer.learning_rate", "outer.steps")}
+    return found
 
 
 def config_of(name, given):
@@ -329,10 +423,10 @@ def make(name, given, unchecked):
         object.__setattr__(getattr(config, group) if group else config, own, value)
     kind = kind_of(name)
     family, policy, _ = place(kind)
-    if name == "cavia":
-        policy = with_a_context(family, config.context_size)
+    if name in WIDER:
+        policy = wider(name, family, config)
     learner = LEARNERS[name](family, policy, config)
-    if kind != "regression" and name != "cavia":  # whose sampling is not that of `sampler`
+    if kind != "regression" and name not in WIDER:  # whose sampling is not that of `sampler`
         learner.sample = lambda params, task, num_episodes, key: sampler(
             kind, nest.leading(task), num_episodes, tuple(key.shape)
         )(tuple(params), task, key)
@@ -347,23 +441,23 @@ def _trained(name, given, unchecked):
 
 
 @functools.cache
-def _evaluated(name, given, unchecked):
+def _evaluated(name, given, unchecked, num_updates):
     learner, _ = _trained(name, given, unchecked)
     found = tfcaml.evaluate(
-        learner, place(kind_of(name))[2].test, num_updates=NUM_UPDATES, num_episodes=2, seed=0
+        learner, place(kind_of(name))[2].test, num_updates=num_updates, num_episodes=2, seed=0
     )
     # How probable the last actions were tells of weights what the actions do not.
     return [found.returns, found.trials, found.trajectories[-1].log_prob]
 
 
-def changes_a_number(name, given, changes, unchecked=None):
+def changes_a_number(name, given, changes, unchecked=None, num_updates=NUM_UPDATES):
     """Whether training or evaluation gives another number after `changes` of what is given."""
     hashable = lambda x: tuple(sorted(x.items()))
     before = name, hashable(given), ()
     after = name, hashable({**given, **changes}), hashable(unchecked or {})
     if differ(_trained(*before)[1], _trained(*after)[1]):
         return True
-    return differ(_evaluated(*before), _evaluated(*after))
+    return differ(_evaluated(*before, num_updates), _evaluated(*after, num_updates))
 
 
 def refused(name, given, field):
@@ -392,6 +486,14 @@ def test_they_train_alike(name):
     assert LEARNERS[name].after_update is learners.HindsightMAML.after_update
 
 
+@pytest.mark.parametrize("name", PAID_ALIKE)
+def test_they_are_paid_alike(name):
+    """Nothing that makes a bonus is theirs."""
+    same = ("explored", "after_update", "initial_state")
+    experts = learners.NaturalPolicyGradient
+    assert all(getattr(LEARNERS[name], each) is getattr(experts, each) for each in same)
+
+
 @pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Refused)])
 def test_what_a_learner_has_no_use_for_is_refused(name, field):
     refused(name, settings_of(name, **{field: entry(name, field).value}), field)
@@ -400,13 +502,14 @@ def test_what_a_learner_has_no_use_for_is_refused(name, field):
 @pytest.mark.slow
 @pytest.mark.parametrize("name, field", [x for x in TRIED if isinstance(entry(*x), Acts)])
 def test_every_field_changes_a_number(name, field):
-    value, company = entry(name, field)
-    assert changes_a_number(name, settings_of(name, **company), {field: value})
+    value, company, num_updates = entry(name, field)
+    given = settings_of(name, **company)
+    assert changes_a_number(name, given, {field: value}, num_updates=num_updates)
 
 
 @pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Tied)])
 def test_what_does_not_go_with_the_tasks_is_refused(name, field):
-    with pytest.raises(ConfigError, match=f"expected {field} to be {NUM_TASKS}, the number of"):
+    with pytest.raises(ConfigError, match=f"expected {field} to be {entry(name, field).rule}"):
         changes_a_number(name, settings_of(name), {field: entry(name, field).value})
 
 
@@ -443,11 +546,39 @@ IN_COMPANY = [
     ("maml", TRPO, "outer.clip_ratio", 0.01),
     ("maml", ADAM, "outer.clip_ratio", 0.01),
     ("maml", ONE_STEP, "outer.clip_ratio", 0.01),
+    *(("tesp", company, "outer.keep_below_kl", 0.5) for company in (ADAM, ONE_STEP)),
+    ("tesp", ADAM, "outer.steps", 3),
+    ("tesp", ADAM, "outer.clip_ratio", 0.3),
+    ("tesp", {"buffer": "all", "buffer_size": 16}, "buffer_size", 3),
+    ("tesp", {"rates": "constant"}, "rate_bound", 0.5),
+    ("adapt_sv", {"rates": "constant"}, "rate_bound", 0.5),
+    *(
+        ("tesp", {"rates": "none", "inner_learning_rate": 0.001}, field, value)
+        for field, value in (
+            ("inner_learning_rate", 0.05),
+            ("rate_bound", 0.5),
+            ("inner_estimator", "dice"),
+            ("later_step_scale", 0.5),
+            ("adapt_policy", True),
+        )
+    ),
     ("fomaml", ADAM, "inner_estimator", "likelihood_ratio"),
     ("fomaml", ONE_STEP, "inner_estimator", "loaded_dice"),
     ("pretrained", TRPO, "inner_estimator", "likelihood_ratio"),
     ("oracle", ADAM, "inner_estimator", "loaded_dice"),
     ("natural_policy_gradient", ADAM, "inner_estimator", "likelihood_ratio"),
+    *(
+        ("policy_gradient", {}, f"vime.{field.name}", FIELDS[f"vime.{field.name}"].value)
+        for field in dataclasses.fields(VIMEConfig)
+        if field.name != "eta"
+    ),
+    ("policy_gradient", VIME, "inner_updates", 2),
+    ("maesn", {}, "inner_learning_rate", 0.3),
+    ("maesn", {}, "inner_estimator", "dice"),
+    ("maesn", {"later_step_scale": 1.0}, "later_step_rule", "once"),
+    ("latent_space", {}, "inner_learning_rate", 0.3),
+    ("latent_space", {}, "inner_estimator", "dice"),
+    ("latent_space", {"adapt_network": True}, "inner_estimator", "likelihood_ratio"),
     ("pretrained", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("natural_policy_gradient", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("pretrained_regression", {"later_step_scale": 1.0}, "inner_updates", 2),
@@ -501,6 +632,7 @@ def test_what_cannot_act_in_company_is_refused(name, company, field, value):
 
 # What nothing reads, and what numbers of another size would be made of, is not tried.
 UNREAD = ("inner_optimizer", "outer.fisher_subsample", "inner_estimator", "num_iterations")
+UNREAD = (*UNREAD, "outer.optimizer")
 
 
 @pytest.mark.slow
@@ -518,6 +650,7 @@ AFTER = {  # name of a learner -> fields that act in adaptation steps only
     "pretrained": ("inner_learning_rate", "inner_estimator", "later_step_scale"),
     "oracle": ("inner_learning_rate", "inner_updates"),
     "natural_policy_gradient": ("inner_learning_rate", "test_episodes_per_update"),
+    "latent_space": ("latent_learning_rate", "latent_gradient", "inner_updates"),
     "pretrained_regression": ("inner_learning_rate", "test_episodes_per_update"),
     "hindsight_maml": ("guidance.share", "guidance.importance_clip", "guidance.min_similarity"),
     "random": ("advantage.discount", "inner_optimizer", "episodes_per_update"),
@@ -536,7 +669,7 @@ def test_settings_of_adaptation_are_refused_where_there_is_none(name, field):
     LEARNERS[name].Config().check_steps(0)
 
 
-@pytest.mark.parametrize("name", ["maml", "meta_sgd", "promp", "maml_regression"])
+@pytest.mark.parametrize("name", ["maml", "meta_sgd", "promp", "maesn", "maml_regression"])
 def test_shorter_steps_are_refused_where_no_further_step_is_taken(name):
     config = LEARNERS[name].Config(inner_updates=2, later_step_scale=0.25)
     config.check_steps(3)
@@ -544,3 +677,11 @@ def test_shorter_steps_are_refused_where_no_further_step_is_taken(name):
         ConfigError, match=r"later_step_scale .* only in steps beyond inner_updates=2"
     ):
         config.check_steps(2)
+
+
+@pytest.mark.parametrize("name", ["maesn", "latent_space"])
+def test_shorter_and_shorter_steps_are_refused_where_there_is_but_one(name):
+    config = LEARNERS[name].Config(inner_updates=2, later_step_rule="once")
+    config.check_steps(4)
+    with pytest.raises(ConfigError, match=r"later_step_rule .* only in more than 3 steps on a new"):
+        config.check_steps(3)

@@ -6,14 +6,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
-from tests.by_hand import Softmax, with_context
+from tests.by_hand import Softmax, with_context, with_latent
 from tfcaml import environments, keys, learners, nest, training
 from tfcaml.policies import Policy
 from tfcaml.rollouts import sampling
 
 PLAYERS = [
     *(learners.MAML, learners.FOMAML, learners.MetaSGD, learners.EMAML, learners.ProMP),
-    *(learners.ANIL, learners.CAVIA),
+    *(learners.ANIL, learners.CAVIA, learners.AdaptSV, learners.TESP),
+    *(learners.MAESN, learners.LatentSpace),
     *(learners.Pretrained, learners.NaturalPolicyGradient, learners.HindsightMAML),
     *(learners.CAML, learners.Reptile, learners.Joint, learners.JointMixed),
     *(learners.PolicyGradient, learners.RandomInitialization),
@@ -43,8 +44,14 @@ def make(cls, family, sampler=None, **settings):
         sizes |= {"policies_per_clustering": 2, "num_medoids": 2, "assignment": "best_trial"}
     if cls is learners.RandomInitialization:  # has no training to set anything of
         sizes = {"episodes_per_update": 2}
+    if issubclass(cls, learners.MAESN):
+        sizes |= {"num_training_tasks": 24}
     config = cls.Config(**{**sizes, **settings})
-    policy = with_context(5, tf.float32) if cls is learners.CAVIA else Softmax(tf.float32)
+    policy = Softmax(tf.float32)
+    if issubclass(cls, learners.CAVIA):
+        policy = with_context(config.context_size, tf.float32)
+    elif issubclass(cls, learners.MAESN):
+        policy = with_latent(config.latent_size, tf.float32)
     return cls(family, policy, config, sampler=sampler)
 
 

@@ -9,6 +9,52 @@ def quadratic(meta, batch):
     return Surrogate(tf.reduce_sum((meta["x"][None] - batch) ** 2, axis=1))
 
 
+def test_the_parameters_of_the_lowest_loss_within_a_divergence_are_kept():
+    """TESP's code: before each of the steps, the last one not taken; the moments are of all."""
+    batch, start = tf.constant([[1.0, 2.0], [3.0, -4.0]]), {"x": tf.constant([0.5, 0.0])}
+    far = lambda meta: tf.reduce_sum((meta["x"] - start["x"]) ** 2)
+
+    def objective(meta, batch):  # a divergence, and a loss that turns up again
+        loss = (far(meta) - 0.05) ** 2 + 0.01 * quadratic(meta, batch).loss
+        return Surrogate(loss, kl=tf.repeat(far(meta), 2))
+
+    one, plain = outer.adam(0.1), outer.adam(0.1, num_steps=6)
+    meta, slots, path = start, one.init(start), []
+    for _ in range(6):
+        result = objective(meta, batch)
+        path.append((float(tf.reduce_mean(result.loss)), float(far(meta)), meta["x"].numpy()))
+        meta, slots, _ = one.step(objective, meta, slots, batch)
+    kept = set()
+    for limit in (1e-9, 0.03, 0.2, 10.0):
+        guarded = outer.adam(0.1, 6, limit)
+        found, moments, metrics = guarded.step(objective, start, guarded.init(start), batch)
+        allowed = [row for row in path if row[1] < limit]
+        loss, kl, x = min(allowed, key=lambda row: row[0])
+        np.testing.assert_allclose(found["x"], x, rtol=1e-5)
+        np.testing.assert_allclose(metrics["loss_after"], loss, rtol=1e-5)
+        np.testing.assert_allclose(metrics["kl"], kl, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(metrics["loss_before"], path[0][0], rtol=1e-5)
+        np.testing.assert_allclose(moments["m"]["x"], slots["m"]["x"], rtol=1e-5)
+        kept.add([row[0] for row in path].index(loss))
+    assert len(kept) >= 3  # the start, one on the way, ...
+    last, _, _ = plain.step(objective, start, plain.init(start), batch)
+    np.testing.assert_allclose(last["x"], meta["x"], rtol=1e-5)
+
+
+def test_a_loss_that_is_no_number_is_told_and_not_kept():
+    """Whoever reads the metrics takes the update back."""
+    start = {"x": tf.constant([1.0])}
+
+    def objective(meta, batch):
+        x = meta["x"][0]
+        return Surrogate((x + tf.where(x > 0.75, 0.0, np.nan))[None], kl=tf.zeros([1]))
+
+    guarded = outer.adam(0.1, 5, 1.0)
+    kept, _, metrics = guarded.step(objective, start, guarded.init(start), tf.zeros([1, 1]))
+    assert 0.75 < kept["x"][0] < 1
+    assert not np.isfinite(metrics["loss_after"])
+
+
 def test_adam_steps_are_those_of_keras():
     batch, start = tf.constant([[1.0, 2.0], [3.0, -4.0]]), tf.constant([0.5, 0.0])
     variable = tf.Variable(start)

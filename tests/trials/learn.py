@@ -1,7 +1,6 @@
 """Trains a trial learner at length and prints what it has learned: minutes.
 
 python -m tests.trials.learn rl2 --seed=0
-python -m tests.trials.learn maesn --seed=0 adapt_network=True
 """
 
 import argparse
@@ -12,18 +11,10 @@ import numpy as np
 
 import tfcaml
 from tests.trials.bandit import Bandit
-from tests.trials.goals import SemicircleGoals
-from tests.trials.maesn import MAESN
 from tests.trials.rl2 import RL2
 
-TRIALS = {
-    "maesn": (MAESN, SemicircleGoals, {"fc_layer_params": (32, 32), "activation": "relu"}),
-    "rl2": (RL2, Bandit, {}),
-}
-SETTINGS = {
-    "maesn": {"num_iterations": 100},
-    "rl2": {"num_iterations": 125, "meta_batch_size": 50},
-}
+TRIALS = {"rl2": (RL2, Bandit, {})}
+SETTINGS = {"rl2": {"num_iterations": 125, "meta_batch_size": 50}}
 SETTINGS["rl2"] |= {"outer": {"learning_rate": 3e-3, "steps": 5, "clip_ratio": 0.2}}
 
 
@@ -45,7 +36,7 @@ def main(arguments):
     history = tfcaml.train(learner, population, seed=options.seed)
     for i, row in list(enumerate(history))[:: max(1, len(history) // 20)]:
         print(i, {name: round(x, 3) for name, x in row.items() if name.startswith("return")})
-    updates = 6 if options.trial == "maesn" else config.inner_updates
+    updates = config.inner_updates
     found = tfcaml.evaluate(learner, population.test, num_updates=updates, num_episodes=20)
     print("on new tasks, after each update:", np.round(found.returns.mean(axis=(1, 2)), 2))
 

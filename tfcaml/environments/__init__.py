@@ -47,8 +47,11 @@ from tfcaml.environments.mujoco.targets import (
     Wheeled,
 )
 from tfcaml.environments.native.maze import Maze, MazeConfig
+from tfcaml.environments.native.mountain_car import MountainCar, MountainCarConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
+from tfcaml.environments.native.point_ring import PointRing, PointRingConfig
+from tfcaml.environments.native.point_target import PointTarget, PointTargetConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
@@ -64,8 +67,11 @@ ENVIRONMENTS = {
     "half_cheetah_direction": (HalfCheetahDirection, HalfCheetahDirectionConfig),
     "half_cheetah_velocity": (HalfCheetahVelocity, HalfCheetahVelocityConfig),
     "maze": (Maze, MazeConfig),
+    "mountain_car": (MountainCar, MountainCarConfig),
     "navigation": (Navigation, NavigationConfig),
     "particle": (Particle, ParticleConfig),
+    "point_target": (PointTarget, PointTargetConfig),
+    "point_ring": (PointRing, PointRingConfig),
     "pusher": (Pusher, PusherConfig),
     "random_hopper": (RandomHopper, RandomHopperConfig),
     "random_reacher": (RandomReacher, RandomReacherConfig),
@@ -99,10 +105,16 @@ __all__ = [
     "HostEnvironment",
     "Maze",
     "MazeConfig",
+    "MountainCar",
+    "MountainCarConfig",
     "Navigation",
     "NavigationConfig",
     "Particle",
     "ParticleConfig",
+    "PointTarget",
+    "PointTargetConfig",
+    "PointRing",
+    "PointRingConfig",
     "Population",
     "Sinusoid",
     "SinusoidConfig",

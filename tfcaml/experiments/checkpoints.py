@@ -92,13 +92,14 @@ class Checkpoints:
             for _, old in _found(self.directory)[self.keep :]:
                 _remove(old)
 
-    def restore(self, allow_fresh_start: bool = False) -> int:
-        """Reads the newest checkpoint that is whole into the variables.
+    def restore(self, allow_fresh_start: bool = False, step: int | None = None) -> int:
+        """Reads the newest checkpoint that is whole, or that of a step, into the variables.
 
         A damaged one is passed over with one warning. Nothing on the disk is changed.
 
         Args:
           allow_fresh_start: leave the variables as they are where all checkpoints are damaged.
+          step: the only one to be read; None: the newest.
 
         Returns:
           The checkpoint's step; 0 if there is none.
@@ -108,10 +109,10 @@ class Checkpoints:
             or of other variables: the first difference, with both values; or one can't be read
             for a reason that says nothing of it, such as missing permission.
         """
-        found = _found(self.directory)
-        for step, path in found:
+        found = [each for each in _found(self.directory) if step in (None, each[0])]
+        for number, path in found:
             try:
-                manifest = _read_manifest(path, step)
+                manifest = _read_manifest(path, number)
                 self._check_same(path, manifest.get("about"))
                 values = self._read(path, manifest.get("files"))
             except _Damaged as problem:
@@ -119,7 +120,7 @@ class Checkpoints:
                 continue
             for name, variable in self._variables.items():
                 variable.assign(values[name])
-            return step
+            return number
         if found and not allow_fresh_start:
             raise ConfigError(
                 f"no checkpoint in {self.directory} can be read; the newest is {found[0][1]}. Put "

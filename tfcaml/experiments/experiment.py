@@ -295,15 +295,20 @@ class Experiment:
         self._write_report(summary, time.monotonic() - start, faults)
         return summary, paths
 
-    def trained(self, method: str, seed: int) -> MetaLearner:
+    def trained(self, method: str, seed: int, iteration: int | None = None) -> MetaLearner:
         """The learner that this method and seed were trained to; one object for all seeds.
 
+        Args:
+          method, seed: of this run.
+          iteration: of a checkpoint that has been kept, see `keep`, or 0; the last unless given.
+
         Raises:
-          ConfigError: a method or seed that is not of this run, or not trained to the end.
+          ConfigError: a method or seed that is not of this run, or not trained to the end; or an
+            iteration without a checkpoint.
         """
         check_one_of("method", method, tuple(self.config.learners))
         check_one_of("seed", seed, self.config.seeds)
-        return self.trainer.restored(method, seed)
+        return self.trainer.restored(method, seed, iteration)
 
     def environment_steps(self, method: str) -> int:
         """Environment steps that training this method takes, per seed, at most."""

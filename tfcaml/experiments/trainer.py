@@ -130,16 +130,20 @@ class Trainer:
         self.seconds.assign(0)
         return learner
 
-    def restored(self, method: str, seed: int) -> MetaLearner:
-        """The method's learner, as this seed's training ended.
+    def restored(self, method: str, seed: int, iteration: int | None = None) -> MetaLearner:
+        """The method's learner, as this seed's training ended, or as it was after an iteration.
 
         Raises:
-          ConfigError: it has not been trained to the end.
+          ConfigError: it has not been trained to the end, or that checkpoint has not been kept.
         """
         learner = self.new(method, seed)
         length, saved = learner.config.num_iterations, 0
-        if length:
-            saved = self._checkpoints(method, seed, learner).restore()
+        if length and iteration != 0:
+            saved = self._checkpoints(method, seed, learner).restore(step=iteration)
+        if iteration is not None:
+            kept = f"one whose checkpoint {self.directory.train(method, seed)} holds"
+            check(saved == iteration, "iteration", iteration, kept)
+            return learner
         if saved < length:
             raise ConfigError(
                 f"{self.directory.root}: {method} with seed {seed} is trained for {saved} of "

@@ -1,1 +1,1 @@
-"""Episodes that are not played by the policy alone."""
+"""What leads to where rewards are: episodes that others play too, and a bonus for what is new."""

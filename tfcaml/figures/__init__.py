@@ -16,17 +16,21 @@ from tfcaml.figures.curves import (
     training_curves,
 )
 from tfcaml.figures.films import film_gif, film_sheet
+from tfcaml.figures.latents import LatentEpisodes, exploration_paths, latent_map
 from tfcaml.figures.maps import (
     divergence_matrix,
+    embedding_map,
     end_positions,
     policy_map,
     policy_maps,
     trajectories,
+    visits,
 )
 from tfcaml.figures.mazes import goal_similarity
 from tfcaml.figures.style import SEEDS_OF_A_BAND, color, png, save
 
 __all__ = [
+    "LatentEpisodes",
     "SEEDS_OF_A_BAND",
     "adaptation_curves",
     "adaptation_gif",
@@ -34,11 +38,14 @@ __all__ = [
     "curves",
     "divergence_curves",
     "divergence_matrix",
+    "embedding_map",
     "end_positions",
     "error_curves",
+    "exploration_paths",
     "film_gif",
     "film_sheet",
     "goal_similarity",
+    "latent_map",
     "paired_differences",
     "png",
     "policy_map",
@@ -49,4 +56,5 @@ __all__ = [
     "sweep_returns",
     "training_curves",
     "trajectories",
+    "visits",
 ]

@@ -165,11 +165,12 @@ def regression_fits(
 
 def curves(
     panels: dict[str, dict[str, np.ndarray]],
-    x: Sequence[float],
+    x: Sequence[float] | dict[str, Sequence[float]],
     x_label: str,
     title: str,
     bands: Sequence[str] = (),
     log: bool = False,
+    quantiles: tuple[float, float] = (0.0, 1.0),
 ) -> Figure:
     """Panels side by side, a line per name: medians, with bands from the least to the greatest.
 
@@ -177,21 +178,22 @@ def curves(
 
     Args:
       panels: dict label -> dict name -> [S, P] values of S seeds or repeats.
-      x: [P].
+      x: [P]; or dict name -> [P], where lines are measured at different places.
       x_label: what `x` is.
       title: of the figure.
       bands: names whose band is drawn.
       log: both axes are logarithmic.
+      quantiles: of the values, between which a band is; unless given, of all of them.
     """
     figure, grid = style.new(3.3 * len(panels) + 2.4, 3.2, columns=len(panels))
     for axes, (label, lines) in zip(np.ravel(grid), panels.items()):
         for index, (name, values) in enumerate(lines.items()):
             order = 3 if name in bands else 2  # what matters lies on top
-            median = np.median(values, axis=0)
-            axes.plot(x, median, "o-", color=style.color(index), label=name, ms=3, zorder=order)
+            median, at = np.median(values, axis=0), x[name] if isinstance(x, dict) else x
+            axes.plot(at, median, "o-", color=style.color(index), label=name, ms=3, zorder=order)
             if name in bands:
-                low, high = np.min(values, axis=0), np.max(values, axis=0)
-                _spread(axes, x, values, low, high, index)
+                low, high = np.quantile(values, quantiles, axis=0)
+                _spread(axes, at, values, low, high, index)
         if log:
             axes.set_xscale("log")
             axes.set_yscale("log")

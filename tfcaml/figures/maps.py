@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.colors
 import numpy as np
 from matplotlib import lines
 
@@ -160,6 +161,50 @@ def _telling(groups: np.ndarray | None) -> np.ndarray | None:
     return groups if 1 < len(np.unique(groups)) < len(groups) else None
 
 
+def embedding_map(
+    goals: np.ndarray, vectors: np.ndarray, sets: Sequence[str] | np.ndarray, title: str
+) -> Figure:
+    """Goals in the plane, and the vectors that stand for them; colour = angle, marker = set.
+
+    Vectors of more than two numbers are shown by their two principal components.
+
+    Args:
+      goals: [n, 2].
+      vectors: [n, D].
+      sets: [n] names, at most twelve different ones.
+      title: of the figure.
+    """
+    figure, grid = style.new(9.2, 4.0, columns=2)
+    angle = np.degrees(np.arctan2(*np.asarray(goals).T[::-1]))
+    centred = vectors - np.mean(vectors, axis=0)
+    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    told = np.sum(sizes[:2] ** 2) / max(np.sum(sizes**2), 1e-30)
+    shown = np.pad(centred @ directions[:2].T, [[0, 0], [0, max(0, 2 - vectors.shape[1])]])
+    labels = ("goals", f"vectors, two components ({told:.0%} of the variance)")
+    names = list(dict.fromkeys(np.asarray(sets).tolist()))
+    for axes, points, label in zip(np.ravel(grid), (goals, shown), labels):
+        for name, marker in zip(names, _MARKERS):
+            chosen = np.asarray(sets) == name
+            picture = axes.scatter(
+                *np.asarray(points)[chosen].T,
+                c=angle[chosen],
+                cmap="twilight",
+                vmin=-180,
+                vmax=180,
+                marker=marker,
+                s=28,
+                edgecolors="grey",
+                linewidths=0.4,
+                label=name,
+            )
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_title(label)
+    grid[0, 0].legend(fontsize=8, loc="upper right")
+    figure.colorbar(picture, ax=np.ravel(grid).tolist(), label="angle of the goal, degrees")
+    figure.suptitle(title)
+    return figure
+
+
 def _home(
     cluster: int, labels: np.ndarray, medoids: Sequence[int] | np.ndarray, groups: np.ndarray
 ) -> int:
@@ -261,4 +306,27 @@ def end_positions(
         axes.set_aspect("equal")
         axes.set_title(method, fontsize=8)
     figure.suptitle(f"{title} (rings: before, dots: after; + start, * goal)", fontsize=9)
+    return figure
+
+
+def visits(counts: dict[str, np.ndarray], labels: tuple[str, str], title: str) -> Figure:
+    """How often each part of a square was visited, a panel a method; white where nobody was.
+
+    Args:
+      counts: dict method -> [X, Y] counts, from -1 to 1 along both axes.
+      labels: of the axes.
+      title: of the figure.
+    """
+    figure, grid = style.new(3.4 * len(counts) + 0.8, 3.2, columns=len(counts))
+    most = max(2, *(int(values.max()) for values in counts.values()))
+    for axes, (method, values) in zip(np.ravel(grid), counts.items()):
+        seen = np.ma.masked_equal(values.T, 0)
+        scale = matplotlib.colors.LogNorm(1, most)
+        picture = axes.imshow(seen, origin="lower", extent=(-1, 1, -1, 1), norm=scale)
+        axes.grid(False)
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        axes.set_title(method)
+    figure.colorbar(picture, ax=np.ravel(grid).tolist(), label="steps")
+    figure.suptitle(title)
     return figure

@@ -1,5 +1,6 @@
 """Meta-learners and the baselines they are compared with; one file per method."""
 
+from tfcaml.learners.adapt_sv import AdaptSV
 from tfcaml.learners.anil import ANIL
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml.config import CAMLConfig
@@ -9,6 +10,7 @@ from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRelabelling
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
+from tfcaml.learners.maesn import MAESN, LatentSpace
 from tfcaml.learners.maml import FOMAML, MAML
 from tfcaml.learners.meta_sgd import MetaSGD
 from tfcaml.learners.promp import ProMP
@@ -19,9 +21,11 @@ from tfcaml.learners.references.policy_gradient import PolicyGradient
 from tfcaml.learners.references.pretrained import Oracle, Pretrained
 from tfcaml.learners.reptile import Reptile
 from tfcaml.learners.supervised import MAMLRegression, PretrainedRegression
+from tfcaml.learners.tesp import TESP
 
 # name in a config -> class
 LEARNERS = {
+    "adapt_sv": AdaptSV,
     "anil": ANIL,
     "caml": CAML,
     "cavia": CAVIA,
@@ -32,6 +36,8 @@ LEARNERS = {
     "hindsight_relabelling": HindsightRelabelling,
     "joint": Joint,
     "joint_mixed": JointMixed,
+    "latent_space": LatentSpace,
+    "maesn": MAESN,
     "maml": MAML,
     "maml_regression": MAMLRegression,
     "matched": Matched,
@@ -44,6 +50,7 @@ LEARNERS = {
     "promp": ProMP,
     "random": RandomInitialization,
     "reptile": Reptile,
+    "tesp": TESP,
     "unmatched": Unmatched,
 }
 
@@ -54,7 +61,10 @@ __all__ = [
     "EMAML",
     "FOMAML",
     "LEARNERS",
+    "MAESN",
     "MAML",
+    "TESP",
+    "AdaptSV",
     "CAMLConfig",
     "GradientConfig",
     "GradientLearner",
@@ -64,6 +74,7 @@ __all__ = [
     "HindsightRelabelling",
     "Joint",
     "JointMixed",
+    "LatentSpace",
     "LearnerConfig",
     "MAMLRegression",
     "Matched",

@@ -60,7 +60,7 @@ class CAVIA(MAML):
       ConfigError: a policy that is no `ContextPolicy` with a context of `context_size` numbers.
     """
 
-    Config = CAVIAConfig
+    Config: type = CAVIAConfig
     config: CAVIAConfig
     policy: ContextPolicy
 

@@ -295,6 +295,11 @@ class GradientLearner(MetaLearner):
             gradients = nest.stop_gradient(gradients)
         return gradients
 
+    def step_scale(self, num_steps: tf.Tensor) -> tf.Tensor:
+        """What a step's size is multiplied by where so many [N] were taken before: [N]."""
+        trained = num_steps < self.config.inner_updates
+        return tf.where(trained, 1.0, self.config.later_step_scale)
+
     def descend(self, fast: FastState, gradients: Nest, rates: Nest) -> FastState:
         """One gradient step: fast - rates gradients, with shorter steps beyond the K trained.
 
@@ -303,8 +308,7 @@ class GradientLearner(MetaLearner):
           gradients: nest of [N, ...], like `fast.params`.
           rates: nest like it, each broadcastable.
         """
-        trained = fast.slots < self.config.inner_updates
-        scale = tf.where(trained, 1.0, self.config.later_step_scale)  # [N]
+        scale = self.step_scale(fast.slots)
 
         def move(p: tf.Tensor, g: tf.Tensor, rate: tf.Tensor | float) -> tf.Tensor:
             return p - nest.expand(tf.cast(scale, p.dtype), p) * rate * g

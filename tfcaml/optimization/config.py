@@ -28,6 +28,9 @@ class OuterConfig:
       steps: Adam steps per iteration, with "ppo". Source: ProMP's code, 5.
       clip_ratio: Epsilon, by which the ratio of probabilities may leave 1, with "ppo". Source:
         ProMP's code, 0.3.
+      keep_below_kl: With "ppo" of several steps, the parameters with the lowest loss are kept of
+        those before each step whose mean divergence is below it; 0 keeps those after the last step.
+        Unit: nats. Source: TESP's code, 0.01; ProMP's code keeps the last.
       max_kl: Delta, the largest mean divergence of the adapted policies that a step may cause, with
         "trpo". Unit: nats. Source: MAML's code, 0.01.
       damping: What is added to the diagonal of the curvature, with "trpo". Source: MAML's code,
@@ -48,6 +51,7 @@ class OuterConfig:
     learning_rate: float = 1e-3
     steps: int = 5
     clip_ratio: float = 0.3
+    keep_below_kl: float = 0.0
     max_kl: float = 0.01
     damping: float = 1e-5
     cg_iterations: int = 5
@@ -67,6 +71,7 @@ class OuterConfig:
             cg_iterations=self.cg_iterations,
             max_backtracks=self.max_backtracks,
         )
+        check(self.keep_below_kl >= 0, "keep_below_kl", self.keep_below_kl, ">= 0")
         check(self.damping >= 0, "damping", self.damping, ">= 0")
         check(0 < self.backtrack_ratio < 1, "backtrack_ratio", self.backtrack_ratio, "in (0, 1)")
         check(self.fisher_subsample >= 0, "fisher_subsample", self.fisher_subsample, ">= 0")
@@ -76,8 +81,9 @@ class OuterConfig:
         check_acts(self, ("learning_rate",), name != "trpo", "with optimizer=adam or ppo")
         check_acts(self, ("steps",), name == "ppo", "with optimizer=ppo")
         # In the first step on a batch nothing has moved yet, and the ratio is 1.
+        of_several = ("clip_ratio", "keep_below_kl")
         several = name == "ppo" and self.steps > 1
-        check_acts(self, ("clip_ratio",), several, "with optimizer=ppo and steps > 1")
+        check_acts(self, of_several, several, "with optimizer=ppo and steps > 1")
 
     @property
     def moves_on_a_batch(self) -> bool:
@@ -89,7 +95,8 @@ class OuterConfig:
         if self.optimizer == "adam":
             return outer.adam(self.learning_rate)
         if self.optimizer == "ppo":
-            return outer.adam(self.learning_rate, self.steps)
+            guard = self.keep_below_kl if self.steps > 1 else 0
+            return outer.adam(self.learning_rate, self.steps, guard or None)
         return trpo.trpo(
             max_kl=self.max_kl,
             damping=self.damping,

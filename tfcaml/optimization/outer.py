@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfcaml import losses
+from tfcaml import losses, nest
 from tfcaml.optimization import optimizers
 from tfcaml.policies import distributions
 from tfcaml.types import MetaBatch, Metric, Nest, Surrogate
@@ -21,7 +21,7 @@ METRICS = {
     "loss_before": Metric("Mean loss over the tasks of the batch before the outer step.", LOSS),
     "loss_after": Metric(
         "Mean loss over the tasks of the batch after the outer step; where Adam takes several "
-        "steps on a batch, before the last of them.",
+        "steps on a batch, before the last of them, or of the parameters that are kept.",
         LOSS,
     ),
     "kl": Metric(
@@ -39,7 +39,9 @@ class OuterOptimizer(NamedTuple):
     step: Callable
 
 
-def adam(learning_rate: float, num_steps: int = 1) -> OuterOptimizer:
+def adam(
+    learning_rate: float, num_steps: int = 1, keep_below_kl: float | None = None
+) -> OuterOptimizer:
     """`num_steps` Adam steps on one batch, adapting anew from the moved parameters before each.
 
     With a clipped objective and several steps this is PPO; with one it is plain Adam.
@@ -47,11 +49,16 @@ def adam(learning_rate: float, num_steps: int = 1) -> OuterOptimizer:
     Args:
       learning_rate: number > 0.
       num_steps: at least 1.
+      keep_below_kl: nats; of the parameters before each step, those of the lowest loss are kept
+        whose KL from the policies that acted is below it. Adam's moments are those of all steps.
+        None: the parameters after the last step are kept.
 
     Returns:
-      `OuterOptimizer`. Metrics: loss and KL from the policies that acted, before the first and
-      before the last step.
+      `OuterOptimizer`. Metrics: loss and KL from the policies that acted, before the first step and
+      before the last, or of the parameters that are kept.
     """
+    if keep_below_kl is not None:
+        return _guarded_adam(learning_rate, num_steps, keep_below_kl)
     optimizer = optimizers.adam(learning_rate)
 
     def step(
@@ -80,6 +87,43 @@ def adam(learning_rate: float, num_steps: int = 1) -> OuterOptimizer:
         history = history.stack()
         metrics = {"loss_before": history[0, 0], "loss_after": history[-1, 0], "kl": history[-1, 1]}
         return meta, slots, metrics
+
+    return OuterOptimizer(optimizer.init, step)
+
+
+def _guarded_adam(learning_rate: float, num_steps: int, keep_below_kl: float) -> OuterOptimizer:
+    """`adam` with `keep_below_kl`."""
+    optimizer = optimizers.adam(learning_rate)
+
+    def step(
+        objective: Callable[[Nest, MetaBatch], Surrogate], meta: Nest, slots: Nest, batch: MetaBatch
+    ) -> tuple[Nest, Nest, dict[str, tf.Tensor]]:
+        def body(
+            index: tf.Tensor, meta: Nest, slots: Nest, kept: Nest, found: dict[str, tf.Tensor]
+        ) -> tuple[Any, ...]:
+            loss, kl, gradients = _loss_and_gradient(objective, meta, batch)
+            first = index == 0
+            better = first | ((loss < found["loss_after"]) & (kl < keep_below_kl))
+            kept = nest.map(lambda new, old: tf.where(better, new, old), meta, kept)
+            finite = tf.math.is_finite(loss + kl)  # what is not stays to be seen
+            found = {
+                "loss_before": tf.where(first, loss, found["loss_before"]),
+                "loss_after": tf.where(better | ~finite, loss, found["loss_after"]),
+                "kl": tf.where(better | ~finite, kl, found["kl"]),
+            }
+            meta, slots = optimizer.apply(meta, gradients, slots)
+            return index + 1, meta, slots, kept, found
+
+        zero = tf.zeros([], tf.nest.flatten(meta)[0].dtype)
+        found = dict.fromkeys(("loss_before", "loss_after", "kl"), zero)
+        _, _, slots, kept, found = tf.while_loop(
+            lambda index, *_: index < num_steps,
+            body,
+            (0, meta, slots, meta, found),
+            maximum_iterations=num_steps,
+            parallel_iterations=1,
+        )
+        return kept, slots, found
 
     return OuterOptimizer(optimizer.init, step)
 

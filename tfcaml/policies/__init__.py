@@ -2,6 +2,17 @@
 
 from tfcaml.policies.base import Policy
 from tfcaml.policies.context import ContextPolicy, with_context
+from tfcaml.policies.latent import LatentPolicy
 from tfcaml.policies.network_policy import ACTIVATIONS, NetworkPolicy, mlp_policy
+from tfcaml.policies.sequence_encoder import SequenceEncoder
 
-__all__ = ["ACTIVATIONS", "ContextPolicy", "NetworkPolicy", "Policy", "mlp_policy", "with_context"]
+__all__ = [
+    "ACTIVATIONS",
+    "ContextPolicy",
+    "NetworkPolicy",
+    "Policy",
+    "SequenceEncoder",
+    "LatentPolicy",
+    "mlp_policy",
+    "with_context",
+]

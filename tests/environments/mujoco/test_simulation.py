@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfcaml import keys, nest
-from tfcaml.environments import HalfCheetahDirection, HalfCheetahDirectionConfig
+from tfcaml.environments import ENVIRONMENTS, HalfCheetahDirection, HalfCheetahDirectionConfig
 from tfcaml.environments.mujoco.simulation import Simulation
 from tfcaml.errors import ConfigError
 
@@ -190,6 +190,24 @@ def test_a_weak_motor_costs_what_it_is_asked_for():
     state, _ = family.reset(task, episodes(task))
     reward = family.step(task, state, tf.fill([2, 3, 1], 0.5), None)[2]
     np.testing.assert_array_equal(reward, np.full([2, 3], 0.5))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (made, _) in ENVIRONMENTS.items() if issubclass(made, Simulation)]
+)
+def test_controls_cost_what_the_reward_is_less_by(name):
+    made, options = ENVIRONMENTS[name]
+    family = made(options())
+    task = family.population(0, 3).test
+    state, _ = family.reset(task, episodes(task))
+    body = family._body(state["row"], state["sensors"])
+    control = family.control(actions(family, 3)[0])
+    reward = lambda asked: family.reward(task, body, body, tf.zeros_like(body.qpos), asked)
+    cost = family.control_cost(control)
+    free = name in ("goal_ant", "pusher", "random_hopper", "random_walker")
+    assert (cost.numpy() == 0).all() if free else (cost.numpy() > 0).all()
+    difference = reward(tf.zeros_like(control)) - reward(control)
+    np.testing.assert_allclose(difference, cost, rtol=1e-4, atol=1e-5)
 
 
 def test_tasks_to_adapt_to_are_never_drawn_to_learn_from():

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FORMS = ("promp", "maml")
 _LOWEST, _HIGHEST = 0.2, 1.0  # of the torso, m; beyond them an ant has fallen, or flies
 _MAML_POSITION_NOISE = 0.1  # of the noise of velocities
-_MAML_BONUS, _MAML_CONTROL_COST = 0.05, 0.005
+_MAML_BONUS, _MAML_CONTROL_WEIGHT = 0.05, 0.005
 _ALIVE = 1.0
 
 
@@ -134,9 +134,15 @@ class GoalAntConfig(AntConfig):
 class _Ant(Simulation):
     """The robot of all families, in two forms."""
 
+    promp_control_weight = 0.0
+
     @property
     def form(self) -> str:
         return self.config.form
+
+    @property
+    def control_weight(self) -> float:  # type: ignore[override]
+        return _MAML_CONTROL_WEIGHT if self.form == "maml" else self.promp_control_weight
 
     def spec(self) -> mujoco.MjSpec:
         from tfcaml.environments.mujoco.bodies.ants import ant
@@ -172,8 +178,7 @@ class _Ant(Simulation):
 
     def maml_reward(self, wanted: tf.Tensor, control: tf.Tensor) -> tf.Tensor:
         """What MAML's code pays, [N, E], of what a task wants [N, E]."""
-        cost = _MAML_CONTROL_COST * tf.reduce_sum(control**2, axis=-1)
-        return wanted - cost + _MAML_BONUS
+        return wanted - self.control_cost(control) + _MAML_BONUS
 
 
 class AntVelocity(_Ant):
@@ -204,6 +209,7 @@ class AntDirection(_Ant):
     """
 
     Config = AntDirectionConfig
+    promp_control_weight = 0.5
 
     @checked_call
     def __init__(
@@ -233,7 +239,7 @@ class AntDirection(_Ant):
         along = tf.reduce_sum(speed * task["direction"][:, None], axis=-1)
         if maml:
             return self.maml_reward(along, control)
-        return along + _ALIVE - 0.5 * tf.reduce_sum(control**2, axis=-1)
+        return along + _ALIVE - self.control_cost(control)
 
 
 class _ToAPlace(_Ant):
@@ -260,6 +266,7 @@ class AntGoal(_ToAPlace):
     """
 
     Config = AntGoalConfig
+    promp_control_weight = 0.1
     task_size = 2
 
     def tasks(self, unit: tf.Tensor) -> Task:
@@ -281,7 +288,7 @@ class AntGoal(_ToAPlace):
         distance = tf.reduce_sum(tf.abs(place - task["goal"][:, None]), axis=-1)
         if self.form == "maml":
             return self.maml_reward(4 - distance, control)
-        return -distance - 0.1 * tf.reduce_sum(control**2, axis=-1)
+        return -distance - self.control_cost(control)
 
 
 class GoalAnt(_ToAPlace):

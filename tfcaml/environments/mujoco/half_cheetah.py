@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # Whose tasks they are, see the module.
 FORMS = ("promp", "maml")
-_CONTROL_COST = 0.05
 _MAML_POSITION_NOISE = 0.1  # of the noise of velocities
 
 
@@ -71,6 +70,8 @@ class HalfCheetahVelocityConfig(HalfCheetahDirectionConfig):
 
 class _HalfCheetah(Simulation):
     """The robot of both families."""
+
+    control_weight = 0.05
 
     def spec(self) -> mujoco.MjSpec:
         from tfcaml.environments.mujoco.bodies.cheetahs import half_cheetah
@@ -118,7 +119,7 @@ class HalfCheetahDirection(_HalfCheetah):
         self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         speed = self.speed(after, velocity) * task["direction"][:, None]
-        return speed - _CONTROL_COST * tf.reduce_sum(control**2, axis=-1)
+        return speed - self.control_cost(control)
 
 
 class HalfCheetahVelocity(_HalfCheetah):
@@ -137,4 +138,4 @@ class HalfCheetahVelocity(_HalfCheetah):
         self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         miss = tf.abs(self.speed(after, velocity) - task["speed"][:, None])
-        return -miss - _CONTROL_COST * tf.reduce_sum(control**2, axis=-1)
+        return -miss - self.control_cost(control)

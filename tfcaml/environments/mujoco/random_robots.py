@@ -201,6 +201,10 @@ class _RandomRobot(Simulation):
         raise NotImplementedError
 
     @property
+    def control_weight(self) -> float:  # type: ignore[override]
+        return self.config.control_cost
+
+    @property
     def task_size(self) -> int:  # type: ignore[override]
         return sum(math.prod(span.shape) for span in self.differs().values())
 
@@ -282,8 +286,7 @@ class _RandomLegs(_RandomRobot):
     def reward(
         self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
-        cost = self.config.control_cost * tf.reduce_sum(control**2, axis=-1)
-        return velocity[..., 0] + self.config.alive_bonus - cost
+        return velocity[..., 0] + self.config.alive_bonus - self.control_cost(control)
 
     def ended(self, task: Task, body: Robot) -> tf.Tensor:
         height, pitch = body.qpos[..., 1], tf.abs(body.qpos[..., 2])
@@ -396,8 +399,7 @@ class RandomReacher(_RandomRobot):
     def reward(
         self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
-        cost = self.config.control_cost * tf.reduce_sum(control**2, axis=-1)
-        return -tf.norm(self._offset(task, after), axis=-1) - cost
+        return -tf.norm(self._offset(task, after), axis=-1) - self.control_cost(control)
 
     def _offset(self, task: Task, body: Robot) -> tf.Tensor:
         """Fingertip less target, [N, E, 2]."""

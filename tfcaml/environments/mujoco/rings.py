@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import mujoco
 
 _POSITION_NOISE = 0.1  # of the noise of velocities
-_WHEELS_COST = 0.05
 
 
 @settings.checked
@@ -152,6 +151,7 @@ class WheeledRing(_Ring):
     """
 
     Config = RingConfig
+    control_weight = 0.05
 
     def spec(self) -> mujoco.MjSpec:
         from tfcaml.environments.mujoco.bodies.wheeled_robots import wheeled
@@ -167,4 +167,4 @@ class WheeledRing(_Ring):
         distance = tf.norm(after.qpos[..., :2] - task["goal"][:, None], axis=-1)
         near = distance <= self.config.sparse_radius
         told = sparse.told(task["sparse"], distance, near, tf.norm(task["goal"], axis=-1))
-        return -told - _WHEELS_COST * tf.reduce_sum(control**2, axis=-1)
+        return -told - self.control_cost(control)

@@ -105,6 +105,7 @@ class Simulation(TaskFamily):
       physics (none)    own masses, sizes, friction, ... of each task
       strength (1)      own strength of the actuators of each task
       pose, start       where episodes start
+      control_weight (0)  what `reward` loses by the squares of controls
       goal (none)       what films show as the goal
 
     and, as a class attribute, `Config`, the dataclass of the options.
@@ -130,6 +131,7 @@ class Simulation(TaskFamily):
     Config: type = SimulationConfig
     supports_xla = False
     task_size = 1
+    control_weight: float = 0.0
 
     @checked_call
     def __init__(
@@ -190,6 +192,16 @@ class Simulation(TaskFamily):
             `strength`.
         """
         raise NotImplementedError
+
+    def control_cost(self, control: tf.Tensor) -> tf.Tensor:
+        """What controls [N, E, A] cost, a part of `reward` to be told apart: [N, E]."""
+        return self.control_weight * tf.reduce_sum(control**2, axis=-1)
+
+    def control(self, action: tf.Tensor) -> tf.Tensor:
+        """What is asked of the actuators by actions, both [..., A]; with NaN, the middle."""
+        lost = tf.reduce_any(tf.math.is_nan(action), axis=-1, keepdims=True)
+        unit = tf.clip_by_value(action / self.config.action_range, -1, 1)
+        return self._center + self._half * tf.where(lost, 0.0, unit)
 
     def ended(self, task: Task, body: Robot) -> tf.Tensor:
         """Whether the step to a `Robot` ends the episode: [N, E] bool."""
@@ -271,8 +283,7 @@ class Simulation(TaskFamily):
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """One step; see `TaskFamily`. Deterministic: `noise` is empty."""
         lost = tf.reduce_any(tf.math.is_nan(action), axis=-1)
-        unit = tf.clip_by_value(action / self.config.action_range, -1, 1)
-        control = self._center + self._half * tf.where(lost[..., None], 0.0, unit)
+        control = self.control(action)
         strength = tf.convert_to_tensor(self.strength(task))
         told = control * (strength[:, None] if strength.shape.rank else strength)
         physics = self.physics(task)

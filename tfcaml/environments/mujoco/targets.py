@@ -1,14 +1,9 @@
 """Targets: a robot is to reach, drive or walk to a place that only the reward tells.
 
 Families of L. Lan, Z. Li, X. Guan, P. Wang, "Meta reinforcement learning with task embedding and
-shared policy" (TESP), IJCAI 2019, section 5. There are finitely many targets to learn from, in a
-ring around the start, and three named sets to adapt to:
-
-  D    the targets that were learned from
-  D'   others in the same ring
-  D''  targets further out than any that were learned from
-
-All targets of a ring keep a distance from each other. Episodes start at the same place and at rest.
+shared policy" (TESP), IJCAI 2019, section 5. There are finitely many targets to learn from, and
+three named sets to adapt to, see `environments.goal_sets`. Episodes start at the same place and at
+rest.
 
 Differences from the source: the integrator is an option, "euler" by default, where the source has
 "rk4" for reachers and ant.
@@ -22,21 +17,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import keys, settings
+from tfcaml import settings
+from tfcaml.environments import goal_sets
 from tfcaml.environments.base import Population
 from tfcaml.environments.mujoco import parts
 from tfcaml.environments.mujoco.simulation import Robot, Simulation, SimulationConfig
-from tfcaml.errors import ConfigError, check_positive, check_whole, checked_call
+from tfcaml.errors import check_positive, checked_call
 from tfcaml.types import Task
 
 if TYPE_CHECKING:
     import mujoco
 
-SETS = ("D", "D'", "D''")  # the named sets of test tasks
-_NEAR, _FAR = (0.2, 1.1), (1.1, 1.5)  # the rings, in metres
-_SQUARE = 1.5  # half the side of the square that targets are drawn from
 _CONTROL_COST = 0.5e-3
-_BLOCK, _MOST_BLOCKS = 4096, 50  # places that are tried
 
 
 @settings.checked
@@ -83,7 +75,7 @@ class _Targets(Simulation):
         return body.qpos[..., :2]
 
     def tasks(self, unit: tf.Tensor) -> Task:
-        return {"goal": _SQUARE * (2 * unit - 1)}
+        return {"goal": goal_sets.SQUARE * (2 * unit - 1)}
 
     @checked_call
     def population(self, seed: int, num_test: int = 300) -> Population:
@@ -96,25 +88,7 @@ class _Targets(Simulation):
         Raises:
           ConfigError: there is no room for so many targets.
         """
-        num_train = self.config.num_train
-        check_whole("num_test", num_test, 1, len(SETS) * num_train)
-        number = np.arange(num_test)
-        kind = number % len(SETS)
-        rng = [np.random.default_rng([keys.as_int(seed), 0x7A26, i]) for i in range(len(SETS))]
-        known = self._apart(rng[0], num_train, _NEAR, np.zeros([0, 2], np.float32))
-        others = self._apart(rng[1], int(np.sum(kind == 1)), _NEAR, known)
-        far = self._apart(rng[2], int(np.sum(kind == 2)), _FAR, np.zeros([0, 2], np.float32))
-        test = np.zeros([num_test, 2], np.float32)
-        for index, goals in enumerate((known, others, far)):
-            test[kind == index] = goals[: np.sum(kind == index)]
-        return Population(
-            {"goal": tf.constant(known)},
-            {"goal": tf.constant(test)},
-            np.zeros(num_train, np.int64),
-            kind,
-            test_set=np.array(SETS)[kind],
-            seen_sets=SETS[:1],
-        )
+        return goal_sets.population(seed, self.config.num_train, num_test, self.separation)
 
     def goal(self, task: Task) -> tf.Tensor:
         return tf.pad(task["goal"], [[0, 0], [0, 1]], constant_values=self.height)
@@ -122,44 +96,17 @@ class _Targets(Simulation):
     def reward(
         self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
+        return -self._distance(task, after) - self.control_cost(control)
+
+    def control_cost(self, control: tf.Tensor) -> tf.Tensor:
         share = control / self.model.actuator_ctrlrange[:, 1].astype(np.float32)
-        return -self._distance(task, after) - _CONTROL_COST * tf.reduce_sum(share**2, axis=-1)
+        return _CONTROL_COST * tf.reduce_sum(share**2, axis=-1)
 
     def ended(self, task: Task, body: Robot) -> tf.Tensor:
         return self._distance(task, body) < self.arrival
 
     def _distance(self, task: Task, body: Robot) -> tf.Tensor:
         return tf.norm(self.place(body) - task["goal"][:, None], axis=-1)
-
-    def _apart(
-        self, rng: np.random.Generator, number: int, ring: tuple[float, float], taken: np.ndarray
-    ) -> np.ndarray:
-        """Places [number, 2] in a ring that are apart from each other and those taken [n, 2].
-
-        Places of a square are drawn and those that do not fit left out, so that fewer places are
-        the first of more.
-        """
-        places = list(taken)
-        for _ in range(_MOST_BLOCKS):
-            if len(places) == len(taken) + number:
-                return np.array(places[len(taken) :], np.float32).reshape(-1, 2)
-            tried = rng.uniform(-_SQUARE, _SQUARE, [_BLOCK, 2]).astype(np.float32)
-            radius = np.linalg.norm(tried, axis=-1)
-            for place in self._free(tried[(ring[0] < radius) & (radius < ring[1])], places):
-                if len(places) < len(taken) + number and len(self._free(place[None], places)):
-                    places.append(place)
-        raise ConfigError(
-            f"expected fewer targets, as at least {self.separation} m are to be between them in "
-            f"the ring from {ring[0]} to {ring[1]} m; received num_train={self.config.num_train} "
-            f"and {number} in the ring"
-        )
-
-    def _free(self, tried: np.ndarray, places: list[np.ndarray]) -> np.ndarray:
-        """Those of [n, 2] that are far enough from all places."""
-        if not places:
-            return tried
-        apart = np.linalg.norm(tried[:, None] - np.array(places), axis=-1) > self.separation
-        return tried[apart.all(axis=1)]
 
 
 class _Reacher(_Targets):

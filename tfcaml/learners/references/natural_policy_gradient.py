@@ -3,7 +3,7 @@
 S. Kakade, "A natural policy gradient", NeurIPS 2001, in the form of TRPO (`trpo.trpo`): one
 step for all policies with a bound on their mean divergence, so that most of it goes where most is
 to be gained. Nothing else is shared between them. The experts whose divergence task similarity is
-learned from.
+learned from. Steps may be paid for what they teach of the dynamics (`exploration.vime`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import tensorflow as tf
 
 from tfcaml import nest, settings
 from tfcaml.errors import check
+from tfcaml.exploration import vime
+from tfcaml.exploration.vime import VIMEConfig
 from tfcaml.learners.gradient_based import NoInnerStepsConfig
 from tfcaml.learners.maml import MAML
+from tfcaml.learners.references.curious import Curious
 from tfcaml.learners.references.policy_gradient import first_tasks
 from tfcaml.optimization.config import OuterConfig
-from tfcaml.types import FastState, MetaBatch, Nest, Surrogate, Task, Trajectory
+from tfcaml.types import FastState, MetaBatch, Nest, Surrogate, Task, Trajectory, episode_return
 
 if TYPE_CHECKING:
     from tfcaml.environments.base import Population
@@ -49,9 +52,12 @@ class NaturalPolicyGradientConfig(NoInnerStepsConfig):
     Attributes:
       meta_batch_size: Policies, one for each of the first training tasks. Source: tfcaml.
       outer: The outer step. Source: J. Schulman et al., ICML 2015 (TRPO).
+      vime: The bonus for what steps teach of the dynamics; off by default. Source: R. Houthooft et
+        al., NeurIPS 2016 (VIME).
     """
 
     outer: IndependentOuterConfig = IndependentOuterConfig()
+    vime: VIMEConfig = VIMEConfig()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,8 +65,11 @@ class NaturalPolicyGradientConfig(NoInnerStepsConfig):
         tasks = self.outer.fisher_subsample
         check(tasks == 0, "outer.fisher_subsample", tasks, rule)
 
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
+        return [*super().stored(sizes, num_tasks), *vime.stored(self, sizes)]
 
-class NaturalPolicyGradient(MAML):
+
+class NaturalPolicyGradient(Curious, MAML):
     """meta = {"params": [N, ...]}: row i is the policy of task i, all from the same weights."""
 
     Config = NaturalPolicyGradientConfig
@@ -90,13 +99,26 @@ class NaturalPolicyGradient(MAML):
     ) -> MetaBatch:
         fast = self.start(meta, nest.leading(task))
         trajectory = self.sample(fast.params, task, self.config.episodes_per_update, key)
-        query = self.query_experience(meta, fast, trajectory)
-        return MetaBatch((), query, self.carry(fast, trajectory))
+        known = self.carry(fast, trajectory)
+        if self.vime is not None:
+            known["paid"] = trajectory.reward
+            trajectory, known["gain"] = self.explored(trajectory, key)
+        return MetaBatch((), self.query_experience(meta, fast, trajectory), known)
 
-    def carry(self, fast: FastState, trajectory: Trajectory) -> tf.Tensor:
+    def carry(self, fast: FastState, trajectory: Trajectory) -> dict[str, tf.Tensor]:
         """Whose episodes they are, [N] integers: an outer step may see some of the tasks alone."""
-        return tf.range(trajectory.mask.shape[0])
+        return {"row": tf.range(trajectory.mask.shape[0])}
+
+    def seen(self, batch: MetaBatch) -> tuple[Trajectory, tf.Tensor]:
+        """(`Trajectory` with the rewards of the family, gain)."""
+        trajectory, known = batch.query.trajectory, batch.per_task
+        return trajectory._replace(reward=known["paid"]), known["gain"]
+
+    def returns(self, batch: MetaBatch) -> list[tf.Tensor]:
+        if self.vime is None:
+            return super().returns(batch)
+        return [tf.reduce_mean(episode_return(self.seen(batch)[0]))]
 
     def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         fast = self.start(meta, self.config.meta_batch_size)
-        return self.surrogate(meta, nest.take(fast, batch.per_task), batch.query)
+        return self.surrogate(meta, nest.take(fast, batch.per_task["row"]), batch.query)

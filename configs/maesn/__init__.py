@@ -1,0 +1,1 @@
+"""Experiments with MAESN: tasks whose goals hide in sparse rewards."""

@@ -1,0 +1,1 @@
+"""Studies of TESP, its ablations and its kin."""
