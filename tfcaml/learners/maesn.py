@@ -21,8 +21,7 @@ LatentSpace, the paper's baseline, has the same policy and the same latents and 
 inner step; its step size on a new task is one number that is not learned.
 
 Differences from the paper:
-  - Theta is adapted with `adapt_network=True` only. The authors' code never does; on sparse rewards
-    that is better (docs/maesn.md).
+  - Theta is adapted with `adapt_network=True` only. The authors' code never does.
   - A_k is standardised over a task's episodes, as in that code.
 """
 
