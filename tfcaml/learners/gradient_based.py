@@ -228,17 +228,21 @@ class GradientLearner(MetaLearner):
 
     def update(self, batch: MetaBatch) -> dict[str, tf.Tensor]:
         """One outer iteration on a `MetaBatch`."""
-        meta, slots, metrics = self.outer.step(
-            self.objective, self.meta.read(), self.state["outer_slots"].read(), batch
-        )
+        meta, metrics = self.outer_step(self.meta.read(), batch)
         self.meta.write(meta)
-        self.state["outer_slots"].write(slots)
+        return metrics
+
+    def outer_step(self, meta: Nest, batch: MetaBatch) -> tuple[Nest, dict[str, tf.Tensor]]:
+        """One outer step from `meta`, with `outer_slots`: (meta, metrics with the returns)."""
+        slots = self.state["outer_slots"]
+        meta, moved, metrics = self.outer.step(self.objective, meta, slots.read(), batch)
+        slots.write(moved)
         returns = self.returns(batch)
         metrics["return_before"] = returns[0]
         metrics["return_after"] = returns[-1]
         for k in range(1, len(returns) - 1):
             metrics[f"return_{k}"] = returns[k]
-        return metrics
+        return meta, metrics
 
     @property
     def metrics(self) -> dict[str, Metric]:

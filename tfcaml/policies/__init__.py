@@ -3,16 +3,27 @@
 from tfcaml.policies.base import Policy
 from tfcaml.policies.context import ContextPolicy, with_context
 from tfcaml.policies.latent import LatentPolicy
-from tfcaml.policies.network_policy import ACTIVATIONS, NetworkPolicy, mlp_policy
+from tfcaml.policies.network_policy import (
+    ACTIVATIONS,
+    CELLS,
+    NetworkPolicy,
+    mlp_policy,
+    rnn_policy,
+)
 from tfcaml.policies.sequence_encoder import SequenceEncoder
+from tfcaml.policies.trial import TrialPolicy, with_last_step
 
 __all__ = [
     "ACTIVATIONS",
+    "CELLS",
     "ContextPolicy",
     "NetworkPolicy",
     "Policy",
     "SequenceEncoder",
     "LatentPolicy",
+    "TrialPolicy",
     "mlp_policy",
+    "rnn_policy",
     "with_context",
+    "with_last_step",
 ]
