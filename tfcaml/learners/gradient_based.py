@@ -80,7 +80,13 @@ class GradientConfig(LearnerConfig):
         allowed = f"0 (all tasks) to meta_batch_size = {most}"
         fits = tasks <= most or tasks == OuterConfig.fisher_subsample  # the default is "at most"
         check(fits, "outer.fisher_subsample", tasks, allowed)
+        self.outer.check_parts(self.num_rows)
         self._check_estimator(not self.first_order or self.outer.moves_on_a_batch)
+
+    @property
+    def num_rows(self) -> int:
+        """N, the tasks of a batch, each as often as it is in it."""
+        return self.meta_batch_size
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         # The outer step differentiates through the inner ones, so that all their batches stay.
@@ -89,7 +95,7 @@ class GradientConfig(LearnerConfig):
     @classmethod
     def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
         outer = section["outer"] | {"fisher_subsample": cls().outer.fisher_subsample}
-        return {**super().smallest(section), "outer": outer}
+        return {**super().smallest(section), "outer": outer | {"minibatches": 1}}
 
     def check_steps(self, num_updates: int) -> None:
         super().check_steps(num_updates)

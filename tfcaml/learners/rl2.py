@@ -129,18 +129,23 @@ class RL2Config(GradientConfig):
     LEAST_UPDATES: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
+        for name in ("trials_per_task", "units", "critic_steps"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         super().__post_init__()
         check(self.inner_updates == 0, "inner_updates", self.inner_updates, "0: none is trained")
         fields = ("inner_learning_rate", "later_step_scale", "inner_estimator", "first_order")
         check_acts(self, fields, False, "where inner steps descend a loss, unlike here")
         check_positive(critic_learning_rate=self.critic_learning_rate)
-        for name in ("trials_per_task", "units", "critic_steps"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         for name in ("truncation", "entropy_weight"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
         of_critic = ("critic_learning_rate", "critic_steps")
         learned = self.advantage.baseline == "recurrent"
         check_acts(self, of_critic, learned, "with advantage.baseline=recurrent")
+
+    @property
+    def num_rows(self) -> int:
+        """N, the trials of a batch."""
+        return self.meta_batch_size * self.trials_per_task
 
     def check_advantages(self) -> None:
         """Refuses a single trial per task where its advantages would all be 0."""
@@ -310,7 +315,10 @@ class RL2(GradientLearner):
         check(fits, "policy", received, expected)
         check(isinstance(self.loss, TrialLoss), "loss", self.loss, "left out, or a TrialLoss")
         config = self.config
-        self.critic_step = outer.adam(config.critic_learning_rate, config.critic_steps)
+        parts = config.outer.minibatches
+        self.critic_step = outer.adam(
+            config.critic_learning_rate, config.critic_steps, minibatches=parts
+        )
         if config.entropy_weight:
             self._check_entropy()
 

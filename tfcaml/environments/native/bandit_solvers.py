@@ -67,7 +67,7 @@ def epsilon_greedy(epsilon: float) -> Strategy:
 
 
 def ucb1(width: float = 1.0) -> Strategy:
-    """The mean and `width` times sqrt(2 log t / pulls).
+    """The mean and `width` times sqrt(2 log t / pulls), t pulls having been made.
 
     P. Auer, N. Cesa-Bianchi, P. Fischer, "Finite-time analysis of the multiarmed bandit problem",
     2002, with a width of 1; smaller ones are better at few pulls.
@@ -77,7 +77,7 @@ def ucb1(width: float = 1.0) -> Strategy:
         successes: np.ndarray, failures: np.ndarray, time: int, rng: np.random.Generator
     ) -> np.ndarray:
         pulls = successes + failures + 2
-        bonus = np.sqrt(2 * np.log(time + 1) / pulls)
+        bonus = np.sqrt(2 * np.log(max(time, 1)) / pulls)
         return _mean(successes, failures) + width * bonus
 
     return value

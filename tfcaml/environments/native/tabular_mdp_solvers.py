@@ -5,6 +5,9 @@ distributed, and how noisy rewards are. Each plans anew at the start of an episo
 takes for possible, by dynamic programming over the steps that are left.
 """
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from tfcaml.environments.native.tabular_mdp import TabularMDPConfig
@@ -27,7 +30,7 @@ def best(
     """Who knows the MDP, which nobody does better than. Arguments as of `posterior_sampling`."""
     config = config or TabularMDPConfig()
     transition, reward = (np.asarray(task[name], float) for name in ("transition", "reward"))
-    value = plan(transition[:, None], reward[:, None], config.horizon)
+    value = plan(transition, reward, config.horizon)
     return _play(task, num_episodes, config, seed, lambda *_: value)
 
 
@@ -38,13 +41,13 @@ def posterior_sampling(
     config: TabularMDPConfig | None = None,
     seed: int = 0,
     num_samples: int = 1,
+    prior_mean: float = 0.0,
 ) -> np.ndarray:
     """Plays by MDPs drawn from what is known, anew in each episode.
 
     PSRL, with one sample: I. Osband, D. Russo, B. Van Roy, "(More) efficient reinforcement learning
-    via posterior sampling", NeurIPS 2013. OPSRL, with several: at each step back the value of an
-    action is the largest of theirs, as an optimist's; I. Osband, B. Van Roy, "Why is posterior
-    sampling better than optimism for reinforcement learning?", ICML 2017.
+    via posterior sampling", NeurIPS 2013. OPSRL, with several: each is planned for, and an action is
+    worth what it is at best in one of them. The RL2 paper has the best of 1 to 20 samples.
 
     Args:
       task: of leading [Q], of `TabularMDP`.
@@ -52,6 +55,8 @@ def posterior_sampling(
       config: of the family.
       seed: of the MDPs' steps and of what is drawn.
       num_samples: MDPs that are drawn for an episode.
+      prior_mean: of mean rewards, before any is known. As in the experiments of the RL2 paper it is
+        0, which is not the family's: who expects less explores less, and earns more so soon.
 
     Returns:
       [Q, n], the return of each episode.
@@ -62,38 +67,45 @@ def posterior_sampling(
     def planned(
         visits: np.ndarray, earned: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        shape = [len(visits), num_samples, *visits.shape[1:]]
-        weight = rng.standard_gamma(np.broadcast_to(1 + visits[:, None], shape))
-        transition = weight / weight.sum(axis=-1, keepdims=True)
-        count = visits.sum(axis=-1)
         # Of a normal mean before any reward, and rewards around it.
         known, each = config.reward_spread**-2, config.reward_noise**-2
-        precision = known + each * count
-        mean = (known * config.reward_mean + each * earned) / precision
-        drawn = rng.standard_normal(shape[:-1]) / np.sqrt(precision)[:, None]
-        return plan(transition, mean[:, None] + drawn, config.horizon)
+        precision = known + each * visits.sum(axis=-1)
+        mean = (known * prior_mean + each * earned) / precision
+
+        def one() -> np.ndarray:
+            weight = rng.standard_gamma(1 + visits)
+            transition = weight / weight.sum(axis=-1, keepdims=True)
+            reward = mean + rng.standard_normal(mean.shape) / np.sqrt(precision)
+            return plan(transition, reward, config.horizon)
+
+        return functools.reduce(np.maximum, (one() for _ in range(num_samples)))
 
     return _play(task, num_episodes, config, seed, planned)
 
 
 def plan(transition: np.ndarray, reward: np.ndarray, horizon: int) -> np.ndarray:
-    """What actions are worth, the best of all samples at each step: [Q, T, S, A].
+    """What actions are worth with so many steps left, by dynamic programming: [Q, T, S, A].
 
     Args:
-      transition: [Q, samples, S, A, S].
-      reward: [Q, samples, S, A].
+      transition: [Q, S, A, S].
+      reward: [Q, S, A].
       horizon: T.
     """
-    worth = np.zeros([len(reward), horizon, *reward.shape[2:]])
-    after = np.zeros([len(reward), reward.shape[2]])  # [Q, S]
+    worth = np.zeros([len(reward), horizon, *reward.shape[1:]])
+    after = np.zeros(reward.shape[:2])  # [Q, S]
     for time in reversed(range(horizon)):
-        each = reward + np.einsum("qkabc,qc->qkab", transition, after)
-        worth[:, time] = each.max(axis=1)
+        worth[:, time] = reward + (transition @ after[:, None, :, None])[..., 0]
         after = worth[:, time].max(axis=-1)
     return worth
 
 
-def _play(task, num_episodes, config, seed, planned):
+def _play(
+    task: Task,
+    num_episodes: int,
+    config: TabularMDPConfig,
+    seed: int,
+    planned: Callable[..., np.ndarray | None],
+) -> np.ndarray:
     """planned(visits [Q, S, A, S], earned [Q, S, A], rng) -> worth [Q, T, S, A]; None: of all."""
     check_whole("num_episodes", num_episodes, 1)
     transition, reward = (np.asarray(task[name], float) for name in ("transition", "reward"))
