@@ -98,7 +98,7 @@ class TrialPolicy(Policy):
             params["policy"], rows.together(seen), rows.together(memory["hidden"])
         )
         hidden = rows.apart(hidden, memory["hidden"])
-        return rows.distribution(distribution), {**memory, "hidden": hidden}
+        return rows.distribution(distribution, 1), {**memory, "hidden": hidden}
 
     def play(
         self, params: Params, observation: Nest, memory: Nest, noise: tf.Tensor
@@ -124,11 +124,11 @@ class TrialPolicy(Policy):
         seen, hidden = rows.together((seen, start["hidden"]))
         steps, weights = seen.shape[2], params["policy"]
         if not 0 < self.truncation < steps:
-            return rows.distribution(self.policy.unroll(weights, self._told(seen, hidden)))
+            return rows.distribution(self.policy.unroll(weights, self._told(seen, hidden)), steps)
         seen, hidden = self._pieces(weights, seen, hidden)
         # A piece is an episode of its own here, with the last one filled up.
         distribution = self.policy.unroll(weights, self._told(seen, hidden))
-        return rows.distribution(distribution, steps)
+        return rows.distribution(distribution, steps, -(-steps // self.truncation) * seen.shape[2])
 
     def _pieces(self, weights: Params, seen: tf.Tensor, hidden: Nest) -> tuple[tf.Tensor, Nest]:
         """Episodes in pieces of `truncation` steps, and what is hidden before each, as a number.
@@ -203,22 +203,22 @@ class _Rows:
         return nest.map(back, rows, like)
 
     def distribution(
-        self, distribution: tfd.Distribution, num_steps: int = 0
+        self, distribution: tfd.Distribution, steps: int, played: int | None = None
     ) -> tfd.Distribution:
         """The distributions [N, E * T] of what is together.
 
         Args:
-          distribution: of batch shape [1, N * E * T] or [N, E * T]; or of pieces.
-          num_steps: T, where the pieces of an episode have more steps; 0: they have as many.
+          distribution: of batch shape [1, N * E * P] or [N, E * P].
+          steps: T.
+          played: P, steps of an episode of which the first T count; T unless given.
         """
         tasks, episodes = self.shape
+        columns = -1 if episodes == -1 else episodes * steps
 
         def back(x: tf.Tensor) -> tf.Tensor:
-            if not num_steps:
-                size = -1 if -1 in self.shape else x.shape[0] * x.shape[1] // tasks
-                return tf.reshape(x, [tasks, size, *x.shape[2:]])
-            whole = tf.reshape(x, [tasks, episodes, -1, *x.shape[2:]])[:, :, : num_steps]
-            return tf.reshape(whole, [tasks, episodes * num_steps, *x.shape[2:]])
+            rest = x.shape[2:]
+            whole = tf.reshape(x, [tasks, episodes, played or steps, *rest])[:, :, :steps]
+            return tf.reshape(whole, [tasks, columns, *rest])
 
         values = nest.map(back, distributions.tensors(distribution))
         return distributions.rebuild(distribution, values)
