@@ -187,6 +187,8 @@ def expected_of(learner, fast, observation):
     adapted = {name: part for name, part in fast._asdict().items() if tf.nest.flatten(part)}
     meta, key = learner.meta.read(), learner.task_keys(SEED, NUM_TASKS)
     first = learner.acting(meta, learner.start(meta, NUM_TASKS, key))
+    if learner.policy.outlives_episodes:
+        first = learner.acting(meta, fast)
     episode = new_episode(learner.policy, first, keys.from_int(0))
     for i, x in enumerate(tf.nest.flatten(with_episode(adapted, episode))):
         found[f"state/{i}"] = x

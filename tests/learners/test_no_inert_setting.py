@@ -277,17 +277,24 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
         "inner_estimator": Refused("dice"),
         "first_order": Refused(True),
         "episodes_per_update": Acts(3),
-        "cell": SameNumbers("lstm", {}, "of the policy that the learner makes itself"),
-        "units": SameNumbers(5, {}, "of the policy that the learner makes itself"),
+        "cell": Acts("lstm", LEARNED),  # of the baseline; the policy here is another
+        "units": Acts(5, LEARNED),
         "advantage.baseline": Acts("linear_feature"),
         "outer.optimizer": Acts("adam", {"outer.steps": 5}),
     },
     "pretrained": NO_INNER_STEPS,
     "oracle": NO_INNER_STEPS,
-    "natural_policy_gradient": {**NO_INNER_STEPS, "outer.fisher_subsample": Refused(1)},
+    "natural_policy_gradient": {
+        **NO_INNER_STEPS,
+        "outer.fisher_subsample": Refused(1),
+        "outer.minibatches": Refused(2, PPO),
+    },
     "maesn": ONLY_TRPO,
     "latent_space": {**ONLY_TRPO, "first_order": Refused(True)},
-    "hindsight_maml": {**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
+    "hindsight_maml": {
+        **{**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
+        "outer.minibatches": Acts(3, PPO),
+    },
     "hindsight_relabelling": {
         **ONLY_SGD,
         "inner_estimator": Refused("dice"),
