@@ -121,9 +121,7 @@ class PlainRecurrent(PlainPolicy):
 
     def act(self, params, observation, memory):
         first, again, bias, *rest = params
-        hidden = tf.tanh(
-            tf.matmul(observation, first) + tf.matmul(memory, again) + bias[:, None]
-        )
+        hidden = tf.tanh(tf.matmul(observation, first) + tf.matmul(memory, again) + bias[:, None])
         return self.answer(rest, hidden), hidden
 
     def unroll(self, params, trajectory):

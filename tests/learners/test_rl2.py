@@ -131,20 +131,19 @@ def test_a_trial_begins_with_nothing_whatever_was_before(learner, population):
     meta, task = learner.meta.read(), nest.map(lambda x: x[:2], population.test)
 
     @tf.function(autograph=False)
-    def trial(key):
-        fast = learner.start(meta, 2)
+    def trial(fast, key):
         trajectory = learner.play_in_a_row(meta, fast, task, key, 2)
         return trajectory, learner.adapt(meta, fast, learner.experience(meta, fast, trajectory))
 
-    first, fast = trial(keys.from_int(0))
-    trial(keys.from_int(1))
-    again, _ = trial(keys.from_int(0))
+    start = lambda: learner.start(meta, 2)
+    first, fast = trial(start(), keys.from_int(0))
+    trial(fast, keys.from_int(1))
+    again, _ = trial(start(), keys.from_int(0))
     nest.map(np.testing.assert_array_equal, first, again)
     assert not np.any(first.info[:, 0, 0])
     assert np.any(fast.memory["hidden"] != 0) and np.all(fast.memory["last"][:, -1] == 1)
-    fresh = learner.start(meta, 2).memory
-    assert all(not np.any(x) for x in tf.nest.flatten(fresh))
-    other = learner.play_in_a_row(meta, fast, task, keys.from_int(0), 2)
+    assert all(not np.any(x) for x in tf.nest.flatten(start().memory))
+    other, _ = trial(fast, keys.from_int(0))
     assert np.abs(other.log_prob[:, 0, 0] - first.log_prob[:, 0, 0]).max() > 1e-4
 
 
@@ -219,10 +218,8 @@ def test_a_recurrent_baseline_takes_the_place_of_values(learner, family, batch):
 
     @tf.function(autograph=False)
     def found(meta):
-        params = own.acting(meta, own.start(meta, TASKS * TRIALS))
-        return own.loss.values(meta["critic"], trial), own.query_experience(
-            meta, own.start(meta, TASKS * TRIALS), trajectory
-        )
+        query = own.query_experience(meta, own.start(meta, TASKS * TRIALS), trajectory)
+        return own.loss.values(meta["critic"], trial), query
 
     value, query = found(meta)
     for row in range(TASKS * TRIALS):
@@ -399,7 +396,7 @@ def test_policies_and_trials_that_cannot_be_are_refused(family):
     specs = family.observation_spec, family.action_spec
     within = rnn_policy(with_last_step(*specs), family.action_spec, units=2)
     config = learners.RL2.Config(**SIZES)
-    with pytest.raises(ConfigError, match="a TrialPolicy of truncation=0; received policy=.*of 4"):
+    with pytest.raises(ConfigError, match=r"a TrialPolicy of truncation=0; received policy=.*of 4"):
         learners.RL2(family, TrialPolicy(within, family.observation_spec, 4), config)
     with pytest.raises(ConfigError, match="one with memory"):
         policy = tfcaml.policies.mlp_policy(with_last_step(*specs), family.action_spec, (2,))

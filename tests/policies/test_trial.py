@@ -39,7 +39,9 @@ def test_names_and_the_head_are_those_of_the_policy_within():
     assert policy.names[:2] == ("memory/hidden", "memory/last")
     leaves = tf.nest.flatten(policy.init(0))
     assert len(policy.names) == len(leaves)
-    assert [policy.names[i] for i in policy.head] == [f"policy/{within.names[i]}" for i in within.head]
+    assert [policy.names[i] for i in policy.head] == [
+        f"policy/{within.names[i]}" for i in within.head
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -39,8 +39,8 @@ class AdaptedPolicy(tf_policy.TFPolicy):
     The key, the same in all rows, is a hash and a count of steps. What row b draws follows from it
     and b, whatever else is in the batch; a later call goes on where the returned state is fed back.
     Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST, and at
-    all others learns what came of the action before. What a policy remembers that `outlives_episodes`
-    goes on instead: a driver's episodes are those of one trial, until it asks for a new state.
+    all others learns what came of the action before. Where a policy `outlives_episodes` what it
+    remembers goes on instead: a driver's episodes are those of one trial, until a new state.
     `distribution` tells of the next action, and gives the state back as it was.
 
     Actions are those of `policy.play`, not clipped to the spec, as in training. Don't wrap it in

@@ -152,7 +152,9 @@ class RL2Config(GradientConfig):
         why, baseline = self.advantage.why_alone_is_nothing(), self.advantage.baseline
         of_task = why is not None and baseline in ("time_step_mean", "batch_mean")
         rule = f">= 2 with baseline={baseline}: of one trial {why} leaves advantages of 0"
-        check(not of_task or self.trials_per_task > 1, "trials_per_task", self.trials_per_task, rule)
+        check(
+            not of_task or self.trials_per_task > 1, "trials_per_task", self.trials_per_task, rule
+        )
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         episodes = max(self.episodes_per_update, self.test_episodes_per_update)
@@ -348,7 +350,8 @@ class RL2(GradientLearner):
         return nest.map(lambda x: tf.repeat(x, self.config.trials_per_task, axis=0), drawn)
 
     def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
-        nothing = nest.map(lambda x: tf.cast(x, self.policy.dtype), self.policy.nothing())
+        dtype = tf.nest.flatten(meta["params"])[0].dtype
+        nothing = nest.map(lambda x: tf.cast(x, dtype), self.policy.nothing())
         return FastState((), tf.zeros([num_tasks]), nest.repeat(nothing, num_tasks))
 
     def acting(self, meta: Nest, fast: FastState) -> Params:
@@ -451,7 +454,9 @@ class RL2(GradientLearner):
         names = {"return_before": 0, **{f"return_{k}": k for k in range(1, last)}}
         names["return_after"] = last
         told = {
-            name: Metric(f"Mean return of episode {k + 1} of the training tasks' trials.", _OF_TRIALS)
+            name: Metric(
+                f"Mean return of episode {k + 1} of the training tasks' trials.", _OF_TRIALS
+            )
             for name, k in names.items()
         }
         critic = Metric(

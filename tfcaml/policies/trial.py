@@ -168,14 +168,14 @@ class TrialPolicy(Policy):
     def _told(self, seen: tf.Tensor, hidden: Nest) -> Trajectory:
         """A trajectory of what the policy within saw, with nothing else in it."""
         shape = seen.shape[:3]
-        zeros = tf.zeros(shape, self.dtype)
+        zeros = tf.zeros(shape, seen.dtype)
         action = tf.zeros([*shape, *self.action_spec.shape], self.action_spec.dtype)
         return Trajectory(seen, action, zeros, tf.ones_like(zeros), zeros, zeros, (), start=hidden)
 
     def _seen(self, observation: Nest, last: tf.Tensor, num_axes: int) -> tf.Tensor:
         """What the policy within sees, [..., O + A + 2]."""
-        observed = tf.cast(nest.vectors(observation, num_axes), self.dtype)
-        return tf.concat([observed, tf.cast(last, self.dtype)], axis=-1)
+        observed = nest.vectors(observation, num_axes)
+        return tf.concat([observed, tf.cast(last, observed.dtype)], axis=-1)
 
 
 class _Rows:

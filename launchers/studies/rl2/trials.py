@@ -74,7 +74,9 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         axis = np.arange(1, next(iter(steps.values())).shape[1] + 1)
         label = "pull" if "bandit" in name else "episode"
         if len(axis) > 1:
-            pictures[name] = figures.curves({what: steps}, axis, label, _title(name), list(steps)[:1])
+            pictures[name] = figures.curves(
+                {what: steps}, axis, label, _title(name), list(steps)[:1]
+            )
     for name, module in {} if quick else BESIDE_MAML.items():
         experiment, summary = _run(module, study_seeds, out_dir, quick, train)
         methods, paired = summary["methods"], report.compare(summary["methods"], "rl2")

@@ -52,7 +52,9 @@ def test_steps_are_by_the_tasks_probabilities_and_rewards():
         np.testing.assert_allclose(np.std(reward, axis=1), 1, atol=0.05)
         assert not np.any(ended)
     edge = tf.constant([[[0.0, 0.0], [1 - 1e-8, 1 - 1e-8]]] * 2)
-    after, _, reward, _ = family.step(task, tf.zeros([2, 2], tf.int32), tf.zeros([2, 2], tf.int32), edge)
+    after, _, reward, _ = family.step(
+        task, tf.zeros([2, 2], tf.int32), tf.zeros([2, 2], tf.int32), edge
+    )
     assert np.isfinite(reward).all() and np.max(after) <= 2
 
 

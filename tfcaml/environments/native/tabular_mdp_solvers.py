@@ -46,8 +46,8 @@ def posterior_sampling(
     """Plays by MDPs drawn from what is known, anew in each episode.
 
     PSRL, with one sample: I. Osband, D. Russo, B. Van Roy, "(More) efficient reinforcement learning
-    via posterior sampling", NeurIPS 2013. OPSRL, with several: each is planned for, and an action is
-    worth what it is at best in one of them. The RL2 paper has the best of 1 to 20 samples.
+    via posterior sampling", NeurIPS 2013. OPSRL, with several: each is planned for, and an action
+    is worth what it is at best in one of them. The RL2 paper has the best of 1 to 20 samples.
 
     Args:
       task: of leading [Q], of `TabularMDP`.
@@ -64,9 +64,7 @@ def posterior_sampling(
     config = config or TabularMDPConfig()
     check_whole("num_samples", num_samples, 1)
 
-    def planned(
-        visits: np.ndarray, earned: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
+    def planned(visits: np.ndarray, earned: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         # Of a normal mean before any reward, and rewards around it.
         known, each = config.reward_spread**-2, config.reward_noise**-2
         precision = known + each * visits.sum(axis=-1)
