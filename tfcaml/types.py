@@ -204,6 +204,11 @@ def episode_return(trajectory: Trajectory) -> tf.Tensor:
     return tf.reduce_sum(trajectory.reward * trajectory.mask, axis=-1)
 
 
+def last_steps(mask: tf.Tensor) -> tf.Tensor:
+    """Which steps are the last valid ones of episodes: mask [N, E, T] -> [N, E, T] bool."""
+    return mask - tf.pad(mask[:, :, 1:], [[0, 0], [0, 0], [0, 1]]) > 0
+
+
 def in_a_row(trajectory: Trajectory) -> Trajectory:
     """The episodes of each task one after another, as one; its padded steps are the last.
 

@@ -297,7 +297,7 @@ def test_a_truncated_gradient_is_that_of_pieces_that_begin_with_numbers(plain, b
     "settings",
     [
         {"advantage": {"baseline": "recurrent"}, "cell": "lstm"},
-        {"outer": {"optimizer": "trpo", "cg_iterations": 2, "learning_rate": 1e-3}},
+        {"outer": {"optimizer": "trpo", "cg_iterations": 2}},
         {"outer": {"steps": 6, "minibatches": 3}, "truncation": 3, "entropy_weight": 0.01},
     ],
 )

@@ -51,6 +51,7 @@ from tfcaml.types import (
     blank_trajectory,
     episode_return,
     in_a_row,
+    last_steps,
 )
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class RL2Config(GradientConfig):
     critic_learning_rate: float = 1e-3
     critic_steps: int = 5
     advantage: AdvantageConfig = TrialAdvantageConfig()
-    outer: OuterConfig = OuterConfig(optimizer="ppo", clip_ratio=0.2)
+    outer: OuterConfig = OuterConfig(optimizer="ppo")
 
     LEAST_UPDATES: ClassVar[int] = 0
 
@@ -251,8 +252,8 @@ class TrialLoss(losses.SurrogateLoss):
         """What other baselines expect, [N, 1, L]."""
         config = self.config.advantage
         # A row of the baseline's is a task; only features can tell one from the other.
-        num = 1 if config.baseline == "linear_feature" else self.config.trials_per_task
-        rows = trial.mask.shape[0] if config.baseline == "linear_feature" else num
+        of_all = config.baseline == "linear_feature"
+        rows = trial.mask.shape[0] if of_all else self.config.trials_per_task
         group = lambda x: tf.reshape(x, [-1, rows, *x.shape[2:]])
         reward, mask = (tf.cast(group(x), tf.float64) for x in (trial.reward, trial.mask))
         told = tf.concat([nest.vectors(trial.observation, 3), trial.info], axis=-1)
@@ -359,8 +360,14 @@ class RL2(GradientLearner):
 
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         """Remembers episodes that were played in a row."""
-        trial = in_a_row(support.trajectory)._replace(start=())
-        memory = self.policy.remember(self.acting(meta, fast), trial)
+        played = support.trajectory
+        row = lambda x: tf.reshape(x, [x.shape[0], 1, x.shape[1] * x.shape[2], *x.shape[3:]])
+        parts = {
+            name: getattr(played, name) for name in ("observation", "action", "reward", "mask")
+        }
+        trial = played._replace(**nest.map(row, parts), start=())
+        ended = row(last_steps(played.mask))
+        memory = self.policy.remember(self.acting(meta, fast), trial, ended)
         return fast._replace(slots=fast.slots + 1, memory=nest.map(lambda x: x[:, 0], memory))
 
     def support(
@@ -373,9 +380,12 @@ class RL2(GradientLearner):
         self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
     ) -> MetaBatch:
         """A trial of each task in `task` [N]."""
+        rows, trials = nest.leading(task), self.config.trials_per_task
+        rule = f"a multiple of trials_per_task={trials}, the trials of each task one after another"
+        check(rows % trials == 0, "the tasks of an iteration", rows, rule)
         num_episodes = self.config.episodes_per_update
         played = lambda fast, _: self.play_in_a_row(meta, fast, task, key, num_episodes)
-        return self.batch(meta, nest.leading(task), played, index)
+        return self.batch(meta, rows, played, index)
 
     def play_in_a_row(
         self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor, num_episodes: int

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfcaml import keys, nest
 from tfcaml.errors import ConfigError, check, check_is
 from tfcaml.policies import distributions
-from tfcaml.types import Nest, Params, Trajectory
+from tfcaml.types import Nest, Params, Trajectory, last_steps
 
 if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
@@ -182,19 +182,24 @@ class Policy:
         """
         return self(params, nest.flat_steps(trajectory.observation))
 
-    def remember(self, params: Params, trajectory: Trajectory) -> Nest:
+    def remember(
+        self, params: Params, trajectory: Trajectory, ended: tf.Tensor | None = None
+    ) -> Nest:
         """What the policy remembers after the valid steps of a trajectory: nest of [N, E, ...].
 
         It is what a rollout ends with, found by living through the episodes again.
 
         Args:
           params: weights, each [N, ...].
-          trajectory: `Trajectory` [N, E, T, ...], whose valid steps come first.
+          trajectory: `Trajectory` [N, E, T, ...].
+          ended: [N, E, T] bool, which steps ended an episode, where rows have several; the last
+            valid one of each row unless given.
         """
         memory, mask = trajectory.start, trajectory.mask
         if not tf.nest.flatten(memory):
             memory = self.initial_memory(params, mask.shape[1], trajectory.episode_noise)
-        ended = mask - tf.pad(mask[:, :, 1:], [[0, 0], [0, 0], [0, 1]]) > 0
+        if ended is None:
+            ended = last_steps(mask)
         steps = trajectory.observation, trajectory.action, trajectory.reward, mask > 0, ended
         steps = nest.map(nest.time_major, steps)
         num_steps = mask.shape[2]

@@ -1,7 +1,7 @@
 """RL^2 on the bandits and MDPs it was published on, and beside MAML.
 
-Runs the configs `rl2/...` in run directories of the study, so that it goes on where it stopped. What
-others earn on the same bandits and MDPs is measured in the same run.
+Runs the configs `rl2/...` in run directories of the study, so that it goes on where it stopped.
+What others earn on the same bandits and MDPs is measured in the same run.
 """
 
 import functools

@@ -16,6 +16,8 @@ from tfcaml.environments.base import Population, TaskFamily, config_of
 from tfcaml.errors import check, check_positive, check_whole, checked_call
 from tfcaml.types import Task
 
+_EXAMPLES = 20  # that stand for the tasks to learn from, which are made anew
+
 
 @settings.checked
 @dataclasses.dataclass(frozen=True)
@@ -25,17 +27,14 @@ class BanditConfig:
     Attributes:
       num_arms: Arms, k. Source: RL2 paper: 5, 10 or 50.
       horizon: Pulls in an episode, n. Unit: steps. Source: RL2 paper: 10, 100 or 500.
-      num_train: Bandits that stand for those learned from, which are made anew in each iteration.
-        Source: tfcaml.
     """
 
     num_arms: int = 5
     horizon: int = 10
-    num_train: int = 20
 
     def __post_init__(self) -> None:
         check(self.num_arms >= 2, "num_arms", self.num_arms, ">= 2")
-        check_positive(horizon=self.horizon, num_train=self.num_train)
+        check_positive(horizon=self.horizon)
 
 
 class Bandit(TaskFamily):
@@ -68,9 +67,9 @@ class Bandit(TaskFamily):
             return {"p": tf.constant(p, tf.float32)}
 
         return Population(
-            bandits(config.num_train, 1),
+            bandits(_EXAMPLES, 1),
             bandits(num_test, 2),
-            np.zeros(config.num_train, np.int64),
+            np.zeros(_EXAMPLES, np.int64),
             np.zeros(num_test, np.int64),
             self.draw,
         )

@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import keys, settings
+from tfcaml import keys, nest, settings
 from tfcaml.environments.base import Population, TaskFamily, config_of
 from tfcaml.errors import check, check_positive, check_whole, checked_call
 from tfcaml.types import Task
 
+_EXAMPLES = 20  # that stand for the tasks to learn from, which are made anew
 _SMALLEST = 1e-7  # of a U(0, 1) number that a normal one is made of: 0 would be infinity
 
 
@@ -34,8 +35,6 @@ class TabularMDPConfig:
       reward_noise: Standard deviation of a reward around its mean. Source: RL2 paper: 1.
       horizon: Steps of an episode, each of which begins in the first state. Unit: steps. Source:
         RL2 paper: 10.
-      num_train: MDPs that stand for those learned from, which are made anew in each iteration.
-        Source: tfcaml.
     """
 
     num_states: int = 10
@@ -44,14 +43,13 @@ class TabularMDPConfig:
     reward_spread: float = 1.0
     reward_noise: float = 1.0
     horizon: int = 10
-    num_train: int = 20
 
     def __post_init__(self) -> None:
         for name in ("num_states", "num_actions"):
             check(getattr(self, name) >= 2, name, getattr(self, name), ">= 2")
         for name in ("reward_spread", "reward_noise"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
-        check_positive(horizon=self.horizon, num_train=self.num_train)
+        check_positive(horizon=self.horizon)
 
 
 class TabularMDP(TaskFamily):
@@ -82,18 +80,19 @@ class TabularMDP(TaskFamily):
 
         MDP i of either set is the same however many there are.
         """
-        num_train, seed = self.config.num_train, keys.as_int(seed)
+        seed = keys.as_int(seed)
         check_whole("num_test", num_test, 1)
         numbers = sum(self._sizes)
 
         def tasks(number: int, salt: int) -> Task:
             unit = np.random.default_rng([seed, 0x3D9, salt]).random([number, numbers])
-            return self._tasks(tf.constant(unit, tf.float32))
+            tasks = self._tasks(tf.constant(unit, tf.float64))  # so that rounding is alike
+            return nest.map(lambda x: tf.cast(x, tf.float32), tasks)
 
         return Population(
-            tasks(num_train, 1),
+            tasks(_EXAMPLES, 1),
             tasks(num_test, 2),
-            np.zeros(num_train, np.int64),
+            np.zeros(_EXAMPLES, np.int64),
             np.zeros(num_test, np.int64),
             self.draw,
         )
