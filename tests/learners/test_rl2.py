@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.trajectories import time_step as ts
 
 import tfcaml
 from tests.eager import PlainRecurrent
 from tests.learners.checks import assert_resumes, collected, error_of_gradient
 from tfcaml import environments, keys, learners, nest, types
+from tfcaml.agents import AdaptedPolicy
 from tfcaml.environments import Bandit, BanditConfig
 from tfcaml.errors import ConfigError
 from tfcaml.learners.rl2 import TrialLoss
@@ -404,3 +406,29 @@ def test_policies_and_trials_that_cannot_be_are_refused(family):
     with pytest.raises(ConfigError, match="cell to be one of"):
         rnn_policy(with_last_step(*specs), family.action_spec, "rnn")
     assert issubclass(learners.RL2.Loss, TrialLoss)
+
+
+@pytest.mark.slow
+def test_under_a_driver_a_trial_goes_on_from_episode_to_episode(learner, batch):
+    """Time step by time step, the ends included, with the log-probabilities of the trial."""
+    policy, played = AdaptedPolicy.of(learner), batch.query.trajectory
+    tell = tf.function(policy.distribution, autograph=False)
+    act = tf.function(policy.action, autograph=False)
+    state, found = policy.get_initial_state(1), []
+    for episode in range(EPISODES):
+        length = int(played.mask[0, episode].numpy().sum())
+        for t in range(length + 1):
+            observation = played.observation[0, episode, t : t + 1]
+            kind, reward = ts.StepType.MID, played.reward[0, episode, t - 1 : t]
+            if t == 0:
+                kind, reward = ts.StepType.FIRST, tf.zeros([1])
+            elif t == length:
+                kind, observation = ts.StepType.LAST, played.final_observation[0, episode][None]
+            now = ts.TimeStep(tf.constant([int(kind)]), reward, tf.ones([1]), observation)
+            action = tf.constant([0])  # at an end, where it does not count
+            if t < length:
+                action = played.action[0, episode, t : t + 1]
+                found.append(tell(now, state).action.log_prob(action)[0])
+            state = act(now, state).state
+            state["episode"]["action"] = action
+    np.testing.assert_allclose(found, lived(played, 0)[-1], rtol=1e-5)

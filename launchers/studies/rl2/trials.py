@@ -70,6 +70,9 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         rows, steps = _totals(experiment, summary, out_dir / "parts" / name)
         results[name] = rounded({method: report.summary(x)["mean"] for method, x in rows.items()})
         lines += _text_of_trials(name, experiment, results[name])
+        if name == "bandit_100_5":
+            results["speed"] = rounded(rollout_speed(experiment), 0)
+            lines += _text_of_speed(results["speed"])
         what = "reward per pull" if "bandit" in name else "return of an episode of the trial"
         axis = np.arange(1, next(iter(steps.values())).shape[1] + 1)
         label = "pull" if "bandit" in name else "episode"
@@ -232,6 +235,14 @@ def _text_of_trials(name, experiment, rows):
     for method, row in rows.items():
         lines.append(f"| {method} | {interval(row, 2)} | {published.get(method, '')} |")
     return [*lines, ""]
+
+
+def _text_of_speed(speed):
+    return [
+        f"1,000 trials in one compiled rollout: {speed['compiled']:.0f} steps per second; a trial "
+        f"step by step in Python: {speed['python_loop']:.0f} (of this machine).",
+        "",
+    ]
 
 
 def _text_beside_maml(name, experiment, methods, paired, settings):
