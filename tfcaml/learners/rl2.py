@@ -28,7 +28,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tensorflow as tf
-from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, losses, nest, settings
 from tfcaml.advantages import baselines, returns
@@ -37,7 +36,7 @@ from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.optimization import outer
 from tfcaml.optimization.config import OuterConfig
-from tfcaml.policies import TrialPolicy, distributions, rnn_policy, with_last_step
+from tfcaml.policies import TrialPolicy, distributions, rnn_critic, rnn_policy, with_last_step
 from tfcaml.types import (
     Experience,
     FastState,
@@ -188,8 +187,7 @@ class TrialLoss(losses.SurrogateLoss):
     def __init__(self, policy: TrialPolicy, config: Any) -> None:
         super().__init__(policy, config)
         if config.advantage.baseline == "recurrent":
-            number = tensor_spec.BoundedTensorSpec([1], policy.dtype, -1, 1)
-            self.critic = rnn_policy(policy.told, number, config.cell, config.units)
+            self.critic = rnn_critic(policy.told, config.cell, config.units)
 
     def experience(self, meta: Nest, params: Params, trajectory: Trajectory) -> Experience:
         """What `adapt` remembers."""

@@ -8,6 +8,7 @@ from tfcaml.policies.network_policy import (
     CELLS,
     NetworkPolicy,
     mlp_policy,
+    rnn_critic,
     rnn_policy,
 )
 from tfcaml.policies.sequence_encoder import SequenceEncoder
@@ -23,6 +24,7 @@ __all__ = [
     "LatentPolicy",
     "TrialPolicy",
     "mlp_policy",
+    "rnn_critic",
     "rnn_policy",
     "with_context",
     "with_last_step",

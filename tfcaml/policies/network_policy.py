@@ -314,6 +314,15 @@ def rnn_policy(
     return NetworkPolicy(network, action_spec)
 
 
+def rnn_critic(observation_spec: Nest, cell: str = "gru", units: int = 64) -> NetworkPolicy:
+    """A recurrent network that answers with a number: the mean of the distributions of `unroll`.
+
+    Arguments as of `rnn_policy`.
+    """
+    number = tensor_spec.BoundedTensorSpec([1], tf.float32, -1, 1)
+    return rnn_policy(observation_spec, number, cell, units)
+
+
 def _check_layers(fc_layer_params: Sequence[int], activation: str) -> None:
     """Raises `ConfigError` unless float32 layers of these units can be made."""
     check_one_of("policy.activation", activation, ACTIVATIONS)
