@@ -9,10 +9,10 @@ from tfcaml.policies.sequence_encoder import SequenceEncoder
 __all__ = [
     "ACTIVATIONS",
     "ContextPolicy",
+    "LatentPolicy",
     "NetworkPolicy",
     "Policy",
     "SequenceEncoder",
-    "LatentPolicy",
     "mlp_policy",
     "with_context",
 ]
