@@ -52,12 +52,13 @@ def from_scratch(config):
         "episodes_per_update": config["learner"]["test_episodes_per_update"],
     }
     by_gradient = {
-        "inner_learning_rate": 0.01,
+        "inner_learning_rate": 0.03,
         "shared_initialization": True,
         "advantage": {"baseline": "linear_feature"},
     }
     methods = {
         "TRPO": ("natural_policy_gradient", {}),
+        "TRPO with VIME": ("natural_policy_gradient", {"vime": {"eta": 1e-2}}),
         "policy gradient": ("policy_gradient", by_gradient),
     }
     return {

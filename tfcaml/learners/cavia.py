@@ -23,7 +23,7 @@ import tensorflow as tf
 from tfcaml import nest, settings
 from tfcaml.errors import check
 from tfcaml.learners.maml import MAML, MAMLConfig
-from tfcaml.policies import ContextPolicy, mlp_policy, with_context
+from tfcaml.policies import ContextPolicy, check_contextual, contextual_mlp
 from tfcaml.types import FastState, Nest, Params
 
 if TYPE_CHECKING:
@@ -73,18 +73,14 @@ class CAVIA(MAML):
         activation: str = "tanh",
     ) -> Policy:
         """An MLP of the observation and the context."""
-        observation_spec, size = environment.observation_spec, config.context_size
-        seen = with_context(observation_spec, size)
-        policy = mlp_policy(seen, environment.action_spec, fc_layer_params, activation)
-        return ContextPolicy(policy, observation_spec, size)
+        specs = environment.observation_spec, environment.action_spec
+        return contextual_mlp(
+            ContextPolicy, *specs, config.context_size, fc_layer_params, activation
+        )
 
     def setup(self) -> None:
         super().setup()
-        size = getattr(self.policy, "size", None)
-        fits = isinstance(self.policy, ContextPolicy) and size == self.config.context_size
-        expected = f"a ContextPolicy of context_size={self.config.context_size}"
-        received = type(self.policy).__name__ + (f" of {size}" if size else "")
-        check(fits, "policy", received, expected)
+        check_contextual(self.policy, ContextPolicy, "context_size", self.config.context_size)
 
     def init(self, seed: int) -> Nest:
         return {"params": self.policy.init(seed)["policy"]}

@@ -21,8 +21,7 @@ LatentSpace, the paper's baseline, has the same policy and the same latents and 
 inner step; its step size on a new task is one number that is not learned.
 
 Differences from the paper:
-  - Theta is adapted with `adapt_network=True` only. The authors' code never does; on sparse rewards
-    that is better (docs/maesn.md).
+  - Theta is adapted with `adapt_network=True` only. The authors' code never does.
   - A_k is standardised over a task's episodes, as in that code.
 """
 
@@ -40,7 +39,7 @@ from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.gradient_based import GradientConfig, NoInnerStepsConfig
 from tfcaml.learners.maml import MAML
 from tfcaml.optimization.config import OuterConfig
-from tfcaml.policies import LatentPolicy, mlp_policy, with_context
+from tfcaml.policies import LatentPolicy, check_contextual, contextual_mlp
 from tfcaml.types import Experience, FastState, MetaBatch, Nest, Params, Surrogate, Task, Trajectory
 
 if TYPE_CHECKING:
@@ -205,18 +204,12 @@ class MAESN(MAML):
         activation: str = "tanh",
     ) -> Policy:
         """An MLP of the observation and the latent."""
-        observation_spec, size = environment.observation_spec, config.latent_size
-        seen = with_context(observation_spec, size)
-        policy = mlp_policy(seen, environment.action_spec, fc_layer_params, activation)
-        return LatentPolicy(policy, observation_spec, size)
+        specs = environment.observation_spec, environment.action_spec
+        return contextual_mlp(LatentPolicy, *specs, config.latent_size, fc_layer_params, activation)
 
     def setup(self) -> None:
         super().setup()
-        size = getattr(self.policy, "size", None)
-        fits = isinstance(self.policy, LatentPolicy) and size == self.config.latent_size
-        expected = f"a LatentPolicy of latent_size={self.config.latent_size}"
-        received = type(self.policy).__name__ + (f" of {size}" if size else "")
-        check(fits, "policy", received, expected)
+        check_contextual(self.policy, LatentPolicy, "latent_size", self.config.latent_size)
         check(isinstance(self.loss, LatentLoss), "loss", self.loss, "left out, or a LatentLoss")
 
     def init(self, seed: int) -> Nest:

@@ -1,7 +1,12 @@
 """Policies: pure functions of their parameters."""
 
 from tfcaml.policies.base import Policy
-from tfcaml.policies.context import ContextPolicy, with_context
+from tfcaml.policies.context import (
+    ContextPolicy,
+    check_contextual,
+    contextual_mlp,
+    with_context,
+)
 from tfcaml.policies.latent import LatentPolicy
 from tfcaml.policies.network_policy import (
     ACTIVATIONS,
@@ -18,11 +23,13 @@ __all__ = [
     "ACTIVATIONS",
     "CELLS",
     "ContextPolicy",
+    "LatentPolicy",
     "NetworkPolicy",
     "Policy",
     "SequenceEncoder",
-    "LatentPolicy",
     "TrialPolicy",
+    "check_contextual",
+    "contextual_mlp",
     "mlp_policy",
     "rnn_critic",
     "rnn_policy",

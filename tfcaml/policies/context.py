@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.errors import check_is, check_whole, checked_call
+from tfcaml.errors import check, check_is, check_whole, checked_call
 from tfcaml.policies.base import Policy
 from tfcaml.policies.inputs import check_observation_spec
+from tfcaml.policies.network_policy import mlp_policy
 from tfcaml.types import Nest, Params, Trajectory
 
 if TYPE_CHECKING:
@@ -114,3 +116,41 @@ def with_context(observation_spec: Nest, size: int) -> tf.TensorSpec:
     zeros = nest.map(lambda spec: tf.zeros([1, *spec.shape], spec.dtype), observation_spec)
     vector = nest.vectors(zeros, 1)
     return tf.TensorSpec([vector.shape[-1] + size], vector.dtype)
+
+
+def contextual_mlp(
+    kind: Callable[[Policy, Nest, int], Policy],
+    observation_spec: Nest,
+    action_spec: Nest,
+    size: int,
+    fc_layer_params: Sequence[int],
+    activation: str,
+) -> Policy:
+    """An MLP of the observation and, behind it, what a policy of this kind knows of the task.
+
+    Args:
+      kind: `ContextPolicy` or `LatentPolicy`.
+      observation_spec, action_spec: of a family's observations and actions.
+      size: numbers behind the observation.
+      fc_layer_params, activation: of `mlp_policy`.
+    """
+    seen = with_context(observation_spec, size)
+    policy = mlp_policy(seen, action_spec, fc_layer_params, activation)
+    return kind(policy, observation_spec, size)
+
+
+def check_contextual(policy: Policy, kind: type[Policy], setting: str, size: int) -> None:
+    """A learner's policy is of a kind and knows `size` numbers of the task.
+
+    Args:
+      policy: of the learner.
+      kind: `ContextPolicy` or `LatentPolicy`.
+      setting: name of the learner's setting that `size` is from.
+
+    Raises:
+      ConfigError: it is not.
+    """
+    found = getattr(policy, "size", None)
+    received = type(policy).__name__ + (f" of {found}" if found else "")
+    fits = isinstance(policy, kind) and found == size
+    check(fits, "policy", received, f"a {kind.__name__} of {setting}={size}")

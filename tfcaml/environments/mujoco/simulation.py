@@ -105,8 +105,7 @@ class Simulation(TaskFamily):
       physics (none)    own masses, sizes, friction, ... of each task
       strength (1)      own strength of the actuators of each task
       pose, start       where episodes start
-      control_weight (0), control_cost
-                        what controls cost, a part of `reward`
+      control_weight (0)  what `reward` loses by the squares of controls
       goal (none)       what films show as the goal
 
     and, as a class attribute, `Config`, the dataclass of the options.
