@@ -588,7 +588,7 @@ class MetaLearner(tf.Module):
         check_task(self.environment, task)
         check_whole("num_episodes", num_episodes, 1)
         num_tasks = nest.leading(task)
-        rows = [None] if self.policy.shares_weights else [num_tasks]
+        rows: list[int | None] = [None] if self.policy.shares_weights else [num_tasks]
         found = nest.mismatches("params", self._weights_spec, params, rows)
         if found:
             rule = f"weights of the policy with an axis of {num_tasks} tasks before them"

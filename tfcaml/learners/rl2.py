@@ -207,7 +207,8 @@ class TrialLoss(losses.SurrogateLoss):
     def surrogate(self, meta: Nest, params: Params, query: Experience) -> Surrogate:
         trial = query.extra["trial"]
         result = super().surrogate(meta, params, query._replace(trajectory=trial))
-        distribution, loss = result.distribution, result.loss
+        loss = result.loss
+        distribution: Any = result.distribution  # of a policy gradient there is one
         acted = distributions.rebuild(distribution, query.distribution)
         if self.config.entropy_weight:
             entropy = tf.reshape(distribution.entropy(), trial.mask.shape)
