@@ -16,6 +16,7 @@ import numpy as np
 
 from tfcaml.errors import check, check_whole, checked_call
 
+# (successes [Q, k], failures [Q, k], pulls so far, random numbers) -> worth of each arm, [Q, k].
 Strategy = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
 
 
