@@ -55,7 +55,7 @@ def main(iterations=30):
 
 def get_config():
     """The same learner for the command line, beside MAML."""
-    shared = {"num_iterations": 10, "meta_batch_size": 10, "inner_learning_rate": 0.5}
+    shared = {"num_iterations": 5, "meta_batch_size": 5, "inner_learning_rate": 0.5}
     anchored = base.section("own_learner:Anchored", AnchoredConfig(**shared))
     return base.experiment(
         environment=base.section("navigation", environments.NavigationConfig()),

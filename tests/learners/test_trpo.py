@@ -93,8 +93,15 @@ def test_both_products_give_the_same_step(case, relative_error):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("learner", [learners.MAML, learners.EMAML])
-@pytest.mark.parametrize("subsample", [0, 2])
+@pytest.mark.parametrize(
+    ("learner", "subsample"),
+    [
+        (learners.MAML, 2),
+        (learners.EMAML, 0),
+        pytest.param(learners.MAML, 0, marks=pytest.mark.soak),
+        pytest.param(learners.EMAML, 2, marks=pytest.mark.soak),
+    ],
+)
 def test_a_step_worked_out_part_by_part_is_the_same(
     case, learner, subsample, relative_error, monkeypatch
 ):

@@ -20,6 +20,7 @@ SIMULATIONS = {
     "random_hopper": {"scales": "log_uniform", "inertia": "own", "damping_scale": 2.0},
     "random_reacher": {"strength_scale": 2.0},
 }
+_OTHERS = ("half_cheetah_velocity", "random_reacher")
 
 
 def meet(folder):
@@ -194,7 +195,9 @@ def test_what_is_not_like_what_make_gives_is_refused(made, sampler, particle, po
         sampler(policy, particle, nest.repeat(policy.init(0), 2), task, 1, keys.from_int(0))
 
 
-@pytest.mark.parametrize("name", SIMULATIONS)
+@pytest.mark.parametrize(
+    "name", ["random_hopper", *(pytest.param(x, marks=pytest.mark.soak) for x in _OTHERS)]
+)
 def test_simulators_have_the_same_bits(name, folder, ray, in_process):
     """Also with own physics of each task, and beside a worker that is killed amid episodes.
 
