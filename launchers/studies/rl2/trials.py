@@ -5,10 +5,8 @@ What others earn on the same bandits and MDPs is measured in the same run.
 """
 
 import functools
-import time
 
 import numpy as np
-import tensorflow as tf
 from tfcaml.configs.rl2 import (
     bandit_10_5,
     bandit_100_5,
@@ -70,9 +68,6 @@ def run(study_seeds, out_dir, quick=False, train=Experiment.train):
         rows, steps = _totals(experiment, summary, out_dir / "parts" / name)
         results[name] = rounded({method: report.summary(x)["mean"] for method, x in rows.items()})
         lines += _text_of_trials(name, experiment, results[name])
-        if name == "bandit_100_5":
-            results["speed"] = rounded(rollout_speed(experiment), 0)
-            lines += _text_of_speed(results["speed"])
         what = "reward per pull" if "bandit" in name else "return of an episode of the trial"
         axis = np.arange(1, next(iter(steps.values())).shape[1] + 1)
         label = "pull" if "bandit" in name else "episode"
@@ -164,54 +159,6 @@ def _pulls(experiment, seed):
     return learner.measure(fast, task, 1, key).reward.numpy().mean(axis=(0, 1))
 
 
-def rollout_speed(experiment, num_trials=1000, repeats=3):
-    """Environment steps per second of one compiled rollout of so many trials, and of a loop.
-
-    Args:
-      experiment: of a bandit.
-      num_trials: N.
-      repeats: of the measurement, the quickest of which counts.
-
-    Returns:
-      dict of "compiled" and "python_loop", steps/s.
-    """
-    learner = experiment.trained("rl2", experiment.config.seeds[0])
-    family, steps = learner.environment, learner.environment.horizon
-    task = family.draw(num_trials, keys.from_int(0))
-    fast = learner.start(learner.meta.read(), num_trials)
-    play = lambda: learner.measure(fast, task, 1, keys.from_int(1)).reward.numpy()
-    compiled = num_trials * steps / _quickest(play, repeats)
-
-    @tf.function(autograph=False)
-    def act(params, observation, memory, noise):
-        return learner.policy.play(params, observation, memory, noise)
-
-    def loop():
-        one = nest.map(lambda x: x[:1], (task, fast.memory))
-        params = learner.acting(learner.meta.read(), fast._replace(memory=one[1]))
-        state, observation = family.reset(one[0], keys.per_episode(keys.from_int(1), 1, 1))
-        memory = learner.policy.initial_memory(params, 1)
-        for time_step in range(steps):
-            noise = tf.random.stateless_uniform([1, 1, 1], [1, time_step])
-            action, _, _, memory = act(params, observation, memory, noise)
-            state, observation, reward, _ = family.step(one[0], state, action, noise)
-            ended = tf.constant([[time_step + 1 == steps]])
-            memory = learner.policy.observe(memory, action, reward, ended)
-
-    return {"compiled": compiled, "python_loop": steps / _quickest(loop, repeats)}
-
-
-def _quickest(function, repeats):
-    """Seconds of the quickest of some calls, after one that compiles."""
-    function()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
 def _title(name):
     kind, *sizes = name.split("_")
     if kind == "bandit":
@@ -235,14 +182,6 @@ def _text_of_trials(name, experiment, rows):
     for method, row in rows.items():
         lines.append(f"| {method} | {interval(row, 2)} | {published.get(method, '')} |")
     return [*lines, ""]
-
-
-def _text_of_speed(speed):
-    return [
-        f"1,000 trials in one compiled rollout: {speed['compiled']:.0f} steps per second; a trial "
-        f"step by step in Python: {speed['python_loop']:.0f} (of this machine).",
-        "",
-    ]
 
 
 def _text_beside_maml(name, experiment, methods, paired, settings):
