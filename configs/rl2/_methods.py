@@ -4,8 +4,21 @@ from tfcaml.configs import base
 
 from tfcaml import environments, learners
 
-# Of the authors' code: discount 0.99, 128 units, and minibatches of about 128 trials.
 _PPO = {"optimizer": "ppo", "learning_rate": 1e-3, "clip_ratio": 0.2}
+# A hundred pulls: without a discount, as what is found out late pays too; see docs/rl2.md.
+BANDITS_OF_100 = {
+    "meta_batch_size": 1000,
+    "trials_per_task": 1,
+    "units": 64,
+    "advantage": {"baseline": "recurrent", "gae_lambda": 0.95, "discount": 1.0},
+    "critic_learning_rate": 3e-3,
+    "critic_steps": 8,
+    "outer": {**_PPO, "learning_rate": 5e-3, "steps": 16, "minibatches": 4},
+}
+BANDITS_OF_10 = {
+    "units": 64,
+    "outer": {**_PPO, "learning_rate": 2e-3, "steps": 20, "minibatches": 4},
+}
 
 
 def trials(family, options, episodes, learner, num_iterations):

@@ -8,6 +8,6 @@ def get_config():
         "bandit",
         {"num_arms": 5, "horizon": 100},
         episodes=1,
-        learner={"units": 64},
-        num_iterations=400,
+        learner=_methods.BANDITS_OF_100,
+        num_iterations=200,
     )

@@ -8,6 +8,6 @@ def get_config():
         "bandit",
         {"num_arms": 5, "horizon": 10},
         episodes=1,
-        learner={"units": 64},
+        learner=_methods.BANDITS_OF_10,
         num_iterations=300,
     )
