@@ -71,7 +71,7 @@ def latent_map(panels: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], tit
         degrees); the first two numbers of latents are drawn, with a cross of the mean sigma.
       title: of the figure.
     """
-    figure, grid = style.new(3.4 * len(panels) + 0.8, 3.6, 1, len(panels))
+    figure, grid = style.new(3.4 * len(panels) + 0.8, 4.0, 1, len(panels))
     grid = np.ravel(grid)
     angles = np.concatenate([angle for _, _, angle in panels.values()])
     span = {"vmin": angles.min(), "vmax": angles.max(), "cmap": "turbo"}
@@ -91,9 +91,9 @@ def latent_map(panels: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], tit
         axes.set_xlim(-reach, reach)
         axes.set_ylim(-reach, reach)
         axes.set_aspect("equal")
-        axes.set_xlabel("first number of mu")
+        axes.set_xlabel("mu, first axis")
         axes.set_title(name)
-    grid[0].set_ylabel("second number of mu")
+    grid[0].set_ylabel("mu, second axis")
     figure.colorbar(points, ax=grid.tolist(), label="angle of the goal, degrees")
     figure.suptitle(f"{title} (cross: mean sigma)")
     return figure

@@ -159,6 +159,8 @@ def control_costs(experiment):
 def latent_pictures(experiment, title):
     """What latents do: paths of episodes, and a map of tasks by their latents; of the first seed.
 
+    Latents of more than two numbers are shown in the plane that tells goals best.
+
     Returns:
       dict name -> figure; empty where goals are not places in a plane.
     """
@@ -168,6 +170,8 @@ def latent_pictures(experiment, title):
     if goals is None:
         return {}
     meta, key = learner.meta.read(), keys.fold(keys.from_int(seed), _SHOWN)
+    known = {name: rows.numpy() for name, rows in meta["latent"].items()}
+    plane = _plane(known["mu"], environment.planar_goal(population.train).numpy())
     fast = learner.start(meta, nest.leading(population.test))
     shown = {"before": _episodes(learner, fast, population.test, keys.fold(key, 0))}
     for update in range(experiment.config.num_updates):
@@ -179,12 +183,11 @@ def latent_pictures(experiment, title):
     rows = [order[int(share * len(order))] for share in _GOALS]
     panels = {
         f"goal at {_angle(goals)[row]:.0f} degrees": {
-            when: figures.LatentEpisodes(paths[row], latent[row], goals[row].numpy())
+            when: figures.LatentEpisodes(paths[row], latent[row] @ plane, goals[row].numpy())
             for when, (paths, latent) in shown.items()
         }
         for row in rows
     }
-    known = {name: rows.numpy() for name, rows in meta["latent"].items()}
     new = {name: fast.params[name].numpy() for name in known}
     of_tasks = {
         "training tasks, as kept": (known, environment.planar_goal(population.train)),
@@ -194,12 +197,22 @@ def latent_pictures(experiment, title):
         "paths": figures.exploration_paths(panels, f"{title}: episodes by their latents"),
         "latents": figures.latent_map(
             {
-                name: (rows["mu"], np.exp(rows["log_sigma"]), _angle(places))
+                name: (
+                    rows["mu"] @ plane,
+                    np.sqrt(np.exp(2 * rows["log_sigma"]) @ plane**2),
+                    _angle(places),
+                )
                 for name, (rows, places) in of_tasks.items()
             },
             f"{title}: latents of tasks",
         ),
     }
+
+
+def _plane(mu, goals):
+    """Two directions [d, 2] at right angles, of latents [N, d] that tell goals [N, 2] best."""
+    away = lambda x: x - x.mean(axis=0)
+    return np.linalg.qr(np.linalg.lstsq(away(mu), away(goals), rcond=None)[0])[0]
 
 
 def _episodes(learner, fast, task, key):
