@@ -92,6 +92,7 @@ class LearnerConfig:
     advantage: AdvantageConfig = AdvantageConfig()
 
     LEAST_UPDATES: ClassVar[int] = 1
+    INNER_OPTIMIZERS: ClassVar[tuple[str, ...]] = ("adam", "sgd")
 
     def __post_init__(self) -> None:
         settings.fill_groups(self)
@@ -102,7 +103,7 @@ class LearnerConfig:
         least = self.LEAST_UPDATES
         check(self.inner_updates >= least, "inner_updates", self.inner_updates, f">= {least}")
         check_positive(inner_learning_rate=self.inner_learning_rate)
-        check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
+        check_one_of("inner_optimizer", self.inner_optimizer, self.INNER_OPTIMIZERS)
 
     def check_advantages(self) -> None:
         """Refuses a single episode per update where its advantages would all be 0.
