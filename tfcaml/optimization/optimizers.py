@@ -60,7 +60,7 @@ def adam(
     """Adam (Kingma & Ba 2015, Algorithm 1), with a step count per task.
 
     `init(params, num_tasks)` counts steps per task for params of leading [num_tasks], or once for
-    all with `num_tasks=None`. Differentiable; where a second moment is 0, so that a weight has never
+    all with `num_tasks=None`. Differentiable; where a second moment is 0, as of a weight that never
     had a gradient, its root counts as a constant.
     """
 
@@ -113,7 +113,7 @@ def rmsprop(learning_rate: float, decay: float = 0.99, epsilon: float = 0.01) ->
 
 
 def clipped(optimizer: Optimizer, max_norm: float) -> Optimizer:
-    """The optimiser on gradients of at most this norm over all of a task's weights, leaves [N, ...].
+    """The optimiser on gradients [N, ...] of at most this norm over all weights of a task.
 
     Differentiable where the optimiser is.
     """
