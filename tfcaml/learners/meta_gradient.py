@@ -356,7 +356,7 @@ class MetaGradient(A2C):
           eta: logits by name.
           fast: `FastState` of theta.
           sample: tau, a `Trajectory`.
-          trace: z, dict name -> nest of [S, N, ...], S being 1 without `per_state`; `()` where mu is
+          trace: z, dict name -> nest of [S, N, ...], S of 1 without `per_state`; `()` where mu is
             0.
           life: `Life`.
           play: function (eta, params, life, number of the update) -> (`Life`, next sample).
