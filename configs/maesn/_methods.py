@@ -9,7 +9,7 @@ from tfcaml.configs import base
 from tfcaml import environments, learners
 
 _OUTER = {"fisher_subsample": 0, "cg_iterations": 10}
-_CHOSEN = {  # on the point, seeds 100 to 109; see docs/maesn.md
+_CHOSEN = {  # on the point, seeds from 100 on; see docs/maesn.md
     "maesn": {
         **{"latent_size": 4, "kl_weight": 0.02},
         **{"latent_learning_rate": 0.1, "later_step_scale": 0.7},

@@ -1,6 +1,6 @@
 """MAESN, LatentSpace and MAML where a point looks for a place on a half circle.
 
-The settings were chosen on seeds 100 to 109, see docs/maesn.md.
+The settings were chosen on seeds from 100 on, see docs/maesn.md.
 """
 
 from tfcaml.configs.maesn import _methods

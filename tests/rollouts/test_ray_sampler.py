@@ -20,7 +20,6 @@ SIMULATIONS = {
     "random_hopper": {"scales": "log_uniform", "inertia": "own", "damping_scale": 2.0},
     "random_reacher": {"strength_scale": 2.0},
 }
-_OTHERS = ("half_cheetah_velocity", "random_reacher")
 
 
 def meet(folder):
@@ -196,7 +195,8 @@ def test_what_is_not_like_what_make_gives_is_refused(made, sampler, particle, po
 
 
 @pytest.mark.parametrize(
-    "name", ["random_hopper", *(pytest.param(x, marks=pytest.mark.soak) for x in _OTHERS)]
+    "name",
+    [pytest.param(x, marks=() if x == "random_hopper" else pytest.mark.soak) for x in SIMULATIONS],
 )
 def test_simulators_have_the_same_bits(name, folder, ray, in_process):
     """Also with own physics of each task, and beside a worker that is killed amid episodes.
