@@ -44,6 +44,22 @@ def experiment(family, sizes, **settings):
     )
 
 
+def small(family):
+    """The experiment on a family in small form: half the tasks and episodes, one seed."""
+    return experiment(
+        family,
+        sizes={
+            "num_iterations": 50,
+            "meta_batch_size": 10,
+            "episodes_per_update": 10,
+            "test_episodes_per_update": 20,
+        },
+        policy={"fc_layer_params": (64, 64), "activation": "relu"},
+        num_seeds=1,
+        evaluation={"num_tasks": 10, "num_updates": 5, "episodes": 10},
+    )
+
+
 def from_scratch(config):
     """What learns each held-out goal by itself, by as many episodes: dict name -> its section.
 
