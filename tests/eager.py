@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfcaml import keys
+from tfcaml import keys, nest
 from tfcaml.policies import Policy
 from tfcaml.policies.distributions import sample_continuous, sample_discrete
 
@@ -102,3 +102,43 @@ class PlainPolicy(Policy):
         if self.num_actions:
             return sample_discrete(distribution, noise, self.action_spec.dtype)
         return sample_continuous(distribution, noise)
+
+
+class PlainRecurrent(PlainPolicy):
+    """A `PlainPolicy` whose hidden layer sees itself, one step ago; of any precision."""
+
+    has_memory = True
+
+    def __init__(self, observation_spec, action_spec):
+        super().__init__(observation_spec, action_spec)
+        self._shapes.insert(1, (_UNITS, _UNITS))
+
+    def __call__(self, params, observation):
+        raise NotImplementedError
+
+    def initial_memory(self, params, num_episodes, noise=()):
+        return tf.zeros([*params[0].shape[:1], num_episodes, _UNITS], params[0].dtype)
+
+    def act(self, params, observation, memory):
+        first, again, bias, *rest = params
+        hidden = tf.tanh(tf.matmul(observation, first) + tf.matmul(memory, again) + bias[:, None])
+        return self.answer(rest, hidden), hidden
+
+    def unroll(self, params, trajectory):
+        hidden = trajectory.start
+        if isinstance(hidden, tuple):
+            hidden = self.initial_memory(params, trajectory.mask.shape[1])
+        steps = []
+        for time in range(trajectory.mask.shape[2]):
+            _, hidden = self.act(params, trajectory.observation[:, :, time], hidden)
+            steps.append(hidden)
+        return self.answer(params[3:], nest.flat_steps(tf.stack(steps, axis=2)))
+
+    def answer(self, params, hidden):
+        """The distributions of what is hidden, by the last layer's weights."""
+        second, output, *log_deviation = params
+        found = tf.matmul(hidden, second) + output[:, None]
+        if self.num_actions:
+            return tfp.distributions.Categorical(logits=found)
+        deviation = tf.broadcast_to(tf.exp(log_deviation[0])[:, None], found.shape)
+        return tfp.distributions.MultivariateNormalDiag(found, deviation)

@@ -68,6 +68,8 @@ def test_hindsight_results_are_of_todays_settings():
     defaults = dataclasses.asdict(NaturalPolicyGradient.Config())
     for layout, those in results["settings"].items():
         those["experts"] = plain(settings.merged(defaults, those["experts"]))
+        for section in those["learners"].values():
+            section["outer"] = settings.merged(defaults["outer"], section["outer"])
         assert those == plain(Bench(layout).settings)
 
 

@@ -124,6 +124,8 @@ def small(name):
         settings["meta_batch_size"] = 1
     if {"advantage", "outer"} <= fields:
         settings |= {"advantage": {"baseline": "time_step_mean"}, "outer": {"optimizer": "adam"}}
+    if name == "rl2":  # it learns within its trials
+        settings["inner_updates"] = 0
     if "num_training_tasks" in fields:  # TRPO's outer step
         settings |= {"num_training_tasks": 24, "outer": {"cg_iterations": 2}}
     if "num_medoids" in fields:

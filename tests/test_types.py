@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.types import join, next_observation
+from tfcaml.types import in_a_row, last_steps, next_observation
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "tfcaml"
 
@@ -33,29 +33,36 @@ def test_next_observations_are_those_of_a_loop(random_trajectory):
             np.testing.assert_array_equal(value[n, e, t], expected)
 
 
-def test_joined_episodes_are_the_valid_steps_one_after_another(random_trajectory):
+def test_episodes_in_a_row_are_the_valid_steps_one_after_another(random_trajectory):
     """Of different lengths, one of them of none, and of nests; padded steps are the last."""
-    first, second = (random_trajectory(seed, shape=(2, 5, 4)) for seed in (0, 1))
-    none = tf.tensor_scatter_nd_update(first.mask, [[0, 2]], [tf.zeros([4])])
-    first = first._replace(mask=none, start=tf.ones([2, 5, 3]), episode_noise=tf.ones([2, 5]))
-    parts = [part._replace(info={"last": part.reward[..., None]}) for part in (first, second)]
-    whole = join(parts)
-    valid = [np.asarray(part.mask, bool) for part in parts]
-    assert len({int(v) for v in sum(v.sum(axis=-1) for v in valid).ravel()}) > 3
+    episodes = random_trajectory(0, shape=(3, 5, 4))
+    mask = tf.tensor_scatter_nd_update(episodes.mask, [[0, 2]], [tf.zeros([4])])
+    start, noise = np.random.default_rng(0).normal(size=(3, 5, 2)), tf.ones([3, 5])
+    episodes = episodes._replace(mask=mask, start=tf.constant(start), episode_noise=noise)
+    episodes = episodes._replace(info={"last": episodes.reward[..., None]})
+    whole, valid = in_a_row(episodes), np.asarray(mask, bool)
+    assert len({int(v) for v in valid.sum(axis=(1, 2))}) > 1
     for name in ("observation", "action", "reward", "mask", "log_prob", "terminated", "info"):
-        leaves = [tf.nest.flatten(getattr(part, name))[0].numpy() for part in parts]
+        expected = tf.nest.flatten(getattr(episodes, name))[0].numpy()
         found = tf.nest.flatten(getattr(whole, name))[0].numpy()
-        assert found.shape == (2, 5, 8, *leaves[0].shape[3:])
-        for n, e in np.ndindex(2, 5):
-            steps = np.concatenate([x[n, e][v[n, e]] for x, v in zip(leaves, valid)])
-            np.testing.assert_array_equal(found[n, e, : len(steps)], steps)
-            assert not np.any(whole.mask[n, e, len(steps) :])
+        assert found.shape == (3, 1, 20, *expected.shape[3:])
+        for n in range(3):
+            steps = expected[n][valid[n]]
+            np.testing.assert_array_equal(found[n, 0, : len(steps)], steps)
+            assert not np.any(whole.mask[n, 0, len(steps) :])
     assert whole.episode_noise == ()
-    np.testing.assert_array_equal(whole.start, first.start)
-    np.testing.assert_array_equal(whole.final_observation, second.final_observation)
-    alone = random_trajectory(seed=3)
-    same = nest.map(lambda x, y: np.array_equal(x * 1, y * 1), join([alone]), alone)
+    np.testing.assert_array_equal(whole.start, start[:, :1])
+    np.testing.assert_array_equal(whole.final_observation, episodes.final_observation[:, -1:])
+    alone = random_trajectory(seed=3, shape=(2, 1, 6))
+    same = nest.map(lambda x, y: np.array_equal(x * 1, y * 1), in_a_row(alone), alone)
     assert all(tf.nest.flatten(same))
+
+
+def test_last_steps_are_the_last_valid_ones():
+    """Also of whole episodes, and none of an episode without steps."""
+    mask = np.array([[[1, 1, 0], [1, 1, 1], [0, 0, 0]]], np.float32)
+    expected = [[[0, 1, 0], [0, 0, 1], [0, 0, 0]]]
+    np.testing.assert_array_equal(last_steps(tf.constant(mask)), np.array(expected, bool))
 
 
 def unannotated(path):

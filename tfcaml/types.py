@@ -204,28 +204,40 @@ def episode_return(trajectory: Trajectory) -> tf.Tensor:
     return tf.reduce_sum(trajectory.reward * trajectory.mask, axis=-1)
 
 
-def join(trajectories: Sequence[Trajectory]) -> Trajectory:
-    """Trajectories of the same rows one after another, as one; its padded steps are the last.
+def last_steps(mask: tf.Tensor) -> tf.Tensor:
+    """Which steps are the last valid ones of episodes: mask [N, E, T] -> [N, E, T] bool."""
+    return mask - tf.pad(mask[:, :, 1:], [[0, 0], [0, 0], [0, 1]]) > 0
+
+
+def in_a_row(trajectory: Trajectory) -> Trajectory:
+    """The episodes of each task one after another, as one; its padded steps are the last.
 
     Args:
-      trajectories: list of `Trajectory` [N, E, T, ...], such as the episodes of a trial.
+      trajectory: `Trajectory` [N, E, T, ...], such as the episodes of a trial in their order.
 
     Returns:
-      `Trajectory` [N, E, sum of the T, ...], with the `start` of the first, the
+      `Trajectory` [N, 1, E * T, ...], with the `start` of the first episode, the
       `final_observation` of the last and no `episode_noise`.
     """
-    steps = [trajectory.mask.shape[2] for trajectory in trajectories]
-    mask = tf.concat([trajectory.mask for trajectory in trajectories], axis=2)
+    tasks, episodes, length = trajectory.mask.shape
+    whole = trajectory._replace(
+        final_observation=nest.map(lambda x: x[:, -1:], trajectory.final_observation),
+        episode_noise=(),
+        start=nest.map(lambda x: x[:, :1], trajectory.start),
+    )
+    if episodes == 1:
+        return whole
+    steps = episodes * length
+    mask = tf.reshape(trajectory.mask, [tasks, steps])
     # Valid steps first, each kind in its own order.
-    order = tf.argsort(tf.where(mask > 0, 0, sum(steps)) + tf.range(sum(steps)), axis=2)
-    row = lambda *parts: tf.gather(tf.concat(parts, axis=2), order, axis=2, batch_dims=2)
+    order = tf.argsort(tf.where(mask > 0, 0, steps) + tf.range(steps), axis=1)
+
+    def row(x: tf.Tensor) -> tf.Tensor:
+        x = tf.reshape(x, [tasks, steps, *x.shape[3:]])
+        return tf.gather(x, order, axis=1, batch_dims=1)[:, None]
+
     fields = ("observation", "action", "reward", "mask", "log_prob", "terminated", "info")
-    joined = {
-        name: nest.map(row, *(getattr(trajectory, name) for trajectory in trajectories))
-        for name in fields
-    }
-    final = trajectories[-1].final_observation
-    return trajectories[0]._replace(**joined, final_observation=final, episode_noise=())
+    return whole._replace(**{name: nest.map(row, getattr(trajectory, name)) for name in fields})
 
 
 def next_observation(trajectory: Trajectory) -> Nest:

@@ -8,7 +8,7 @@ A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (lis
     checks   name -> number
 """
 
-from . import divergence, glucose, host_environments, maml, ray, rollout_particles, simulators
+from . import divergence, glucose, host_environments, maml, ray, rl2, rollout_particles, simulators
 
 BENCHMARKS = {
     "divergence": divergence.run,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "maml_growth": maml.growth,
     "maml_navigation": maml.navigation,
     "ray": ray.run,
+    "rl2": rl2.run,
     "rollout_particles": rollout_particles.run,
     "simulators": simulators.run,
 }

@@ -18,7 +18,7 @@ from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.agents.adapted_policy import new_episode, with_episode
 from tfcaml.errors import ConfigError
-from tfcaml.learners import anil, cavia, maesn, maml, meta_sgd, tesp
+from tfcaml.learners import anil, cavia, maesn, maml, meta_sgd, rl2, tesp
 from tfcaml.learners.caml import learner as caml
 from tfcaml.policies import distributions
 from tfcaml.types import Trajectory
@@ -26,9 +26,9 @@ from tfcaml.types import Trajectory
 pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
-NAMES = ("anil", "caml", "cavia", "gru", "maesn", "maml", "meta_sgd", "recall", "tesp")
-SLIDES = ("cavia", "gru", "maesn", "meta_sgd", "recall", "tesp")  # the others are particles
-EPISODIC = ("gru", "maesn", "recall")  # of policies that remember an episode
+NAMES = ("anil", "caml", "cavia", "gru", "maesn", "maml", "meta_sgd", "recall", "rl2", "tesp")
+SLIDES = ("cavia", "gru", "maesn", "meta_sgd", "recall", "rl2", "tesp")  # the others are particles
+EPISODIC = ("gru", "maesn", "recall", "rl2")  # of policies that remember an episode
 NUM_TASKS, SHOTS = 3, 4
 SEED = keys.from_int(11)
 
@@ -71,6 +71,7 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         "tesp": learners.TESP(
             slide, config=tesp.TESPConfig(**shots, encoder_units=3, buffer_size=4)
         ),
+        "rl2": learners.RL2(slide, config=rl2.RL2Config(units=3, test_episodes_per_update=SHOTS)),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(
             particle, policy, caml.CAMLConfig(**shots, num_medoids=2, choice={"trial_episodes": 5})
@@ -186,6 +187,8 @@ def expected_of(learner, fast, observation):
     adapted = {name: part for name, part in fast._asdict().items() if tf.nest.flatten(part)}
     meta, key = learner.meta.read(), learner.task_keys(SEED, NUM_TASKS)
     first = learner.acting(meta, learner.start(meta, NUM_TASKS, key))
+    if learner.policy.outlives_episodes:
+        first = learner.acting(meta, fast)
     episode = new_episode(learner.policy, first, keys.from_int(0))
     for i, x in enumerate(tf.nest.flatten(with_episode(adapted, episode))):
         found[f"state/{i}"] = x

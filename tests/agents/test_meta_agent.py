@@ -18,6 +18,7 @@ from tfcaml.environments.tf_agents import FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 
 SIZES_OF = {
+    "rl2": {"inner_updates": 0, "trials_per_task": 2, "units": 3},
     "maesn": {"num_training_tasks": 3, "outer": {"cg_iterations": 2}},
     "tesp": {"rate_bound": 1.0, "encoder_units": 3, "buffer_size": 4},
 }
@@ -78,7 +79,7 @@ class Numbered(learners.MAML):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "maesn", "numbered", "tesp"])
+@pytest.mark.parametrize("kind", ["anil", "cavia", "gru", "maesn", "numbered", "rl2", "tesp"])
 def test_learns_what_any_learner_of_any_policy_would(kind, slide, gaussian_policy, gru_policy):
     """Memory, draws of an episode, starts of their own, and what acts is not what is adapted."""
     cls, policy = {
@@ -87,10 +88,11 @@ def test_learns_what_any_learner_of_any_policy_would(kind, slide, gaussian_polic
         "gru": (learners.MAML, gru_policy),
         "maesn": (learners.MAESN, None),
         "numbered": (Numbered, Recall()),
+        "rl2": (learners.RL2, None),
         "tesp": (learners.TESP, None),
     }[kind]
     own = SIZES_OF.get(kind, {})
-    if kind != "maesn":
+    if kind not in ("maesn", "rl2"):
         own = {**own, "inner_learning_rate": 0.1}
     config = cls.Config(**{**SETTINGS, **own})
     learner, alone = cls(slide, policy, config), cls(slide, policy, config)

@@ -65,6 +65,18 @@ FAMILIES = {
     "ant_ring": ({"horizon": 3}, {**RING, "gear": (150.0, {})}),
     "ant_target": ({"horizon": 3}, TARGET),
     "ant_velocity": ({"horizon": 3}, {**ANT, "highest_speed": (1.0, {})}),
+    "bandit": ({"horizon": 3}, {"num_arms": (3, {}), "horizon": (2, {})}),
+    "tabular_mdp": (
+        {"horizon": 3},
+        {
+            "num_states": (4, {}),
+            "num_actions": (3, {}),
+            "reward_mean": (2.0, {}),
+            "reward_spread": (3.0, {}),
+            "reward_noise": (3.0, {}),
+            "horizon": (2, {}),
+        },
+    ),
     "cart_pole": (
         {"horizon": 5, "num_train": 3},
         {

@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 import tfcaml
 from tests import by_hand
 from tests.by_hand import ACTIONS, EPISODES, SIZE, TASKS, Phase, complex_step
-from tests.trials.checks import assert_resumes, collected, error_of_gradient
+from tests.learners.checks import assert_resumes, collected, error_of_gradient
 from tfcaml import environments, keys, learners, losses, nest, training
 from tfcaml.errors import ConfigError
 from tfcaml.learners.maesn import divergence_from_prior, log_density

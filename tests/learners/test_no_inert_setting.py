@@ -14,12 +14,12 @@ import tensorflow as tf
 
 import tfcaml
 from tests.dotted import nested
-from tests.eager import PlainEncoder, PlainPolicy, differ, eagerly
+from tests.eager import PlainEncoder, PlainPolicy, PlainRecurrent, differ, eagerly
 from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.exploration.vime import VIMEConfig
 from tfcaml.learners import LEARNERS
-from tfcaml.policies import ContextPolicy, LatentPolicy, with_context
+from tfcaml.policies import ContextPolicy, LatentPolicy, TrialPolicy, with_context, with_last_step
 from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
@@ -45,6 +45,10 @@ TINY_OF = {
     "natural_policy_gradient": GRADIENT,
     **dict.fromkeys(("maesn", "latent_space"), LATENT),
     "promp": {**GRADIENT, "outer.optimizer": "ppo", "outer.steps": 2},
+    "rl2": {
+        **{"num_iterations": 1, "meta_batch_size": 2, "trials_per_task": 3},
+        **{"episodes_per_update": 2, "outer.learning_rate": 0.1, "outer.steps": 2},
+    },
     "hindsight_maml": HINDSIGHT,
     "hindsight_relabelling": HINDSIGHT,
     "hindsight_cloning": {**HINDSIGHT, "cloning_steps": 2},
@@ -104,6 +108,7 @@ WELL_CONDITIONED = {**TRPO, "outer.cg_iterations": 2, "outer.damping": 0.1}
 VIME = {"vime.eta": 0.5, "vime.capacity": 20, "vime.min_transitions": 3, "vime.window": 1}
 VIME |= {"vime.steps": 2, "vime.batch_size": 2, "vime.num_samples": 2, "vime.units": 4}
 VIME |= {"num_iterations": 3, "inner_updates": 1}
+LEARNED = {"advantage.baseline": "recurrent", "num_iterations": 2}
 FIELDS = {
     "num_iterations": Acts(3),
     "meta_batch_size": Acts(4),
@@ -132,6 +137,7 @@ FIELDS = {
     "outer.steps": Acts(3, PPO),
     "outer.clip_ratio": Acts(0.01, PPO),
     "outer.keep_below_kl": Acts(1e-6, {**PPO, "outer.steps": 3}),
+    "outer.minibatches": Acts(2, PPO),
     "outer.max_kl": Acts(0.1, TRPO),
     "outer.damping": Acts(1.0, TRPO),
     "outer.cg_iterations": Acts(1, TRPO),
@@ -163,6 +169,12 @@ FIELDS = {
     "adapt_network": Acts(True),
     "kl_weight": Acts(5.0),
     "later_step_rule": Acts("once", num_updates=3),
+    # Trials
+    "trials_per_task": Acts(4),
+    "truncation": Acts(2),
+    "entropy_weight": Acts(0.5),
+    "critic_learning_rate": Acts(0.1, LEARNED),
+    "critic_steps": Acts(2, LEARNED),
     # Hindsight
     "similarity.steps": Acts(3),
     "similarity.learning_rate": Acts(0.1),
@@ -216,6 +228,7 @@ ONLY_TRPO = {
     "outer.clip_ratio": Refused(0.01),
     "outer.fisher_subsample": Refused(1),
     "outer.keep_below_kl": Refused(0.5),
+    "outer.minibatches": Refused(2),
     "inner_learning_rate": Acts(0.3, {"adapt_network": True}),
     "inner_estimator": Acts("dice", {"adapt_network": True}),
 }
@@ -234,6 +247,7 @@ OF_CONTEXTS = {
     "outer.steps": Acts(3, PPO),
     "outer.clip_ratio": Acts(0.01, {**PPO, "outer.steps": 3}),
     "outer.keep_below_kl": Acts(10.0, {**PPO, "outer.steps": 3}),
+    "outer.minibatches": Acts(2, {**PPO, "outer.steps": 3, "outer.keep_below_kl": 0.0}),
     "outer.optimizer": Acts("trpo", {"outer.learning_rate": 3e-4}),
 }
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
@@ -255,12 +269,32 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
         **ONLY_SGD,
         "outer.optimizer": Acts("adam", {"outer.steps": 5}),
     },
+    "rl2": {
+        **ONLY_SGD,
+        "inner_updates": Refused(2),
+        "inner_learning_rate": Refused(0.3),
+        "later_step_scale": Refused(0.25),
+        "inner_estimator": Refused("dice"),
+        "first_order": Refused(True),
+        "episodes_per_update": Acts(3),
+        "cell": Acts("lstm", LEARNED),  # of the baseline; the policy here is another
+        "units": Acts(5, LEARNED),
+        "advantage.baseline": Acts("linear_feature"),
+        "outer.optimizer": Acts("adam", {"outer.steps": 5}),
+    },
     "pretrained": NO_INNER_STEPS,
     "oracle": NO_INNER_STEPS,
-    "natural_policy_gradient": {**NO_INNER_STEPS, "outer.fisher_subsample": Refused(1)},
+    "natural_policy_gradient": {
+        **NO_INNER_STEPS,
+        "outer.fisher_subsample": Refused(1),
+        "outer.minibatches": Refused(2, PPO),
+    },
     "maesn": ONLY_TRPO,
     "latent_space": {**ONLY_TRPO, "first_order": Refused(True)},
-    "hindsight_maml": {**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
+    "hindsight_maml": {
+        **{**ONLY_SGD, "inner_estimator": Refused("dice"), **SEARCHED_OF_THREE},
+        "outer.minibatches": Acts(3, PPO),
+    },
     "hindsight_relabelling": {
         **ONLY_SGD,
         "inner_estimator": Refused("dice"),
@@ -372,11 +406,16 @@ def kind_of(name):
 WIDER = {
     **dict.fromkeys(("adapt_sv", "cavia", "tesp"), (ContextPolicy, "context_size")),
     **dict.fromkeys(("maesn", "latent_space"), (LatentPolicy, "latent_size")),
+    "rl2": (TrialPolicy, "truncation"),
 }
 
 
 def wider(name, family, config):
     """The policy of a learner in `WIDER`."""
+    if name == "rl2":
+        specs = family.observation_spec, family.action_spec
+        within = PlainRecurrent(with_last_step(*specs), family.action_spec)
+        return TrialPolicy(within, family.observation_spec, config.truncation)
     kind, field = WIDER[name]
     size = getattr(config, field)
     policy = PlainPolicy(with_context(family.observation_spec, size), family.action_spec)
@@ -582,6 +621,9 @@ IN_COMPANY = [
     ("pretrained", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("natural_policy_gradient", {"later_step_scale": 1.0}, "inner_updates", 2),
     ("pretrained_regression", {"later_step_scale": 1.0}, "inner_updates", 2),
+    ("rl2", {}, "critic_learning_rate", 0.1),
+    ("rl2", {}, "critic_steps", 2),
+    ("rl2", {"outer.optimizer": "adam", "outer.steps": 5}, "outer.minibatches", 2),
     ("promp", {"outer.optimizer": "adam", "outer.steps": 5}, "kl_penalty", 5.0),
     ("promp", {"outer.steps": 1}, "kl_penalty", 5.0),
     ("random", {"test_episodes_per_update": 3}, "episodes_per_update", 4),
@@ -633,12 +675,18 @@ def test_what_cannot_act_in_company_is_refused(name, company, field, value):
 # What nothing reads, and what numbers of another size would be made of, is not tried.
 UNREAD = ("inner_optimizer", "outer.fisher_subsample", "inner_estimator", "num_iterations")
 UNREAD = (*UNREAD, "outer.optimizer")
+OF_ANOTHER_SIZE = [("rl2", "inner_updates")]  # would play episodes that are not learned from
+
+
+def can_be_tried(name, field):
+    """Whether a refused field can be written past the checks of the config."""
+    return field not in (*UNREAD, "meta_batch_size") and (name, field) not in OF_ANOTHER_SIZE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, company, field, value",
-    [*IN_COMPANY, *(case for case in REFUSED if case[2] not in (*UNREAD, "meta_batch_size"))],
+    [*IN_COMPANY, *(case for case in REFUSED if can_be_tried(case[0], case[2]))],
 )
 def test_what_is_refused_changes_no_number(name, company, field, value):
     """Written past the checks of the config."""

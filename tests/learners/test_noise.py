@@ -7,8 +7,9 @@ import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
 from tests.by_hand import Softmax, with_context, with_latent
+from tests.eager import PlainRecurrent
 from tfcaml import environments, keys, learners, nest, training
-from tfcaml.policies import Policy
+from tfcaml.policies import Policy, TrialPolicy, with_last_step
 from tfcaml.rollouts import sampling
 
 PLAYERS = [
@@ -17,7 +18,7 @@ PLAYERS = [
     *(learners.MAESN, learners.LatentSpace),
     *(learners.Pretrained, learners.NaturalPolicyGradient, learners.HindsightMAML),
     *(learners.CAML, learners.Reptile, learners.Joint, learners.JointMixed),
-    *(learners.PolicyGradient, learners.RandomInitialization),
+    *(learners.PolicyGradient, learners.RandomInitialization, learners.RL2),
 ]
 SIZES = {"meta_batch_size": 2, "inner_updates": 3, "episodes_per_update": 2}
 
@@ -46,12 +47,18 @@ def make(cls, family, sampler=None, **settings):
         sizes = {"episodes_per_update": 2}
     if issubclass(cls, learners.MAESN):
         sizes |= {"num_training_tasks": 24}
+    if cls is learners.RL2:
+        sizes |= {"inner_updates": 0, "trials_per_task": 2}
     config = cls.Config(**{**sizes, **settings})
     policy = Softmax(tf.float32)
     if issubclass(cls, learners.CAVIA):
         policy = with_context(config.context_size, tf.float32)
     elif issubclass(cls, learners.MAESN):
         policy = with_latent(config.latent_size, tf.float32)
+    elif cls is learners.RL2:
+        specs = family.observation_spec, family.action_spec
+        within = PlainRecurrent(with_last_step(*specs), family.action_spec)
+        policy = TrialPolicy(within, family.observation_spec)
     return cls(family, policy, config, sampler=sampler)
 
 

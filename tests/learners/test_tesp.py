@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.eager import PlainEncoder, PlainPolicy, eagerly
-from tests.trials.checks import assert_resumes
+from tests.learners.checks import assert_resumes
 from tfcaml import agents, environments, evaluation, keys, learners, nest, policies, settings
 from tfcaml.errors import ConfigError
 from tfcaml.types import Trajectory

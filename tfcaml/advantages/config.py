@@ -1,6 +1,7 @@
 """Settings of advantages."""
 
 import dataclasses
+from typing import ClassVar
 
 from tfcaml import settings
 from tfcaml.advantages import baselines
@@ -37,6 +38,8 @@ class AdvantageConfig:
     gae_lambda: float = 1.0
     normalize: bool = True
 
+    BASELINES: ClassVar[tuple[str, ...]] = tuple(baselines.BASELINES)
+
     def __post_init__(self) -> None:
         check(0 < self.discount <= 1, "discount", self.discount, "in (0, 1]")
         check(0 <= self.gae_lambda <= 1, "gae_lambda", self.gae_lambda, "in [0, 1]")
@@ -44,7 +47,7 @@ class AdvantageConfig:
             rule = "reward_to_go when gae_lambda < 1"
             check(self.return_type == "reward_to_go", "return_type", self.return_type, rule)
         check_one_of("return_type", self.return_type, tuple(baselines.RETURNS))
-        check_one_of("baseline", self.baseline, tuple(baselines.BASELINES))
+        check_one_of("baseline", self.baseline, self.BASELINES)
 
     def why_alone_is_nothing(self) -> str | None:
         """Why the advantages of an episode alone are all 0; None where they are not.

@@ -39,8 +39,9 @@ class AdaptedPolicy(tf_policy.TFPolicy):
     The key, the same in all rows, is a hash and a count of steps. What row b draws follows from it
     and b, whatever else is in the batch; a later call goes on where the returned state is fed back.
     Weights outlive episodes; "episode" is made anew in the rows whose time step is FIRST, and at
-    all others learns what came of the action before. `distribution` tells of the next action, and
-    gives the state back as it was.
+    all others learns what came of the action before. Where a policy `outlives_episodes` what it
+    remembers goes on instead: a driver's episodes are those of one trial, until a new state.
+    `distribution` tells of the next action, and gives the state back as it was.
 
     Actions are those of `policy.play`, not clipped to the spec, as in training. Don't wrap it in
     TF-Agents' `GreedyPolicy` and the like: they set policy_state to 0 where episodes start.
@@ -119,6 +120,8 @@ class AdaptedPolicy(tf_policy.TFPolicy):
           ConfigError: a seed that is neither.
         """
         start = keys.fold(_as_key(seed), 0)  # the number folded in is counted on
+        if self._policy.shares_weights:
+            params = _own_rows(params)
         state = {"params": params, "key": nest.repeat(start, nest.num_rows(params))}
         return with_episode(state, new_episode(self._policy, params, start))
 
@@ -239,6 +242,9 @@ def act(
         action, log_prob, info, memory = policy.play(params, observation, memory, noise[:, None])
     kept = {"memory": memory, "action": action}
     kept = {name: _narrow(x) for name, x in kept.items() if name in episode}
+    if policy.outlives_episodes:  # no step of the trial is taken at an end
+        ended = time_step.step_type == ts.StepType.LAST
+        kept["memory"] = nest.where(ended, episode["memory"], kept["memory"])
     return action[:, 0], log_prob[:, 0], _narrow(info), {**episode, **kept}
 
 
@@ -248,13 +254,26 @@ def _at_step(
     """`episode` with what came of the last action; a new one where the time step is the first."""
     if not episode:
         return {}
-    fresh = new_episode(policy, params, key)
+    fresh, first = new_episode(policy, params, key), time_step.step_type == ts.StepType.FIRST
+    goes_on: tuple[str, ...] = ()
     if "memory" in episode:
-        memory, action, reward = _wide((episode["memory"], episode["action"], time_step.reward))
+        before = episode["memory"]
+        memory, action, reward = _wide((before, episode["action"], time_step.reward))
         ended = time_step.step_type == ts.StepType.LAST
-        memory = policy.observe(memory, action, reward, ended[:, None])
-        episode = {**episode, "memory": _narrow(memory)}
-    return nest.where(time_step.step_type == ts.StepType.FIRST, fresh, episode)
+        memory = _narrow(policy.observe(memory, action, reward, ended[:, None]))
+        if policy.outlives_episodes:  # at a first step, the end before it has been told
+            memory, goes_on = nest.where(first, before, memory), ("memory", "action")
+        episode = {**episode, "memory": memory}
+    again = {name: part for name, part in episode.items() if name not in goes_on}
+    return {**episode, **nest.where(first, {name: fresh[name] for name in again}, again)}
+
+
+def _own_rows(params: Params) -> Params:
+    """Leaves [1, ...] that stand for all B rows, repeated for each: nest of [B, ...]."""
+    rows = nest.num_rows(params)
+    own = lambda x: tf.broadcast_to(x, tf.concat([[rows], tf.shape(x)[1:]], axis=0))
+    wide = nest.map(lambda x: own(x) if x.shape[0] == 1 else x, params)
+    return nest.map(lambda x, like: tf.ensure_shape(x, [None, *like.shape[1:]]), wide, params)
 
 
 def _nothing_said(policy: Policy, params: Params) -> Nest:

@@ -249,6 +249,9 @@ def _adapt(learner: MetaLearner, meta: Nest, state_spec: dict[str, Nest]) -> Cal
         """The state after one update on episodes that the state's own policies played."""
         fast, episode = _parts(policy_state)
         fast = tf.map_fn(one_task, (trajectories, fast), fn_output_signature=result)
+        if learner.policy.outlives_episodes:  # which go on from what is remembered now
+            params = learner.acting(meta, fast)
+            episode = new_episode(learner.policy, params, keys.from_int(0))
         return with_episode(_state(fast), episode)
 
     return adapt
@@ -277,7 +280,7 @@ def _policy_state(learner: MetaLearner, meta: Nest, fast: FastState) -> dict[str
 def _parts(policy_state: dict[str, Nest]) -> tuple[FastState, dict[str, Nest]]:
     """(`FastState`, what the policy keeps of an episode) of a policy_state."""
     fields = {name: value for name, value in policy_state.items() if name != "episode"}
-    return FastState(**{"slots": (), **fields}), policy_state.get("episode", {})
+    return FastState(**{"params": (), "slots": (), **fields}), policy_state.get("episode", {})
 
 
 def _trajectory_spec(policy: Policy, environment: TaskFamily, shots: int) -> dict[str, Nest]:

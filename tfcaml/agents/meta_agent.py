@@ -126,6 +126,11 @@ class MetaAgent(tf_agent.TFAgent):
         recorded = policy_step.get_log_probability(data.policy_info, None)
         trajectory = from_tf_agents(data, recorded)
         if recorded is None:
+            expected = (
+                "with log_probability, as episodes of a trial are not lived through one by one"
+            )
+            given = self._learner.policy.outlives_episodes
+            check(not given, "policy_info", "without log_probability", expected)
             log_prob = losses.action_log_prob(self._learner.policy, params, trajectory)
             trajectory = trajectory._replace(log_prob=tf.stop_gradient(log_prob))
         return trajectory

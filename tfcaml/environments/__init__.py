@@ -46,12 +46,14 @@ from tfcaml.environments.mujoco.targets import (
     TargetConfig,
     Wheeled,
 )
+from tfcaml.environments.native.bandit import Bandit, BanditConfig
 from tfcaml.environments.native.maze import Maze, MazeConfig
 from tfcaml.environments.native.mountain_car import MountainCar, MountainCarConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
 from tfcaml.environments.native.point_ring import PointRing, PointRingConfig
 from tfcaml.environments.native.point_target import PointTarget, PointTargetConfig
+from tfcaml.environments.native.tabular_mdp import TabularMDP, TabularMDPConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
@@ -61,6 +63,7 @@ ENVIRONMENTS = {
     "ant_ring": (AntRing, AntRingConfig),
     "ant_target": (AntTarget, TargetConfig),
     "ant_velocity": (AntVelocity, AntVelocityConfig),
+    "bandit": (Bandit, BanditConfig),
     "cart_pole": (CartPole, CartPoleConfig),
     "glucose": (Glucose, GlucoseConfig),
     "goal_ant": (GoalAnt, GoalAntConfig),
@@ -79,6 +82,7 @@ ENVIRONMENTS = {
     "reacher_2": (Reacher2, TargetConfig),
     "reacher_4": (Reacher4, TargetConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
+    "tabular_mdp": (TabularMDP, TabularMDPConfig),
     "wheeled": (Wheeled, TargetConfig),
     "wheeled_ring": (WheeledRing, RingConfig),
 }
@@ -90,6 +94,8 @@ __all__ = [
     "AntGoalConfig",
     "AntVelocity",
     "AntVelocityConfig",
+    "Bandit",
+    "BanditConfig",
     "CartPole",
     "CartPoleConfig",
     "ENVIRONMENTS",
@@ -134,6 +140,8 @@ __all__ = [
     "AntTarget",
     "Reacher2",
     "Reacher4",
+    "TabularMDP",
+    "TabularMDPConfig",
     "TargetConfig",
     "Wheeled",
 ]

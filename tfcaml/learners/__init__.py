@@ -20,6 +20,7 @@ from tfcaml.learners.references.natural_policy_gradient import NaturalPolicyGrad
 from tfcaml.learners.references.policy_gradient import PolicyGradient
 from tfcaml.learners.references.pretrained import Oracle, Pretrained
 from tfcaml.learners.reptile import Reptile
+from tfcaml.learners.rl2 import RL2
 from tfcaml.learners.supervised import MAMLRegression, PretrainedRegression
 from tfcaml.learners.tesp import TESP
 
@@ -50,6 +51,7 @@ LEARNERS = {
     "promp": ProMP,
     "random": RandomInitialization,
     "reptile": Reptile,
+    "rl2": RL2,
     "tesp": TESP,
     "unmatched": Unmatched,
 }
@@ -63,6 +65,7 @@ __all__ = [
     "LEARNERS",
     "MAESN",
     "MAML",
+    "RL2",
     "TESP",
     "AdaptSV",
     "CAMLConfig",

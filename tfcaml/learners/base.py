@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import tensorflow as tf
 
@@ -91,12 +91,16 @@ class LearnerConfig:
     inner_learning_rate: float = 0.01
     advantage: AdvantageConfig = AdvantageConfig()
 
+    LEAST_UPDATES: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         settings.fill_groups(self)
         for name in ("num_iterations", "test_episodes_per_update"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
-        for name in ("meta_batch_size", "inner_updates", "episodes_per_update"):
+        for name in ("meta_batch_size", "episodes_per_update"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
+        least = self.LEAST_UPDATES
+        check(self.inner_updates >= least, "inner_updates", self.inner_updates, f">= {least}")
         check_positive(inner_learning_rate=self.inner_learning_rate)
         check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
 
@@ -584,7 +588,8 @@ class MetaLearner(tf.Module):
         check_task(self.environment, task)
         check_whole("num_episodes", num_episodes, 1)
         num_tasks = nest.leading(task)
-        found = nest.mismatches("params", self._weights_spec, params, [num_tasks])
+        rows: list[int | None] = [None] if self.policy.shares_weights else [num_tasks]
+        found = nest.mismatches("params", self._weights_spec, params, rows)
         if found:
             rule = f"weights of the policy with an axis of {num_tasks} tasks before them"
             raise ConfigError(f"{found[0]} ({rule})")

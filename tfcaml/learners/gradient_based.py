@@ -80,7 +80,13 @@ class GradientConfig(LearnerConfig):
         allowed = f"0 (all tasks) to meta_batch_size = {most}"
         fits = tasks <= most or tasks == OuterConfig.fisher_subsample  # the default is "at most"
         check(fits, "outer.fisher_subsample", tasks, allowed)
+        self.outer.check_parts(self.num_rows)
         self._check_estimator(not self.first_order or self.outer.moves_on_a_batch)
+
+    @property
+    def num_rows(self) -> int:
+        """N, the tasks of a batch, each as often as it is in it."""
+        return self.meta_batch_size
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         # The outer step differentiates through the inner ones, so that all their batches stay.
@@ -89,7 +95,7 @@ class GradientConfig(LearnerConfig):
     @classmethod
     def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
         outer = section["outer"] | {"fisher_subsample": cls().outer.fisher_subsample}
-        return {**super().smallest(section), "outer": outer}
+        return {**super().smallest(section), "outer": outer | {"minibatches": 1}}
 
     def check_steps(self, num_updates: int) -> None:
         super().check_steps(num_updates)
@@ -228,17 +234,21 @@ class GradientLearner(MetaLearner):
 
     def update(self, batch: MetaBatch) -> dict[str, tf.Tensor]:
         """One outer iteration on a `MetaBatch`."""
-        meta, slots, metrics = self.outer.step(
-            self.objective, self.meta.read(), self.state["outer_slots"].read(), batch
-        )
+        meta, metrics = self.outer_step(self.meta.read(), batch)
         self.meta.write(meta)
-        self.state["outer_slots"].write(slots)
+        return metrics
+
+    def outer_step(self, meta: Nest, batch: MetaBatch) -> tuple[Nest, dict[str, tf.Tensor]]:
+        """One outer step from `meta`, with `outer_slots`: (meta, metrics with the returns)."""
+        slots = self.state["outer_slots"]
+        meta, moved, metrics = self.outer.step(self.objective, meta, slots.read(), batch)
+        slots.write(moved)
         returns = self.returns(batch)
         metrics["return_before"] = returns[0]
         metrics["return_after"] = returns[-1]
         for k in range(1, len(returns) - 1):
             metrics[f"return_{k}"] = returns[k]
-        return metrics
+        return meta, metrics
 
     @property
     def metrics(self) -> dict[str, Metric]:

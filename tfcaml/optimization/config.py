@@ -31,6 +31,9 @@ class OuterConfig:
       keep_below_kl: With "ppo" of several steps, the parameters with the lowest loss are kept of
         those before each step whose mean divergence is below it; 0 keeps those after the last step.
         Unit: nats. Source: TESP's code, 0.01; ProMP's code keeps the last.
+      minibatches: Parts that the tasks of a batch are cut into, of which each Adam step takes the
+        next, with "ppo"; 1: each takes all. Source: ProMP's code: 1; the code of RL2: 128 trials
+        each.
       max_kl: Delta, the largest mean divergence of the adapted policies that a step may cause, with
         "trpo". Unit: nats. Source: MAML's code, 0.01.
       damping: What is added to the diagonal of the curvature, with "trpo". Source: MAML's code,
@@ -52,6 +55,7 @@ class OuterConfig:
     steps: int = 5
     clip_ratio: float = 0.3
     keep_below_kl: float = 0.0
+    minibatches: int = 1
     max_kl: float = 0.01
     damping: float = 1e-5
     cg_iterations: int = 5
@@ -66,6 +70,7 @@ class OuterConfig:
         check_positive(
             learning_rate=self.learning_rate,
             steps=self.steps,
+            minibatches=self.minibatches,
             clip_ratio=self.clip_ratio,
             max_kl=self.max_kl,
             cg_iterations=self.cg_iterations,
@@ -84,11 +89,20 @@ class OuterConfig:
         of_several = ("clip_ratio", "keep_below_kl")
         several = name == "ppo" and self.steps > 1
         check_acts(self, of_several, several, "with optimizer=ppo and steps > 1")
+        check_acts(self, ("minibatches",), name == "ppo", "with optimizer=ppo")
+        check(self.minibatches <= self.steps, "minibatches", self.minibatches, "<= steps")
+        whole = self.minibatches == 1 or not self.keep_below_kl
+        check(whole, "minibatches", self.minibatches, "1 with keep_below_kl > 0")
 
     @property
     def moves_on_a_batch(self) -> bool:
         """Whether a loss is worked out at other parameters than those that made the batch."""
         return self.optimizer == "trpo" or (self.optimizer == "ppo" and self.steps > 1)
+
+    def check_parts(self, num_tasks: int) -> None:
+        """Refuses `minibatches` that so many tasks can't be cut into evenly."""
+        parts, rule = self.minibatches, f"a divisor of {num_tasks}, the tasks of a batch"
+        check(num_tasks % parts == 0, "outer.minibatches", parts, rule)
 
     def make(self) -> outer.OuterOptimizer:
         """The `OuterOptimizer`."""
@@ -96,7 +110,7 @@ class OuterConfig:
             return outer.adam(self.learning_rate)
         if self.optimizer == "ppo":
             guard = self.keep_below_kl if self.steps > 1 else 0
-            return outer.adam(self.learning_rate, self.steps, guard or None)
+            return outer.adam(self.learning_rate, self.steps, guard or None, self.minibatches)
         return trpo.trpo(
             max_kl=self.max_kl,
             damping=self.damping,

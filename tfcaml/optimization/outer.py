@@ -40,7 +40,10 @@ class OuterOptimizer(NamedTuple):
 
 
 def adam(
-    learning_rate: float, num_steps: int = 1, keep_below_kl: float | None = None
+    learning_rate: float,
+    num_steps: int = 1,
+    keep_below_kl: float | None = None,
+    minibatches: int = 1,
 ) -> OuterOptimizer:
     """`num_steps` Adam steps on one batch, adapting anew from the moved parameters before each.
 
@@ -52,10 +55,12 @@ def adam(
       keep_below_kl: nats; of the parameters before each step, those of the lowest loss are kept
         whose KL from the policies that acted is below it. Adam's moments are those of all steps.
         None: the parameters after the last step are kept.
+      minibatches: parts of the batch, of which a step takes the next one. Task i is in part
+        i mod `minibatches`, a divisor of the number of tasks.
 
     Returns:
       `OuterOptimizer`. Metrics: loss and KL from the policies that acted, before the first step and
-      before the last, or of the parameters that are kept.
+      before the last, or of the parameters that are kept; of these steps' parts of the batch.
     """
     if keep_below_kl is not None:
         return _guarded_adam(learning_rate, num_steps, keep_below_kl)
@@ -67,7 +72,8 @@ def adam(
         def body(
             index: tf.Tensor, meta: Nest, slots: Nest, losses: tf.TensorArray
         ) -> tuple[Any, ...]:
-            loss, kl, gradients = _loss_and_gradient(objective, meta, batch)
+            part = _part(batch, index, minibatches)
+            loss, kl, gradients = _loss_and_gradient(objective, meta, part)
             meta, slots = optimizer.apply(meta, gradients, slots)
             return index + 1, meta, slots, losses.write(index, tf.stack([loss, kl]))
 
@@ -126,6 +132,18 @@ def _guarded_adam(learning_rate: float, num_steps: int, keep_below_kl: float) ->
         return kept, slots, found
 
     return OuterOptimizer(optimizer.init, step)
+
+
+def _part(batch: MetaBatch, index: tf.Tensor, minibatches: int) -> MetaBatch:
+    """The part of a batch that step number `index` takes."""
+    if minibatches == 1:
+        return batch
+
+    def rows(x: tf.Tensor) -> tf.Tensor:
+        parts = tf.reshape(x, [x.shape[0] // minibatches, minibatches, *x.shape[1:]])
+        return tf.gather(parts, index % minibatches, axis=1)
+
+    return nest.map(rows, batch)
 
 
 def _loss_and_gradient(

@@ -8,18 +8,31 @@ from tfcaml.policies.context import (
     with_context,
 )
 from tfcaml.policies.latent import LatentPolicy
-from tfcaml.policies.network_policy import ACTIVATIONS, NetworkPolicy, mlp_policy
+from tfcaml.policies.network_policy import (
+    ACTIVATIONS,
+    CELLS,
+    NetworkPolicy,
+    mlp_policy,
+    rnn_critic,
+    rnn_policy,
+)
 from tfcaml.policies.sequence_encoder import SequenceEncoder
+from tfcaml.policies.trial import TrialPolicy, with_last_step
 
 __all__ = [
     "ACTIVATIONS",
+    "CELLS",
     "ContextPolicy",
     "LatentPolicy",
     "NetworkPolicy",
     "Policy",
     "SequenceEncoder",
+    "TrialPolicy",
     "check_contextual",
     "contextual_mlp",
     "mlp_policy",
+    "rnn_critic",
+    "rnn_policy",
     "with_context",
+    "with_last_step",
 ]

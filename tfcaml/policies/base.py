@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfcaml import keys, nest
 from tfcaml.errors import ConfigError, check, check_is
 from tfcaml.policies import distributions
-from tfcaml.types import Nest, Params, Trajectory
+from tfcaml.types import Nest, Params, Trajectory, last_steps
 
 if TYPE_CHECKING:
     from tensorflow_probability import distributions as tfd
@@ -33,6 +33,8 @@ class Policy:
       action_spec: `BoundedTensorSpec` of one action.
       num_actions: how many actions there are, or None when actions are continuous.
       has_memory: whether an action depends on what the policy saw earlier in the episode.
+      outlives_episodes: whether what it remembers goes on from one episode of a task to the next.
+      shares_weights: whether leaves of its weights may be [1, ...], for all tasks.
       supports_xla: whether XLA can compile the policy's gradients.
       episode_noise_spec: nest of `TensorSpec`s of what `episode_noise` gives for one episode.
       info_spec: nest of `TensorSpec`s of the `info` that `play` gives for one step.
@@ -42,6 +44,8 @@ class Policy:
     action_spec: tensor_spec.BoundedTensorSpec = None
     num_actions: int | None = None
     has_memory = False
+    outlives_episodes = False
+    shares_weights = False
     supports_xla = True
     episode_noise_spec: Nest = ()
     info_spec: Nest = ()
@@ -177,6 +181,41 @@ class Policy:
           `tfd.Distribution` with batch shape [N, E * T].
         """
         return self(params, nest.flat_steps(trajectory.observation))
+
+    def remember(
+        self, params: Params, trajectory: Trajectory, ended: tf.Tensor | None = None
+    ) -> Nest:
+        """What the policy remembers after the valid steps of a trajectory: nest of [N, E, ...].
+
+        It is what a rollout ends with, found by living through the episodes again.
+
+        Args:
+          params: weights, each [N, ...].
+          trajectory: `Trajectory` [N, E, T, ...].
+          ended: [N, E, T] bool, which steps ended an episode, where rows have several; the last
+            valid one of each row unless given.
+        """
+        memory, mask = trajectory.start, trajectory.mask
+        if not tf.nest.flatten(memory):
+            memory = self.initial_memory(params, mask.shape[1], trajectory.episode_noise)
+        if ended is None:
+            ended = last_steps(mask)
+        steps = trajectory.observation, trajectory.action, trajectory.reward, mask > 0, ended
+        steps = nest.map(nest.time_major, steps)
+        num_steps = mask.shape[2]
+
+        def step(time: tf.Tensor, memory: Nest) -> tuple[tf.Tensor, Nest]:
+            observation, action, reward, alive, ended = nest.map(lambda x: x[time], steps)
+            acted = self.act(params, observation, memory)[1]
+            return time + 1, nest.where(alive, self.observe(acted, action, reward, ended), memory)
+
+        return tf.while_loop(
+            lambda time, _: time < num_steps,
+            step,
+            (0, memory),
+            maximum_iterations=num_steps,
+            parallel_iterations=1,
+        )[1]
 
     def value(
         self, params: Params, trajectory: Trajectory, head: str = "value"

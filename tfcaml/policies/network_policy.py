@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
+from tf_agents.keras_layers import dynamic_unroll_layer
 from tf_agents.networks import (
     Network,
     actor_distribution_network,
+    actor_distribution_rnn_network,
     categorical_projection_network,
     normal_projection_network,
 )
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 _Convolution = tf.keras.layers.Conv2D.__base__  # of any rank
 # Activations of hidden layers, by name.
 ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
+# Recurrent cells, by name.
+CELLS = {"gru": tf.keras.layers.GRUCell, "lstm": tf.keras.layers.LSTMCell}
 
 
 class NetworkPolicy(Policy):
@@ -252,6 +256,75 @@ def mlp_policy(
       ConfigError: an unknown activation, actions of another kind, a `one_hot` that no observation
         has so few values for, or a Keras that is set to another precision than float32.
     """
+    _check_layers(fc_layer_params, activation)
+    joining, inputs = vector_layers(observation_spec, one_hot)
+    network = actor_distribution_network.ActorDistributionNetwork(
+        observation_spec,
+        action_spec,
+        fc_layer_params=tuple(fc_layer_params),
+        activation_fn=getattr(tf.keras.activations, activation),
+        kernel_initializer=tf.keras.initializers.GlorotUniform(seed=0),
+        **_projections(action_spec, [inputs, *fc_layer_params][-1]),
+        **joining,
+    )
+    return NetworkPolicy(network, action_spec)
+
+
+@checked_call
+def rnn_policy(
+    observation_spec: Nest,
+    action_spec: tensor_spec.BoundedTensorSpec,
+    cell: str = "gru",
+    units: int = 64,
+    fc_layer_params: Sequence[int] = (),
+    activation: str = "tanh",
+) -> NetworkPolicy:
+    """A recurrent policy built as a TF-Agents `ActorDistributionRnnNetwork`.
+
+    A cell sees the observation, and dense layers what is hidden in it; heads are as of
+    `mlp_policy`.
+
+    Args:
+      observation_spec, action_spec: as of `mlp_policy`.
+      cell: a name in `CELLS`: "gru" (K. Cho et al., EMNLP 2014) or "lstm" (S. Hochreiter,
+        J. Schmidhuber, 1997).
+      units: of the cell.
+      fc_layer_params: units of each dense layer behind the cell; empty: actions are linear in what
+        is hidden.
+      activation: name of these layers' activation.
+
+    Raises:
+      ConfigError: as of `mlp_policy`, or an unknown cell.
+    """
+    _check_layers(fc_layer_params, activation)
+    check_one_of("cell", cell, tuple(CELLS))
+    check_whole("units", units, 1)
+    joining, _ = vector_layers(observation_spec)
+    network = actor_distribution_rnn_network.ActorDistributionRnnNetwork(
+        observation_spec,
+        action_spec,
+        input_fc_layer_params=None,
+        output_fc_layer_params=tuple(fc_layer_params) or None,
+        activation_fn=getattr(tf.keras.activations, activation),
+        rnn_construction_fn=lambda: dynamic_unroll_layer.DynamicUnroll(CELLS[cell](units)),
+        rnn_construction_kwargs={},
+        **_projections(action_spec, [units, *fc_layer_params][-1]),
+        **joining,
+    )
+    return NetworkPolicy(network, action_spec)
+
+
+def rnn_critic(observation_spec: Nest, cell: str = "gru", units: int = 64) -> NetworkPolicy:
+    """A recurrent network that answers with a number: the mean of the distributions of `unroll`.
+
+    Arguments as of `rnn_policy`.
+    """
+    number = tensor_spec.BoundedTensorSpec([1], tf.float32, -1, 1)
+    return rnn_policy(observation_spec, number, cell, units)
+
+
+def _check_layers(fc_layer_params: Sequence[int], activation: str) -> None:
+    """Raises `ConfigError` unless float32 layers of these units can be made."""
     check_one_of("policy.activation", activation, ACTIVATIONS)
     precision = tf.keras.mixed_precision.global_policy().name
     what = "the precision of Keras (set_floatx, mixed_precision.set_global_policy)"
@@ -259,9 +332,11 @@ def mlp_policy(
     check_is("fc_layer_params", fc_layer_params, (list, tuple), "a list of units, one per layer")
     for units in fc_layer_params:
         check_whole("units in fc_layer_params", units, 1)
-    joining, inputs = vector_layers(observation_spec, one_hot)
+
+
+def _projections(action_spec: tensor_spec.BoundedTensorSpec, fan_in: int) -> dict[str, Any]:
+    """The heads of an actor network, on so many units."""
     # The head draws normal numbers of variance factor / fan_in; Glorot's is 2 / (in + out).
-    fan_in = [inputs, *fc_layer_params][-1]
     outputs = _num_actions(action_spec)
     fits = outputs or action_spec.dtype == tf.float32
     check(fits, "dtype of action_spec", action_spec.dtype.name, "float32 or an integer's")
@@ -278,17 +353,7 @@ def mlp_policy(
         state_dependent_std=False,
         scale_distribution=False,
     )
-    network = actor_distribution_network.ActorDistributionNetwork(
-        observation_spec,
-        action_spec,
-        fc_layer_params=tuple(fc_layer_params),
-        activation_fn=getattr(tf.keras.activations, activation),
-        kernel_initializer=tf.keras.initializers.GlorotUniform(seed=0),
-        discrete_projection_net=categorical,
-        continuous_projection_net=normal,
-        **joining,
-    )
-    return NetworkPolicy(network, action_spec)
+    return {"discrete_projection_net": categorical, "continuous_projection_net": normal}
 
 
 def _num_actions(action_spec: tensor_spec.BoundedTensorSpec) -> int | None:

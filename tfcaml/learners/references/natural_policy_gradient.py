@@ -64,6 +64,8 @@ class NaturalPolicyGradientConfig(NoInnerStepsConfig):
         rule = "0: every policy needs the curvature of its own task"
         tasks = self.outer.fisher_subsample
         check(tasks == 0, "outer.fisher_subsample", tasks, rule)
+        parts = self.outer.minibatches
+        check(parts == 1, "outer.minibatches", parts, "1: every policy takes every step")
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         return [*super().stored(sizes, num_tasks), *vime.stored(self, sizes)]

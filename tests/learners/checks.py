@@ -1,4 +1,4 @@
-"""What is checked of every learner on trial."""
+"""What several learners are checked for."""
 
 import numpy as np
 import tensorflow as tf
