@@ -470,7 +470,8 @@ class MetaLearner(tf.Module):
         and counted in `bad_updates`; the metric "bad_update" is 1 then, else 0.
         """
         self._check_batch(task, key, index)
-        metrics = self.contained(lambda: self._train(task, key, index))
+        with programs.without_memory_optimizer():
+            metrics = self.contained(lambda: self._train(task, key, index))
         self.iteration.assign_add(1)
         more = self.after_iteration(key)
         bad = max(metrics["bad_update"], more.get("bad_update", 0.0))

@@ -428,11 +428,16 @@ def _columns(tape: tf.GradientTape, params: Params, eta: Nest) -> Nest:
         pulled = tape.gradient(params, eta, upstream, "zero")
         # A row of the weights depends on one row of eta.
         columns = {
-            name: tf.unstack(tf.reduce_sum(tf.reshape(x, [x.shape[0], -1]), 0))
-            for name, x in pulled.items()
+            name: tf.reduce_sum(tf.reshape(x, [x.shape[0], -1]), 0) for name, x in pulled.items()
         }
-    of = lambda column: linear.gradient(column, upstream, unconnected_gradients="zero")
-    return {name: nest.stack([of(column) for column in found]) for name, found in columns.items()}
+
+    def of(column: tf.Tensor) -> Nest:
+        if column.shape[0] > 1:
+            return linear.jacobian(column, upstream, unconnected_gradients="zero")
+        alone = linear.gradient(column, upstream, unconnected_gradients="zero")
+        return nest.map(lambda x: x[None], alone)
+
+    return {name: of(column) for name, column in columns.items()}
 
 
 def _product(gradient: Params, trace: Nest, logits: tf.Tensor) -> tf.Tensor:
