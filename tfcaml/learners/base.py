@@ -436,6 +436,11 @@ class MetaLearner(tf.Module):
         return config.meta_batch_size * config.inner_updates * config.episodes_per_update
 
     @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps that one training iteration plays, at most: episodes may end early."""
+        return self.episodes_per_iteration * self.environment.horizon
+
+    @property
     def trial_episodes(self) -> int:
         """Episodes that `choose_start` plays with a new task."""
         return 0

@@ -404,6 +404,11 @@ class MetaGradient(A2C):
         return {name: zeros(size(logits)) for name, logits in eta.items()}
 
     @property
+    def episodes_per_iteration(self) -> int:
+        """As of A2C; the first iteration plays one sample more, before its first update."""
+        return super().episodes_per_iteration * self.config.updates_per_meta
+
+    @property
     def _outer(self) -> tuple[float, float]:
         return self.config.outer_discount, self.config.outer_lambda
 

@@ -398,6 +398,11 @@ class A2C(MetaLearner):
         return metrics
 
     @property
+    def steps_per_iteration(self) -> int:
+        steps = self.config.unroll or self.environment.horizon
+        return self.episodes_per_iteration * steps  # of each episode that is under way
+
+    @property
     def metrics(self) -> dict[str, Metric]:
         latest = Metric("Mean return of the latest episodes that ended, 0 where none has yet.")
         return {"return_after": latest}
