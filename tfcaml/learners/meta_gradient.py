@@ -149,6 +149,10 @@ class MetaGradientConfig(ActorCriticConfig):
         )
         check_acts(self, ("per_life",), self.meta_batch_size > 1, "with meta_batch_size > 1")
 
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
+        # Updates are differentiated through, so that what they learned from stays.
+        return [settings.stored_by_tasks(self, sizes, self.updates_per_meta + 1, 4)]
+
     @property
     def learned(self) -> tuple[str, ...]:
         """Names of what eta has, in their order."""

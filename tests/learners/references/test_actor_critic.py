@@ -115,9 +115,10 @@ def test_an_iteration_takes_as_many_steps_as_it_says(catch, name, settings, upda
 
 def test_segments_follow_one_another(catch, monkeypatch):
     """Episodes of four steps in segments of three: what one ends with, the next begins with."""
-    learner = made(catch, unroll=3)
+    learner = made(catch, unroll=3, inner_updates=3)
     played = Played(learner, monkeypatch)
-    metrics = iterate(learner, catch)
+    metrics = iterate(learner, catch, 3)  # in the end new episodes are under way
+    assert len(played.trajectories) == 9
     earlier, ended = None, np.zeros([2, 3])
     for number, now in enumerate(played.trajectories):
         if number % 2:

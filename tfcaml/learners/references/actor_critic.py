@@ -123,6 +123,11 @@ class ActorCriticConfig(LearnerConfig):
             rule = f"{only}: the critic is what returns are compared with"
             check(getattr(given, name) == only, f"advantage.{name}", getattr(given, name), rule)
 
+    @classmethod
+    def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
+        least = {name: min(section[name], 2) for name in ("inner_updates", "unroll", "lag")}
+        return {**super().smallest(section), **least}
+
     def inner(self) -> optimizers.Optimizer:
         made = super().inner()
         if self.inner_optimizer == "rmsprop":
