@@ -205,7 +205,7 @@ class MetaLearner(tf.Module):
     config: LearnerConfig
     policy: Policy
     loss: losses.TaskLoss
-    Loss = losses.PolicyGradientLoss  # made of a policy and a config
+    Loss: Callable[..., losses.TaskLoss] = losses.PolicyGradientLoss  # of a policy and a config
     default_sampler = staticmethod(sampling.sample)
     adapts_to_any_task = True  # False for policies that belong to one task each
     quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`

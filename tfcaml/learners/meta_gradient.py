@@ -254,9 +254,9 @@ class MetaGradient(A2C):
         if not self.config.embedding_size:
             return fast.params
         values = [self.number(meta["eta"], name) for name in self.config.learned]
-        values = tf.stop_gradient(tf.stack(values, axis=-1))  # [R, H]; eta is no weight of these
+        seen = tf.stop_gradient(tf.stack(values, axis=-1))  # [R, H]; eta is no weight of these
         embedding = fast.params["embedding"]
-        context = tf.reduce_sum(values[:, :, None] * embedding, axis=1)
+        context = tf.reduce_sum(seen[:, :, None] * embedding, axis=1)
         return {"context": context, "policy": fast.params["policy"]}
 
     def number(self, eta: Nest, name: str) -> tf.Tensor:
@@ -279,8 +279,10 @@ class MetaGradient(A2C):
     def credit(self, meta: Nest, fast: FastState, trajectory: Trajectory) -> Credit:
         """Returns of eta, differentiable in it; and those of gamma-bar for the second critic."""
         params = self.acting(meta, fast)
-        mine = (self.of_arrivals(meta["eta"], name, trajectory) for name in ("discount", "lambda"))
-        target, advantage = self.traced(params, trajectory, *mine, "value")
+        discount, lambda_ = (
+            self.of_arrivals(meta["eta"], name, trajectory) for name in ("discount", "lambda")
+        )
+        target, advantage = self.traced(params, trajectory, discount, lambda_, "value")
         targets = {"value": target}
         if self.config.outer_critic:
             targets["outer"], _ = self.traced(params, trajectory, *self._outer, "outer")

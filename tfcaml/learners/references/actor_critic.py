@@ -267,7 +267,7 @@ class A2C(MetaLearner):
     def initial_state(self, seed: int) -> dict[str, Nest]:
         meta, config = self.init(seed), self.config
         params, num = meta["params"], config.meta_batch_size
-        rollout = ()
+        rollout: Nest = ()
         if config.unroll:
             rows = num, config.episodes_per_update
             rollout = sampling.nothing_played(self.policy, self.environment, *rows)
