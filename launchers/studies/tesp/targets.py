@@ -229,9 +229,10 @@ def _text(title, experiment, found):
     lines = [
         f"## {title}",
         "",
-        f"{notice}{environment.horizon} steps per episode; {seeds} seed{'s' if seeds > 1 else ''}, "
-        "[95 % interval over seeds]. Mean return after three inner steps, for which TESP has "
-        "played a phase more than the others; after as many episodes; and of standing still.",
+        f"{notice}{environment.horizon} steps per episode; "
+        f"{f'{seeds} seeds, [95 % interval over seeds]' if seeds > 1 else '1 seed'}. Mean return "
+        "after three inner steps, for which TESP has played a phase more than the others; after "
+        "as many episodes; and of standing still.",
         "",
         f"| method | {' | '.join(f'{name}, three steps' for name in names)} "
         f"| {' | '.join(f'{name}, as many episodes' for name in names)} "
@@ -259,7 +260,8 @@ def _text(title, experiment, found):
         every = [row for sets in rows.values() for row in sets.values()]
         marks = iter(report.surviving(every))
         lines += [
-            f"Differences {when}, paired over seeds [95 % interval] (seeds won).",
+            f"Differences {when}{', paired over seeds [95 % interval]' if seeds > 1 else ''} "
+            "(seeds won).",
             "",
             f"| | {per_set} |",
             "|---" * (len(names) + 1) + "|",
