@@ -42,6 +42,8 @@ def main(_):
         results, text, pictures = study(tuple(range(_SEEDS.value)), out, _QUICK.value, **given)
     command = f"tfcaml reproduce --study={_STUDY.value} --out_dir=DIR --seeds={_SEEDS.value}"
     command += " --quick" if _QUICK.value else ""
+    if _SEEDS.value == 1:
+        text += "\nOf one seed there are no intervals over seeds.\n"
     if _QUICK.value:
         text += "\n**These sizes only check the program: the numbers above mean nothing.**\n"
     results = {"study": _STUDY.value, "command": command, **results}

@@ -45,7 +45,7 @@ def experiment(family, sizes, **settings):
 
 
 def small(family):
-    """The experiment on a family in small form: half the tasks and episodes, one seed."""
+    """The experiment on a family in small form: few tasks, episodes and updates, one seed."""
     return experiment(
         family,
         sizes={

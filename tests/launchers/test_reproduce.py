@@ -23,6 +23,14 @@ def test_bad_study_is_one_line(tmp_path, run_all):
 
 
 @pytest.mark.slow
+def test_a_study_of_one_seed_says_that_it_has_no_intervals(tmp_path, run_all):
+    arguments = ["--study=maml_sinusoid", f"--out_dir={tmp_path}", "--seeds=1", "--quick"]
+    [(code, lines)] = run_all("reproduce", [arguments])
+    assert code == 0, lines
+    assert "one seed there are no intervals" in (tmp_path / "results.md").read_text()
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_a_study_wherever_it_is(tmp_path, stop_all):
     """Amid Keras and TensorFlow, too, which would turn an exception into one of their own."""
     times = [0.02, 0.11, 0.148, 0.19, 0.259, 0.4, 0.9, 1.33, 2.146]  # seconds
