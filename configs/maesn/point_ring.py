@@ -15,6 +15,7 @@ def get_config():
             "episodes_per_update": 20,
             "test_episodes_per_update": 50,
         },
+        chosen=_methods.POINT,
         policy={"fc_layer_params": (32, 32), "activation": "relu"},
         num_seeds=10,
         evaluation={"num_tasks": 40, "num_updates": 10, "episodes": 20},

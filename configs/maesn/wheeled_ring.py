@@ -12,7 +12,8 @@ def get_config():
             "episodes_per_update": 20,
             "test_episodes_per_update": 50,
         },
+        chosen=_methods.ROBOTS,
         policy={"fc_layer_params": (64, 64), "activation": "relu"},
-        num_seeds=3,
+        num_seeds=5,
         evaluation={"num_tasks": 20, "num_updates": 10, "episodes": 20},
     )

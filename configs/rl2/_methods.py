@@ -10,10 +10,11 @@ BANDITS_OF_100 = {
     "meta_batch_size": 1000,
     "trials_per_task": 1,
     "units": 64,
-    "advantage": {"baseline": "recurrent", "gae_lambda": 0.95, "discount": 1.0},
+    "entropy_weight": 0.02,
+    "advantage": {"baseline": "recurrent", "gae_lambda": 0.8, "discount": 1.0},
     "critic_learning_rate": 3e-3,
-    "critic_steps": 8,
-    "outer": {**_PPO, "learning_rate": 5e-3, "steps": 16, "minibatches": 4},
+    "critic_steps": 24,
+    "outer": {**_PPO, "learning_rate": 3e-3, "steps": 16, "minibatches": 4},
 }
 BANDITS_OF_10 = {
     "units": 64,
