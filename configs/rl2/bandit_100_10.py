@@ -9,5 +9,5 @@ def get_config():
         {"num_arms": 10, "horizon": 100},
         episodes=1,
         learner=_methods.BANDITS_OF_100,
-        num_iterations=250,
+        num_iterations=400,
     )
