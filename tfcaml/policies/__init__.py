@@ -1,5 +1,6 @@
 """Policies: pure functions of their parameters."""
 
+from tfcaml.policies.actor_critic import ActorCritic, actor_critic
 from tfcaml.policies.base import Policy
 from tfcaml.policies.context import (
     ContextPolicy,
@@ -16,18 +17,22 @@ from tfcaml.policies.network_policy import (
     rnn_critic,
     rnn_policy,
 )
+from tfcaml.policies.residual_network import ResidualNetwork
 from tfcaml.policies.sequence_encoder import SequenceEncoder
 from tfcaml.policies.trial import TrialPolicy, with_last_step
 
 __all__ = [
     "ACTIVATIONS",
     "CELLS",
+    "ActorCritic",
     "ContextPolicy",
     "LatentPolicy",
     "NetworkPolicy",
     "Policy",
+    "ResidualNetwork",
     "SequenceEncoder",
     "TrialPolicy",
+    "actor_critic",
     "check_contextual",
     "contextual_mlp",
     "mlp_policy",

@@ -2,6 +2,7 @@
 
     rollout = begin(policy, environment, params, task, key)      key: [N, E, 2], one per episode
     rollout, trajectory = play(policy, environment, params, task, rollout, num_steps)
+    rollout = restart(policy, environment, params, task, rollout, key)    where episodes have ended
     trajectory = sample(policy, environment, params, task, num_episodes, key)     whole episodes
 
 `sample` is what learners take as their `sampler`, in whose place others may be given.
@@ -35,7 +36,7 @@ class Rollout(NamedTuple):
     observation:   nest of [N, E, ...], the latest
     memory:        nest of [N, E, ...], the policy's
     alive:         [N, E] bool, which episodes have not ended
-    time:          [] integer, steps played so far
+    time:          [] integer, steps played so far; or [N, E], of each episode
     episode_noise: nest of [N, E, ...], what the policy drew for each episode
     """
 
@@ -99,6 +100,42 @@ def begin(
     return Rollout(key, state, observation, memory, alive, tf.constant(0), episode_noise)
 
 
+def restart(
+    policy: Policy,
+    environment: TaskFamily,
+    params: Params,
+    task: Task,
+    rollout: Rollout,
+    key: tf.Tensor,
+) -> Rollout:
+    """Starts new episodes in the place of those that have ended; the others go on.
+
+    Args:
+      policy, environment, params, task: as of `sample`.
+      rollout: `Rollout`, with a `time` for each episode.
+      key: [N, E, 2], of the episodes that start.
+
+    Returns:
+      `Rollout`.
+    """
+    fresh = begin(policy, environment, params, task, key)
+    fresh = fresh._replace(time=tf.zeros_like(rollout.time))
+    return nest.where(rollout.alive, rollout, fresh)
+
+
+def nothing_played(
+    policy: Policy, environment: TaskFamily, num_tasks: int, num_episodes: int
+) -> Rollout:
+    """A `Rollout` of zeros in which no episode is alive, to `restart`: N tasks, E episodes."""
+    start = tf.function(begin, autograph=False).get_concrete_function
+    rows = lambda x: tf.TensorSpec([num_tasks, *x.shape], x.dtype)
+    params, task = nest.map(rows, (policy.init(0), environment.task_spec))
+    key = tf.TensorSpec([num_tasks, num_episodes, 2], tf.int32)
+    specs = start(policy, environment, params, task, key).structured_outputs
+    rollout = nest.map(lambda x: tf.zeros(x.shape, x.dtype), specs)
+    return rollout._replace(time=tf.zeros([num_tasks, num_episodes], tf.int32))
+
+
 def play(
     policy: Policy,
     environment: TaskFamily,
@@ -123,7 +160,7 @@ def play(
     num_tasks, num_episodes = rollout.alive.shape
     key = rollout.key
     if not from_start:  # the numbers of later steps are those of other keys
-        later = tf.stack([rollout.time, tf.zeros_like(rollout.time)])
+        later = tf.stack([rollout.time, tf.zeros_like(rollout.time)], axis=-1)
         key = tf.bitwise.bitwise_xor(key, keys.LATER * later)
     salted = lambda salt: keys.salted(key, salt)
     action_noise = nest.time_major(policy.noise(salted(keys.ACTIONS), num_steps))
