@@ -4,23 +4,58 @@ from tfcaml.configs import base
 
 from tfcaml import environments, learners
 
+FIXED = (0.8, 0.9, 0.95, 0.99, 0.995)  # discounts that a learned one is compared with
 
-def alone(family, options, learner, fc_layer_params=(), **settings):
-    """Meta-gradient RL in a family of one task.
+
+def alone(family, options, learner, fc_layer_params=(), main="meta_gradient", **settings):
+    """An actor-critic in a family of one task.
 
     Args:
       family: its name.
       options: dict, of the family.
       learner: dict of settings.
       fc_layer_params: of the actor and the critics.
+      main: name of the learner.
       **settings: of the experiment.
     """
     return base.experiment(
         environment=base.section(family, environments.ENVIRONMENTS[family][1](**options)),
         policy={"fc_layer_params": fc_layer_params, "activation": "tanh"},
-        learner=base.section("meta_gradient", learners.MetaGradient.Config(**learner)),
-        num_seeds=10,
-        evaluation={"num_tasks": 1, "num_updates": 0, "episodes": 100},
+        learner=section(main, learner),
+        **{
+            "num_seeds": 10,
+            "evaluation": {"num_tasks": 1, "num_updates": 0, "episodes": 100},
+            **settings,
+        },
+    )
+
+
+def section(name, settings):
+    """The section of a learner with some of its settings, a dict."""
+    return base.section(name, learners.LEARNERS[name].Config(**settings))
+
+
+def advantage(discount):
+    """Returns of this discount and lambda 1, with the critic as their baseline."""
+    return {"discount": discount, "baseline": "none", "normalize": False}
+
+
+def beside_fixed(family, options, shared, learned, **settings):
+    """A discount that is learned from 0.9 on, and A2C with each of `FIXED`.
+
+    Args:
+      family: its name.
+      options: dict, of the family.
+      shared: dict of settings of A2C, without its discount.
+      learned: dict of further settings of meta-gradient RL.
+      **settings: of `alone`.
+    """
+    fixed = lambda discount: section("a2c", {**shared, "advantage": advantage(discount)})
+    return alone(
+        family,
+        options,
+        {**shared, **learned, "advantage": advantage(0.9)},
+        compared={f"fixed_{str(discount)[2:]}": fixed(discount) for discount in FIXED},
         **settings,
     )
 
@@ -50,4 +85,5 @@ def process(kind):
             **{"outer_optimizer": "sgd", "outer_learning_rate": 10.0},
             **{"outer_discount": 1.0, "outer_lambda": 1.0},
         },
+        save_interval=2,
     )

@@ -15,6 +15,7 @@ from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
+from .meta_gradient import learned_returns as meta_gradient
 from .rl2 import trials as rl2
 from .tesp import targets as tesp
 from .vime import mountain_car as vime_mountain_car
@@ -35,6 +36,7 @@ STUDIES = {
     "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
+    "meta_gradient": meta_gradient.run,
     "rl2": rl2.run,
     "tesp": tesp.run,
     "vime_mountain_car": vime_mountain_car.run,

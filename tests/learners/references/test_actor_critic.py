@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.eager import PlainActorCritic, eagerly
+from tests.learners.checks import assert_resumes
 from tests.learners.test_meta_gradient_rl import Line, Linear, by_hand, double, samples, scores
 from tfcaml import environments, keys, learners, nest, training
 from tfcaml.errors import ConfigError
@@ -213,3 +214,20 @@ def test_a_stream_goes_on_where_it_was(catch):
     assert not rollout.alive.numpy().any() and (second.terminated[..., -1] == 1).numpy().all()
     np.testing.assert_array_equal(second.observation[:, :, 0], first.final_observation)
     np.testing.assert_array_equal(rollout.time, np.full([2, 3], 4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, settings",
+    [
+        ("a2c", {"unroll": 3}),
+        ("vtrace", {"lag": 2}),
+        ("meta_gradient", {"unroll": 3, "trace_decay": 0.5}),
+    ],
+)
+def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(catch, name, settings, tmp_path):
+    """Amid episodes, with weights of before and with a trace."""
+    learner = made(catch, name, num_iterations=3, inner_updates=2, **settings)
+    history = assert_resumes(learner, catch.population(0), tmp_path)
+    if name == "meta_gradient":
+        assert len({metrics["discount"] for metrics in history}) == 3
