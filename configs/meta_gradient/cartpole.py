@@ -7,7 +7,7 @@ from tfcaml.configs.meta_gradient import _methods
 
 SHARED = {
     **{"num_iterations": 30, "inner_updates": 10, "episodes_per_update": 8},
-    **{"inner_optimizer": "adam", "inner_learning_rate": 3e-3},
+    "inner_learning_rate": 1e-2,
 }
 _CART = {"length": 0.5, "pole_mass": 0.1, "cart_mass": 1.0, "force": 10.0}  # gymnasium's
 ONE_CART = {
@@ -22,7 +22,6 @@ def get_config():
         "cart_pole",
         ONE_CART,
         SHARED,
-        {"outer_learning_rate": 0.05},
+        {"outer_learning_rate": 0.1},
         fc_layer_params=(64,),
-        num_seeds=5,
     )

@@ -8,7 +8,7 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import environments, learners, nest
 from tfcaml.errors import ConfigError
-from tfcaml.policies import Policy
+from tfcaml.policies import ContextPolicy, Policy
 from tfcaml.types import FastState, Trajectory
 
 TASKS, EPISODES, STEPS, SIZE, ACTIONS = 2, 3, 4, 3, 2
@@ -223,6 +223,41 @@ def test_it_is_the_closed_form_on_a_linear_model():
             chained = np.sum(slope / steps * derivative[k]["actor"] / num)
             expected = chained * at[k] * (1 - at[k])  # of the sigmoid
             np.testing.assert_allclose(gradient[k][task], expected, rtol=0, atol=1e-8)
+
+
+def test_the_second_critic_is_of_the_fixed_discount_and_stands_in_the_outer_loss():
+    """Its targets and J-bar by loops in NumPy, whatever the learned discount is."""
+    learner, eta, fast = made(outer_critic=True, outer_discount=0.97, outer_lambda=0.9)
+    (sample,) = samples(1)
+    targets = learner.credit({"eta": eta}, fast, sample).target["outer"].numpy()
+    loss = learner.outer_loss({"eta": eta}, fast.params, sample).numpy()
+    for task in range(TASKS):
+        own = {"value": fast.params["outer"][task].numpy()}
+        actor, terms, returns = fast.params["actor"][task].numpy(), [], []
+        for obs, act, g, _, v in by_hand(sample, task, own, 0.97, 0.9):
+            logits = obs @ actor
+            terms.append((g - v) * (logits[act] - np.log(np.exp(logits).sum())))
+            returns.append(g)
+        learned = targets[task][sample.mask[task].numpy() > 0]
+        np.testing.assert_allclose(np.sort(learned), np.sort(returns), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(loss[task], -np.mean(terms), rtol=0, atol=1e-12)
+
+
+def test_weights_see_eta_and_eta_follows_no_gradient_through_that():
+    config = learners.MetaGradient.Config(
+        meta_batch_size=TASKS, learn_lambda=True, embedding_size=2,
+        advantage={"discount": 0.9, "gae_lambda": 0.8},
+    )  # fmt: skip
+    policy = ContextPolicy(Linear(("value",), SIZE + 2), Line.observation_spec, 2)
+    learner = learners.MetaGradient(Line(), policy, config)
+    meta = learner.meta.read()
+    with tf.GradientTape() as tape:
+        tape.watch(meta["eta"])
+        context = learner.acting(meta, FastState(meta["params"], ()))["context"]
+    embedding = meta["params"]["embedding"].numpy()
+    expected = 0.9 * embedding[:, 0] + 0.8 * embedding[:, 1]
+    np.testing.assert_allclose(context, expected, rtol=1e-5)
+    assert tape.gradient(context, meta["eta"]["discount"]) is None
 
 
 def by_hand(sample, task, theta, discount, lambda_):

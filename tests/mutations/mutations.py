@@ -1280,4 +1280,16 @@ MUTATIONS = [
         "share = lambda x: x",
         f"{META_GRADIENT} -k central_differences",
     ),
+    Mutation(
+        "learners/meta_gradient.py",
+        'head = "outer" if self.config.outer_critic else "value"',
+        'head = "value"',
+        f"{META_GRADIENT} -k second_critic",
+    ),
+    Mutation(
+        "learners/meta_gradient.py",
+        "seen = tf.stop_gradient(tf.stack(values, axis=-1))",
+        "seen = tf.identity(tf.stack(values, axis=-1))",
+        f"{META_GRADIENT} -k weights_see",
+    ),
 ]
