@@ -4,11 +4,11 @@ from tfcaml.configs.meta_gradient import _methods
 
 SHARED = {
     **{"num_iterations": 40, "inner_updates": 10, "episodes_per_update": 16},
-    **{"inner_optimizer": "adam", "inner_learning_rate": 3e-3},
+    **{"inner_optimizer": "adam", "inner_learning_rate": 5e-3},
 }
 
 
 def get_config():
     return _methods.beside_fixed(
-        "catch", {}, SHARED, {"outer_learning_rate": 0.05}, fc_layer_params=(64,)
+        "catch", {}, SHARED, {"outer_learning_rate": 0.03}, fc_layer_params=(64,)
     )
