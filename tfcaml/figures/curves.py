@@ -218,7 +218,8 @@ def seed_curves(
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     for axes, (label, lines) in zip(np.ravel(grid), panels.items()):
         for name, (x, values) in lines.items():
-            _line(axes, x, values[..., None], names.index(name), name, lw=1)
+            marker = "." if len(x) < _FEW else None  # one point alone makes no line
+            _line(axes, x, values[..., None], names.index(name), name, marker=marker, lw=1)
         axes.set_xlabel(x_label)
         axes.set_ylabel(label)
     handles = {line.get_label(): line for axes in np.ravel(grid) for line in axes.get_lines()}

@@ -323,8 +323,9 @@ class A2C(MetaLearner):
         value, final = self.policy.value(params, trajectory, head)
         goes_on = discount * (1 - trajectory.terminated) * mask
         last = tf.cast(last_steps(mask), mask.dtype)
-        log_ratio = tf.zeros_like(mask)
+        log_ratio, clips = tf.zeros_like(mask), (1.0, 1.0)
         if self.config.correction == "vtrace":
+            clips = self.config.clip_rho, self.config.clip_c
             log_prob = losses.action_log_prob(self.policy, params, trajectory)
             log_ratio = (log_prob - trajectory.log_prob) * mask
         # What the last valid step leads to stands beside its reward: no column is its own.
@@ -334,8 +335,7 @@ class A2C(MetaLearner):
             trajectory.reward + goes_on * last * final[..., None],
             value,
             tf.zeros_like(final),
-            self.config.clip_rho,
-            self.config.clip_c,
+            *clips,
             lambda_,
         )
 
