@@ -22,6 +22,6 @@ def get_config():
         "cart_pole",
         ONE_CART,
         SHARED,
-        {"outer_learning_rate": 0.1},
+        {"outer_learning_rate": 0.03},
         fc_layer_params=(64,),
     )

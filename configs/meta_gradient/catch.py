@@ -4,7 +4,7 @@ from tfcaml.configs.meta_gradient import _methods
 
 SHARED = {
     **{"num_iterations": 40, "inner_updates": 10, "episodes_per_update": 16},
-    **{"inner_optimizer": "adam", "inner_learning_rate": 5e-3},
+    **{"inner_optimizer": "adam", "inner_learning_rate": 3e-3},
 }
 
 
