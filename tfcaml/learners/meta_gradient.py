@@ -397,11 +397,8 @@ class MetaGradient(A2C):
         """A sample of zeros."""
         config = self.config
         rows = config.meta_batch_size, config.episodes_per_update
-        blank = blank_trajectory(self.environment, self.policy, *rows)
-        steps = config.unroll or self.environment.horizon
-        fields = ("observation", "action", "reward", "mask", "log_prob", "terminated", "info")
-        cut = lambda x: x[:, :, :steps]
-        return blank._replace(**{name: nest.map(cut, getattr(blank, name)) for name in fields})
+        steps = config.unroll or None
+        return blank_trajectory(self.environment, self.policy, *rows, num_steps=steps)
 
     def _no_trace(self, eta: Nest, params: Params) -> Nest:
         """z before the first update."""

@@ -17,15 +17,17 @@ from tfcaml.policies.network_policy import (
     rnn_critic,
     rnn_policy,
 )
-from tfcaml.policies.residual_network import ResidualNetwork
+from tfcaml.policies.image_networks import TORSOS, ConvolutionalNetwork, ResidualNetwork
 from tfcaml.policies.sequence_encoder import SequenceEncoder
 from tfcaml.policies.trial import TrialPolicy, with_last_step
 
 __all__ = [
     "ACTIVATIONS",
     "CELLS",
+    "TORSOS",
     "ActorCritic",
     "ContextPolicy",
+    "ConvolutionalNetwork",
     "LatentPolicy",
     "NetworkPolicy",
     "Policy",
