@@ -50,7 +50,13 @@ from tfcaml.learners.references.actor_critic import (
     Life,
 )
 from tfcaml.optimization import inner, optimizers
-from tfcaml.policies import ContextPolicy, actor_critic, check_contextual, with_context
+from tfcaml.policies import (
+    BesideContext,
+    ContextPolicy,
+    actor_critic,
+    check_contextual,
+    with_context,
+)
 from tfcaml.types import (
     Experience,
     FastState,
@@ -196,12 +202,15 @@ class MetaGradient(A2C):
         fc_layer_params: Sequence[int] = (64,),
         activation: str = "tanh",
     ) -> Any:
-        """As A2C's; with an embedding of eta behind the observation where that is seen."""
+        """As A2C's; with an embedding of eta behind what the torso gives, where that is seen."""
         size, layers = config.embedding_size, (fc_layer_params, activation)
         if not size:
             return super().make_policy(environment, config, *layers)
         seen = with_context(environment.observation_spec, size)
-        within = actor_critic(seen, environment.action_spec, *layers, cls.heads_of(config))
+        torso = cls.torso_of(environment, config)
+        torso = None if torso is None else BesideContext(torso, size)
+        heads = cls.heads_of(config)
+        within = actor_critic(seen, environment.action_spec, *layers, heads, torso)
         return ContextPolicy(within, environment.observation_spec, size)
 
     @classmethod

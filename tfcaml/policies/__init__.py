@@ -17,7 +17,12 @@ from tfcaml.policies.network_policy import (
     rnn_critic,
     rnn_policy,
 )
-from tfcaml.policies.image_networks import TORSOS, ConvolutionalNetwork, ResidualNetwork
+from tfcaml.policies.image_networks import (
+    TORSOS,
+    BesideContext,
+    ConvolutionalNetwork,
+    ResidualNetwork,
+)
 from tfcaml.policies.sequence_encoder import SequenceEncoder
 from tfcaml.policies.trial import TrialPolicy, with_last_step
 
@@ -26,6 +31,7 @@ __all__ = [
     "CELLS",
     "TORSOS",
     "ActorCritic",
+    "BesideContext",
     "ContextPolicy",
     "ConvolutionalNetwork",
     "LatentPolicy",

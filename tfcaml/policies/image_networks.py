@@ -100,6 +100,32 @@ class ResidualNetwork(network.Network):
         return self._dense(_flat(tf.nn.relu(x))), network_state
 
 
+class BesideContext(network.Network):
+    """A network of images whose answer has a context behind it, as the image had it.
+
+    For policies that see an image and a context as one vector, see `policies.with_context`.
+
+    Args:
+      within: a network of images that gives vectors.
+      size: numbers of the context.
+    """
+
+    def __init__(self, within: network.Network, size: int, name: str = "BesideContext") -> None:
+        self._image = within.input_tensor_spec
+        seen = tf.TensorSpec([self._image.shape.num_elements() + size], tf.float32)
+        super().__init__(input_tensor_spec=seen, state_spec=(), name=name)
+        self._within = within
+
+    def call(
+        self, observation: types.NestedTensor, step_type: Any = None, network_state: Any = ()
+    ) -> tuple[tf.Tensor, Any]:
+        """Vectors [B, O + C] -> (vectors [B, F + C], `network_state`)."""
+        numbers = self._image.shape.num_elements()
+        image = tf.reshape(observation[:, :numbers], [-1, *self._image.shape])
+        features, _ = self._within(tf.cast(image, self._image.dtype))
+        return tf.concat([features, observation[:, numbers:]], axis=-1), network_state
+
+
 # name in a config -> network of an image's `TensorSpec`
 TORSOS = {"convolutional": ConvolutionalNetwork, "residual": ResidualNetwork}
 

@@ -248,8 +248,19 @@ class A2C(MetaLearner):
     ) -> Policy:
         """An MLP, and critics with layers like its, all behind the torso."""
         specs = environment.observation_spec, environment.action_spec
-        torso = TORSOS[config.torso](specs[0]) if config.torso != "none" else None
-        return actor_critic(*specs, fc_layer_params, activation, cls.heads_of(config), torso)
+        layers, torso = (fc_layer_params, activation), cls.torso_of(environment, config)
+        return actor_critic(*specs, *layers, cls.heads_of(config), torso)
+
+    @classmethod
+    def torso_of(cls, environment: TaskFamily, config: Any) -> Any:
+        """The network of the family's images that a config asks for, or None."""
+        if config.torso == "none":
+            return None
+        seen = environment.observation_spec
+        rule = f"none: observations of {type(environment).__name__} are no images"
+        is_image = isinstance(seen, tf.TensorSpec) and seen.shape.rank == 3
+        check(is_image, "torso", config.torso, rule)
+        return TORSOS[config.torso](seen)
 
     @classmethod
     def heads_of(cls, config: Any) -> tuple[str, ...]:
