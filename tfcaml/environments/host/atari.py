@@ -5,7 +5,7 @@ evaluation with no-op starts of H. van Hasselt, A. Guez, D. Silver, "Deep reinfo
 with double Q-learning", AAAI 2016. An episode begins with a random number of frames in which
 nothing is done. An action is repeated for four frames; the step's picture is the brighter one of
 the last two frames at each point, in shades of grey and scaled to 84 x 84. The last four pictures
-are the observation. Rewards are the game's own points: learners clip them if they are told to.
+are the observation; those before an episode's first one are 0. Rewards are the game's own points: learners clip them if they are told to.
 
 Episodes last for up to 108 000 frames. To hold all their pictures would take a gigabyte each, so
 that trajectories of whole episodes come without observations, and learning takes segments of them
@@ -139,7 +139,7 @@ class Atari(TaskFamily):
         """
         own = tf.bitwise.bitwise_xor(key[..., 0], key[..., 1])
         seed = tf.where(alive, state["seed"], 1 + tf.math.floormod(own, _SEEDS - 1))
-        (image,) = tf.numpy_function(self._start_rows, [seed, alive], [tf.uint8])
+        image = tf.numpy_function(self._start_rows, [seed, alive], tf.uint8)
         image.set_shape(observation.shape)
         fresh = {**nest.map(tf.zeros_like, state), "seed": seed}
         return nest.where(alive, (state, observation), (fresh, image))
@@ -178,10 +178,10 @@ class Atari(TaskFamily):
             self._games[number] = _Games(self.config, number, self.horizon, self._num_threads)
         return self._games[number]
 
-    def _start_rows(self, seed: np.ndarray, alive: np.ndarray) -> list[np.ndarray]:
-        """[N, E] each -> [observation [N, E, ...]], of no meaning where an episode is alive."""
+    def _start_rows(self, seed: np.ndarray, alive: np.ndarray) -> np.ndarray:
+        """[N, E] each -> observation [N, E, ...], of no meaning where an episode is alive."""
         images = self._rows(seed.size).start(seed.ravel(), ~alive.ravel())
-        return [images.reshape([*seed.shape, *images.shape[1:]])]
+        return images.reshape([*seed.shape, *images.shape[1:]])
 
     def _step_rows(
         self,
