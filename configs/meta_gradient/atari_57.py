@@ -1,4 +1,4 @@
-"""The protocol of 57 Atari games, by a game: 200 million frames, IMPALA's deep network; for weeks."""
+"""The protocol of 57 Atari games, for one of them: 200 million frames, IMPALA's deep network."""
 
 from tfcaml.configs.meta_gradient import _atari
 

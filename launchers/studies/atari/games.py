@@ -65,9 +65,9 @@ def _frames(content):
 
 def _text(rows, median, frames, num_seeds):
     lines = [
-        f"{len(rows)} games, {frames / 1e6:.4g} million frames of each, {num_seeds} seeds; episodes "
-        "with no-op starts, played by the trained policy, whose actions are drawn. Human-normalised "
-        "is 0 % for random play and 100 % for a human.",
+        f"{len(rows)} games, {frames / 1e6:.4g} million frames of each, {num_seeds} seeds. Points "
+        "are the mean of episodes with no-op starts that the trained policy plays; its actions are "
+        "drawn. Human-normalised is 0 % for random play and 100 % for a human.",
         "",
         f"Median of the games: {median:.1%}. The paper has "
         + ", ".join(f"{value:.1%} where {what} is learned" for what, value in PUBLISHED.items())

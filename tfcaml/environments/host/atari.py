@@ -5,7 +5,8 @@ evaluation with no-op starts of H. van Hasselt, A. Guez, D. Silver, "Deep reinfo
 with double Q-learning", AAAI 2016. An episode begins with a random number of frames in which
 nothing is done. An action is repeated for four frames; the step's picture is the brighter one of
 the last two frames at each point, in shades of grey and scaled to 84 x 84. The last four pictures
-are the observation; those before an episode's first one are 0. Rewards are the game's own points: learners clip them if they are told to.
+are the observation; those before an episode's first one are 0. Rewards are the game's own
+points; learners clip them if they are told to.
 
 Episodes last for up to 108 000 frames. To hold all their pictures would take a gigabyte each, so
 that trajectories of whole episodes come without observations, and learning takes segments of them
@@ -112,7 +113,7 @@ class Atari(TaskFamily):
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, known - 1, "action")
 
     @checked_call
-    def population(self, seed: int, num_test: int = 1) -> Population:
+    def population(self, seed: int, num_test: int = 3) -> Population:
         """One task, to learn from and to test on."""
         task = {"game": tf.constant([GAMES.index(self.config.game)])}
         return population_of_one(task, seed, num_test)

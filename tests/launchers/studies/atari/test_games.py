@@ -30,7 +30,7 @@ def test_the_median_of_all_games(runs, tmp_path):
     results, text, _ = games.run((0, 1), tmp_path)
     assert [game for game, _, _ in runs] == list(GAMES) and len(runs) == 57
     assert results["median"] == 0.5 and results["games"]["alien"]["human_normalized"] == 1
-    assert "57 games, 200.2 million frames of each, 2 seeds" in text
+    assert "57 games, 200.2 million frames of each, 2 seeds." in text
     assert "| zaxxon | 4602.9 | 32.5 | 9173.3 | 50.0% |" in text
     assert "Median of the games: 50.0%" in text
 
