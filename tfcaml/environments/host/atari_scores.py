@@ -68,6 +68,7 @@ SCORES = {
     "yars_revenge": (3092.9, 54576.9),
     "zaxxon": (32.5, 9173.3),
 }
+# The names of the games, in the order of the alphabet.
 GAMES = tuple(SCORES)
 
 
