@@ -242,6 +242,19 @@ def test_what_does_not_fit_the_family_or_the_policy_is_refused(catch):
         learners.A2C(car, config=learners.A2C.Config(unroll=5))
 
 
+@pytest.mark.slow
+def test_segments_of_simulated_robots_follow_one_another(monkeypatch):
+    """Whose state is all there is of an episode, though they run outside of TensorFlow."""
+    options = environments.HalfCheetahDirectionConfig(horizon=5)
+    sizes = {"unroll": 2, "inner_updates": 2, "episodes_per_update": 2}
+    robot = environments.HalfCheetahDirection(options)
+    learner = learners.A2C(robot, config=learners.A2C.Config(**sizes))
+    played = Played(learner, monkeypatch)
+    iterate(learner, robot, 1)
+    first, second = played.trajectories
+    np.testing.assert_array_equal(second.observation[:, :, 0], first.final_observation)
+
+
 def test_a_stream_goes_on_where_it_was(catch):
     """Of `sampling`: episodes in parts are the whole episodes, but for the noise of later steps."""
     policy, task = Flat(catch), nest.repeat(nest.map(lambda x: x[0], catch.population(0).test), 2)

@@ -27,7 +27,8 @@ def runs(monkeypatch):
 
 
 def test_the_median_of_all_games(runs, tmp_path):
-    results, text, _ = games.run((0, 1), tmp_path)
+    results, text, pictures = games.run((0, 1), tmp_path)
+    assert len(pictures["games"].axes[0].patches) == 57
     assert [game for game, _, _ in runs] == list(GAMES) and len(runs) == 57
     assert results["median"] == 0.5 and results["games"]["alien"]["human_normalized"] == 1
     assert "57 games, 200.2 million frames of each, 2 seeds." in text
