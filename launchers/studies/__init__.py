@@ -1,5 +1,6 @@
 """Studies of `launchers.reproduce`: (seeds, directory, quick) -> (results, text, figures)."""
 
+from .atari import games as atari_57
 from .caml import ablation as caml_ablation
 from .caml import figure2 as caml_figure2
 from .caml import figure3 as caml_figure3
@@ -22,6 +23,7 @@ from .vime import mountain_car as vime_mountain_car
 
 STUDIES = {
     "ant_integrators": ant_integrators.run,
+    "atari_57": atari_57.run,
     "caml_ablation": caml_ablation.run,
     "caml_figure2": caml_figure2.run,
     "caml_figure3": caml_figure3.run,

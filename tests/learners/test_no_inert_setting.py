@@ -228,6 +228,8 @@ FIELDS = {
     "adaptive_k": Acts(True, {"num_medoids": 3}),
     # Actor-critics
     "unroll": Acts(2),
+    "reward_clip": Acts(0.01),
+    "torso": Acts("residual"),
     "rms_decay": Acts(0.5),
     "rms_epsilon": Acts(0.1),
     "max_grad_norm": Acts(0.01),
@@ -406,6 +408,7 @@ def fields(name):
 CASES = [(name, field) for name in LEARNERS for field in fields(name)]
 # They train like hindsight MAML, so that what acts in training is tried there.
 TRAINED_ALIKE = ("hindsight_relabelling", "hindsight_cloning")
+OF_IMAGES = "torso"  # in references/test_actor_critic.py: nothing here is an image
 # Whose bonus is that of experts: each field acts in `Curious` alone.
 PAID_ALIKE = ("policy_gradient", "matched", "unmatched")
 IN_ADAPTATION = (
@@ -423,6 +426,7 @@ TRIED = [
         or field not in names_of(learners.GradientConfig)
     )
     and not (name in PAID_ALIKE and field.startswith("vime."))
+    and field != OF_IMAGES
 ]
 
 

@@ -1,4 +1,4 @@
-"""Policies with critics, and IMPALA's residual network."""
+"""Policies with critics, and IMPALA's networks of images."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,13 @@ from tf_agents.specs import tensor_spec
 from tests.eager import eagerly
 from tfcaml import nest
 from tfcaml.errors import ConfigError
-from tfcaml.policies import ResidualNetwork, actor_critic
+from tfcaml.policies import (
+    BesideContext,
+    ConvolutionalNetwork,
+    ResidualNetwork,
+    actor_critic,
+    with_context,
+)
 from tfcaml.types import Trajectory
 
 TASKS, EPISODES, STEPS = 2, 3, 4
@@ -105,6 +111,34 @@ def test_its_size_is_that_of_impala():
     convolutions = [9 * 4 * 16 + 16, block(16), 9 * 16 * 32 + 32, block(32), 9 * 32 * 32 + 32]
     expected = sum(convolutions) + block(32) + 11 * 11 * 32 * 256 + 256
     assert sum(x.shape.num_elements() for x in network.variables) == expected
+
+
+def test_the_shallow_network_is_that_of_the_figure():
+    network = ConvolutionalNetwork(tf.TensorSpec([26, 24, 2], tf.uint8), (3, 4), units=5)
+    images = np.random.default_rng(0).integers(0, 256, [2, 26, 24, 2])
+    answer, state = network(tf.constant(images, tf.uint8))
+    assert state == ()
+    x, weights = tf.constant(images / 255, tf.float32), iter(network.variables)
+    for stride in (4, 2):
+        x = tf.nn.conv2d(x, next(weights), stride, "VALID")
+        x = tf.nn.relu(x + next(weights))
+    expected = tf.nn.relu(tf.reshape(x, [2, -1]) @ next(weights) + next(weights))
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    with pytest.raises(ConfigError, match="of at least 20 x 20 points"):
+        ConvolutionalNetwork(tf.TensorSpec([19, 24, 2]))
+
+
+def test_a_context_stands_behind_what_is_seen_in_an_image():
+    image = tf.TensorSpec([5, 4, 1], tf.uint8)
+    within = ResidualNetwork(image, channels=(2,), units=3)
+    network = BesideContext(within, 2)
+    assert network.input_tensor_spec == with_context(image, 2)
+    images = np.random.default_rng(0).integers(0, 256, [3, 5, 4, 1])
+    context = np.array([[1.0, -2.0]] * 3, np.float32)
+    vectors = np.concatenate([images.reshape(3, -1), context], axis=1).astype(np.float32)
+    answer, _ = network(tf.constant(vectors))
+    np.testing.assert_allclose(answer[:, :3], within(tf.constant(images, tf.uint8))[0], atol=1e-6)
+    np.testing.assert_array_equal(answer[:, 3:], context)
 
 
 def test_actor_and_critic_share_a_torso():

@@ -3,6 +3,7 @@
 from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.environments.conformance import check
 from tfcaml.environments.glucose import Glucose, GlucoseConfig
+from tfcaml.environments.host.atari import Atari, AtariConfig
 from tfcaml.environments.host.cart_pole import CartPole, CartPoleConfig
 from tfcaml.environments.host.environment import HostEnvironment
 from tfcaml.environments.mujoco.ant import (
@@ -66,6 +67,7 @@ ENVIRONMENTS = {
     "ant_ring": (AntRing, AntRingConfig),
     "ant_target": (AntTarget, TargetConfig),
     "ant_velocity": (AntVelocity, AntVelocityConfig),
+    "atari": (Atari, AtariConfig),
     "bandit": (Bandit, BanditConfig),
     "cart_pole": (CartPole, CartPoleConfig),
     "catch": (Catch, CatchConfig),
@@ -100,6 +102,8 @@ __all__ = [
     "AntGoalConfig",
     "AntVelocity",
     "AntVelocityConfig",
+    "Atari",
+    "AtariConfig",
     "Bandit",
     "BanditConfig",
     "Catch",

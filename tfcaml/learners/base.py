@@ -123,6 +123,10 @@ class LearnerConfig:
         """The `Optimizer` of the inner loop that these settings name."""
         return optimizers.by_name(self.inner_optimizer, self.inner_learning_rate)
 
+    def steps_held(self, horizon: int) -> int:
+        """The most steps of an episode, which has `horizon`, that are held to be learned from."""
+        return horizon
+
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         """What the learner holds at once, for a check before any work.
 
@@ -210,6 +214,7 @@ class MetaLearner(tf.Module):
     adapts_to_any_task = True  # False for policies that belong to one task each
     quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`
     starts_at_random = False  # whether `start` draws something
+    plays_segments = False  # whether it can learn from parts of episodes
 
     @checked_call
     def __init__(
@@ -233,6 +238,9 @@ class MetaLearner(tf.Module):
             check_is("loss", loss, losses.TaskLoss, "a TaskLoss")
         if sampler is not None:
             check_function("sampler", sampler, _SAMPLER)
+        segments = self.plays_segments or not environment.long_episodes
+        long = f"one that learns from parts of episodes: {type(environment).__name__}'s are long"
+        check(segments, "learner", type(self).__name__, long)
         self.environment = self.plays_in(environment, self.config)
         if policy is None:
             policy = loss.policy if loss else self.make_policy(self.environment, self.config)

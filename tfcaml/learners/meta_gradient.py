@@ -50,7 +50,13 @@ from tfcaml.learners.references.actor_critic import (
     Life,
 )
 from tfcaml.optimization import inner, optimizers
-from tfcaml.policies import ContextPolicy, actor_critic, check_contextual, with_context
+from tfcaml.policies import (
+    BesideContext,
+    ContextPolicy,
+    actor_critic,
+    check_contextual,
+    with_context,
+)
 from tfcaml.types import (
     Experience,
     FastState,
@@ -196,12 +202,15 @@ class MetaGradient(A2C):
         fc_layer_params: Sequence[int] = (64,),
         activation: str = "tanh",
     ) -> Any:
-        """As A2C's; with an embedding of eta behind the observation where that is seen."""
+        """As A2C's; with an embedding of eta behind what the torso gives, where that is seen."""
         size, layers = config.embedding_size, (fc_layer_params, activation)
         if not size:
             return super().make_policy(environment, config, *layers)
         seen = with_context(environment.observation_spec, size)
-        within = actor_critic(seen, environment.action_spec, *layers, cls.heads_of(config))
+        torso = cls.torso_of(environment, config)
+        torso = None if torso is None else BesideContext(torso, size)
+        heads = cls.heads_of(config)
+        within = actor_critic(seen, environment.action_spec, *layers, heads, torso)
         return ContextPolicy(within, environment.observation_spec, size)
 
     @classmethod
@@ -397,11 +406,8 @@ class MetaGradient(A2C):
         """A sample of zeros."""
         config = self.config
         rows = config.meta_batch_size, config.episodes_per_update
-        blank = blank_trajectory(self.environment, self.policy, *rows)
-        steps = config.unroll or self.environment.horizon
-        fields = ("observation", "action", "reward", "mask", "log_prob", "terminated", "info")
-        cut = lambda x: x[:, :, :steps]
-        return blank._replace(**{name: nest.map(cut, getattr(blank, name)) for name in fields})
+        steps = config.unroll or None
+        return blank_trajectory(self.environment, self.policy, *rows, num_steps=steps)
 
     def _no_trace(self, eta: Nest, params: Params) -> Nest:
         """z before the first update."""

@@ -8,6 +8,12 @@ from tfcaml.policies.context import (
     contextual_mlp,
     with_context,
 )
+from tfcaml.policies.image_networks import (
+    TORSOS,
+    BesideContext,
+    ConvolutionalNetwork,
+    ResidualNetwork,
+)
 from tfcaml.policies.latent import LatentPolicy
 from tfcaml.policies.network_policy import (
     ACTIVATIONS,
@@ -17,15 +23,17 @@ from tfcaml.policies.network_policy import (
     rnn_critic,
     rnn_policy,
 )
-from tfcaml.policies.residual_network import ResidualNetwork
 from tfcaml.policies.sequence_encoder import SequenceEncoder
 from tfcaml.policies.trial import TrialPolicy, with_last_step
 
 __all__ = [
     "ACTIVATIONS",
     "CELLS",
+    "TORSOS",
     "ActorCritic",
+    "BesideContext",
     "ContextPolicy",
+    "ConvolutionalNetwork",
     "LatentPolicy",
     "NetworkPolicy",
     "Policy",

@@ -88,7 +88,10 @@ class ActorCritic(Policy):
         """What actor and critics see: nest of [N, B, ...] -> [N, B, F]."""
         if self.torso is None:
             return nest.vectors(observation, 2)
-        return _per_task(self.torso, params["torso"], observation)
+        # Not as below: convolutions that are vectorised over weights are loops over tasks at best.
+        rows = range(nest.leading(observation))
+        one_task = lambda n: self.torso(*nest.map(lambda x: x[n], (params["torso"], observation)))
+        return tf.stack([one_task(n)[0] for n in rows])
 
 
 def _per_task(network: Functional, params: Params, inputs: Nest) -> tf.Tensor:

@@ -71,12 +71,16 @@ def sample(
       key: [2]; or [N, E, 2], one key per episode.
 
     Returns:
-      `Trajectory` of T = `environment.horizon` steps.
+      `Trajectory` of T = `environment.horizon` steps; its `observation` is `()` in families of
+      `long_episodes`.
     """
     if tf.convert_to_tensor(key).shape.rank == 1:
         key = keys.per_episode(key, nest.leading(task), num_episodes)
     rollout = begin(policy, environment, params, task, key)
-    _, trajectory = play(policy, environment, params, task, rollout, environment.horizon, True)
+    observed = not environment.long_episodes
+    _, trajectory = play(
+        policy, environment, params, task, rollout, environment.horizon, True, observed
+    )
     return trajectory._replace(start=())
 
 
@@ -92,8 +96,15 @@ def begin(
     Returns:
       `Rollout`.
     """
-    params = nest.stop_gradient(params)
     state, observation = environment.reset(task, keys.salted(key, keys.RESET))
+    return _rollout(policy, params, state, observation, key)
+
+
+def _rollout(
+    policy: Policy, params: Params, state: Nest, observation: Nest, key: tf.Tensor
+) -> Rollout:
+    """`Rollout` of episodes that start with this state and observation."""
+    params = nest.stop_gradient(params)
     episode_noise = policy.episode_noise(keys.salted(key, keys.EPISODES))
     memory = policy.initial_memory(params, key.shape[1], episode_noise)
     alive = tf.ones(key.shape[:2], tf.bool)
@@ -118,7 +129,9 @@ def restart(
     Returns:
       `Rollout`.
     """
-    fresh = begin(policy, environment, params, task, key)
+    latest = rollout.state, rollout.observation, rollout.alive
+    start = environment.restart(task, *latest, keys.salted(key, keys.RESET))
+    fresh = _rollout(policy, params, *start, key)
     fresh = fresh._replace(time=tf.zeros_like(rollout.time))
     return nest.where(rollout.alive, rollout, fresh)
 
@@ -144,6 +157,7 @@ def play(
     rollout: Rollout,
     num_steps: int,
     from_start: bool = False,
+    observed: bool = True,
 ) -> tuple[Rollout, Trajectory]:
     """Goes on with episodes for some steps; those that have ended stand still.
 
@@ -152,6 +166,7 @@ def play(
       rollout: `Rollout`.
       num_steps: T, a Python int.
       from_start: whether these are known to be the episodes' first steps.
+      observed: whether observations are kept; the trajectory's `observation` is `()` otherwise.
 
     Returns:
       (`Rollout`, `Trajectory` of T steps, whose `start` is what the policy remembered before).
@@ -179,7 +194,7 @@ def play(
         ended = terminated | environment.truncated(next_state) | last
         living = tf.cast(alive, reward.dtype)
         row = Steps(
-            observation,
+            observation if observed else (),
             action,
             reward * living,
             living,
@@ -198,7 +213,9 @@ def play(
         dtype, num_steps, element_shape=[num_tasks, num_episodes, *shape]
     )
     arrays = Steps(
-        observation=nest.map(lambda x: array(x.dtype, x.shape[2:]), rollout.observation),
+        observation=nest.map(
+            lambda x: array(x.dtype, x.shape[2:]), rollout.observation if observed else ()
+        ),
         action=array(policy.action_spec.dtype, policy.action_spec.shape),
         reward=array(tf.float32),
         mask=array(tf.float32),
@@ -217,7 +234,7 @@ def play(
         parallel_iterations=1,
     )
     steps = nest.map(lambda array: nest.task_major(array.stack()), steps)
-    if not environment.supports_xla:  # where no step was written stands the last observation
+    if observed and not environment.supports_xla:  # where no step was written stands the last one
         valid = tf.range(num_steps) < time
         fill = lambda x, last: tf.where(nest.expand(valid[None, None], x), x, last[:, :, None])
         steps = steps._replace(observation=nest.map(fill, steps.observation, observation))

@@ -1,15 +1,18 @@
 """A2C and V-trace actor-critics: an update by hand, streams of episodes, lags, catch."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.specs import tensor_spec
 
 from tests.eager import PlainActorCritic, eagerly
 from tests.learners.checks import assert_resumes
 from tests.learners.test_meta_gradient_rl import Line, Linear, by_hand, double, samples, scores
 from tfcaml import environments, keys, learners, nest, training
 from tfcaml.errors import ConfigError
-from tfcaml.policies import mlp_policy
+from tfcaml.policies import TORSOS, mlp_policy
 from tfcaml.rollouts import sampling
 from tfcaml.types import FastState
 
@@ -171,12 +174,55 @@ def test_a_step_of_v_trace_without_a_lag_is_that_of_a2c(catch):
     assert np.abs(weights("vtrace", lag=2) - weights("a2c", lag=2)).max() > 1e-2
 
 
+def test_clipped_rewards_are_learned_from_and_whole_ones_told(catch):
+    """Catch that pays 5, clipped to 1, is learned like catch that pays 1."""
+    rich = environments.Catch(environments.CatchConfig(rows=5, columns=3, reward_scale=5.0))
+    learned, told = [], []
+    for family, settings in ((catch, {}), (rich, {"reward_clip": 1.0}), (rich, {})):
+        learner = made(family, **settings)
+        told += [iterate(learner, family, 1)[0]["return_after"]]
+        learned += [nest.ravel(learner.meta.read())[0].numpy()]
+    np.testing.assert_array_equal(learned[0], learned[1])
+    assert np.abs(learned[0] - learned[2]).max() > 1e-4
+    assert told[0] != 0 and told[1] == pytest.approx(5 * told[0])
+
+
+IMAGES = types.SimpleNamespace(
+    observation_spec=tf.TensorSpec([20, 24, 2], tf.uint8),
+    action_spec=tensor_spec.BoundedTensorSpec([], tf.int32, 0, 2),
+)
+
+
+@pytest.mark.parametrize("torso", ["convolutional", "residual"])
+def test_the_torso_is_what_the_settings_name(torso):
+    make = lambda cls, **settings: cls.make_policy(IMAGES, cls.Config(**settings), ())
+    policy = make(learners.A2C, torso=torso)
+    assert type(policy.torso.network) is TORSOS[torso]
+    images = np.random.default_rng(0).integers(0, 256, [1, 3, 20, 24, 2])
+    images, params = tf.constant(images, tf.uint8), nest.repeat(policy.init(0), 1)
+    logits = policy(params, images).logits
+    features = policy.torso(policy.init(0)["torso"], images[0])[0]
+    kernel, bias = policy.init(0)["actor"]
+    np.testing.assert_allclose(logits[0], features @ kernel + bias, atol=1e-5)
+    seen = make(learners.MetaGradient, torso=torso, embedding_size=2)
+    params = nest.repeat(seen.init(0), 1)
+    one, other = ({**params, "context": tf.constant([[x, 1.0]])} for x in (0.0, 3.0))
+    assert np.abs(seen(one, images).logits - seen(other, images).logits).max() > 1e-2
+
+
+def test_a_torso_is_of_images(catch):
+    with pytest.raises(ConfigError, match="torso to be none: observations of Catch are no images"):
+        learners.A2C.make_policy(catch, learners.A2C.Config(torso="residual"))
+
+
 @pytest.mark.parametrize(
     "name, settings, message",
     [
         ("a2c", {"correction": "retrace"}, "correction to be one of none, vtrace"),
         ("a2c", {"lag": -1}, "lag to be >= 0"),
         ("a2c", {"rms_decay": 1.0}, "rms_decay to be in"),
+        ("a2c", {"reward_clip": -1.0}, "reward_clip to be >= 0"),
+        ("a2c", {"torso": "deep"}, "torso to be one of none, convolutional, residual"),
         ("vtrace", {"clip_rho": 0.0}, "clip_rho"),
         ("a2c", {"advantage": {"baseline": "none", "normalize": True}}, "advantage.normalize to"),
     ],
@@ -195,6 +241,19 @@ def test_what_does_not_fit_the_family_or_the_policy_is_refused(catch):
     car = environments.CartPole(environments.CartPoleConfig(horizon=10))
     with pytest.raises(ConfigError, match="unroll to be 0: episodes of CartPole, which run in P"):
         learners.A2C(car, config=learners.A2C.Config(unroll=5))
+
+
+@pytest.mark.slow
+def test_segments_of_simulated_robots_follow_one_another(monkeypatch):
+    """Whose state is all there is of an episode, though they run outside of TensorFlow."""
+    options = environments.HalfCheetahDirectionConfig(horizon=5)
+    sizes = {"unroll": 2, "inner_updates": 2, "episodes_per_update": 2}
+    robot = environments.HalfCheetahDirection(options)
+    learner = learners.A2C(robot, config=learners.A2C.Config(**sizes))
+    played = Played(learner, monkeypatch)
+    iterate(learner, robot, 1)
+    first, second = played.trajectories
+    np.testing.assert_array_equal(second.observation[:, :, 0], first.final_observation)
 
 
 def test_a_stream_goes_on_where_it_was(catch):

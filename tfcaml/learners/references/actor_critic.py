@@ -32,7 +32,7 @@ from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.optimization import optimizers
-from tfcaml.policies import actor_critic
+from tfcaml.policies import TORSOS, actor_critic
 from tfcaml.rollouts import sampling
 from tfcaml.types import (
     Experience,
@@ -66,6 +66,12 @@ class ActorCriticConfig(LearnerConfig):
         in baselines: 16.
       unroll: Steps of each of them that an update learns from, after which the next one goes on;
         0: whole episodes, of which each update takes new ones. Unit: steps. Source: IMPALA: 20.
+      reward_clip: The largest size of a reward in what is learned from; larger ones are cut to it.
+        Returns that are told are of the rewards as they are. 0: no bound. Source: IMPALA: 1 on
+        Atari.
+      torso: What makes the vectors of images that the policy and the critics see: "none", nothing;
+        "convolutional", two convolutions and a dense layer; "residual", IMPALA's deep residual
+        network. Source: IMPALA, Figure 3.
       inner_optimizer: What takes the updates: "rmsprop", "adam" or "sgd". Source: IMPALA: rmsprop.
       inner_learning_rate: Step size of the updates. Source: IMPALA: 6e-4.
       rms_decay: Decay of RMSProp's second moment, with inner_optimizer=rmsprop. Source: IMPALA.
@@ -89,6 +95,8 @@ class ActorCriticConfig(LearnerConfig):
     inner_updates: int = 10
     episodes_per_update: int = 16
     unroll: int = 0
+    reward_clip: float = 0.0
+    torso: str = "none"
     inner_optimizer: str = "rmsprop"
     inner_learning_rate: float = 1e-3
     rms_decay: float = 0.99
@@ -107,8 +115,11 @@ class ActorCriticConfig(LearnerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_one_of("correction", self.correction, _CORRECTIONS)
+        check_one_of("torso", self.torso, ("none", *TORSOS))
         check_positive(clip_rho=self.clip_rho, clip_c=self.clip_c, rms_epsilon=self.rms_epsilon)
-        for name in ("unroll", "max_grad_norm", "value_weight", "entropy_weight", "lag"):
+        for name in (
+            *("unroll", "reward_clip", "max_grad_norm", "value_weight", "entropy_weight", "lag"),
+        ):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
         check(0 <= self.rms_decay < 1, "rms_decay", self.rms_decay, "in [0, 1)")
         is_rms, corrects = self.inner_optimizer == "rmsprop", self.correction == "vtrace"
@@ -127,6 +138,9 @@ class ActorCriticConfig(LearnerConfig):
     def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
         least = {name: min(section[name], 2) for name in ("inner_updates", "unroll", "lag")}
         return {**super().smallest(section), **least}
+
+    def steps_held(self, horizon: int) -> int:
+        return self.unroll or horizon
 
     def inner(self) -> optimizers.Optimizer:
         made = super().inner()
@@ -213,14 +227,16 @@ class A2C(MetaLearner):
     On new tasks life i mod N goes on, with a fresh state of its optimiser.
 
     Raises:
-      ConfigError: a policy without a critic, a `loss`, or `unroll` in a family that runs in Python,
-        whose episodes can't be kept from update to update.
+      ConfigError: a policy without a critic, a `loss`, `unroll` in a family whose episodes can't be
+        kept from update to update, or none in a family whose episodes are too long for less; or a
+        torso of what is no image.
     """
 
     Config: type = ActorCriticConfig
     config: ActorCriticConfig
     Loss = CreditLoss
     loss: CreditLoss
+    plays_segments = True
 
     @classmethod
     def make_policy(
@@ -230,9 +246,21 @@ class A2C(MetaLearner):
         fc_layer_params: Sequence[int] = (64,),
         activation: str = "tanh",
     ) -> Policy:
-        """An MLP, and critics with layers like its."""
+        """An MLP, and critics with layers like its, all behind the torso."""
         specs = environment.observation_spec, environment.action_spec
-        return actor_critic(*specs, fc_layer_params, activation, cls.heads_of(config))
+        layers, torso = (fc_layer_params, activation), cls.torso_of(environment, config)
+        return actor_critic(*specs, *layers, cls.heads_of(config), torso)
+
+    @classmethod
+    def torso_of(cls, environment: TaskFamily, config: Any) -> Any:
+        """The network of the family's images that a config asks for, or None."""
+        if config.torso == "none":
+            return None
+        seen = environment.observation_spec
+        rule = f"none: observations of {type(environment).__name__} are no images"
+        is_image = isinstance(seen, tf.TensorSpec) and seen.shape.rank == 3
+        check(is_image, "torso", config.torso, rule)
+        return TORSOS[config.torso](seen)
 
     @classmethod
     def heads_of(cls, config: Any) -> tuple[str, ...]:
@@ -248,9 +276,11 @@ class A2C(MetaLearner):
         heads, wanted = getattr(within, "heads", ()), self.heads_of(self.config)
         rule = f"one with critics {', '.join(wanted)}, as policies.actor_critic makes it"
         check(set(wanted) <= set(heads), "policy", type(self.policy).__name__, rule)
-        kept = self.environment.supports_xla or not self.config.unroll
-        rule = f"0: episodes of {type(self.environment).__name__}, which run in Python, aren't kept"
-        check(kept, "unroll", self.config.unroll, rule)
+        unroll, family = self.config.unroll, type(self.environment).__name__
+        kept = self.environment.keeps_episodes or not unroll
+        check(kept, "unroll", unroll, f"0: episodes of {family}, which run in Python, aren't kept")
+        parts = unroll or not self.environment.long_episodes
+        check(parts, "unroll", unroll, f">= 1: episodes of {family} are too long to be held whole")
         horizon = self.environment.horizon
         rule = f"at most {horizon}, the steps of an episode"
         check(self.config.unroll <= horizon, "unroll", self.config.unroll, rule)
@@ -286,6 +316,11 @@ class A2C(MetaLearner):
     def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         params = nest.take(meta["params"], np.arange(num_tasks) % self.config.meta_batch_size)
         return FastState(params, self.inner_optimizer.init(params, num_tasks))
+
+    def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
+        rule = f"0 in {type(self.environment).__name__}: whole episodes of it can't be learned from"
+        check(not self.environment.long_episodes, "num_updates", "updates on new tasks", rule)
+        return super().test_support(meta, fast, task, key)
 
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         # Outside of the step's tape: a constant for its loss, and yet a function of all it is from.
@@ -328,11 +363,14 @@ class A2C(MetaLearner):
             clips = self.config.clip_rho, self.config.clip_c
             log_prob = losses.action_log_prob(self.policy, params, trajectory)
             log_ratio = (log_prob - trajectory.log_prob) * mask
+        reward, most = trajectory.reward, self.config.reward_clip
+        if most:
+            reward = tf.clip_by_value(reward, -most, most)
         # What the last valid step leads to stands beside its reward: no column is its own.
         return vtrace(
             log_ratio,
             goes_on * (1 - last),
-            trajectory.reward + goes_on * last * final[..., None],
+            reward + goes_on * last * final[..., None],
             value,
             tf.zeros_like(final),
             *clips,
