@@ -72,6 +72,10 @@ FAMILIES = {
             **{"max_frames": (8, {}), "sticky_actions": (1.0, {}), "full_action_set": (False, {})},
         },
     ),
+    "reward_process": (
+        {},
+        {"kind": ("lambda", {}), "signal": (0.5, {}), "noise": (2.0, {})},
+    ),
     "bandit": ({"horizon": 3}, {"num_arms": (3, {}), "horizon": (2, {})}),
     "tabular_mdp": (
         {"horizon": 3},
@@ -98,6 +102,18 @@ FAMILIES = {
             "reversed_fraction": (1.0, {}),
             "horizon": (3, {}),
             "num_train": (4, {}),
+        },
+    ),
+    "catch": (
+        {"rows": 3},
+        {"rows": (4, {}), "columns": (3, {}), "reward_scale": (2.0, {})},
+    ),
+    "discounting_chain": (
+        {"horizon": 30},
+        {
+            "bonus": (0, {}),
+            "observation": ("one_hot", {}),
+            "horizon": (31, {}),
         },
     ),
     "glucose": (
@@ -282,9 +298,11 @@ class OfImages(PlainPolicy):
 
     def __init__(self, observation_spec, action_spec):
         super().__init__(tf.TensorSpec(observation_spec.shape[:1]), action_spec)
+        self.axes = list(range(1 - observation_spec.shape.rank, 0))
+        self.brightest = float(np.max(observation_spec.maximum))
 
     def __call__(self, params, observation):
-        bright = tf.reduce_mean(tf.cast(observation, tf.float32), axis=[-2, -1]) / 255
+        bright = tf.reduce_mean(tf.cast(observation, tf.float32), axis=self.axes) / self.brightest
         return super().__call__(params, bright)
 
 
@@ -299,7 +317,7 @@ def entities_and_episodes(name, settings):
     means = [nest.map(lambda x: np.mean(x, axis=0), x) for x in sets if x]
     groups = [population.train_group, population.test_group]
     family.horizon = min(family.horizon, NUMBERS_OF_STEPS)
-    kind = OfImages if name == "atari" else PlainPolicy
+    kind = OfImages if name in ("atari", "catch") else PlainPolicy
     policy = kind(family.observation_spec, family.action_spec)
     params = nest.map(lambda x: 3 * x, nest.repeat(policy.init(0), 4))
     found = sampling.sample(policy, family, params, population.test, 3, keys.from_int(1))

@@ -59,7 +59,7 @@ class Catch(TaskFamily):
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 2, "action")
 
     @checked_call
-    def population(self, seed: int, num_test: int = 1) -> Population:
+    def population(self, seed: int, num_test: int = 3) -> Population:
         """One task, to learn from and to test on."""
         task = {"reward_scale": tf.constant([self.config.reward_scale])}
         return population_of_one(task, seed, num_test)
@@ -78,7 +78,7 @@ class Catch(TaskFamily):
         moved = state["paddle"] + tf.cast(action, tf.int32) - 1
         paddle = tf.clip_by_value(moved, 0, self.config.columns - 1)
         state = {"row": state["row"] + 1, "ball": state["ball"], "paddle": paddle}
-        ended = state["row"] == self.horizon
+        ended = state["row"] == self.config.rows - 1
         caught = tf.where(state["ball"] == paddle, 1.0, -1.0)
         reward = tf.where(ended, caught * task["reward_scale"][:, None], 0.0)
         return state, self._board(state), reward, ended

@@ -61,7 +61,7 @@ class DiscountingChain(TaskFamily):
         self.horizon = self.config.horizon
         self.task_spec = {"bonus": tf.TensorSpec([], tf.int32)}
         choices, shown = len(PAID_AFTER), self.config.observation
-        size, low, high = (choices + 1) * (self.horizon + 1), 0.0, 1.0
+        size, low, high = (choices + 1) * (self.config.horizon + 1), 0.0, 1.0
         if shown == "bsuite":
             size, low, high = 2, -1.0, float(choices - 1)
         self.observation_spec = tensor_spec.BoundedTensorSpec(
@@ -70,7 +70,7 @@ class DiscountingChain(TaskFamily):
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, choices - 1, "action")
 
     @checked_call
-    def population(self, seed: int, num_test: int = 1) -> Population:
+    def population(self, seed: int, num_test: int = 3) -> Population:
         """One task, to learn from and to test on."""
         return population_of_one({"bonus": tf.constant([self.config.bonus])}, seed, num_test)
 
@@ -87,11 +87,11 @@ class DiscountingChain(TaskFamily):
         pays = tf.where(choice == task["bonus"][:, None], 1.1, 1.0)
         reward = tf.where(time == tf.gather(PAID_AFTER, choice), pays, 0.0)
         state = {"time": time, "choice": choice}
-        return state, self._observed(state), reward, time == self.horizon
+        return state, self._observed(state), reward, time == self.config.horizon
 
     def _observed(self, state: Nest) -> tf.Tensor:
         if self.config.observation == "bsuite":
-            share = tf.cast(state["time"], tf.float32) / self.horizon
+            share = tf.cast(state["time"], tf.float32) / self.config.horizon
             return tf.stack([tf.cast(state["choice"], tf.float32), share], axis=-1)
-        pair = (state["choice"] + 1) * (self.horizon + 1) + state["time"]
+        pair = (state["choice"] + 1) * (self.config.horizon + 1) + state["time"]
         return tf.one_hot(pair, self.observation_spec.shape[0])

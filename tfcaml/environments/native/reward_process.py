@@ -63,16 +63,16 @@ class RewardProcess(TaskFamily):
     @checked_call
     def __init__(self, config: RewardProcessConfig | None = None) -> None:
         self.config = config_of(config, RewardProcessConfig)
-        self.horizon = _STEPS[self.config.kind]
+        self.horizon = self._states = _STEPS[self.config.kind]
         number = tf.TensorSpec([], tf.float32)
         self.task_spec = {"signal": number, "noise": number}
         self.observation_spec = tensor_spec.BoundedTensorSpec(
-            [self.horizon + 1], tf.float32, 0, 1, "observation"
+            [self._states + 1], tf.float32, 0, 1, "observation"
         )
         self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 1, "action")
 
     @checked_call
-    def population(self, seed: int, num_test: int = 1) -> Population:
+    def population(self, seed: int, num_test: int = 3) -> Population:
         """One task, to learn from and to test on."""
         config = self.config
         task = {"signal": tf.constant([config.signal]), "noise": tf.constant([config.noise])}
@@ -100,8 +100,8 @@ class RewardProcess(TaskFamily):
             {"left": left, "paid": reward},
             self._observed(left, task),
             reward,
-            left == self.horizon,
+            left == self._states,
         )
 
     def _observed(self, left: tf.Tensor, task: Task) -> tf.Tensor:
-        return tf.one_hot(left, self.horizon + 1, dtype=task["noise"].dtype)
+        return tf.one_hot(left, self._states + 1, dtype=task["noise"].dtype)
