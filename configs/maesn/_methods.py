@@ -16,7 +16,7 @@ POINT = {  # what differs between methods, chosen on seeds from 100 on; see docs
     "latent_space": {"kl_weight": 0.1, "latent_learning_rate": 1.0, "later_step_scale": 0.7},
     "maml": {"inner_learning_rate": 0.1},
 }
-# Latents are the smallest part of the curvature, which ten products hardly tell.
+# Ten products of TRPO's conjugate gradients hardly see the latents: see docs/maesn.md.
 _FARTHER = {"fisher_subsample": 0, "cg_iterations": 20, "max_kl": 0.03}
 ROBOTS = {  # chosen on wheels, in the same way
     "maesn": {**POINT["maesn"], "latent_learning_rate": 3.0, "outer": _FARTHER},
