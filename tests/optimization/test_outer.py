@@ -74,3 +74,24 @@ def test_adam_steps_are_those_of_keras():
         meta, slots, _ = one.step(quadratic, meta, slots, batch)
     np.testing.assert_allclose(meta["x"], variable, rtol=1e-5)
     assert slots["count"] == 3
+
+
+def test_a_long_gradient_is_scaled_and_a_short_one_is_not():
+    batch = tf.constant([[1.0, 2.0], [3.0, -4.0]])
+    start = {"x": tf.constant([0.5, 0.0]), "y": tf.constant([2.0])}
+    rates = tf.constant([3.0, 5.0])
+
+    def objective(meta, batch):
+        loss = tf.reduce_sum((meta["x"] * rates - batch) ** 2, axis=-1) + meta["y"] ** 2
+        return Surrogate(loss)
+
+    with tf.GradientTape() as tape:
+        tape.watch(start)
+        loss = tf.reduce_mean(objective(start, batch).loss)
+    gradient = tape.gradient(loss, start)
+    norm = np.sqrt(sum(float(tf.reduce_sum(g**2)) for g in gradient.values()))
+    for clip in (0.1, norm / 2, norm * 2):
+        steps = outer.adam(0.1, clip_norm=clip)
+        _, slots, _ = steps.step(objective, start, steps.init(start), batch)
+        for name, g in gradient.items():  # the first moment is a tenth of the gradient
+            np.testing.assert_allclose(slots["m"][name], 0.1 * g * min(1, clip / norm), rtol=1e-5)

@@ -248,6 +248,23 @@ def test_an_lstm_starts_by_remembering():
     assert model.trainable_variables[2].numpy().sum() == 2
 
 
+class Counted(tf.keras.initializers.Initializer):
+    def __init__(self, first, seed=None):
+        self.first, self.seed = first, seed
+
+    def get_config(self):
+        return {"first": self.first, "seed": self.seed}
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        return tf.fill(shape, tf.cast(self.first, dtype))
+
+
+def test_an_initializer_of_ones_own():
+    dense = tf.keras.layers.Dense(2, bias_initializer=Counted(7))
+    functional = Functional(sequential.Sequential([dense], input_spec=OBSERVATION))
+    np.testing.assert_array_equal(functional.init(0)[1], [7, 7])
+
+
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "mixed_float16"])
 def test_half_and_mixed_precision_are_refused(name):
     layers = [tf.keras.layers.Dense(2, dtype=tf.keras.mixed_precision.Policy(name))]

@@ -36,7 +36,15 @@ from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.optimization import outer
 from tfcaml.optimization.config import OuterConfig
-from tfcaml.policies import TrialPolicy, distributions, rnn_critic, rnn_policy, with_last_step
+from tfcaml.policies import (
+    GATES,
+    TrialPolicy,
+    distributions,
+    make_cell,
+    rnn_critic,
+    rnn_policy,
+    with_last_step,
+)
 from tfcaml.types import (
     Experience,
     FastState,
@@ -101,6 +109,9 @@ class RL2Config(GradientConfig):
       trials_per_task: Trials of each task in an iteration. Source: tfcaml; RL2 paper: 1.
       cell: The recurrent cell, "gru" or "lstm". Source: RL2 paper: gru.
       units: Units of the cell. Source: garage: 64.
+      memory_steps: The longest time that a unit of the cell remembers at the start of training; 0:
+        gates begin as Keras has them, and forget half at each step. Unit: steps. Source: tfcaml;
+        Tallec & Ollivier, ICLR 2018: the length of a trial.
       truncation: Steps of a trial after which the gradient through what is remembered is cut; 0:
         never. Unit: steps. Source: RL2 paper: never.
       entropy_weight: w, what the entropy of actions counts beside the loss. Unit: of the advantage,
@@ -119,6 +130,7 @@ class RL2Config(GradientConfig):
     trials_per_task: int = 5
     cell: str = "gru"
     units: int = 64
+    memory_steps: int = 0
     truncation: int = 0
     entropy_weight: float = 0.0
     critic_learning_rate: float = 1e-3
@@ -132,6 +144,7 @@ class RL2Config(GradientConfig):
         for name in ("trials_per_task", "units", "critic_steps"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         super().__post_init__()
+        make_cell(self.cell, self.units, self.memory_steps)  # refuses what is not allowed
         check(self.inner_updates == 0, "inner_updates", self.inner_updates, "0: none is trained")
         fields = ("inner_learning_rate", "later_step_scale", "inner_estimator", "first_order")
         check_acts(self, fields, False, "where inner steps descend a loss, unlike here")
@@ -158,11 +171,11 @@ class RL2Config(GradientConfig):
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         episodes = max(self.episodes_per_update, self.test_episodes_per_update)
-        gates = {"gru": 3, "lstm": 4}[self.cell]
+        gates = GATES[self.cell]
         inputs = sizes.observed + sizes.acted + 2
         weights = 3 * gates * self.units * (inputs + self.units + 1) + sizes.weights
-        # What a cell's gradient needs of a step, and twice what it is told.
-        step = 4 * gates * self.units + 2 * inputs
+        # What a cell's gradient needs of a step of its minibatch, and twice what it is told.
+        step = 4 * gates * self.units // self.outer.minibatches + 2 * inputs
         numbers = 2 * self.trials_per_task * episodes * (sizes.learned + sizes.steps * step)
         trials = self.trials_per_task * episodes
         row = settings.Stored("meta_batch_size", self.meta_batch_size, trials, numbers + weights)
@@ -187,7 +200,8 @@ class TrialLoss(losses.SurrogateLoss):
     def __init__(self, policy: TrialPolicy, config: Any) -> None:
         super().__init__(policy, config)
         if config.advantage.baseline == "recurrent":
-            self.critic = rnn_critic(policy.told, config.cell, config.units)
+            cell = config.cell, config.units, config.memory_steps
+            self.critic = rnn_critic(policy.told, *cell)
 
     def experience(self, meta: Nest, params: Params, trajectory: Trajectory) -> Experience:
         """What `adapt` remembers."""
@@ -304,7 +318,7 @@ class RL2(GradientLearner):
         """A recurrent cell of the config with dense layers behind it."""
         observation_spec, action_spec = environment.observation_spec, environment.action_spec
         seen = with_last_step(observation_spec, action_spec)
-        layers = fc_layer_params, activation
+        layers = fc_layer_params, activation, config.memory_steps
         policy = rnn_policy(seen, action_spec, config.cell, config.units, *layers)
         return TrialPolicy(policy, observation_spec, config.truncation)
 
@@ -317,9 +331,11 @@ class RL2(GradientLearner):
         check(fits, "policy", received, expected)
         check(isinstance(self.loss, TrialLoss), "loss", self.loss, "left out, or a TrialLoss")
         config = self.config
-        parts = config.outer.minibatches
         self.critic_step = outer.adam(
-            config.critic_learning_rate, config.critic_steps, minibatches=parts
+            config.critic_learning_rate,
+            config.critic_steps,
+            minibatches=config.outer.minibatches,
+            clip_norm=config.outer.clip_norm or None,
         )
         if config.entropy_weight:
             self._check_entropy()

@@ -31,6 +31,8 @@ class OuterConfig:
       keep_below_kl: With "ppo" of several steps, the parameters with the lowest loss are kept of
         those before each step whose mean divergence is below it; 0 keeps those after the last step.
         Unit: nats. Source: TESP's code, 0.01; ProMP's code keeps the last.
+      clip_norm: Largest norm of the gradient of an Adam step, to which longer ones are scaled, with
+        "ppo" and "adam"; 0: none is scaled. Source: tfcaml; VariBAD's code: 0.5.
       minibatches: Parts that the tasks of a batch are cut into, of which each Adam step takes the
         next, with "ppo"; 1: each takes all. Source: ProMP's code: 1; the code of RL2: 128 trials
         each.
@@ -55,6 +57,7 @@ class OuterConfig:
     steps: int = 5
     clip_ratio: float = 0.3
     keep_below_kl: float = 0.0
+    clip_norm: float = 0.0
     minibatches: int = 1
     max_kl: float = 0.01
     damping: float = 1e-5
@@ -77,13 +80,15 @@ class OuterConfig:
             max_backtracks=self.max_backtracks,
         )
         check(self.keep_below_kl >= 0, "keep_below_kl", self.keep_below_kl, ">= 0")
+        check(self.clip_norm >= 0, "clip_norm", self.clip_norm, ">= 0")
         check(self.damping >= 0, "damping", self.damping, ">= 0")
         check(0 < self.backtrack_ratio < 1, "backtrack_ratio", self.backtrack_ratio, "in (0, 1)")
         check(self.fisher_subsample >= 0, "fisher_subsample", self.fisher_subsample, ">= 0")
         name = self.optimizer
         check_acts(self, _OF_TRPO, name == "trpo", "with optimizer=trpo")
         check_acts(self, ("backtrack_ratio",), self.max_backtracks > 1, "with max_backtracks > 1")
-        check_acts(self, ("learning_rate",), name != "trpo", "with optimizer=adam or ppo")
+        of_adam = ("learning_rate", "clip_norm")
+        check_acts(self, of_adam, name != "trpo", "with optimizer=adam or ppo")
         check_acts(self, ("steps",), name == "ppo", "with optimizer=ppo")
         # In the first step on a batch nothing has moved yet, and the ratio is 1.
         of_several = ("clip_ratio", "keep_below_kl")
@@ -106,11 +111,13 @@ class OuterConfig:
 
     def make(self) -> outer.OuterOptimizer:
         """The `OuterOptimizer`."""
+        clip = self.clip_norm or None
         if self.optimizer == "adam":
-            return outer.adam(self.learning_rate)
+            return outer.adam(self.learning_rate, clip_norm=clip)
         if self.optimizer == "ppo":
             guard = self.keep_below_kl if self.steps > 1 else 0
-            return outer.adam(self.learning_rate, self.steps, guard or None, self.minibatches)
+            parts = self.minibatches
+            return outer.adam(self.learning_rate, self.steps, guard or None, parts, clip)
         return trpo.trpo(
             max_kl=self.max_kl,
             damping=self.damping,

@@ -44,6 +44,7 @@ def adam(
     num_steps: int = 1,
     keep_below_kl: float | None = None,
     minibatches: int = 1,
+    clip_norm: float | None = None,
 ) -> OuterOptimizer:
     """`num_steps` Adam steps on one batch, adapting anew from the moved parameters before each.
 
@@ -57,13 +58,15 @@ def adam(
         None: the parameters after the last step are kept.
       minibatches: parts of the batch, of which a step takes the next one. Task i is in part
         i mod `minibatches`, a divisor of the number of tasks.
+      clip_norm: number > 0; a gradient whose norm over all parameters is larger is scaled to it.
+        None: none is.
 
     Returns:
       `OuterOptimizer`. Metrics: loss and KL from the policies that acted, before the first step and
       before the last, or of the parameters that are kept; of these steps' parts of the batch.
     """
     if keep_below_kl is not None:
-        return _guarded_adam(learning_rate, num_steps, keep_below_kl)
+        return _guarded_adam(learning_rate, num_steps, keep_below_kl, clip_norm)
     optimizer = optimizers.adam(learning_rate)
 
     def step(
@@ -73,12 +76,12 @@ def adam(
             index: tf.Tensor, meta: Nest, slots: Nest, losses: tf.TensorArray
         ) -> tuple[Any, ...]:
             part = _part(batch, index, minibatches)
-            loss, kl, gradients = _loss_and_gradient(objective, meta, part)
+            loss, kl, gradients = _loss_and_gradient(objective, meta, part, clip_norm)
             meta, slots = optimizer.apply(meta, gradients, slots)
             return index + 1, meta, slots, losses.write(index, tf.stack([loss, kl]))
 
         if num_steps == 1:  # a loop of one step would only hide it from the graph optimiser
-            loss, kl, gradients = _loss_and_gradient(objective, meta, batch)
+            loss, kl, gradients = _loss_and_gradient(objective, meta, batch, clip_norm)
             meta, slots = optimizer.apply(meta, gradients, slots)
             return meta, slots, {"loss_before": loss, "kl": kl}
         dtype = tf.nest.flatten(meta)[0].dtype
@@ -97,7 +100,9 @@ def adam(
     return OuterOptimizer(optimizer.init, step)
 
 
-def _guarded_adam(learning_rate: float, num_steps: int, keep_below_kl: float) -> OuterOptimizer:
+def _guarded_adam(
+    learning_rate: float, num_steps: int, keep_below_kl: float, clip_norm: float | None
+) -> OuterOptimizer:
     """`adam` with `keep_below_kl`."""
     optimizer = optimizers.adam(learning_rate)
 
@@ -107,7 +112,7 @@ def _guarded_adam(learning_rate: float, num_steps: int, keep_below_kl: float) ->
         def body(
             index: tf.Tensor, meta: Nest, slots: Nest, kept: Nest, found: dict[str, tf.Tensor]
         ) -> tuple[Any, ...]:
-            loss, kl, gradients = _loss_and_gradient(objective, meta, batch)
+            loss, kl, gradients = _loss_and_gradient(objective, meta, batch, clip_norm)
             first = index == 0
             better = first | ((loss < found["loss_after"]) & (kl < keep_below_kl))
             kept = nest.map(lambda new, old: tf.where(better, new, old), meta, kept)
@@ -147,9 +152,12 @@ def _part(batch: MetaBatch, index: tf.Tensor, minibatches: int) -> MetaBatch:
 
 
 def _loss_and_gradient(
-    objective: Callable[[Nest, MetaBatch], Surrogate], meta: Nest, batch: MetaBatch
+    objective: Callable[[Nest, MetaBatch], Surrogate],
+    meta: Nest,
+    batch: MetaBatch,
+    clip_norm: float | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, Nest]:
-    """(mean loss, KL from what acted, gradient: nest like meta)."""
+    """(mean loss, KL from what acted, gradient of a norm that is no larger: nest like meta)."""
     leaves = tf.nest.flatten(meta)
     with tf.GradientTape() as tape:
         tape.watch(leaves)
@@ -157,6 +165,8 @@ def _loss_and_gradient(
         loss = tf.reduce_mean(result.loss)
     gradients = tape.gradient(loss, leaves, unconnected_gradients="zero")
     gradients = [tf.convert_to_tensor(g) for g in gradients]
+    if clip_norm is not None:
+        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
     return loss, mean_kl(result, batch), tf.nest.pack_sequence_as(meta, gradients)
 
 

@@ -1,6 +1,7 @@
 """Policies: pure functions of their parameters."""
 
 from tfcaml.policies.base import Policy
+from tfcaml.policies.cells import CELLS, GATES, LongMemory, make_cell
 from tfcaml.policies.context import (
     ContextPolicy,
     check_contextual,
@@ -10,7 +11,6 @@ from tfcaml.policies.context import (
 from tfcaml.policies.latent import LatentPolicy
 from tfcaml.policies.network_policy import (
     ACTIVATIONS,
-    CELLS,
     NetworkPolicy,
     mlp_policy,
     rnn_critic,
@@ -22,14 +22,17 @@ from tfcaml.policies.trial import TrialPolicy, with_last_step
 __all__ = [
     "ACTIVATIONS",
     "CELLS",
+    "GATES",
     "ContextPolicy",
     "LatentPolicy",
+    "LongMemory",
     "NetworkPolicy",
     "Policy",
     "SequenceEncoder",
     "TrialPolicy",
     "check_contextual",
     "contextual_mlp",
+    "make_cell",
     "mlp_policy",
     "rnn_critic",
     "rnn_policy",

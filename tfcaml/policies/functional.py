@@ -176,12 +176,15 @@ def _initializer(layer: Any, attribute: str, seed: int) -> Any:
     original = getattr(layer, f"{owner}_initializer", None)
     if original is None or not hasattr(original, "get_config"):
         return original
-    # Rebuilt as Keras's own class: TF 1 initializers draw from the global random stream.
     config = {k: v for k, v in original.get_config().items() if k != "dtype"}
     if "seed" in config:
         config["seed"] = seed
-    name = type(original).__name__
-    initializer = tf.keras.initializers.get({"class_name": name, "config": config})
+    kind = type(original)
+    if kind.__module__.startswith(("tensorflow", "tf_keras", "keras")):
+        # Rebuilt as Keras's own class: TF 1 initializers draw from the global random stream.
+        initializer = tf.keras.initializers.get({"class_name": kind.__name__, "config": config})
+    else:
+        initializer = kind.from_config(config)
     if attribute == "bias" and getattr(layer, "unit_forget_bias", False):
         return functools.partial(_unit_forget_bias, initializer)
     return initializer

@@ -31,6 +31,7 @@ from tfcaml.errors import (
 )
 from tfcaml.policies import distributions
 from tfcaml.policies.base import Policy, last_layer
+from tfcaml.policies.cells import make_cell
 from tfcaml.policies.functional import Functional
 from tfcaml.policies.inputs import vector_layers
 from tfcaml.policies.keras_actor import KerasActor
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 _Convolution = tf.keras.layers.Conv2D.__base__  # of any rank
 # Activations of hidden layers, by name.
 ACTIVATIONS = ("tanh", "relu", "elu", "selu", "sigmoid", "swish")
-# Recurrent cells, by name.
-CELLS = {"gru": tf.keras.layers.GRUCell, "lstm": tf.keras.layers.LSTMCell}
 
 
 class NetworkPolicy(Policy):
@@ -278,6 +277,7 @@ def rnn_policy(
     units: int = 64,
     fc_layer_params: Sequence[int] = (),
     activation: str = "tanh",
+    memory_steps: int = 0,
 ) -> NetworkPolicy:
     """A recurrent policy built as a TF-Agents `ActorDistributionRnnNetwork`.
 
@@ -286,19 +286,16 @@ def rnn_policy(
 
     Args:
       observation_spec, action_spec: as of `mlp_policy`.
-      cell: a name in `CELLS`: "gru" (K. Cho et al., EMNLP 2014) or "lstm" (S. Hochreiter,
-        J. Schmidhuber, 1997).
-      units: of the cell.
+      cell, units, memory_steps: as of `make_cell`.
       fc_layer_params: units of each dense layer behind the cell; empty: actions are linear in what
         is hidden.
       activation: name of these layers' activation.
 
     Raises:
-      ConfigError: as of `mlp_policy`, or an unknown cell.
+      ConfigError: as of `mlp_policy` and `make_cell`.
     """
     _check_layers(fc_layer_params, activation)
-    check_one_of("cell", cell, tuple(CELLS))
-    check_whole("units", units, 1)
+    make_cell(cell, units, memory_steps)  # refuses before layers are made
     joining, _ = vector_layers(observation_spec)
     network = actor_distribution_rnn_network.ActorDistributionRnnNetwork(
         observation_spec,
@@ -306,7 +303,9 @@ def rnn_policy(
         input_fc_layer_params=None,
         output_fc_layer_params=tuple(fc_layer_params) or None,
         activation_fn=getattr(tf.keras.activations, activation),
-        rnn_construction_fn=lambda: dynamic_unroll_layer.DynamicUnroll(CELLS[cell](units)),
+        rnn_construction_fn=lambda: dynamic_unroll_layer.DynamicUnroll(
+            make_cell(cell, units, memory_steps)
+        ),
         rnn_construction_kwargs={},
         **_projections(action_spec, [units, *fc_layer_params][-1]),
         **joining,
@@ -314,13 +313,15 @@ def rnn_policy(
     return NetworkPolicy(network, action_spec)
 
 
-def rnn_critic(observation_spec: Nest, cell: str = "gru", units: int = 64) -> NetworkPolicy:
+def rnn_critic(
+    observation_spec: Nest, cell: str = "gru", units: int = 64, memory_steps: int = 0
+) -> NetworkPolicy:
     """A recurrent network that answers with a number: the mean of the distributions of `unroll`.
 
     Arguments as of `rnn_policy`.
     """
     number = tensor_spec.BoundedTensorSpec([1], tf.float32, -1, 1)
-    return rnn_policy(observation_spec, number, cell, units)
+    return rnn_policy(observation_spec, number, cell, units, memory_steps=memory_steps)
 
 
 def _check_layers(fc_layer_params: Sequence[int], activation: str) -> None:
