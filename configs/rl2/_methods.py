@@ -20,6 +20,18 @@ BANDITS_OF_10 = {
     "units": 64,
     "outer": {**_PPO, "learning_rate": 2e-3, "steps": 20, "minibatches": 4},
 }
+# What is to be remembered is what each action paid in each state: see docs/rl2.md.
+MDPS = {
+    "trials_per_task": 1,
+    "cell": "lstm",
+    "units": 128,
+    "memory_steps": 100,
+    "entropy_weight": 0.05,
+    "advantage": {"baseline": "recurrent", "gae_lambda": 0.3, "discount": 1.0},
+    "critic_learning_rate": 2e-2,
+    "critic_steps": 12,
+    "outer": {**_PPO, "learning_rate": 2e-2, "clip_norm": 0.5, "steps": 12, "minibatches": 12},
+}
 
 
 def trials(family, options, episodes, learner, num_iterations):

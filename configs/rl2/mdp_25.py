@@ -4,14 +4,10 @@ from tfcaml.configs.rl2 import _methods
 
 
 def get_config():
-    critic = {"baseline": "recurrent", "gae_lambda": 0.3}  # lambda: the authors' code
     return _methods.trials(
         "tabular_mdp",
         {},
         episodes=25,
-        learner={
-            **{"units": 128, "meta_batch_size": 500, "trials_per_task": 1, "advantage": critic},
-            **{"critic_steps": 20, "critic_learning_rate": 2e-3},
-        },
-        num_iterations=500,
+        learner={**_methods.MDPS, "meta_batch_size": 600},
+        num_iterations=450,
     )
