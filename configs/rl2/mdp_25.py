@@ -8,6 +8,6 @@ def get_config():
         "tabular_mdp",
         {},
         episodes=25,
-        learner={**_methods.MDPS, "meta_batch_size": 600},
+        learner={**_methods.MDPS, "meta_batch_size": 600, "memory_steps": 250},
         num_iterations=450,
     )

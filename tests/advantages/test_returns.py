@@ -80,11 +80,19 @@ def test_discounted_reward():
     np.testing.assert_allclose(actual, [[[1, 0.5, 0.25]]])
 
 
-@pytest.mark.parametrize("steps", [128, 129, 300, 5000, 20_000])
+@pytest.mark.parametrize(
+    ("tasks", "episodes", "steps"),
+    [
+        *((2, 2, steps) for steps in (128, 129, 300, 5000, 20_000)),
+        *((tasks, 1, 250) for tasks in (100, 256, 600)),
+        *((tasks, 1, 300) for tasks in (150, 1500)),
+        (40, 20, 200),
+    ],
+)
 @pytest.mark.parametrize("discount", [0.0, 0.9, 0.99, 1.0])
-def test_long_episodes(steps, discount):
+def test_long_episodes(tasks, episodes, steps, discount):
     rng = np.random.default_rng(steps)
-    reward = (rng.normal(size=(2, 2, steps)) + 0.5).astype(np.float32)
+    reward = (rng.normal(size=(tasks, episodes, steps)) + 0.5).astype(np.float32)
     expected = loop_over_time(reward.astype(np.float64), discount)
     actual = returns.reward_to_go(tf.constant(reward), discount)
     error = np.abs(actual - expected) / np.abs(expected).max(axis=-1, keepdims=True)

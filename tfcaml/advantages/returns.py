@@ -25,8 +25,11 @@ def reward_to_go(reward: tf.Tensor, discount: float) -> tf.Tensor:
         return _times(reward, _powers(steps, discount))
     num_blocks = -(-steps // _BLOCK)
     padded = tf.pad(reward, [[0, 0], [0, 0], [0, num_blocks * _BLOCK - steps]])
-    blocks = tf.reshape(padded, [*reward.shape[:2], num_blocks, _BLOCK])
+    # One axis between tasks and steps: of [128 or more, 1, 2, 128] times [128, 128] TensorFlow 2.21
+    # makes wrong numbers and writes where it should not, on CPUs with AVX-512.
+    blocks = tf.reshape(padded, [reward.shape[0], reward.shape[1] * num_blocks, _BLOCK])
     within = _times(blocks, _powers(_BLOCK, discount))  # what is earned to the end of the block
+    within = tf.reshape(within, [*reward.shape[:2], num_blocks, _BLOCK])
     # The sums at the blocks' first steps are rewards of one step each, discounted by a block.
     from_block = reward_to_go(within[..., 0], discount**_BLOCK)
     after_block = tf.pad(from_block[..., 1:], [[0, 0], [0, 0], [0, 1]])  # [N, E, blocks]
@@ -43,7 +46,7 @@ def _powers(steps: int, discount: float) -> np.ndarray:
 
 
 def _times(value: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """value [N, ..., U] times matrix [U, T]."""
+    """value [N, E, U] times matrix [U, T]."""
     # A product per task, so that a task's numbers do not depend on the other tasks.
     return tf.matmul(value, tf.constant(matrix, value.dtype))
 
