@@ -1098,6 +1098,30 @@ MUTATIONS = [
         "learners/test_rl2.py -k advantages",
     ),
     Mutation(
+        "learners/rl2.py",
+        "clip_norm=config.outer.clip_norm or None,",
+        "clip_norm=None,",
+        "learners/test_rl2.py -k scaled",
+    ),
+    Mutation(
+        "policies/cells.py",
+        '"lstm": [-kept, kept, zeros, zeros]',
+        '"lstm": [kept, -kept, zeros, zeros]',
+        "policies/test_cells.py",
+    ),
+    Mutation(
+        "policies/cells.py",
+        '"gru": [kept, zeros, zeros]',
+        '"gru": [-kept, zeros, zeros]',
+        "policies/test_cells.py",
+    ),
+    Mutation(
+        "optimization/outer.py",
+        "gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)",
+        "gradients = [tf.clip_by_norm(g, clip_norm) for g in gradients]",
+        "optimization/test_outer.py -k long_gradient",
+    ),
+    Mutation(
         "policies/trial.py",
         "parts = action, reward[..., None], ended[..., None]",
         "parts = action, reward[..., None], 0 * tf.cast(ended, self.dtype)[..., None]",
