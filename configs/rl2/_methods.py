@@ -55,7 +55,10 @@ def trials(family, options, episodes, learner, num_iterations, fc_layer_params=(
     }
     return base.experiment(
         environment=base.section(family, environments.ENVIRONMENTS[family][1](**options)),
-        policy={"fc_layer_params": fc_layer_params, "activation": "relu"},
+        policy={
+            "fc_layer_params": fc_layer_params,
+            "activation": "relu" if fc_layer_params else "tanh",
+        },
         learner=base.section("rl2", learners.RL2.Config(**settings)),
         num_seeds=3,
         # A fresh episode after each of the trial: all together are what a trial earns.
