@@ -28,9 +28,16 @@ MDPS = {
     "memory_steps": 100,
     "entropy_weight": 0.05,
     "advantage": {"baseline": "recurrent", "gae_lambda": 0.3, "discount": 1.0},
-    "critic_learning_rate": 2e-2,
+    "critic_learning_rate": 3e-2,
     "critic_steps": 12,
-    "outer": {**_PPO, "learning_rate": 2e-2, "clip_norm": 0.5, "steps": 24, "minibatches": 12},
+    "outer": {
+        **_PPO,
+        "learning_rate": 3e-2,
+        "annealing": "linear",
+        "max_grad_norm": 0.5,
+        "steps": 24,
+        "minibatches": 12,
+    },
 }
 
 

@@ -242,7 +242,7 @@ def test_the_gradient_of_a_recurrent_baseline_is_scaled_as_that_of_the_policy(le
     settings = {"advantage": {"baseline": "recurrent"}, "critic_steps": 1}
     moments = {}
     for clip in (0.0, 1e-3):
-        outer = {"steps": 2, "clip_norm": clip}
+        outer = {"steps": 2, "max_grad_norm": clip}
         own = learners.RL2(
             family, learner.policy, learners.RL2.Config(**SIZES, **settings, outer=outer)
         )

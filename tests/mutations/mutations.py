@@ -1099,9 +1099,9 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/rl2.py",
-        "clip_norm=config.outer.clip_norm or None,",
-        "clip_norm=None,",
-        "learners/test_rl2.py -k scaled",
+        "config.num_iterations,\n            config.outer.minibatches,",
+        "config.num_iterations,\n            1,",
+        "learners/test_rl2.py -k minibatch",
     ),
     Mutation(
         "policies/cells.py",
@@ -1117,8 +1117,8 @@ MUTATIONS = [
     ),
     Mutation(
         "optimization/outer.py",
-        "gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)",
-        "gradients = [tf.clip_by_norm(g, clip_norm) for g in gradients]",
+        "gradients, _ = tf.clip_by_global_norm(gradients, max_grad_norm)",
+        "gradients = [tf.clip_by_norm(g, max_grad_norm) for g in gradients]",
         "optimization/test_outer.py -k long_gradient",
     ),
     Mutation(

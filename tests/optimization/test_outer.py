@@ -91,7 +91,20 @@ def test_a_long_gradient_is_scaled_and_a_short_one_is_not():
     gradient = tape.gradient(loss, start)
     norm = np.sqrt(sum(float(tf.reduce_sum(g**2)) for g in gradient.values()))
     for clip in (0.1, norm / 2, norm * 2):
-        steps = outer.adam(0.1, clip_norm=clip)
+        steps = outer.adam(0.1, max_grad_norm=clip)
         _, slots, _ = steps.step(objective, start, steps.init(start), batch)
         for name, g in gradient.items():  # the first moment is a tenth of the gradient
             np.testing.assert_allclose(slots["m"][name], 0.1 * g * min(1, clip / norm), rtol=1e-5)
+
+
+def test_the_step_size_falls_to_nothing_over_the_steps():
+    batch, start = tf.constant([[1.0, 2.0]]), {"x": tf.constant([0.5, 0.0])}
+    falling, level = outer.adam(0.1, decay_steps=4), outer.adam(0.1)
+    meta, slots = start, falling.init(start)
+    for left in (1, 0.75, 0.5, 0.25, 0, 0):
+        moved, after, _ = falling.step(quadratic, meta, slots, batch)
+        alike, _, _ = level.step(quadratic, meta, slots, batch)
+        np.testing.assert_allclose(
+            moved["x"] - meta["x"], left * (alike["x"] - meta["x"]), rtol=1e-3, atol=1e-7
+        )
+        meta, slots = moved, after
