@@ -1098,10 +1098,22 @@ MUTATIONS = [
         "learners/test_rl2.py -k advantages",
     ),
     Mutation(
-        "learners/rl2.py",
-        "config.num_iterations,\n            config.outer.minibatches,",
-        "config.num_iterations,\n            1,",
-        "learners/test_rl2.py -k minibatch",
+        "optimization/config.py",
+        "clip = self.max_grad_norm or None",
+        "clip = None",
+        "learners/test_rl2.py -k scaled",
+    ),
+    Mutation(
+        "optimization/config.py",
+        "decay = num_iterations * num_steps if",
+        "decay = num_iterations if",
+        "optimization/test_outer.py -k config",
+    ),
+    Mutation(
+        "optimization/optimizers.py",
+        "left = tf.maximum(1 - (n - 1) / decay_steps, 0)",
+        "left = tf.maximum(1 - n / decay_steps, 0)",
+        "optimization/test_outer.py -k falls",
     ),
     Mutation(
         "policies/cells.py",

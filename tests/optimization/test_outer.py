@@ -2,6 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml.optimization import outer
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import Surrogate
 
 
@@ -108,3 +109,15 @@ def test_the_step_size_falls_to_nothing_over_the_steps():
             moved["x"] - meta["x"], left * (alike["x"] - meta["x"]), rtol=1e-3, atol=1e-7
         )
         meta, slots = moved, after
+
+
+def test_the_step_size_of_a_config_falls_over_the_steps_of_all_iterations():
+    config = OuterConfig(optimizer="ppo", learning_rate=0.1, steps=3, annealing="linear")
+    batch, start = tf.constant([[1.0, 2.0]]), {"x": tf.constant([0.5, 0.0])}
+    found = []
+    for steps in (config.make(2), outer.adam(0.1, 3, decay_steps=6)):
+        meta, slots = start, steps.init(start)
+        for _ in range(2):
+            meta, slots, _ = steps.step(quadratic, meta, slots, batch)
+        found.append(meta["x"])
+    np.testing.assert_array_equal(*found)

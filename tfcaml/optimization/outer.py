@@ -59,7 +59,7 @@ def adam(
         None: the parameters after the last step are kept.
       minibatches: parts of the batch, of which a step takes the next one. Task i is in part
         i mod `minibatches`, a divisor of the number of tasks.
-      max_grad_norm: number > 0; a gradient whose norm over all parameters is larger is scaled to it.
+      max_grad_norm: number > 0, to which gradients of a larger norm over all parameters are scaled;
         None: none is.
       decay_steps: Adam steps over which the learning rate falls linearly to 0; 0: it doesn't.
 
