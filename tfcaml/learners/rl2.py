@@ -177,9 +177,9 @@ class RL2Config(GradientConfig):
         # What a cell's gradient needs of a step of its minibatch, and twice what it is told.
         step = 4 * gates * self.units // self.outer.minibatches + 2 * inputs
         numbers = 2 * self.trials_per_task * episodes * (sizes.learned + sizes.steps * step)
-        trials = self.trials_per_task * episodes
-        row = settings.Stored("meta_batch_size", self.meta_batch_size, trials, numbers + weights)
-        return [row]
+        trials, tasks = self.trials_per_task * episodes, self.meta_batch_size
+        numbers += weights // tasks  # all tasks share them
+        return [settings.Stored("meta_batch_size", tasks, trials, numbers)]
 
     @classmethod
     def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
