@@ -20,25 +20,37 @@ BANDITS_OF_10 = {
     "units": 64,
     "outer": {**_PPO, "learning_rate": 2e-3, "steps": 20, "minibatches": 4},
 }
-# What is to be remembered is what each action paid in each state: see docs/rl2.md.
-MDPS = {
-    "trials_per_task": 1,
-    "cell": "lstm",
-    "units": 128,
-    "memory_steps": 100,
-    "entropy_weight": 0.05,
-    "advantage": {"baseline": "recurrent", "gae_lambda": 0.3, "discount": 1.0},
-    "critic_learning_rate": 3e-2,
-    "critic_steps": 12,
-    "outer": {
-        **_PPO,
-        "learning_rate": 3e-2,
-        "annealing": "linear",
-        "max_grad_norm": 0.5,
-        "steps": 24,
-        "minibatches": 12,
-    },
-}
+
+
+def mdps(episodes, meta_batch_size, learning_rate, num_iterations):
+    """RL^2 on tabular MDPs; see docs/rl2.md for what it takes.
+
+    Args:
+      episodes: of a trial, of ten steps each.
+      meta_batch_size: trials in an iteration.
+      learning_rate: at the start.
+      num_iterations: of training.
+    """
+    settings = {
+        "meta_batch_size": meta_batch_size,
+        "trials_per_task": 1,
+        "cell": "lstm",
+        "units": 128,
+        "memory_steps": 10 * episodes,
+        "entropy_weight": 0.05,
+        "advantage": {"baseline": "recurrent", "gae_lambda": 0.3, "discount": 1.0},
+        "critic_learning_rate": learning_rate,
+        "critic_steps": 12,
+        "outer": {
+            **_PPO,
+            "learning_rate": learning_rate,
+            "annealing": "linear",
+            "max_grad_norm": 0.5,
+            "steps": 24,
+            "minibatches": 12,
+        },
+    }
+    return trials("tabular_mdp", {}, episodes, settings, num_iterations, fc_layer_params=(128,))
 
 
 def trials(family, options, episodes, learner, num_iterations, fc_layer_params=()):

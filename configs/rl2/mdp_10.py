@@ -4,11 +4,4 @@ from tfcaml.configs.rl2 import _methods
 
 
 def get_config():
-    return _methods.trials(
-        "tabular_mdp",
-        {},
-        episodes=10,
-        learner={**_methods.MDPS, "meta_batch_size": 1500},
-        num_iterations=250,
-        fc_layer_params=(128,),
-    )
+    return _methods.mdps(10, meta_batch_size=1500, learning_rate=3e-2, num_iterations=250)

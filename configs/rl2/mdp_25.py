@@ -4,11 +4,4 @@ from tfcaml.configs.rl2 import _methods
 
 
 def get_config():
-    return _methods.trials(
-        "tabular_mdp",
-        {},
-        episodes=25,
-        learner={**_methods.MDPS, "meta_batch_size": 600, "memory_steps": 250},
-        num_iterations=200,
-        fc_layer_params=(128,),
-    )
+    return _methods.mdps(25, meta_batch_size=600, learning_rate=2e-2, num_iterations=300)
