@@ -115,8 +115,8 @@ class RL2Config(GradientConfig):
         never. Unit: steps. Source: RL2 paper: never.
       entropy_weight: w, what the entropy of actions counts beside the loss. Unit: of the advantage,
         per nat. Source: garage: 0.02.
-      critic_learning_rate: Step size of Adam of a recurrent baseline, which falls as that of the
-        outer step does, and gets gradients and minibatches as that does. Source: tfcaml.
+      critic_learning_rate: Step size of Adam of a recurrent baseline, for which `annealing`,
+        `max_grad_norm` and `minibatches` of the outer step hold, too. Source: tfcaml.
       critic_steps: Adam steps of a recurrent baseline in each iteration. Source: tfcaml.
       advantage: How advantages are estimated. Source: RL2 paper; garage.
       outer: The outer step. Source: garage; RL2 paper: trpo.

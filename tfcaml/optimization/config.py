@@ -25,8 +25,9 @@ class OuterConfig:
       optimizer: The outer step: "trpo" (one step in a trust region), "ppo" (several Adam steps on a
         clipped ratio) or "adam" (one Adam step). Source: MAML paper, section 5.3.
       learning_rate: Step size of Adam, with "ppo" and "adam". Source: ProMP's code, 1e-3.
-      annealing: "linear" lets the step size fall to 0 over the iterations of the config, "none"
-        leaves it, with "ppo" and "adam". Source: ProMP's code: none.
+      annealing: "linear" lets the step size fall to 0 over the iterations of the config, after which
+        nothing is learned any more; "none" leaves it; with "ppo" and "adam". Source: ProMP's code:
+        none.
       steps: Adam steps per iteration, with "ppo". Source: ProMP's code, 5.
       clip_ratio: Epsilon, by which the ratio of probabilities may leave 1, with "ppo". Source:
         ProMP's code, 0.3.

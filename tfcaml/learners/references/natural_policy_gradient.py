@@ -67,7 +67,12 @@ class NaturalPolicyGradientConfig(NoInnerStepsConfig):
         parts = self.outer.minibatches
         check(parts == 1, "outer.minibatches", parts, "1: every policy takes every step")
         clip = self.outer.max_grad_norm
-        check(clip == 0, "outer.max_grad_norm", clip, "0: a norm would be that of all of them")
+        check(
+            clip == 0,
+            "outer.max_grad_norm",
+            clip,
+            "0: it would be the norm of all policies' gradients",
+        )
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         return [*super().stored(sizes, num_tasks), *vime.stored(self, sizes)]
