@@ -25,7 +25,7 @@ class OuterConfig:
       optimizer: The outer step: "trpo" (one step in a trust region), "ppo" (several Adam steps on a
         clipped ratio) or "adam" (one Adam step). Source: MAML paper, section 5.3.
       learning_rate: Step size of Adam, with "ppo" and "adam". Source: ProMP's code, 1e-3.
-      annealing: "linear" lets the step size fall to 0 over the iterations of the config, after which
+      annealing: "linear" lets the step size fall to 0 over the config's iterations, after which
         nothing is learned any more; "none" leaves it; with "ppo" and "adam". Source: ProMP's code:
         none.
       steps: Adam steps per iteration, with "ppo". Source: ProMP's code, 5.
