@@ -38,8 +38,8 @@ class RegressionOuterConfig:
     def __post_init__(self) -> None:
         check_positive(learning_rate=self.learning_rate)
 
-    def make(self) -> outer.OuterOptimizer:
-        """The `OuterOptimizer`."""
+    def make(self, num_iterations: int) -> outer.OuterOptimizer:
+        """The `OuterOptimizer`, which is the same for any number of iterations."""
         return outer.adam(self.learning_rate)
 
 

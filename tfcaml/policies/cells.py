@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from tfcaml.errors import check, check_one_of, check_whole
 
-# Recurrent cells by name, and how many parts of so many units as the cell each has weights for.
+# Recurrent cells by name.
 CELLS = {"gru": tf.keras.layers.GRUCell, "lstm": tf.keras.layers.LSTMCell}
+# How often a cell has weights for all of its units: of its gates, and of what it remembers anew.
 GATES = {"gru": 3, "lstm": 4}
 
 
