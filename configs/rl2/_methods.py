@@ -28,13 +28,20 @@ MDPS = {
     "memory_steps": 100,
     "entropy_weight": 0.05,
     "advantage": {"baseline": "recurrent", "gae_lambda": 0.3, "discount": 1.0},
-    "critic_learning_rate": 2e-2,
+    "critic_learning_rate": 3e-2,
     "critic_steps": 12,
-    "outer": {**_PPO, "learning_rate": 2e-2, "clip_norm": 0.5, "steps": 12, "minibatches": 12},
+    "outer": {
+        **_PPO,
+        "learning_rate": 3e-2,
+        "annealing": "linear",
+        "max_grad_norm": 0.5,
+        "steps": 24,
+        "minibatches": 12,
+    },
 }
 
 
-def trials(family, options, episodes, learner, num_iterations):
+def trials(family, options, episodes, learner, num_iterations, fc_layer_params=()):
     """RL^2 alone, on tasks that are drawn anew in each iteration.
 
     Args:
@@ -43,6 +50,7 @@ def trials(family, options, episodes, learner, num_iterations):
       episodes: of a trial.
       learner: dict of settings that differ from those here.
       num_iterations: of training.
+      fc_layer_params: units of the layers behind the cell, rectified linear.
     """
     settings = {
         "num_iterations": num_iterations,
@@ -54,7 +62,10 @@ def trials(family, options, episodes, learner, num_iterations):
     }
     return base.experiment(
         environment=base.section(family, environments.ENVIRONMENTS[family][1](**options)),
-        policy={"fc_layer_params": (), "activation": "tanh"},
+        policy={
+            "fc_layer_params": fc_layer_params,
+            "activation": "relu" if fc_layer_params else "tanh",
+        },
         learner=base.section("rl2", learners.RL2.Config(**settings)),
         num_seeds=3,
         # A fresh episode after each of the trial: all together are what a trial earns.

@@ -9,5 +9,6 @@ def get_config():
         {},
         episodes=10,
         learner={**_methods.MDPS, "meta_batch_size": 1500},
-        num_iterations=450,
+        num_iterations=250,
+        fc_layer_params=(128,),
     )

@@ -9,5 +9,6 @@ def get_config():
         {},
         episodes=25,
         learner={**_methods.MDPS, "meta_batch_size": 600, "memory_steps": 250},
-        num_iterations=450,
+        num_iterations=200,
+        fc_layer_params=(128,),
     )

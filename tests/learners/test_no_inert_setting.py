@@ -152,7 +152,8 @@ FIELDS = {
     "outer.clip_ratio": Acts(0.01, PPO),
     "outer.keep_below_kl": Acts(1e-6, {**PPO, "outer.steps": 3}),
     "outer.minibatches": Acts(2, PPO),
-    "outer.clip_norm": Acts(1e-9, PPO),
+    "outer.max_grad_norm": Acts(1e-9, PPO),
+    "outer.annealing": Acts("linear", PPO),
     "outer.max_kl": Acts(0.1, TRPO),
     "outer.damping": Acts(1.0, TRPO),
     "outer.cg_iterations": Acts(1, TRPO),
@@ -274,7 +275,8 @@ ONLY_TRPO = {
     "outer.fisher_subsample": Refused(1),
     "outer.keep_below_kl": Refused(0.5),
     "outer.minibatches": Refused(2),
-    "outer.clip_norm": Refused(0.5),
+    "outer.max_grad_norm": Refused(0.5),
+    "outer.annealing": Refused("linear"),
     "inner_learning_rate": Acts(0.3, {"adapt_network": True}),
     "inner_estimator": Acts("dice", {"adapt_network": True}),
 }
@@ -294,7 +296,8 @@ OF_CONTEXTS = {
     "outer.clip_ratio": Acts(0.01, {**PPO, "outer.steps": 3}),
     "outer.keep_below_kl": Acts(10.0, {**PPO, "outer.steps": 3}),
     "outer.minibatches": Acts(2, {**PPO, "outer.steps": 3, "outer.keep_below_kl": 0.0}),
-    "outer.clip_norm": Acts(1e-9, {**PPO, "outer.steps": 3}),
+    "outer.max_grad_norm": Acts(1e-9, {**PPO, "outer.steps": 3}),
+    "outer.annealing": Acts("linear", {**PPO, "outer.steps": 3}),
     "outer.optimizer": Acts("trpo", {"outer.learning_rate": 3e-4}),
 }
 OF_A_CRITIC = {
@@ -341,7 +344,7 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
         **NO_INNER_STEPS,
         "outer.fisher_subsample": Refused(1),
         "outer.minibatches": Refused(2, PPO),
-        "outer.clip_norm": Refused(0.5, PPO),
+        "outer.max_grad_norm": Refused(0.5, PPO),
     },
     "maesn": ONLY_TRPO,
     "latent_space": {**ONLY_TRPO, "first_order": Refused(True)},

@@ -8,7 +8,7 @@ from tf_agents.trajectories import time_step as ts
 import tfcaml
 from tests.eager import PlainRecurrent
 from tests.learners.checks import assert_resumes, collected, error_of_gradient
-from tfcaml import environments, keys, learners, nest, types
+from tfcaml import environments, keys, learners, nest, training, types
 from tfcaml.agents import AdaptedPolicy
 from tfcaml.environments import Bandit, BanditConfig
 from tfcaml.errors import ConfigError
@@ -236,6 +236,22 @@ def test_a_recurrent_baseline_takes_the_place_of_values(learner, family, batch):
         np.testing.assert_allclose(query.weight[row, 0, :n], expected, rtol=1e-4, atol=1e-5)
         target = query.extra["target"][row, 0, :n]
         np.testing.assert_allclose(target, expected + said, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_of_a_recurrent_baseline_is_scaled_as_that_of_the_policy(learner, family):
+    settings = {"advantage": {"baseline": "recurrent"}, "critic_steps": 1}
+    moments = {}
+    for clip in (0.0, 1e-3):
+        outer = {"steps": 2, "max_grad_norm": clip}
+        own = learners.RL2(
+            family, learner.policy, learners.RL2.Config(**SIZES, **settings, outer=outer)
+        )
+        training.train_iteration(own, family.population(0, 5), 0)
+        moments[clip] = tf.linalg.global_norm(
+            tf.nest.flatten(own.state["critic_slots"].read()["m"])
+        )
+    assert moments[0.0] > 1e-3
+    np.testing.assert_allclose(moments[1e-3], 1e-4, rtol=1e-4)  # a tenth of the gradient
 
 
 def test_entropy_counts_beside_the_loss(plain, batch):

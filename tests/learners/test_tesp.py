@@ -224,7 +224,7 @@ def test_another_outer_step_leaves_tesps_own_settings_where_they_are():
         config = cls.Config(outer={"optimizer": "adam"})
         assert config.outer.steps == 20 and config.outer.optimizer == "adam"
         cls.Config(outer={"optimizer": "trpo"})
-        cls.Config(outer={"steps": 1}).outer.make()
+        cls.Config(outer={"steps": 1}).outer.make(1)
         with pytest.raises(ConfigError, match=r"outer\.steps to be left at 20"):
             cls.Config(outer={"optimizer": "adam", "steps": 5})
 

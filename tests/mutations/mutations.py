@@ -1100,6 +1100,42 @@ MUTATIONS = [
         "learners/test_rl2.py -k advantages",
     ),
     Mutation(
+        "optimization/config.py",
+        "clip = self.max_grad_norm or None",
+        "clip = None",
+        "learners/test_rl2.py -k scaled",
+    ),
+    Mutation(
+        "optimization/config.py",
+        "decay = num_iterations * num_steps if",
+        "decay = num_iterations if",
+        "optimization/test_outer.py -k config",
+    ),
+    Mutation(
+        "optimization/optimizers.py",
+        "left = tf.maximum(1 - (n - 1) / decay_steps, 0)",
+        "left = tf.maximum(1 - n / decay_steps, 0)",
+        "optimization/test_outer.py -k falls",
+    ),
+    Mutation(
+        "policies/cells.py",
+        '"lstm": [-kept, kept, zeros, zeros]',
+        '"lstm": [kept, -kept, zeros, zeros]',
+        "policies/test_cells.py",
+    ),
+    Mutation(
+        "policies/cells.py",
+        '"gru": [kept, zeros, zeros]',
+        '"gru": [-kept, zeros, zeros]',
+        "policies/test_cells.py",
+    ),
+    Mutation(
+        "optimization/outer.py",
+        "gradients, _ = tf.clip_by_global_norm(gradients, max_grad_norm)",
+        "gradients = [tf.clip_by_norm(g, max_grad_norm) for g in gradients]",
+        "optimization/test_outer.py -k long_gradient",
+    ),
+    Mutation(
         "policies/trial.py",
         "parts = action, reward[..., None], ended[..., None]",
         "parts = action, reward[..., None], 0 * tf.cast(ended, self.dtype)[..., None]",

@@ -2,6 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcaml.optimization import outer
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import Surrogate
 
 
@@ -91,7 +92,32 @@ def test_a_long_gradient_is_scaled_and_a_short_one_is_not():
     gradient = tape.gradient(loss, start)
     norm = np.sqrt(sum(float(tf.reduce_sum(g**2)) for g in gradient.values()))
     for clip in (0.1, norm / 2, norm * 2):
-        steps = outer.adam(0.1, clip_norm=clip)
+        steps = outer.adam(0.1, max_grad_norm=clip)
         _, slots, _ = steps.step(objective, start, steps.init(start), batch)
         for name, g in gradient.items():  # the first moment is a tenth of the gradient
             np.testing.assert_allclose(slots["m"][name], 0.1 * g * min(1, clip / norm), rtol=1e-5)
+
+
+def test_the_step_size_falls_to_nothing_over_the_steps():
+    batch, start = tf.constant([[1.0, 2.0]]), {"x": tf.constant([0.5, 0.0])}
+    falling, level = outer.adam(0.1, decay_steps=4), outer.adam(0.1)
+    meta, slots = start, falling.init(start)
+    for left in (1, 0.75, 0.5, 0.25, 0, 0):
+        moved, after, _ = falling.step(quadratic, meta, slots, batch)
+        alike, _, _ = level.step(quadratic, meta, slots, batch)
+        np.testing.assert_allclose(
+            moved["x"] - meta["x"], left * (alike["x"] - meta["x"]), rtol=1e-3, atol=1e-7
+        )
+        meta, slots = moved, after
+
+
+def test_the_step_size_of_a_config_falls_over_the_steps_of_all_iterations():
+    config = OuterConfig(optimizer="ppo", learning_rate=0.1, steps=3, annealing="linear")
+    batch, start = tf.constant([[1.0, 2.0]]), {"x": tf.constant([0.5, 0.0])}
+    found = []
+    for steps in (config.make(2), outer.adam(0.1, 3, decay_steps=6)):
+        meta, slots = start, steps.init(start)
+        for _ in range(2):
+            meta, slots, _ = steps.step(quadratic, meta, slots, batch)
+        found.append(meta["x"])
+    np.testing.assert_array_equal(*found)

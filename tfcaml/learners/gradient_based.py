@@ -161,7 +161,7 @@ class GradientLearner(MetaLearner):
     def setup(self) -> None:
         name = self.config.outer.optimizer
         check_one_of("outer.optimizer", name, self.loss.outer_optimizers)
-        self.outer = self.config.outer.make()
+        self.outer = self.config.outer.make(self.config.num_iterations)
 
     def initial_state(self, seed: int) -> dict[str, Nest]:
         meta = self.init(seed)

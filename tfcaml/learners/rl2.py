@@ -34,7 +34,6 @@ from tfcaml.advantages import baselines, returns
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
-from tfcaml.optimization import outer
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.policies import (
     GATES,
@@ -116,7 +115,8 @@ class RL2Config(GradientConfig):
         never. Unit: steps. Source: RL2 paper: never.
       entropy_weight: w, what the entropy of actions counts beside the loss. Unit: of the advantage,
         per nat. Source: garage: 0.02.
-      critic_learning_rate: Step size of Adam of a recurrent baseline. Source: tfcaml.
+      critic_learning_rate: Step size of Adam of a recurrent baseline, which falls as that of the
+        outer step does, and gets gradients and minibatches as that does. Source: tfcaml.
       critic_steps: Adam steps of a recurrent baseline in each iteration. Source: tfcaml.
       advantage: How advantages are estimated. Source: RL2 paper; garage.
       outer: The outer step. Source: garage; RL2 paper: trpo.
@@ -331,11 +331,11 @@ class RL2(GradientLearner):
         check(fits, "policy", received, expected)
         check(isinstance(self.loss, TrialLoss), "loss", self.loss, "left out, or a TrialLoss")
         config = self.config
-        self.critic_step = outer.adam(
+        self.critic_step = config.outer.adam(
             config.critic_learning_rate,
             config.critic_steps,
-            minibatches=config.outer.minibatches,
-            clip_norm=config.outer.clip_norm or None,
+            config.num_iterations,
+            config.outer.minibatches,
         )
         if config.entropy_weight:
             self._check_entropy()

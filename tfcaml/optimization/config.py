@@ -25,14 +25,16 @@ class OuterConfig:
       optimizer: The outer step: "trpo" (one step in a trust region), "ppo" (several Adam steps on a
         clipped ratio) or "adam" (one Adam step). Source: MAML paper, section 5.3.
       learning_rate: Step size of Adam, with "ppo" and "adam". Source: ProMP's code, 1e-3.
+      annealing: "linear" lets the step size fall to 0 over the iterations of the config, "none"
+        leaves it, with "ppo" and "adam". Source: ProMP's code: none.
       steps: Adam steps per iteration, with "ppo". Source: ProMP's code, 5.
       clip_ratio: Epsilon, by which the ratio of probabilities may leave 1, with "ppo". Source:
         ProMP's code, 0.3.
       keep_below_kl: With "ppo" of several steps, the parameters with the lowest loss are kept of
         those before each step whose mean divergence is below it; 0 keeps those after the last step.
         Unit: nats. Source: TESP's code, 0.01; ProMP's code keeps the last.
-      clip_norm: Largest norm of the gradient of an Adam step, to which longer ones are scaled, with
-        "ppo" and "adam"; 0: none is scaled. Source: tfcaml; VariBAD's code: 0.5.
+      max_grad_norm: Largest norm of the gradient of an Adam step, to which longer ones are scaled,
+        with "ppo" and "adam"; 0: none is scaled. Source: tfcaml; VariBAD's code: 0.5.
       minibatches: Parts that the tasks of a batch are cut into, of which each Adam step takes the
         next, with "ppo"; 1: each takes all. Source: ProMP's code: 1; the code of RL2: 128 trials
         each.
@@ -54,10 +56,11 @@ class OuterConfig:
 
     optimizer: str = "trpo"
     learning_rate: float = 1e-3
+    annealing: str = "none"
     steps: int = 5
     clip_ratio: float = 0.3
     keep_below_kl: float = 0.0
-    clip_norm: float = 0.0
+    max_grad_norm: float = 0.0
     minibatches: int = 1
     max_kl: float = 0.01
     damping: float = 1e-5
@@ -69,6 +72,7 @@ class OuterConfig:
 
     def __post_init__(self) -> None:
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
+        check_one_of("annealing", self.annealing, ("linear", "none"))
         check_one_of("hessian_products", self.hessian_products, tuple(trpo.PRODUCTS))
         check_positive(
             learning_rate=self.learning_rate,
@@ -80,14 +84,14 @@ class OuterConfig:
             max_backtracks=self.max_backtracks,
         )
         check(self.keep_below_kl >= 0, "keep_below_kl", self.keep_below_kl, ">= 0")
-        check(self.clip_norm >= 0, "clip_norm", self.clip_norm, ">= 0")
+        check(self.max_grad_norm >= 0, "max_grad_norm", self.max_grad_norm, ">= 0")
         check(self.damping >= 0, "damping", self.damping, ">= 0")
         check(0 < self.backtrack_ratio < 1, "backtrack_ratio", self.backtrack_ratio, "in (0, 1)")
         check(self.fisher_subsample >= 0, "fisher_subsample", self.fisher_subsample, ">= 0")
         name = self.optimizer
         check_acts(self, _OF_TRPO, name == "trpo", "with optimizer=trpo")
         check_acts(self, ("backtrack_ratio",), self.max_backtracks > 1, "with max_backtracks > 1")
-        of_adam = ("learning_rate", "clip_norm")
+        of_adam = ("learning_rate", "annealing", "max_grad_norm")
         check_acts(self, of_adam, name != "trpo", "with optimizer=adam or ppo")
         check_acts(self, ("steps",), name == "ppo", "with optimizer=ppo")
         # In the first step on a batch nothing has moved yet, and the ratio is 1.
@@ -109,15 +113,14 @@ class OuterConfig:
         parts, rule = self.minibatches, f"a divisor of {num_tasks}, the tasks of a batch"
         check(num_tasks % parts == 0, "outer.minibatches", parts, rule)
 
-    def make(self) -> outer.OuterOptimizer:
-        """The `OuterOptimizer`."""
-        clip = self.clip_norm or None
+    def make(self, num_iterations: int) -> outer.OuterOptimizer:
+        """The `OuterOptimizer` for a training of so many iterations."""
         if self.optimizer == "adam":
-            return outer.adam(self.learning_rate, clip_norm=clip)
+            return self.adam(self.learning_rate, 1, num_iterations)
         if self.optimizer == "ppo":
             guard = self.keep_below_kl if self.steps > 1 else 0
             parts = self.minibatches
-            return outer.adam(self.learning_rate, self.steps, guard or None, parts, clip)
+            return self.adam(self.learning_rate, self.steps, num_iterations, parts, guard or None)
         return trpo.trpo(
             max_kl=self.max_kl,
             damping=self.damping,
@@ -127,3 +130,21 @@ class OuterConfig:
             products=self.hessian_products,
             fisher_subsample=self.fisher_subsample,
         )
+
+    def adam(
+        self,
+        learning_rate: float,
+        num_steps: int,
+        num_iterations: int,
+        minibatches: int = 1,
+        keep_below_kl: float | None = None,
+    ) -> outer.OuterOptimizer:
+        """Adam steps with this config's `max_grad_norm` and `annealing`.
+
+        Args:
+          learning_rate, num_steps, minibatches, keep_below_kl: as of `outer.adam`.
+          num_iterations: of training, each of `num_steps`.
+        """
+        decay = num_iterations * num_steps if self.annealing == "linear" else 0
+        clip = self.max_grad_norm or None
+        return outer.adam(learning_rate, num_steps, keep_below_kl, minibatches, clip, decay)

@@ -55,13 +55,23 @@ def sgd(learning_rate: float, later_step_scale: float = 1.0) -> Optimizer:
 
 
 def adam(
-    learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    decay_steps: int = 0,
 ) -> Optimizer:
     """Adam (Kingma & Ba 2015, Algorithm 1), with a step count per task.
 
     `init(params, num_tasks)` counts steps per task for params of leading [num_tasks], or once for
     all with `num_tasks=None`. Differentiable; where a second moment is 0, as of a weight that never
     had a gradient, its root counts as a constant.
+
+    Args:
+      learning_rate: of the first step.
+      beta_1, beta_2, epsilon: as in the paper.
+      decay_steps: steps over which the learning rate falls to 0, by as much in each, and stays
+        there; 0: it stays as it is.
     """
 
     def init(params: Params, num_tasks: int | None = None) -> Nest:
@@ -80,7 +90,8 @@ def adam(
             )
             m_hat = m / (1 - beta_1**n)
             v_hat = v / (1 - beta_2**n)
-            return p - learning_rate * m_hat / (_root(v_hat) + epsilon)
+            left = tf.maximum(1 - (n - 1) / decay_steps, 0) if decay_steps else 1
+            return p - learning_rate * left * m_hat / (_root(v_hat) + epsilon)
 
         return nest.map(step, params, m, v), {"m": m, "v": v, "count": count}
 

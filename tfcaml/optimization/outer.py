@@ -44,7 +44,8 @@ def adam(
     num_steps: int = 1,
     keep_below_kl: float | None = None,
     minibatches: int = 1,
-    clip_norm: float | None = None,
+    max_grad_norm: float | None = None,
+    decay_steps: int = 0,
 ) -> OuterOptimizer:
     """`num_steps` Adam steps on one batch, adapting anew from the moved parameters before each.
 
@@ -58,16 +59,17 @@ def adam(
         None: the parameters after the last step are kept.
       minibatches: parts of the batch, of which a step takes the next one. Task i is in part
         i mod `minibatches`, a divisor of the number of tasks.
-      clip_norm: number > 0; a gradient whose norm over all parameters is larger is scaled to it.
+      max_grad_norm: number > 0, to which gradients of a larger norm over all parameters are scaled;
         None: none is.
+      decay_steps: Adam steps over which the learning rate falls linearly to 0; 0: it doesn't.
 
     Returns:
       `OuterOptimizer`. Metrics: loss and KL from the policies that acted, before the first step and
       before the last, or of the parameters that are kept; of these steps' parts of the batch.
     """
+    optimizer = optimizers.adam(learning_rate, decay_steps=decay_steps)
     if keep_below_kl is not None:
-        return _guarded_adam(learning_rate, num_steps, keep_below_kl, clip_norm)
-    optimizer = optimizers.adam(learning_rate)
+        return _guarded_adam(optimizer, num_steps, keep_below_kl, max_grad_norm)
 
     def step(
         objective: Callable[[Nest, MetaBatch], Surrogate], meta: Nest, slots: Nest, batch: MetaBatch
@@ -76,12 +78,12 @@ def adam(
             index: tf.Tensor, meta: Nest, slots: Nest, losses: tf.TensorArray
         ) -> tuple[Any, ...]:
             part = _part(batch, index, minibatches)
-            loss, kl, gradients = _loss_and_gradient(objective, meta, part, clip_norm)
+            loss, kl, gradients = _loss_and_gradient(objective, meta, part, max_grad_norm)
             meta, slots = optimizer.apply(meta, gradients, slots)
             return index + 1, meta, slots, losses.write(index, tf.stack([loss, kl]))
 
         if num_steps == 1:  # a loop of one step would only hide it from the graph optimiser
-            loss, kl, gradients = _loss_and_gradient(objective, meta, batch, clip_norm)
+            loss, kl, gradients = _loss_and_gradient(objective, meta, batch, max_grad_norm)
             meta, slots = optimizer.apply(meta, gradients, slots)
             return meta, slots, {"loss_before": loss, "kl": kl}
         dtype = tf.nest.flatten(meta)[0].dtype
@@ -101,10 +103,12 @@ def adam(
 
 
 def _guarded_adam(
-    learning_rate: float, num_steps: int, keep_below_kl: float, clip_norm: float | None
+    optimizer: optimizers.Optimizer,
+    num_steps: int,
+    keep_below_kl: float,
+    max_grad_norm: float | None,
 ) -> OuterOptimizer:
     """`adam` with `keep_below_kl`."""
-    optimizer = optimizers.adam(learning_rate)
 
     def step(
         objective: Callable[[Nest, MetaBatch], Surrogate], meta: Nest, slots: Nest, batch: MetaBatch
@@ -112,7 +116,7 @@ def _guarded_adam(
         def body(
             index: tf.Tensor, meta: Nest, slots: Nest, kept: Nest, found: dict[str, tf.Tensor]
         ) -> tuple[Any, ...]:
-            loss, kl, gradients = _loss_and_gradient(objective, meta, batch, clip_norm)
+            loss, kl, gradients = _loss_and_gradient(objective, meta, batch, max_grad_norm)
             first = index == 0
             better = first | ((loss < found["loss_after"]) & (kl < keep_below_kl))
             kept = nest.map(lambda new, old: tf.where(better, new, old), meta, kept)
@@ -155,7 +159,7 @@ def _loss_and_gradient(
     objective: Callable[[Nest, MetaBatch], Surrogate],
     meta: Nest,
     batch: MetaBatch,
-    clip_norm: float | None = None,
+    max_grad_norm: float | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, Nest]:
     """(mean loss, KL from what acted, gradient of a norm that is no larger: nest like meta)."""
     leaves = tf.nest.flatten(meta)
@@ -165,8 +169,8 @@ def _loss_and_gradient(
         loss = tf.reduce_mean(result.loss)
     gradients = tape.gradient(loss, leaves, unconnected_gradients="zero")
     gradients = [tf.convert_to_tensor(g) for g in gradients]
-    if clip_norm is not None:
-        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+    if max_grad_norm is not None:
+        gradients, _ = tf.clip_by_global_norm(gradients, max_grad_norm)
     return loss, mean_kl(result, batch), tf.nest.pack_sequence_as(meta, gradients)
 
 

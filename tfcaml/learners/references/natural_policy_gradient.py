@@ -66,8 +66,8 @@ class NaturalPolicyGradientConfig(NoInnerStepsConfig):
         check(tasks == 0, "outer.fisher_subsample", tasks, rule)
         parts = self.outer.minibatches
         check(parts == 1, "outer.minibatches", parts, "1: every policy takes every step")
-        clip = self.outer.clip_norm
-        check(clip == 0, "outer.clip_norm", clip, "0: a norm would be that of all of them")
+        clip = self.outer.max_grad_norm
+        check(clip == 0, "outer.max_grad_norm", clip, "0: a norm would be that of all of them")
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         return [*super().stored(sizes, num_tasks), *vime.stored(self, sizes)]
