@@ -61,6 +61,8 @@ setuptools.setup(
         "gym": ["gymnasium>=1.3,<1.4"],
         # What families that MuJoCo simulates need; batches of simulations are new in 3.17.
         "mujoco": ["mujoco>=3.17"],
+        # What Atari games need. ale-py is published under the GNU General Public License.
+        "atari": ["ale-py>=0.12,<0.13", "gymnasium>=1.3,<1.4"],
         # What the tests in a browser need, see `make test-browser`.
         "browser": ["selenium"],
         # What training in several processes and on clusters needs, see `tfcaml train --workers`.

@@ -104,6 +104,29 @@ class PlainPolicy(Policy):
         return sample_continuous(distribution, noise)
 
 
+class PlainActorCritic(PlainPolicy):
+    """A `PlainPolicy` with critics beside it that are linear in the observation."""
+
+    def __init__(self, observation_spec, action_spec, heads=("value",)):
+        super().__init__(observation_spec, action_spec)
+        self.heads, self._size = heads, observation_spec.shape[0]
+
+    def init(self, seed):
+        key = keys.fold(keys.from_int(seed), 99)
+        critics = {
+            head: 0.5 * keys.normal(keys.fold(key, i), [self._size])
+            for i, head in enumerate(self.heads)
+        }
+        return {"actor": super().init(seed), **critics}
+
+    def __call__(self, params, observation):
+        return super().__call__(params["actor"], observation)
+
+    def value(self, params, trajectory, head="value"):
+        at = lambda x: tf.einsum("n...o,no->n...", x, params[head])
+        return at(trajectory.observation), at(trajectory.final_observation)
+
+
 class PlainRecurrent(PlainPolicy):
     """A `PlainPolicy` whose hidden layer sees itself, one step ago; of any precision."""
 

@@ -79,6 +79,11 @@ def _figures():
             bands=("caml",),
             quantiles=(0.25, 0.75),
         ),
+        "seed_curves": lambda: figures.seed_curves(
+            {"return": dict(list(curves.items())[:2]), "discount": {"kl": curves["kl"]}},
+            "x",
+            "title",
+        ),
         "success_curves": lambda: figures.success_curves(
             {"alone": rng.integers(1, 22, [3, 4]), "guided": np.full([3, 4], 21)}, 20, "title"
         ),
@@ -116,6 +121,16 @@ def test_training_panels_are_those_that_have_curves():
     assert len(axes) == 1
     labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
     assert labels == ["return_before", "return_2", "return_10", "return_after"]
+
+
+def test_a_name_has_one_colour_in_all_panels_and_one_line_in_the_legend():
+    line = range(3), np.zeros([2, 3])
+    panels = {"return": {"fixed": line, "learned": line}, "discount": {"learned": line}}
+    figure = figures.seed_curves(panels, "steps", "title")
+    first, second = figure.axes
+    colour = {each.get_label(): each.get_color() for each in first.get_lines()}
+    assert second.get_lines()[0].get_color() == colour["learned"] != colour["fixed"]
+    assert [text.get_text() for text in second.get_legend().get_texts()] == ["fixed", "learned"]
 
 
 def test_matrix_rows_are_sorted_by_cluster():

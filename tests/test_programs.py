@@ -7,9 +7,10 @@ import gc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 import tfcaml
-from tfcaml import keys, learners, programs
+from tfcaml import environments, keys, learners, programs
 from tfcaml.learners.references.joint import JointConfig, RandomInitializationConfig
 from tfcaml.learners.reptile import ReptileConfig
 
@@ -19,6 +20,37 @@ def content(function, *args):
     return programs.content(
         tf.function(function, autograph=False).get_concrete_function(*args).graph
     )
+
+
+def memory_optimization():
+    """What functions that are called now are told about TensorFlow's memory optimiser."""
+    told = context.context().function_call_options.config_proto_serialized
+    rewriting = tf.compat.v1.ConfigProto.FromString(told).graph_options.rewrite_options
+    return rewriting.MemOptType.Name(rewriting.memory_optimization)
+
+
+def test_the_memory_optimizer_is_off_for_a_while_only():
+    assert memory_optimization() == "DEFAULT_MEM_OPT"
+    with programs.without_memory_optimizer():
+        assert memory_optimization() == "NO_MEM_OPT"
+    assert memory_optimization() == "DEFAULT_MEM_OPT"
+    with pytest.raises(ValueError), programs.without_memory_optimizer():
+        raise ValueError
+    assert memory_optimization() == "DEFAULT_MEM_OPT"
+
+
+@pytest.mark.slow
+def test_an_update_of_large_batches_can_be_repeated():
+    """Its graph needs more than the optimiser takes a CPU to have, in a loop."""
+    options = environments.DiscountingChainConfig(observation="one_hot")
+    chain = environments.DiscountingChain(options)
+    config = learners.MetaGradient.Config(
+        num_iterations=2, inner_updates=2, episodes_per_update=128, inner_optimizer="sgd",
+        outer_critic=True, advantage={"discount": 0.95},
+    )  # fmt: skip
+    policy = learners.MetaGradient.make_policy(chain, config, ())
+    learner = learners.MetaGradient(chain, policy, config)
+    assert len(tfcaml.train(learner, chain.population(0), seed=100)) == 2
 
 
 def program(shared):

@@ -221,6 +221,9 @@ def test_products_that_no_memory_holds_are_refused(name, config, measured, layer
         def __post_init__(self):
             settings.fill_groups(self)
 
+        def steps_held(self, horizon):
+            return horizon
+
         def stored(self, *sizes):
             """What CAML and hindsight MAML store."""
             caml, hindsight = (

@@ -1,4 +1,4 @@
-"""XLA programs that are compiled once for all who would compile the same.
+"""How programs are compiled: without what breaks them, and once for all who would do the same.
 
 Compiling takes several times as long as tracing. So every learner traces what it does with new
 tasks, and those whose graphs are equal, such as Reptile's and joint pretraining's with the same
@@ -8,13 +8,15 @@ down to the last constant, so that nobody has to list it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from tfcaml.nest import Nest
 
@@ -26,6 +28,27 @@ _MERE_NAMES = {
     *("_gradient_op_type", "_user_specified_name"),
     *("forward_function_name", "backward_function_name"),
 }
+
+
+@contextlib.contextmanager
+def without_memory_optimizer() -> Iterator[None]:
+    """What is traced and called meanwhile is not rewritten by TensorFlow's memory optimiser.
+
+    That takes every CPU for one of 256 MB. Where a graph needs more than four fifths of it, sums
+    become temporary variables, and one that is left over from the end of a loop makes the next call
+    fail: "AlreadyExistsError: Resource .../tmp_var" (TensorFlow's issues 23780 and 38906). The
+    optimiser has no public switch of its own.
+    """
+    eager = context.context()
+    before = eager.function_call_options
+    config = tf.compat.v1.ConfigProto.FromString(before.config_proto_serialized)
+    rewriting = config.graph_options.rewrite_options
+    rewriting.memory_optimization = rewriting.NO_MEM_OPT
+    eager.function_call_options = context.FunctionCallOptions(before.executor_type, config)
+    try:
+        yield
+    finally:
+        eager.function_call_options = before
 
 
 class Shared:

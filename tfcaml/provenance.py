@@ -14,7 +14,7 @@ import tensorflow as tf
 
 _PACKAGES = (
     *("tfcaml", "tensorflow", "tf-keras", "tf-agents", "tensorflow-probability", "numpy"),
-    "mujoco",
+    *("mujoco", "ale-py"),
 )
 _PACKAGE = pathlib.Path(__file__).parent
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")  # SHA-1 or SHA-256

@@ -265,12 +265,16 @@ def check_sizes(
     observed, acted = width(environment.observation_spec), width(action)
     units = [observed, *layers, int(action.maximum) + 1 if action.dtype.is_integer else acted]
     weights = 3 * sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(units))
-    played = environment.horizon * (observed + acted + 6)
-    learned = played + environment.horizon * sum(units[1:])
     tasks, horizon = measured["num_tasks"], environment.horizon
+    steps, outputs = config.steps_held(horizon), sum(units[1:])
+    played = steps * (observed + acted + 6)
+    learned = played + steps * outputs
     sizes = Sizes(played, learned, weights, units[-1], observed, units[-1], horizon)
     most = max(config.episodes_per_update, config.test_episodes_per_update, measured["episodes"])
-    evaluated = Stored("evaluation.num_tasks", tasks, most, 2 * (most * learned + weights))
+    whole = horizon * (observed + acted + 6 + outputs)
+    if environment.long_episodes:  # nothing adapts to whole episodes, which hold no observations
+        most, whole = measured["episodes"], horizon * (2 * acted + 6)
+    evaluated = Stored("evaluation.num_tasks", tasks, most, 2 * (most * whole + weights))
     by_tasks, *others = config.stored(sizes, tasks)
     for name, rows, number, numbers in (by_tasks, evaluated, *others):
         size = rows * numbers

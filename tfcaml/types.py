@@ -42,7 +42,8 @@ class Trajectory(NamedTuple):
     start:       nest of [N, E, ...]  what the policy remembered before the first step, where these
       are not episodes from their start on
 
-    The last three are `()` where there is nothing of the kind.
+    The last three are `()` where there is nothing of the kind; `observation` is `()` in whole
+    episodes of families of `long_episodes`.
     """
 
     observation: Nest
@@ -159,18 +160,21 @@ class Surrogate(NamedTuple):
     kl: tf.Tensor | None = None
 
 
-def blank_trajectory(environment: Any, policy: Any, *shape: int) -> Trajectory:
+def blank_trajectory(
+    environment: Any, policy: Any, *shape: int, num_steps: int | None = None
+) -> Trajectory:
     """A trajectory of zeros.
 
     Args:
       environment: a `TaskFamily`.
       policy: a `Policy`.
       *shape: N and E.
+      num_steps: T; None: `environment.horizon`.
 
     Returns:
-      `Trajectory` [N, E, T, ...] of T = `environment.horizon` steps, none of them valid.
+      `Trajectory` [N, E, T, ...], none of whose steps is valid.
     """
-    steps = [*shape, environment.horizon]
+    steps = [*shape, num_steps or environment.horizon]
     zeros = lambda *axes: lambda spec: tf.zeros([*axes, *spec.shape], spec.dtype)
     per_step = tf.zeros(steps)
     each = lambda specs, *axes: tf.nest.map_structure(zeros(*axes), specs)

@@ -1,5 +1,6 @@
 """Studies of `launchers.reproduce`: (seeds, directory, quick) -> (results, text, figures)."""
 
+from .atari import games as atari_57
 from .caml import ablation as caml_ablation
 from .caml import figure2 as caml_figure2
 from .caml import figure3 as caml_figure3
@@ -15,12 +16,14 @@ from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
+from .meta_gradient import learned_returns as meta_gradient
 from .rl2 import trials as rl2
 from .tesp import targets as tesp
 from .vime import mountain_car as vime_mountain_car
 
 STUDIES = {
     "ant_integrators": ant_integrators.run,
+    "atari_57": atari_57.run,
     "caml_ablation": caml_ablation.run,
     "caml_figure2": caml_figure2.run,
     "caml_figure3": caml_figure3.run,
@@ -35,6 +38,7 @@ STUDIES = {
     "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
+    "meta_gradient": meta_gradient.run,
     "rl2": rl2.run,
     "tesp": tesp.run,
     "vime_mountain_car": vime_mountain_car.run,

@@ -65,6 +65,17 @@ FAMILIES = {
     "ant_ring": ({"horizon": 3}, {**RING, "gear": (150.0, {})}),
     "ant_target": ({"horizon": 3}, TARGET),
     "ant_velocity": ({"horizon": 3}, {**ANT, "highest_speed": (1.0, {})}),
+    "atari": (
+        {"game": "breakout", "max_frames": 40},
+        {
+            **{"game": ("pong", {}), "frame_skip": (2, {}), "max_no_ops": (1, {})},
+            **{"max_frames": (8, {}), "sticky_actions": (1.0, {}), "full_action_set": (False, {})},
+        },
+    ),
+    "reward_process": (
+        {},
+        {"kind": ("lambda", {}), "signal": (0.5, {}), "noise": (2.0, {})},
+    ),
     "bandit": ({"horizon": 3}, {"num_arms": (3, {}), "horizon": (2, {})}),
     "tabular_mdp": (
         {"horizon": 3},
@@ -91,6 +102,18 @@ FAMILIES = {
             "reversed_fraction": (1.0, {}),
             "horizon": (3, {}),
             "num_train": (4, {}),
+        },
+    ),
+    "catch": (
+        {"rows": 3},
+        {"rows": (4, {}), "columns": (3, {}), "reward_scale": (2.0, {})},
+    ),
+    "discounting_chain": (
+        {"horizon": 30},
+        {
+            "bonus": (0, {}),
+            "observation": ("one_hot", {}),
+            "horizon": (31, {}),
         },
     ),
     "glucose": (
@@ -270,6 +293,19 @@ def test_every_field_of_a_family_has_an_entry(name):
 # Environments.
 
 
+class OfImages(PlainPolicy):
+    """Sees how bright each row of an image is."""
+
+    def __init__(self, observation_spec, action_spec):
+        super().__init__(tf.TensorSpec(observation_spec.shape[:1]), action_spec)
+        self.axes = list(range(1 - observation_spec.shape.rank, 0))
+        self.brightest = float(np.max(observation_spec.maximum))
+
+    def __call__(self, params, observation):
+        bright = tf.reduce_mean(tf.cast(observation, tf.float32), axis=self.axes) / self.brightest
+        return super().__call__(params, bright)
+
+
 @functools.cache
 def entities_and_episodes(name, settings):
     """The numbers of a family: entities of one seed, and what happens to some of them."""
@@ -281,7 +317,8 @@ def entities_and_episodes(name, settings):
     means = [nest.map(lambda x: np.mean(x, axis=0), x) for x in sets if x]
     groups = [population.train_group, population.test_group]
     family.horizon = min(family.horizon, NUMBERS_OF_STEPS)
-    policy = PlainPolicy(family.observation_spec, family.action_spec)
+    kind = OfImages if name in ("atari", "catch") else PlainPolicy
+    policy = kind(family.observation_spec, family.action_spec)
     params = nest.map(lambda x: 3 * x, nest.repeat(policy.init(0), 4))
     found = sampling.sample(policy, family, params, population.test, 3, keys.from_int(1))
     returns, lengths = (tf.reduce_sum(x, axis=-1) for x in (found.reward, found.mask))
@@ -294,6 +331,8 @@ def entities_and_episodes(name, settings):
     "name, field", [(name, field) for name, (_, fields) in FAMILIES.items() for field in fields]
 )
 def test_every_field_of_a_family_changes_a_number(name, field):
+    if name == "atari":
+        pytest.importorskip("ale_py")
     settings, fields = FAMILIES[name]
     value, company = fields[field]
     hashable = lambda **changes: tuple({**settings, **company, **changes}.items())

@@ -21,7 +21,9 @@ def test_a_checkpoint_holds_every_variable(name, particle, policy):
     with_latents = name in ("maesn", "latent_space")  # whose outer step is TRPO's
     has_slots = hasattr(learner_class.Config, "outer") and not with_latents
     changes = {"outer": {"optimizer": "ppo"}} if has_slots else {}
-    own = name in ("adapt_sv", "cavia", "rl2", "tesp") or with_latents  # policies of their own
+    # Policies of their own.
+    critics = ("a2c", "meta_gradient", "vtrace")
+    own = name in ("adapt_sv", "cavia", "rl2", "tesp", *critics) or with_latents
     learner = learner_class(particle, None if own else policy, learner_class.Config(**changes))
     held = set()
     for item in learner.checkpointed().values():

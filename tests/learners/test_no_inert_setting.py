@@ -14,7 +14,14 @@ import tensorflow as tf
 
 import tfcaml
 from tests.dotted import nested
-from tests.eager import PlainEncoder, PlainPolicy, PlainRecurrent, differ, eagerly
+from tests.eager import (
+    PlainActorCritic,
+    PlainEncoder,
+    PlainPolicy,
+    PlainRecurrent,
+    differ,
+    eagerly,
+)
 from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.exploration.vime import VIMEConfig
@@ -35,6 +42,7 @@ HINDSIGHT = {
 }
 LATENT = {**TINY, "inner_updates": 1, "num_training_tasks": 24}  # all particles there are
 REGRESSION = {**TINY, "inner_updates": 1, "inner_learning_rate": 0.1}
+ACTOR_CRITIC = {**TINY, "inner_learning_rate": 0.1}
 TINY_OF = {
     **dict.fromkeys(("maml", "fomaml", "meta_sgd", "e_maml", "pretrained", "oracle"), GRADIENT),
     **dict.fromkeys(("anil", "cavia", "adapt_sv"), GRADIENT),
@@ -61,6 +69,11 @@ TINY_OF = {
     "random": {"test_episodes_per_update": 3, "inner_learning_rate": 0.1},
     "maml_regression": REGRESSION,
     "pretrained_regression": REGRESSION,
+    **dict.fromkeys(("a2c", "vtrace"), ACTOR_CRITIC),
+    "meta_gradient": {
+        **{**ACTOR_CRITIC, "outer_learning_rate": 0.1},
+        **{"advantage.discount": 0.9, "advantage.gae_lambda": 0.9},
+    },
 }
 
 
@@ -109,6 +122,7 @@ VIME = {"vime.eta": 0.5, "vime.capacity": 20, "vime.min_transitions": 3, "vime.w
 VIME |= {"vime.steps": 2, "vime.batch_size": 2, "vime.num_samples": 2, "vime.units": 4}
 VIME |= {"num_iterations": 3, "inner_updates": 1}
 LEARNED = {"advantage.baseline": "recurrent", "num_iterations": 2}
+VTRACE = {"correction": "vtrace"}
 FIELDS = {
     "num_iterations": Acts(3),
     "meta_batch_size": Acts(4),
@@ -214,6 +228,36 @@ FIELDS = {
     "divergence.num_states": Acts(20),
     "divergence.time_indexed": Acts(True),
     "adaptive_k": Acts(True, {"num_medoids": 3}),
+    # Actor-critics
+    "unroll": Acts(2),
+    "reward_clip": Acts(0.01),
+    "torso": Acts("residual"),
+    "rms_decay": Acts(0.5),
+    "rms_epsilon": Acts(0.1),
+    "max_grad_norm": Acts(0.01),
+    "value_weight": Acts(5.0),
+    "correction": Acts("vtrace", {"lag": 1}),  # only what others have played is corrected
+    "clip_rho": Acts(0.5, VTRACE),
+    "clip_c": Acts(0.5, VTRACE),
+    "lag": Acts(1),
+    # Meta-gradient RL
+    "updates_per_meta": Acts(2),
+    "objective": Acts("prediction"),
+    "learn_discount": Acts(False, {"learn_lambda": True}),
+    "learn_lambda": Acts(True),
+    "discount_low": Acts(0.5),
+    "discount_high": Acts(0.95),
+    "lambda_low": Acts(0.5, {"learn_lambda": True}),
+    "lambda_high": Acts(0.95, {"learn_lambda": True}),
+    "per_life": Acts(True),
+    "per_state": Acts(True),
+    "outer_discount": Acts(0.5),
+    "outer_lambda": Acts(0.5),
+    "outer_critic": Acts(True),
+    "outer_optimizer": Acts("sgd"),
+    "outer_learning_rate": Acts(0.5),
+    "trace_decay": Acts(0.5),
+    "embedding_size": Acts(2),
 }
 ONLY_SGD = {"inner_optimizer": Refused("adam")}
 NO_INNER_STEPS = {**ONLY_SGD, "first_order": Refused(True)}
@@ -255,6 +299,11 @@ OF_CONTEXTS = {
     "outer.max_grad_norm": Acts(1e-9, {**PPO, "outer.steps": 3}),
     "outer.annealing": Acts("linear", {**PPO, "outer.steps": 3}),
     "outer.optimizer": Acts("trpo", {"outer.learning_rate": 3e-4}),
+}
+OF_A_CRITIC = {
+    "advantage.return_type": Refused("whole_return"),
+    "advantage.baseline": Refused("batch_mean"),
+    "advantage.normalize": Refused(True),
 }
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
     **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
@@ -336,6 +385,13 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "caml": {"num_iterations": Acts(2), "saved_episodes": Acts(2)},
     "joint": {"meta_batch_size": Refused(2)},
     "joint_mixed": {"meta_batch_size": Refused(2)},
+    "a2c": OF_A_CRITIC,
+    "vtrace": {**OF_A_CRITIC, "correction": Acts("none", {"lag": 1})},
+    "meta_gradient": {
+        **{**OF_A_CRITIC, "lag": Refused(1)},
+        # Weights see the eta of now, and what was played saw that of before.
+        "correction": Acts("vtrace", {"embedding_size": 2}),
+    },
 }
 
 
@@ -360,6 +416,7 @@ def fields(name):
 CASES = [(name, field) for name in LEARNERS for field in fields(name)]
 # They train like hindsight MAML, so that what acts in training is tried there.
 TRAINED_ALIKE = ("hindsight_relabelling", "hindsight_cloning")
+OF_IMAGES = "torso"  # in references/test_actor_critic.py: nothing here is an image
 # Whose bonus is that of experts: each field acts in `Curious` alone.
 PAID_ALIKE = ("policy_gradient", "matched", "unmatched")
 IN_ADAPTATION = (
@@ -377,6 +434,7 @@ TRIED = [
         or field not in names_of(learners.GradientConfig)
     )
     and not (name in PAID_ALIKE and field.startswith("vime."))
+    and field != OF_IMAGES
 ]
 
 
@@ -410,11 +468,13 @@ def kind_of(name):
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
+ACTOR_CRITICS = ("a2c", "vtrace", "meta_gradient")
 # Learners with a policy of their own, and which field is the size of what it sees besides.
 WIDER = {
     **dict.fromkeys(("adapt_sv", "cavia", "tesp"), (ContextPolicy, "context_size")),
     **dict.fromkeys(("maesn", "latent_space"), (LatentPolicy, "latent_size")),
     "rl2": (TrialPolicy, "truncation"),
+    **dict.fromkeys(ACTOR_CRITICS, (ContextPolicy, "embedding_size")),
 }
 
 
@@ -425,7 +485,12 @@ def wider(name, family, config):
         within = PlainRecurrent(with_last_step(*specs), family.action_spec)
         return TrialPolicy(within, family.observation_spec, config.truncation)
     kind, field = WIDER[name]
-    size = getattr(config, field)
+    size = getattr(config, field, 0)
+    if name in ACTOR_CRITICS:
+        heads, seen = LEARNERS[name].heads_of(config), family.observation_spec
+        seen = with_context(seen, size) if size else seen
+        policy = PlainActorCritic(seen, family.action_spec, heads)
+        return kind(policy, family.observation_spec, size) if size else policy
     policy = PlainPolicy(with_context(family.observation_spec, size), family.action_spec)
     return kind(policy, family.observation_spec, size)
 
@@ -635,6 +700,18 @@ IN_COMPANY = [
     ("promp", {"outer.optimizer": "adam", "outer.steps": 5}, "kl_penalty", 5.0),
     ("promp", {"outer.steps": 1}, "kl_penalty", 5.0),
     ("random", {"test_episodes_per_update": 3}, "episodes_per_update", 4),
+    ("a2c", {}, "clip_rho", 0.5),
+    ("meta_gradient", {}, "clip_c", 0.5),
+    ("vtrace", {"inner_optimizer": "sgd"}, "rms_decay", 0.5),
+    ("a2c", {"inner_optimizer": "adam"}, "rms_epsilon", 0.1),
+    ("meta_gradient", {"objective": "prediction"}, "value_weight", 5.0),
+    ("meta_gradient", {"objective": "prediction"}, "entropy_weight", 0.5),
+    ("meta_gradient", {"meta_batch_size": 1}, "per_life", True),
+    *(("meta_gradient", {}, field, FIELDS[field].value) for field in ("lambda_low", "lambda_high")),
+    *(
+        ("meta_gradient", {"learn_discount": False, "learn_lambda": True}, field, value)
+        for field, value in (("discount_low", 0.5), ("discount_high", 0.95))
+    ),
     *(
         ("hindsight_maml", NO_GUIDANCE, field, FIELDS[field].value)
         for field in (

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
 from tests.by_hand import Softmax, with_context, with_latent
-from tests.eager import PlainRecurrent
+from tests.eager import PlainActorCritic, PlainRecurrent
 from tfcaml import environments, keys, learners, nest, training
 from tfcaml.policies import Policy, TrialPolicy, with_last_step
 from tfcaml.rollouts import sampling
@@ -19,6 +19,7 @@ PLAYERS = [
     *(learners.Pretrained, learners.NaturalPolicyGradient, learners.HindsightMAML),
     *(learners.CAML, learners.Reptile, learners.Joint, learners.JointMixed),
     *(learners.PolicyGradient, learners.RandomInitialization, learners.RL2),
+    *(learners.A2C, learners.VTrace, learners.MetaGradient),
 ]
 SIZES = {"meta_batch_size": 2, "inner_updates": 3, "episodes_per_update": 2}
 
@@ -59,6 +60,8 @@ def make(cls, family, sampler=None, **settings):
         specs = family.observation_spec, family.action_spec
         within = PlainRecurrent(with_last_step(*specs), family.action_spec)
         policy = TrialPolicy(within, family.observation_spec)
+    elif issubclass(cls, learners.A2C):
+        policy = PlainActorCritic(family.observation_spec, family.action_spec)
     return cls(family, policy, config, sampler=sampler)
 
 

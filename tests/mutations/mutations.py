@@ -39,6 +39,8 @@ GLUCOSE = "environments/glucose/test_model.py"
 ENGINE = "environments/mujoco/test_engine.py"
 SIMULATION = "environments/mujoco/test_simulation.py"
 TARGETS = "environments/mujoco/test_targets.py"
+ACTOR_CRITIC = "learners/references/test_actor_critic.py"
+META_GRADIENT = "learners/test_meta_gradient_rl.py"
 AGENT_LOSS = "agents/test_agent_loss.py"
 
 # The first changes are those that no test of 0.1.0 noticed.
@@ -471,8 +473,8 @@ MUTATIONS = [
     ),
     Mutation(
         "optimization/optimizers.py",
-        "tf.sqrt(v_hat) + epsilon",
-        "tf.sqrt(v_hat + epsilon)",
+        "_root(v_hat) + epsilon",
+        "_root(v_hat + epsilon)",
         "optimization/test_optimizers.py",
     ),
     Mutation(
@@ -1265,5 +1267,65 @@ MUTATIONS = [
         "groups = max(1, -(-(num_tasks - 1) // _TOGETHER))",
         "groups = max(1, -(-num_tasks // _TOGETHER))",
         "rollouts/test_ray_sampler.py -k shares_are_of",
+    ),
+    Mutation(
+        "optimization/optimizers.py",
+        "tf.maximum(total, max_norm**2)",
+        "tf.maximum(total, 0 * max_norm**2)",
+        "optimization/test_optimizers.py -k clipped",
+    ),
+    Mutation(
+        "optimization/optimizers.py",
+        "g * tf.math.rsqrt(v + epsilon)",
+        "g / (tf.sqrt(v) + epsilon)",
+        "optimization/test_optimizers.py -k rmsprop",
+    ),
+    Mutation(
+        "learners/references/actor_critic.py",
+        "trajectory.mask) / 2",
+        "trajectory.mask)",
+        f"{ACTOR_CRITIC} -k by_hand",
+    ),
+    Mutation(
+        "learners/references/actor_critic.py",
+        "nest.map(lambda x: x[0], life.past)",
+        "nest.map(lambda x: x[-1], life.past)",
+        f"{ACTOR_CRITIC} -k updates_old",
+    ),
+    Mutation(
+        "learners/references/actor_critic.py",
+        "latest = tf.where(rollout.alive, life.latest, earned)",
+        "latest = earned",
+        f"{ACTOR_CRITIC} -k follow_one_another",
+    ),
+    Mutation(
+        "learners/references/actor_critic.py",
+        "goes_on = discount * (1 - trajectory.terminated) * mask",
+        "goes_on = discount * mask",
+        f"{META_GRADIENT} -k closed_form",
+    ),
+    Mutation(
+        "learners/meta_gradient.py",
+        "decay * z + new",
+        "z + new",
+        f"{META_GRADIENT} -k a_trace_is",
+    ),
+    Mutation(
+        "learners/meta_gradient.py",
+        "share = lambda x: x * (x.shape[0] / self.config.meta_batch_size)",
+        "share = lambda x: x",
+        f"{META_GRADIENT} -k central_differences",
+    ),
+    Mutation(
+        "learners/meta_gradient.py",
+        'head = "outer" if self.config.outer_critic else "value"',
+        'head = "value"',
+        f"{META_GRADIENT} -k second_critic",
+    ),
+    Mutation(
+        "learners/meta_gradient.py",
+        "seen = tf.stop_gradient(tf.stack(values, axis=-1))",
+        "seen = tf.identity(tf.stack(values, axis=-1))",
+        f"{META_GRADIENT} -k weights_see",
     ),
 ]

@@ -92,7 +92,55 @@ def test_by_name():
         moved = named.apply(params, gradients, named.init(params, 1))[0]
         expected = own.apply(params, gradients, own.init(params, 1))[0]
         np.testing.assert_array_equal(moved[0], expected[0])
-    with pytest.raises(ConfigError, match=r"one of adam, sgd; received optimizer='rmsprop'"):
-        optimizers.by_name("rmsprop", 0.1)
+    with pytest.raises(ConfigError, match=r"one of adam, rmsprop, sgd; received .*='nadam'"):
+        optimizers.by_name("nadam", 0.1)
     with pytest.raises(ConfigError, match="learning_rate=-1"):
         optimizers.by_name("sgd", -1)
+
+
+def test_rmsprop_is_that_of_tensorflow_1_step_by_step():
+    rng = np.random.default_rng(4)
+    params = random_nest(rng)
+    variables = [tf.Variable(p) for p in params]
+    reference = tf.compat.v1.train.RMSPropOptimizer(0.02, decay=0.8, epsilon=0.01)
+    optimizer = optimizers.rmsprop(0.02, decay=0.8, epsilon=0.01)
+    slots = optimizer.init(params)
+    for _ in range(20):
+        gradients = random_nest(rng)
+        reference.apply_gradients(zip(gradients, variables))
+        params, slots = optimizer.apply(params, gradients, slots)
+        for p, variable in zip(params, variables):
+            np.testing.assert_allclose(p, variable, rtol=1e-5, atol=1e-6)
+
+
+def test_a_clipped_gradient_is_that_of_tensorflow_task_by_task():
+    rng = np.random.default_rng(5)
+    params, gradients = random_nest(rng, 3), random_nest(rng, 3)
+    scale = np.array([0.01, 1.0, 100.0], np.float32)  # the first stays as it is
+    gradients = nest.map(lambda g: g * nest.expand(tf.constant(scale), g), gradients)
+    optimizer = optimizers.clipped(optimizers.sgd(1.0), 1.0)
+    moved, _ = optimizer.apply(params, gradients, optimizer.init(params, 3))
+    for task in range(3):
+        own = [g[task] for g in gradients]
+        expected, norm = tf.clip_by_global_norm(own, 1.0)
+        assert (norm > 1) == (task > 0)
+        for p, after, g in zip(params, moved, expected):
+            np.testing.assert_allclose(after[task], p[task] - g, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optimizers.adam(0.1),
+        optimizers.rmsprop(0.1),
+        optimizers.clipped(optimizers.adam(0.1), 1.0),
+    ],
+)
+def test_a_gradient_of_zero_has_a_finite_derivative(optimizer):
+    """Such as that of a weight which has never been used."""
+    params = (tf.ones([1, 2], tf.float64),)
+    given = tf.constant([[0.0, 0.5]], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        moved, _ = optimizer.apply(params, (given,), optimizer.init(params, 1))
+    assert np.isfinite(tape.gradient(moved[0], given)).all()

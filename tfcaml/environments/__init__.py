@@ -3,6 +3,7 @@
 from tfcaml.environments.base import Population, TaskFamily
 from tfcaml.environments.conformance import check
 from tfcaml.environments.glucose import Glucose, GlucoseConfig
+from tfcaml.environments.host.atari import Atari, AtariConfig
 from tfcaml.environments.host.cart_pole import CartPole, CartPoleConfig
 from tfcaml.environments.host.environment import HostEnvironment
 from tfcaml.environments.mujoco.ant import (
@@ -47,12 +48,15 @@ from tfcaml.environments.mujoco.targets import (
     Wheeled,
 )
 from tfcaml.environments.native.bandit import Bandit, BanditConfig
+from tfcaml.environments.native.catch import Catch, CatchConfig
+from tfcaml.environments.native.discounting_chain import DiscountingChain, DiscountingChainConfig
 from tfcaml.environments.native.maze import Maze, MazeConfig
 from tfcaml.environments.native.mountain_car import MountainCar, MountainCarConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
 from tfcaml.environments.native.point_ring import PointRing, PointRingConfig
 from tfcaml.environments.native.point_target import PointTarget, PointTargetConfig
+from tfcaml.environments.native.reward_process import RewardProcess, RewardProcessConfig
 from tfcaml.environments.native.tabular_mdp import TabularMDP, TabularMDPConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
@@ -63,8 +67,11 @@ ENVIRONMENTS = {
     "ant_ring": (AntRing, AntRingConfig),
     "ant_target": (AntTarget, TargetConfig),
     "ant_velocity": (AntVelocity, AntVelocityConfig),
+    "atari": (Atari, AtariConfig),
     "bandit": (Bandit, BanditConfig),
     "cart_pole": (CartPole, CartPoleConfig),
+    "catch": (Catch, CatchConfig),
+    "discounting_chain": (DiscountingChain, DiscountingChainConfig),
     "glucose": (Glucose, GlucoseConfig),
     "goal_ant": (GoalAnt, GoalAntConfig),
     "half_cheetah_direction": (HalfCheetahDirection, HalfCheetahDirectionConfig),
@@ -81,6 +88,7 @@ ENVIRONMENTS = {
     "random_walker": (RandomWalker, RandomWalkerConfig),
     "reacher_2": (Reacher2, TargetConfig),
     "reacher_4": (Reacher4, TargetConfig),
+    "reward_process": (RewardProcess, RewardProcessConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
     "tabular_mdp": (TabularMDP, TabularMDPConfig),
     "wheeled": (Wheeled, TargetConfig),
@@ -94,8 +102,14 @@ __all__ = [
     "AntGoalConfig",
     "AntVelocity",
     "AntVelocityConfig",
+    "Atari",
+    "AtariConfig",
     "Bandit",
     "BanditConfig",
+    "Catch",
+    "CatchConfig",
+    "DiscountingChain",
+    "DiscountingChainConfig",
     "CartPole",
     "CartPoleConfig",
     "ENVIRONMENTS",
@@ -122,6 +136,8 @@ __all__ = [
     "PointRing",
     "PointRingConfig",
     "Population",
+    "RewardProcess",
+    "RewardProcessConfig",
     "Sinusoid",
     "SinusoidConfig",
     "check",

@@ -173,6 +173,10 @@ class TaskFamily:
       horizon: steps after which an episode is truncated
       noise_size: how many U(0, 1) numbers one step uses (0 for a deterministic family)
       supports_xla: whether XLA can compile it; no family that runs in Python can be
+      keeps_episodes: whether the state holds all of an episode, so that episodes may be left, saved
+        and gone on from later; False where it names what runs elsewhere
+      long_episodes: whether episodes are too long to hold all that was observed: trajectories of
+        whole episodes then come without observations, so that learning takes segments of them
       notice: what everybody who sees results of the family has to be told, "" for nothing
       observes_task: whether observations tell the task, so that there is nothing to adapt to
       holds_out: whether test tasks are never training tasks; False where there are so few tasks
@@ -185,6 +189,8 @@ class TaskFamily:
     horizon: int
     noise_size = 0
     supports_xla = True
+    keeps_episodes = True
+    long_episodes = False
     notice = ""
     observes_task = False
     holds_out = True
@@ -260,6 +266,24 @@ class TaskFamily:
           (state, nest of [N, E, ...]; observation, nest of [N, E, ...]).
         """
         raise NotImplementedError
+
+    def restart(
+        self, task: Task, state: Nest, observation: Nest, alive: tf.Tensor, key: tf.Tensor
+    ) -> tuple[Nest, Nest]:
+        """Starts new episodes in the place of those that have ended, as `reset` starts them.
+
+        To be overridden by families that can do so for less than the start of all episodes costs.
+
+        Args:
+          task: nest, leading [N].
+          state, observation: nests of [N, E, ...], the latest of each episode.
+          alive: [N, E] bool, which episodes go on.
+          key: [N, E, 2], one key per episode that starts.
+
+        Returns:
+          (state, observation), as they were where an episode goes on.
+        """
+        return nest.where(alive, (state, observation), self.reset(task, key))
 
     def step(
         self, task: Task, state: Nest, action: tf.Tensor, noise: tf.Tensor

@@ -313,8 +313,7 @@ class Experiment:
     def environment_steps(self, method: str) -> int:
         """Environment steps that training this method takes, per seed, at most."""
         learner = self.trainer.made(method)
-        episodes = learner.config.num_iterations * learner.episodes_per_iteration
-        return episodes * learner.environment.horizon
+        return learner.config.num_iterations * learner.steps_per_iteration
 
     def training_seconds(self, method: str) -> float:
         """Wall time that training this method took, mean over seeds."""

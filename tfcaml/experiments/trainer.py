@@ -216,11 +216,10 @@ class Trainer:
         metrics = training.train_iteration(learner, population, seed)
         seconds = time.monotonic() - start
         self.seconds.assign_add(seconds)
-        steps = learner.episodes_per_iteration * learner.environment.horizon
         return {
             **metrics,
             "iterations_per_second": 1 / seconds,
-            "steps_per_second": steps / seconds,
+            "steps_per_second": learner.steps_per_iteration / seconds,
         }
 
     def _checkpoints(self, method: str, seed: int, learner: MetaLearner) -> checkpoints.Checkpoints:

@@ -204,6 +204,32 @@ def curves(
     return figure
 
 
+def seed_curves(
+    panels: dict[str, dict[str, tuple[Sequence[float], np.ndarray]]], x_label: str, title: str
+) -> Figure:
+    """Panels side by side, a line per name: means over seeds, with bands or a thin line for each.
+
+    Args:
+      panels: dict label -> dict name -> (x [P], values [S, P]); a name has one colour in all.
+      x_label: what `x` is.
+      title: of the figure.
+    """
+    figure, grid = style.new(3.3 * len(panels) + 2.4, 3.2, columns=len(panels))
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    for axes, (label, lines) in zip(np.ravel(grid), panels.items()):
+        for name, (x, values) in lines.items():
+            marker = "." if len(x) < _FEW else None  # one point alone makes no line
+            _line(axes, x, values[..., None], names.index(name), name, marker=marker, lw=1)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(label)
+    handles = {line.get_label(): line for axes in np.ravel(grid) for line in axes.get_lines()}
+    shown = {name: handles[name] for name in names}
+    axes.legend(shown.values(), shown, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    all_values = [values for lines in panels.values() for _, values in lines.values()]
+    figure.suptitle(f"{title} ({_shown(all_values)})")
+    return figure
+
+
 def paired_differences(
     rows: dict[str, list[dict[str, Any]]], labels: Sequence[str], title: str
 ) -> Figure:

@@ -12,8 +12,10 @@ from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRe
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
 from tfcaml.learners.maesn import MAESN, LatentSpace
 from tfcaml.learners.maml import FOMAML, MAML
+from tfcaml.learners.meta_gradient import MetaGradient
 from tfcaml.learners.meta_sgd import MetaSGD
 from tfcaml.learners.promp import ProMP
+from tfcaml.learners.references.actor_critic import A2C, VTrace
 from tfcaml.learners.references.joint import Joint, JointMixed, RandomInitialization
 from tfcaml.learners.references.matched import Matched, Unmatched
 from tfcaml.learners.references.natural_policy_gradient import NaturalPolicyGradient
@@ -26,6 +28,7 @@ from tfcaml.learners.tesp import TESP
 
 # name in a config -> class
 LEARNERS = {
+    "a2c": A2C,
     "adapt_sv": AdaptSV,
     "anil": ANIL,
     "caml": CAML,
@@ -42,6 +45,7 @@ LEARNERS = {
     "maml": MAML,
     "maml_regression": MAMLRegression,
     "matched": Matched,
+    "meta_gradient": MetaGradient,
     "meta_sgd": MetaSGD,
     "natural_policy_gradient": NaturalPolicyGradient,
     "oracle": Oracle,
@@ -54,9 +58,11 @@ LEARNERS = {
     "rl2": RL2,
     "tesp": TESP,
     "unmatched": Unmatched,
+    "vtrace": VTrace,
 }
 
 __all__ = [
+    "A2C",
     "ANIL",
     "CAML",
     "CAVIA",
@@ -81,6 +87,7 @@ __all__ = [
     "LearnerConfig",
     "MAMLRegression",
     "Matched",
+    "MetaGradient",
     "MetaLearner",
     "MetaSGD",
     "NaturalPolicyGradient",
@@ -92,4 +99,5 @@ __all__ = [
     "RandomInitialization",
     "Reptile",
     "Unmatched",
+    "VTrace",
 ]

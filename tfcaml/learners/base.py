@@ -92,6 +92,7 @@ class LearnerConfig:
     advantage: AdvantageConfig = AdvantageConfig()
 
     LEAST_UPDATES: ClassVar[int] = 1
+    INNER_OPTIMIZERS: ClassVar[tuple[str, ...]] = ("adam", "sgd")
 
     def __post_init__(self) -> None:
         settings.fill_groups(self)
@@ -102,7 +103,7 @@ class LearnerConfig:
         least = self.LEAST_UPDATES
         check(self.inner_updates >= least, "inner_updates", self.inner_updates, f">= {least}")
         check_positive(inner_learning_rate=self.inner_learning_rate)
-        check_one_of("inner_optimizer", self.inner_optimizer, ("adam", "sgd"))
+        check_one_of("inner_optimizer", self.inner_optimizer, self.INNER_OPTIMIZERS)
 
     def check_advantages(self) -> None:
         """Refuses a single episode per update where its advantages would all be 0.
@@ -121,6 +122,10 @@ class LearnerConfig:
     def inner(self) -> optimizers.Optimizer:
         """The `Optimizer` of the inner loop that these settings name."""
         return optimizers.by_name(self.inner_optimizer, self.inner_learning_rate)
+
+    def steps_held(self, horizon: int) -> int:
+        """The most steps of an episode, which has `horizon`, that are held to be learned from."""
+        return horizon
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         """What the learner holds at once, for a check before any work.
@@ -204,11 +209,12 @@ class MetaLearner(tf.Module):
     config: LearnerConfig
     policy: Policy
     loss: losses.TaskLoss
-    Loss = losses.PolicyGradientLoss  # made of a policy and a config
+    Loss: Callable[..., losses.TaskLoss] = losses.PolicyGradientLoss  # of a policy and a config
     default_sampler = staticmethod(sampling.sample)
     adapts_to_any_task = True  # False for policies that belong to one task each
     quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`
     starts_at_random = False  # whether `start` draws something
+    plays_segments = False  # whether it can learn from parts of episodes
 
     @checked_call
     def __init__(
@@ -232,6 +238,9 @@ class MetaLearner(tf.Module):
             check_is("loss", loss, losses.TaskLoss, "a TaskLoss")
         if sampler is not None:
             check_function("sampler", sampler, _SAMPLER)
+        segments = self.plays_segments or not environment.long_episodes
+        long = f"one that learns from parts of episodes: {type(environment).__name__}'s are long"
+        check(segments, "learner", type(self).__name__, long)
         self.environment = self.plays_in(environment, self.config)
         if policy is None:
             policy = loss.policy if loss else self.make_policy(self.environment, self.config)
@@ -435,6 +444,11 @@ class MetaLearner(tf.Module):
         return config.meta_batch_size * config.inner_updates * config.episodes_per_update
 
     @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps that one training iteration plays, at most: episodes may end early."""
+        return self.episodes_per_iteration * self.environment.horizon
+
+    @property
     def trial_episodes(self) -> int:
         """Episodes that `choose_start` plays with a new task."""
         return 0
@@ -469,7 +483,8 @@ class MetaLearner(tf.Module):
         and counted in `bad_updates`; the metric "bad_update" is 1 then, else 0.
         """
         self._check_batch(task, key, index)
-        metrics = self.contained(lambda: self._train(task, key, index))
+        with programs.without_memory_optimizer():
+            metrics = self.contained(lambda: self._train(task, key, index))
         self.iteration.assign_add(1)
         more = self.after_iteration(key)
         bad = max(metrics["bad_update"], more.get("bad_update", 0.0))

@@ -1,5 +1,6 @@
 """Policies: pure functions of their parameters."""
 
+from tfcaml.policies.actor_critic import ActorCritic, actor_critic
 from tfcaml.policies.base import Policy
 from tfcaml.policies.cells import CELLS, GATES, LongMemory, make_cell
 from tfcaml.policies.context import (
@@ -7,6 +8,12 @@ from tfcaml.policies.context import (
     check_contextual,
     contextual_mlp,
     with_context,
+)
+from tfcaml.policies.image_networks import (
+    TORSOS,
+    BesideContext,
+    ConvolutionalNetwork,
+    ResidualNetwork,
 )
 from tfcaml.policies.latent import LatentPolicy
 from tfcaml.policies.network_policy import (
@@ -23,13 +30,19 @@ __all__ = [
     "ACTIVATIONS",
     "CELLS",
     "GATES",
+    "TORSOS",
+    "ActorCritic",
+    "BesideContext",
     "ContextPolicy",
+    "ConvolutionalNetwork",
     "LatentPolicy",
     "LongMemory",
     "NetworkPolicy",
     "Policy",
+    "ResidualNetwork",
     "SequenceEncoder",
     "TrialPolicy",
+    "actor_critic",
     "check_contextual",
     "contextual_mlp",
     "make_cell",

@@ -2,6 +2,7 @@
 
     rollout = begin(policy, environment, params, task, key)      key: [N, E, 2], one per episode
     rollout, trajectory = play(policy, environment, params, task, rollout, num_steps)
+    rollout = restart(policy, environment, params, task, rollout, key)    where episodes have ended
     trajectory = sample(policy, environment, params, task, num_episodes, key)     whole episodes
 
 `sample` is what learners take as their `sampler`, in whose place others may be given.
@@ -35,7 +36,7 @@ class Rollout(NamedTuple):
     observation:   nest of [N, E, ...], the latest
     memory:        nest of [N, E, ...], the policy's
     alive:         [N, E] bool, which episodes have not ended
-    time:          [] integer, steps played so far
+    time:          [] integer, steps played so far; or [N, E], of each episode
     episode_noise: nest of [N, E, ...], what the policy drew for each episode
     """
 
@@ -70,12 +71,16 @@ def sample(
       key: [2]; or [N, E, 2], one key per episode.
 
     Returns:
-      `Trajectory` of T = `environment.horizon` steps.
+      `Trajectory` of T = `environment.horizon` steps; its `observation` is `()` in families of
+      `long_episodes`.
     """
     if tf.convert_to_tensor(key).shape.rank == 1:
         key = keys.per_episode(key, nest.leading(task), num_episodes)
     rollout = begin(policy, environment, params, task, key)
-    _, trajectory = play(policy, environment, params, task, rollout, environment.horizon, True)
+    observed = not environment.long_episodes
+    _, trajectory = play(
+        policy, environment, params, task, rollout, environment.horizon, True, observed
+    )
     return trajectory._replace(start=())
 
 
@@ -91,12 +96,57 @@ def begin(
     Returns:
       `Rollout`.
     """
-    params = nest.stop_gradient(params)
     state, observation = environment.reset(task, keys.salted(key, keys.RESET))
+    return _rollout(policy, params, state, observation, key)
+
+
+def _rollout(
+    policy: Policy, params: Params, state: Nest, observation: Nest, key: tf.Tensor
+) -> Rollout:
+    """`Rollout` of episodes that start with this state and observation."""
+    params = nest.stop_gradient(params)
     episode_noise = policy.episode_noise(keys.salted(key, keys.EPISODES))
     memory = policy.initial_memory(params, key.shape[1], episode_noise)
     alive = tf.ones(key.shape[:2], tf.bool)
     return Rollout(key, state, observation, memory, alive, tf.constant(0), episode_noise)
+
+
+def restart(
+    policy: Policy,
+    environment: TaskFamily,
+    params: Params,
+    task: Task,
+    rollout: Rollout,
+    key: tf.Tensor,
+) -> Rollout:
+    """Starts new episodes in the place of those that have ended; the others go on.
+
+    Args:
+      policy, environment, params, task: as of `sample`.
+      rollout: `Rollout`, with a `time` for each episode.
+      key: [N, E, 2], of the episodes that start.
+
+    Returns:
+      `Rollout`.
+    """
+    latest = rollout.state, rollout.observation, rollout.alive
+    start = environment.restart(task, *latest, keys.salted(key, keys.RESET))
+    fresh = _rollout(policy, params, *start, key)
+    fresh = fresh._replace(time=tf.zeros_like(rollout.time))
+    return nest.where(rollout.alive, rollout, fresh)
+
+
+def nothing_played(
+    policy: Policy, environment: TaskFamily, num_tasks: int, num_episodes: int
+) -> Rollout:
+    """A `Rollout` of zeros in which no episode is alive, to `restart`: N tasks, E episodes."""
+    start = tf.function(begin, autograph=False).get_concrete_function
+    rows = lambda x: tf.TensorSpec([num_tasks, *x.shape], x.dtype)
+    params, task = nest.map(rows, (policy.init(0), environment.task_spec))
+    key = tf.TensorSpec([num_tasks, num_episodes, 2], tf.int32)
+    specs = start(policy, environment, params, task, key).structured_outputs
+    rollout = nest.map(lambda x: tf.zeros(x.shape, x.dtype), specs)
+    return rollout._replace(time=tf.zeros([num_tasks, num_episodes], tf.int32))
 
 
 def play(
@@ -107,6 +157,7 @@ def play(
     rollout: Rollout,
     num_steps: int,
     from_start: bool = False,
+    observed: bool = True,
 ) -> tuple[Rollout, Trajectory]:
     """Goes on with episodes for some steps; those that have ended stand still.
 
@@ -115,6 +166,7 @@ def play(
       rollout: `Rollout`.
       num_steps: T, a Python int.
       from_start: whether these are known to be the episodes' first steps.
+      observed: whether observations are kept; the trajectory's `observation` is `()` otherwise.
 
     Returns:
       (`Rollout`, `Trajectory` of T steps, whose `start` is what the policy remembered before).
@@ -123,7 +175,7 @@ def play(
     num_tasks, num_episodes = rollout.alive.shape
     key = rollout.key
     if not from_start:  # the numbers of later steps are those of other keys
-        later = tf.stack([rollout.time, tf.zeros_like(rollout.time)])
+        later = tf.stack([rollout.time, tf.zeros_like(rollout.time)], axis=-1)
         key = tf.bitwise.bitwise_xor(key, keys.LATER * later)
     salted = lambda salt: keys.salted(key, salt)
     action_noise = nest.time_major(policy.noise(salted(keys.ACTIONS), num_steps))
@@ -142,7 +194,7 @@ def play(
         ended = terminated | environment.truncated(next_state) | last
         living = tf.cast(alive, reward.dtype)
         row = Steps(
-            observation,
+            observation if observed else (),
             action,
             reward * living,
             living,
@@ -161,7 +213,9 @@ def play(
         dtype, num_steps, element_shape=[num_tasks, num_episodes, *shape]
     )
     arrays = Steps(
-        observation=nest.map(lambda x: array(x.dtype, x.shape[2:]), rollout.observation),
+        observation=nest.map(
+            lambda x: array(x.dtype, x.shape[2:]), rollout.observation if observed else ()
+        ),
         action=array(policy.action_spec.dtype, policy.action_spec.shape),
         reward=array(tf.float32),
         mask=array(tf.float32),
@@ -180,7 +234,7 @@ def play(
         parallel_iterations=1,
     )
     steps = nest.map(lambda array: nest.task_major(array.stack()), steps)
-    if not environment.supports_xla:  # where no step was written stands the last observation
+    if observed and not environment.supports_xla:  # where no step was written stands the last one
         valid = tf.range(num_steps) < time
         fill = lambda x, last: tf.where(nest.expand(valid[None, None], x), x, last[:, :, None])
         steps = steps._replace(observation=nest.map(fill, steps.observation, observation))

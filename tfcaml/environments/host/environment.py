@@ -111,6 +111,7 @@ class HostEnvironment(TaskFamily):
     """
 
     supports_xla = False
+    keeps_episodes = False
 
     @checked_call
     def __init__(

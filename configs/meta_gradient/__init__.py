@@ -1,0 +1,1 @@
+"""Meta-gradient RL on the processes it was published on, the discounting chain, and control."""
