@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
-from tfcaml import environments, learners, nest
+from tfcaml import environments, keys, learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.policies import ContextPolicy, Policy
 from tfcaml.types import FastState, Trajectory
@@ -166,11 +166,14 @@ def test_the_outer_loss_is_what_its_differences_say_for_prediction():
     np.testing.assert_allclose(gradient, differences(value, eta), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_trace_is_what_updates_did_by_themselves(optimizer, decay):
+@pytest.mark.parametrize(
+    ("optimizer", "decay", "per_life"),
+    [(name, decay, True) for name in OPTIMIZERS for decay in (0.0, 0.5, 1.0)]
+    + [("sgd", 0.5, False)],
+)
+def test_a_trace_is_what_updates_did_by_themselves(optimizer, decay, per_life):
     """z of five updates: the sum of mu^(5 - k) d f_k / d eta, each by differences."""
-    learner, eta, fast = made(inner_optimizer=optimizer, trace_decay=decay, per_life=True)
+    learner, eta, fast = made(inner_optimizer=optimizer, trace_decay=decay, per_life=per_life)
     given, columns = samples(6), 0.0
     trace = double(learner.state["trace"].read()) if decay else ()
     for k in range(5):
@@ -189,7 +192,7 @@ def test_a_trace_is_what_updates_did_by_themselves(optimizer, decay):
         tape.watch(fast.params)
         loss = learner.outer_loss({"eta": eta}, fast.params, given[5])
     slope = nest.ravel(tape.gradient(loss, fast.params, unconnected_gradients="zero"))[0]
-    expected = columns @ slope.numpy()
+    expected = columns @ slope.numpy() / (1 if per_life else TASKS)
     np.testing.assert_allclose(
         flat(gradient), expected, rtol=0, atol=1e-6 * np.linalg.norm(expected)
     )
@@ -241,6 +244,22 @@ def test_the_second_critic_is_of_the_fixed_discount_and_stands_in_the_outer_loss
         learned = targets[task][sample.mask[task].numpy() > 0]
         np.testing.assert_allclose(np.sort(learned), np.sort(returns), rtol=0, atol=1e-12)
         np.testing.assert_allclose(loss[task], -np.mean(terms), rtol=0, atol=1e-12)
+
+
+def test_a_step_has_the_discount_of_the_state_it_leads_to():
+    family = environments.RewardProcess()
+    learner = learners.MetaGradient(
+        family,
+        config=learners.MetaGradient.Config(
+            objective="prediction", per_state=True, episodes_per_update=1,
+            advantage={"discount": 0.5, "baseline": "none", "normalize": False},
+        ),
+    )  # fmt: skip
+    meta, task = learner.meta.read(), family.population(0).train
+    trajectory = learner.sample(meta["params"], task, 1, keys.from_int(0))
+    eta = {"discount": tf.linspace(-2.0, 2.0, 11)[None]}
+    given = learner.of_arrivals(eta, "discount", trajectory)
+    np.testing.assert_allclose(given[0, 0], learner.number(eta, "discount")[0, 1:], rtol=1e-6)
 
 
 def test_weights_see_eta_and_eta_follows_no_gradient_through_that():

@@ -1328,4 +1328,52 @@ MUTATIONS = [
         "seen = tf.identity(tf.stack(values, axis=-1))",
         f"{META_GRADIENT} -k weights_see",
     ),
+    Mutation(
+        "learners/meta_gradient.py",
+        "if logits.shape[0] == 1:",
+        "if False:",
+        f"{META_GRADIENT} -k a_trace_is",
+    ),
+    Mutation(
+        "learners/meta_gradient.py",
+        "arrival = nest.vectors(next_observation(trajectory), 3)",
+        "arrival = nest.vectors(trajectory.observation, 3)",
+        f"{META_GRADIENT} -k state_it_leads_to",
+    ),
+    Mutation(
+        "advantages/multistep.py",
+        "goes_on = lambda_ * _all_but_last(reward)\n    return",
+        "goes_on = lambda_ * tf.ones_like(reward)\n    return",
+        "advantages/test_multistep.py -k lambda_returns",
+    ),
+    Mutation(
+        "advantages/multistep.py",
+        "advantage = rho * (reward",
+        "advantage = 1 * (reward",
+        "advantages/test_multistep.py -k published_sum",
+    ),
+    Mutation(
+        "advantages/multistep.py",
+        "rho, trace = clipped(clip_rho), clipped(clip_c)",
+        "rho, trace = clipped(clip_rho), clipped(clip_rho)",
+        "advantages/test_multistep.py -k published_sum",
+    ),
+    Mutation(
+        "environments/native/catch.py",
+        "tf.clip_by_value(moved, 0, self.config.columns - 1)",
+        "tf.maximum(moved, 0)",
+        "environments/native/test_catch.py -k stays_on",
+    ),
+    Mutation(
+        "environments/native/reward_process.py",
+        'tf.where(is_odd, random, -state["paid"])',
+        "tf.where(is_odd, random, -random)",
+        "environments/native/test_reward_process.py -k take_back",
+    ),
+    Mutation(
+        "environments/native/discounting_chain.py",
+        'tf.where(choice == task["bonus"][:, None], 1.1, 1.0)',
+        "tf.where(choice == 3, 1.1, 1.0)",
+        "environments/native/test_discounting_chain.py -k paid_for_once",
+    ),
 ]
