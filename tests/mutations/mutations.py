@@ -1342,8 +1342,8 @@ MUTATIONS = [
     ),
     Mutation(
         "advantages/multistep.py",
-        "goes_on = lambda_ * _all_but_last(reward)\n    return",
-        "goes_on = lambda_ * tf.ones_like(reward)\n    return",
+        "return 1 - tf.one_hot(",
+        "return 1 - 0 * tf.one_hot(",
         "advantages/test_multistep.py -k lambda_returns",
     ),
     Mutation(
