@@ -60,7 +60,7 @@ def processes(study_seeds, out_dir, quick=False, train=Experiment.train):
         pictures[name] = figures.seed_curves(
             {kind: {label: (episodes, rows) for label, rows in shown.items()}},
             "episodes",
-            f"What is learned: the {kind} of each state",
+            f"Learned {kind} of states",
         )
         results[name] = rounded(
             {
