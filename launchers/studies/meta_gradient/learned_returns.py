@@ -97,7 +97,7 @@ def vtrace(study_seeds, out_dir, quick=False, train=Experiment.train):
     return _compared(
         *("catch_vtrace", "Catch by V-trace", catch_vtrace),
         *(study_seeds, out_dir, quick, train),
-        pairs=(("vtrace_lag", "uncorrected_lag"), ("vtrace", "vtrace_lag")),
+        pairs=(("vtrace_lag", "uncorrected_lag"),),
     )
 
 
