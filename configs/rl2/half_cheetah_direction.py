@@ -18,5 +18,5 @@ def get_config():
         policy={"fc_layer_params": (64, 64), "activation": "tanh"},
         num_updates=2,
         num_tasks=2,
-        num_seeds=1,
+        num_seeds=3,
     )
