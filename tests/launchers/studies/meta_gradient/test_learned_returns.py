@@ -35,7 +35,6 @@ def test_rivals_differ_from_the_learner_in_nothing_but_what_is_compared():
     corrected, other = config.compared.vtrace_lag, config.compared.uncorrected_lag
     assert corrected.lag == other.lag == 5
     _alike(corrected, other, {"name", "correction"})
-    _alike(corrected, config.learner, {"lag"})
     config = study.discounting_chain.get_config()
     _alike(config.learner, config.compared.without_outer_critic, {"outer_critic"})
 
