@@ -252,7 +252,8 @@ def check_sizes(
 
     Args:
       method: its name, for messages.
-      config: its config dataclass, which says what it stores: `stored(sizes, num_tasks)`.
+      config: its config dataclass, which says what it stores: `stored(sizes, num_tasks)` and
+        `steps_held(horizon)`.
       environment: a `TaskFamily`.
       layers: units of the policy's hidden layers.
       measured: dict of num_tasks and episodes, of an evaluation.

@@ -89,6 +89,10 @@ class MAMLRegressionConfig:
             later_step_scale=self.later_step_scale,
         )
 
+    def steps_held(self, horizon: int) -> int:
+        """As of `LearnerConfig`: all of them."""
+        return horizon
+
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         """As `LearnerConfig.stored`."""
         return [settings.stored_by_tasks(self, sizes, self.inner_updates + 1, 4)]
