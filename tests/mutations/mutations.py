@@ -1376,4 +1376,10 @@ MUTATIONS = [
         "tf.where(choice == 3, 1.1, 1.0)",
         "environments/native/test_discounting_chain.py -k paid_for_once",
     ),
+    Mutation(
+        "optimization/optimizers.py",
+        "positive = x > 0",
+        "positive = x >= 0",
+        "optimization/test_optimizers.py -k finite_derivative",
+    ),
 ]

@@ -137,9 +137,9 @@ def test_a_clipped_gradient_is_that_of_tensorflow_task_by_task():
     ],
 )
 def test_a_gradient_of_zero_has_a_finite_derivative(optimizer):
-    """Such as that of a weight which has never been used."""
-    params = (tf.ones([1, 2], tf.float64),)
-    given = tf.constant([[0.0, 0.5]], tf.float64)
+    """Such as that of a weight which has never been used, or one whose square is 0 in 32 bits."""
+    params = (tf.ones([1, 3]),)
+    given = tf.constant([[0.0, 1e-25, 0.5]])
     with tf.GradientTape() as tape:
         tape.watch(given)
         moved, _ = optimizer.apply(params, (given,), optimizer.init(params, 1))
