@@ -1,0 +1,61 @@
+"""The loss network of Evolved Policy Gradients."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcaml import nest
+from tfcaml.errors import ConfigError
+from tfcaml.losses.learned import LossNetwork
+
+# What a step of Hopper has: observation, action, reward, auxiliary, end, mean and deviation of the
+# policy, memory.
+HOPPER = 11 + 3 + 1 + 1 + 1 + 6 + 32
+
+
+def test_its_size_for_hopper_is_that_of_the_paper():
+    network = LossNetwork(HOPPER, 512)
+    params = network.init(0)
+    assert sum(x.shape.num_elements() for x in tf.nest.flatten(params)) == 9857
+    assert network.lengths == [512, 102, 50]
+
+
+def test_a_row_is_the_network_of_its_weights():
+    """Each row by TensorFlow's own convolution."""
+    features, steps, rows, batch = 5, 40, 2, 3
+    network, rng = LossNetwork(features, steps), np.random.default_rng(0)
+    members = [network.init(seed) for seed in range(rows)]
+    members = [nest.map(lambda x: x + 0.1 * rng.normal(size=x.shape), m) for m in members]
+    buffer = tf.constant(rng.normal(size=[rows, steps, features]), tf.float32)
+    samples = tf.constant(rng.normal(size=[rows, batch, features]), tf.float32)
+    found = network(nest.stack(members), buffer, samples)
+    for row, own in enumerate(members):
+        x = buffer[row][None]
+        for layer, filters, width, stride in (("first", 16, 6, 5), ("second", 32, 4, 2)):
+            kernel = tf.reshape(own[layer]["kernel"], [width, x.shape[-1], filters])
+            x = tf.nn.conv1d(x, kernel, stride, "VALID") + own[layer]["bias"]
+            x = tf.where(x > 0, x, 0.2 * x)
+        mean = tf.reduce_mean(x[0], 0, keepdims=True)
+        context = mean @ own["context"]["kernel"] + own["context"]["bias"]
+        told = tf.concat([samples[row], tf.tile(context, [batch, 1])], -1)
+        hidden = told @ own["hidden"]["kernel"] + own["hidden"]["bias"]
+        hidden = tf.where(hidden > 0, hidden, 0.2 * hidden)
+        loss = hidden @ own["loss"]["kernel"] + own["loss"]["bias"]
+        np.testing.assert_allclose(found[row], tf.reduce_mean(loss), rtol=1e-5)
+
+
+def test_gradients_reach_samples_but_not_the_buffer():
+    network = LossNetwork(4, 30)
+    params = nest.stack([network.init(0)])
+    buffer, samples = tf.random.stateless_normal([1, 30, 4], [0, 1]), tf.ones([1, 2, 4])
+    with tf.GradientTape() as tape:
+        tape.watch([buffer, samples])
+        loss = network(params, buffer, samples)
+    to_buffer, to_samples = tape.gradient(loss, [buffer, samples])
+    assert to_buffer is None
+    assert np.abs(to_samples).min() > 0
+
+
+def test_a_buffer_that_is_too_short_is_refused():
+    with pytest.raises(ConfigError, match="num_steps"):
+        LossNetwork(4, 20)
