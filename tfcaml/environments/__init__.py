@@ -58,6 +58,7 @@ from tfcaml.environments.native.point_ring import PointRing, PointRingConfig
 from tfcaml.environments.native.point_target import PointTarget, PointTargetConfig
 from tfcaml.environments.native.reward_process import RewardProcess, RewardProcessConfig
 from tfcaml.environments.native.tabular_mdp import TabularMDP, TabularMDPConfig
+from tfcaml.environments.native.turned_point import TurnedPoint, TurnedPointConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
@@ -91,6 +92,7 @@ ENVIRONMENTS = {
     "reward_process": (RewardProcess, RewardProcessConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
     "tabular_mdp": (TabularMDP, TabularMDPConfig),
+    "turned_point": (TurnedPoint, TurnedPointConfig),
     "wheeled": (Wheeled, TargetConfig),
     "wheeled_ring": (WheeledRing, RingConfig),
 }
@@ -159,5 +161,7 @@ __all__ = [
     "TabularMDP",
     "TabularMDPConfig",
     "TargetConfig",
+    "TurnedPoint",
+    "TurnedPointConfig",
     "Wheeled",
 ]

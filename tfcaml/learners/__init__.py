@@ -7,6 +7,7 @@ from tfcaml.learners.caml.config import CAMLConfig
 from tfcaml.learners.caml.learner import CAML
 from tfcaml.learners.cavia import CAVIA
 from tfcaml.learners.e_maml import EMAML
+from tfcaml.learners.epg import EPG
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRelabelling
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
@@ -20,6 +21,7 @@ from tfcaml.learners.references.joint import Joint, JointMixed, RandomInitializa
 from tfcaml.learners.references.matched import Matched, Unmatched
 from tfcaml.learners.references.natural_policy_gradient import NaturalPolicyGradient
 from tfcaml.learners.references.policy_gradient import PolicyGradient
+from tfcaml.learners.references.ppo import PPO
 from tfcaml.learners.references.pretrained import Oracle, Pretrained
 from tfcaml.learners.reptile import Reptile
 from tfcaml.learners.rl2 import RL2
@@ -34,6 +36,7 @@ LEARNERS = {
     "caml": CAML,
     "cavia": CAVIA,
     "e_maml": EMAML,
+    "epg": EPG,
     "fomaml": FOMAML,
     "hindsight_cloning": HindsightCloning,
     "hindsight_maml": HindsightMAML,
@@ -50,6 +53,7 @@ LEARNERS = {
     "natural_policy_gradient": NaturalPolicyGradient,
     "oracle": Oracle,
     "policy_gradient": PolicyGradient,
+    "ppo": PPO,
     "pretrained": Pretrained,
     "pretrained_regression": PretrainedRegression,
     "promp": ProMP,
@@ -67,10 +71,12 @@ __all__ = [
     "CAML",
     "CAVIA",
     "EMAML",
+    "EPG",
     "FOMAML",
     "LEARNERS",
     "MAESN",
     "MAML",
+    "PPO",
     "RL2",
     "TESP",
     "AdaptSV",

@@ -86,22 +86,26 @@ class LossNetwork:
             x = tf.nn.leaky_relu(_dense(params[layer], windows), _SLOPE)
         return _dense(params["context"], tf.reduce_mean(x, axis=1, keepdims=True))[:, 0]
 
-    def __call__(self, params: Params, buffer: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+    def __call__(
+        self, params: Params, buffer: tf.Tensor, samples: tf.Tensor, weight: tf.Tensor
+    ) -> tf.Tensor:
         """L.
 
         Args:
           params: as of `init`, with rows: each [N, ...].
-          buffer: [N, B, C] in time order; a constant for derivatives.
+          buffer: [N, B, C] in time order.
           samples: [N, M, C].
+          weight: [N, M], what each sample counts in the mean.
 
         Returns:
           [N].
         """
-        context = self.context(params, tf.stop_gradient(buffer))
+        context = self.context(params, buffer)
         told = tf.repeat(context[:, None], samples.shape[1], axis=1)
         hidden = _dense(params["hidden"], tf.concat([samples, told], axis=-1))
-        loss = _dense(params["loss"], tf.nn.leaky_relu(hidden, _SLOPE))
-        return tf.reduce_mean(loss[..., 0], axis=1)
+        loss = _dense(params["loss"], tf.nn.leaky_relu(hidden, _SLOPE))[..., 0]
+        total = tf.reduce_sum(loss * weight, axis=1)
+        return tf.math.divide_no_nan(total, tf.reduce_sum(weight, axis=1))
 
 
 def _dense(layer: Params, x: tf.Tensor) -> tf.Tensor:

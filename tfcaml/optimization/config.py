@@ -4,10 +4,13 @@ import dataclasses
 
 from tfcaml import settings
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
-from tfcaml.optimization import outer, trpo
+from tfcaml.optimization import evolution, outer, trpo
 
 # Outer steps by name, see `OuterConfig`.
-OPTIMIZERS = ("adam", "ppo", "trpo")
+OPTIMIZERS = ("adam", "evolution_strategy", "ppo", "trpo")
+# How step sizes change over a training, by name.
+ANNEALINGS = ("linear", "none", "to_a_tenth")
+_OF_EVOLUTION = ("population", "antithetic", "noise_scale", "weight_decay")
 _OF_TRPO = (
     *("max_kl", "damping", "cg_iterations", "backtrack_ratio", "max_backtracks"),
     *("hessian_products", "fisher_subsample"),
@@ -23,11 +26,12 @@ class OuterConfig:
 
     Attributes:
       optimizer: The outer step: "trpo" (one step in a trust region), "ppo" (several Adam steps on a
-        clipped ratio) or "adam" (one Adam step). Source: MAML paper, section 5.3.
-      learning_rate: Step size of Adam, with "ppo" and "adam". Source: ProMP's code, 1e-3.
+        clipped ratio), "adam" (one Adam step) or "evolution_strategy" (one Adam step without
+        momentum along an estimate from members of a population). Source: MAML paper, section 5.3.
+      learning_rate: Step size of Adam, with all but "trpo". Source: ProMP's code, 1e-3.
       annealing: "linear" lets the step size fall to 0 over the config's iterations, after which
-        nothing is learned any more; "none" leaves it; with "ppo" and "adam". Source: ProMP's code:
-        none.
+        nothing is learned any more; "to_a_tenth" to a tenth over the first half of them; "none"
+        leaves it; with all but "trpo". Source: ProMP's code: none; EPG's: to_a_tenth.
       steps: Adam steps per iteration, with "ppo". Source: ProMP's code, 5.
       clip_ratio: Epsilon, by which the ratio of probabilities may leave 1, with "ppo". Source:
         ProMP's code, 0.3.
@@ -53,6 +57,13 @@ class OuterConfig:
         finite differences.
       fisher_subsample: Most tasks whose curvature is used, with "trpo"; 0 stands for all tasks.
         Unit: tasks. Source: the study maml_fisher; MAML's code uses all.
+      population: V, members of the population, with "evolution_strategy". Source: EPG's paper: 64.
+      antithetic: Whether members come in pairs of opposite changes, with "evolution_strategy".
+        Source: tfcaml; EPG's code: no.
+      noise_scale: Sigma, the standard deviation of a member's changes, with "evolution_strategy".
+        Source: tfcaml; EPG's code: 0.01.
+      weight_decay: What is taken of the parameters for each unit of step, with
+        "evolution_strategy". Source: EPG's code: 1e-3.
     """
 
     optimizer: str = "trpo"
@@ -70,10 +81,14 @@ class OuterConfig:
     max_backtracks: int = 15
     hessian_products: str = "gauss_newton"
     fisher_subsample: int = 5
+    population: int = 64
+    antithetic: bool = True
+    noise_scale: float = 0.1
+    weight_decay: float = 1e-3
 
     def __post_init__(self) -> None:
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
-        check_one_of("annealing", self.annealing, ("linear", "none"))
+        check_one_of("annealing", self.annealing, ANNEALINGS)
         check_one_of("hessian_products", self.hessian_products, tuple(trpo.PRODUCTS))
         check_positive(
             learning_rate=self.learning_rate,
@@ -83,7 +98,12 @@ class OuterConfig:
             max_kl=self.max_kl,
             cg_iterations=self.cg_iterations,
             max_backtracks=self.max_backtracks,
+            noise_scale=self.noise_scale,
         )
+        check(self.weight_decay >= 0, "weight_decay", self.weight_decay, ">= 0")
+        even = self.population >= 2 and not (self.antithetic and self.population % 2)
+        rule = "at least 2, and even with antithetic=True"
+        check(even, "population", self.population, rule)
         check(self.keep_below_kl >= 0, "keep_below_kl", self.keep_below_kl, ">= 0")
         check(self.max_grad_norm >= 0, "max_grad_norm", self.max_grad_norm, ">= 0")
         check(self.damping >= 0, "damping", self.damping, ">= 0")
@@ -92,8 +112,15 @@ class OuterConfig:
         name = self.optimizer
         check_acts(self, _OF_TRPO, name == "trpo", "with optimizer=trpo")
         check_acts(self, ("backtrack_ratio",), self.max_backtracks > 1, "with max_backtracks > 1")
-        of_adam = ("learning_rate", "annealing", "max_grad_norm")
-        check_acts(self, of_adam, name != "trpo", "with optimizer=adam or ppo")
+        of_steps = ("learning_rate", "annealing")
+        check_acts(self, of_steps, name != "trpo", "with all optimizers but trpo")
+        of_adam = ("max_grad_norm",)
+        check_acts(self, of_adam, name in ("adam", "ppo"), "with optimizer=adam or ppo")
+        evolves = name == "evolution_strategy"
+        check_acts(self, _OF_EVOLUTION, evolves, "with optimizer=evolution_strategy")
+        tenth = "with optimizer=evolution_strategy"
+        check(evolves or self.annealing != "to_a_tenth", "annealing", self.annealing, f"linear or none unless {tenth}")
+        check(not evolves or self.annealing != "linear", "annealing", self.annealing, f"to_a_tenth or none {tenth}")
         check_acts(self, ("steps",), name == "ppo", "with optimizer=ppo")
         # In the first step on a batch nothing has moved yet, and the ratio is 1.
         of_several = ("clip_ratio", "keep_below_kl")
@@ -113,6 +140,17 @@ class OuterConfig:
         """Refuses `minibatches` that so many tasks can't be cut into evenly."""
         parts, rule = self.minibatches, f"a divisor of {num_tasks}, the tasks of a batch"
         check(num_tasks % parts == 0, "outer.minibatches", parts, rule)
+
+    def evolution(self, num_iterations: int) -> evolution.Evolution:
+        """The `Evolution` for a training of so many iterations."""
+        return evolution.evolution_strategy(
+            self.population,
+            self.antithetic,
+            self.noise_scale,
+            self.learning_rate,
+            self.weight_decay,
+            num_iterations // 2 if self.annealing == "to_a_tenth" else 0,
+        )
 
     def make(self, num_iterations: int) -> outer.OuterOptimizer:
         """The `OuterOptimizer` for a training of so many iterations."""

@@ -9,11 +9,21 @@ arXiv 1703.03864; R. Houthooft et al., "Evolved policy gradients", NeurIPS 2018,
 g is the gradient of the mean fitness of the population's distribution, which is to be ascended.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from tfcaml import keys, nest
 from tfcaml.errors import check, check_whole
-from tfcaml.types import Nest
+from tfcaml.optimization import optimizers
+from tfcaml.types import Metric, Nest
+
+# What a step of evolution reports, by name.
+METRICS = {
+    "evolution_gradient": Metric("Norm of the estimated gradient, by ranks, without decay."),
+    "step_size": Metric("Step size of evolution."),
+}
 
 
 def perturbations(key: tf.Tensor, like: Nest, size: int, antithetic: bool = False) -> Nest:
@@ -69,3 +79,64 @@ def evolution_gradient(noise: Nest, fitness: tf.Tensor, sigma: float) -> Nest:
     """
     share = fitness / (fitness.shape[0] * tf.cast(sigma, fitness.dtype))
     return nest.map(lambda e: tf.tensordot(tf.cast(share, e.dtype), e, 1), noise)
+
+
+class Evolution(NamedTuple):
+    """A step of evolution, as pure functions.
+
+    init: meta -> slots
+    ask:  (meta, key [2]) -> (eps, members: nests like meta, each [V, ...])
+    tell: (meta, slots, eps, fitness [V]) -> (meta, slots, metrics)
+    """
+
+    init: Callable
+    ask: Callable
+    tell: Callable
+
+
+def evolution_strategy(
+    population: int,
+    antithetic: bool,
+    sigma: float,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    decay_steps: int = 0,
+) -> Evolution:
+    """Adam without momentum along g of the members' centred ranks, less what decay takes.
+
+    The gradient that is ascended is g - weight_decay phi. Antithetic members are ranked by what
+    the one of a pair has more than the other: where both lived in the same task, how hard that one
+    is does not count.
+
+    Args:
+      population: V.
+      antithetic: as of `perturbations`.
+      sigma: number > 0.
+      learning_rate: of the first step.
+      weight_decay: number >= 0.
+      decay_steps: steps over which the learning rate falls linearly to a tenth, where it stays; 0:
+        it does not.
+    """
+    adam = optimizers.adam(1.0, beta_1=0.0)
+
+    def ask(meta: Nest, key: tf.Tensor) -> tuple[Nest, Nest]:
+        noise = perturbations(key, meta, population, antithetic)
+        return noise, perturbed(meta, noise, sigma)
+
+    def tell(
+        meta: Nest, slots: Nest, noise: Nest, fitness: tf.Tensor
+    ) -> tuple[Nest, Nest, dict[str, tf.Tensor]]:
+        if antithetic:
+            more = fitness[: population // 2] - fitness[population // 2 :]
+            fitness = tf.concat([more, -more], axis=0)
+        uphill = evolution_gradient(noise, centred_ranks(fitness), sigma)
+        descent = nest.map(lambda g, p: weight_decay * p - g, uphill, meta)
+        rate = tf.constant(learning_rate)
+        if decay_steps:
+            rate *= tf.maximum(1 - 0.9 * slots["count"] / decay_steps, 0.1)
+        moved, slots = adam.apply(meta, descent, slots)
+        meta = nest.map(lambda p, q: p + tf.cast(rate, p.dtype) * (q - p), meta, moved)
+        norm = tf.linalg.global_norm(tf.nest.flatten(uphill))
+        return meta, slots, {"evolution_gradient": norm, "step_size": rate}
+
+    return Evolution(adam.init, ask, tell)

@@ -1,0 +1,340 @@
+"""Evolved policy gradients: evolution finds a loss with which policies are learned from scratch.
+
+R. Houthooft, R. Y. Chen, P. Isola, B. C. Stadie, F. Wolski, J. Ho, P. Abbeel, "Evolved policy
+gradients" (EPG), NeurIPS 2018, Algorithm 1. phi are the weights of a loss L_phi, a network that
+sees the latest steps and what the policy would do in them (`losses.learned`). In an iteration each
+member of a population, phi_v = phi + sigma eps_v, is the loss of a life in a task of its own:
+
+    theta <- random weights
+    U times:  play M steps with pi_theta; the buffer has the latest N steps
+              theta <- theta - delta grad_theta [(1 - alpha) L_phi_v + alpha L_PPO]     (Adam)
+    F_v = mean return of fresh episodes of pi_theta
+
+    phi <- phi + step of Adam along 1 / (V sigma) sum over v of rank(F_v) eps_v
+
+alpha falls from 1 to 0 early in training: PPO keeps policies in sight of rewards while the loss is
+not yet one. To adapt to a new entity is to live such a life with alpha = 0.
+
+Differences from the paper's code:
+  - The pairs of antithetic members live in the same task with the same random numbers.
+  - Adam steps take samples from all of the newest steps and, for the learned loss, the buffer; in
+    the code it sees the oldest steps of the buffer.
+  - No exploration bonus, which is a constant 1 in the code; in its place stands whether a step is
+    one that was played, which the code's constant is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from tfcaml import keys, nest, settings
+from tfcaml.errors import check, check_acts
+from tfcaml.learners.base import RETURNS
+from tfcaml.learners.references.ppo import PPO, PPOConfig
+from tfcaml.losses.learned import LossNetwork
+from tfcaml.optimization import evolution
+from tfcaml.optimization.config import OuterConfig
+from tfcaml.types import Experience, FastState, Metric, Nest, Params, Task, episode_return
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import Population
+
+_CONSTANTS = 64  # inputs of the memory unit, all 1
+_FLOOR = 0.01  # of variances, by which features are scaled
+_MEMBERS, _UPDATES, _FITNESS = 0, 1, 2  # what an iteration's key is folded with
+
+
+@settings.checked
+@dataclasses.dataclass(frozen=True)
+class EPGConfig(PPOConfig):
+    """Settings of EPG.
+
+    Attributes:
+      num_iterations: Steps of evolution. Source: EPG's code: 2000.
+      meta_batch_size: Tasks that each member of the population lives in. Source: EPG's code: 1; its
+        paper: 4.
+      inner_updates: U, updates of a life. Source: EPG's code: 128.
+      buffer_updates: Updates whose steps the buffer holds, N / M. Source: EPG's code: 8.
+      memory: Units of what a life remembers beside its weights, which is trained like these and
+        which the loss sees; 0: none. Source: EPG's paper: 32; its code: off by default.
+      normalize: Whether the loss sees observations and actions less their running mean, in
+        their running standard deviations. Source: EPG's code.
+      sees_reward: Whether the loss sees rewards; where it does not, a life needs none once alpha is
+        0. Source: EPG's code: yes; its paper has both.
+      bootstrap: Share of the iterations in which alpha falls from 1 to 0; 0: it is 0 from the
+        start. Source: EPG's code: 1 / 8.
+      fitness_episodes: Episodes of the last policy of a life whose mean return is its fitness.
+        Source: EPG's code: 3.
+      outer: The step of evolution. Source: EPG's code.
+    """
+
+    num_iterations: int = 500
+    inner_updates: int = 16
+    buffer_updates: int = 8
+    memory: int = 32
+    normalize: bool = True
+    sees_reward: bool = True
+    bootstrap: float = 0.125
+    fitness_episodes: int = 3
+    outer: OuterConfig = OuterConfig(
+        optimizer="evolution_strategy", learning_rate=1e-2, annealing="to_a_tenth"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("buffer_updates", "fitness_episodes"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
+        check(self.memory >= 0, "memory", self.memory, ">= 0")
+        check(0 <= self.bootstrap <= 1, "bootstrap", self.bootstrap, "in [0, 1]")
+        name, only = self.outer.optimizer, "evolution_strategy"
+        check(name == only, "outer.optimizer", name, f"{only}: a loss has no gradient of its own")
+        rule = "0, which stands for episodes_per_update: all updates of a life are alike"
+        tested = self.test_episodes_per_update
+        check(tested == 0, "test_episodes_per_update", tested, rule)
+        of_ppo = ("clip_ratio", "kl_weight", "value_weight", "advantage")
+        check_acts(self, of_ppo, self.bootstrap > 0, "with bootstrap > 0")
+
+    def check_training(self) -> None:
+        """Everything of the training counts."""
+
+    @classmethod
+    def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
+        least = {"inner_updates": min(section["inner_updates"], 2), "fitness_episodes": 1}
+        small = {**section["outer"], "population": 2}
+        return {**super().smallest(section), **least, "outer": small}
+
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
+        each = settings.stored_by_tasks(self, sizes, 1 + self.buffer_updates)
+        lives = self.outer.population * self.meta_batch_size
+        return [each._replace(numbers=each.numbers * self.outer.population)] if lives else [each]
+
+
+class EPG(PPO):
+    """meta = {"loss": phi}; what is adapted is {"policy": theta, "memory": of the memory unit}.
+
+    `FastState.memory` has, besides what PPO's has, {"loss": phi of each row, "alpha": [N],
+    "buffer": dict of [N, B, ...], "moments": of observations and actions so far}.
+    """
+
+    Config: type = EPGConfig
+    config: EPGConfig
+
+    def setup(self) -> None:
+        super().setup()
+        config, environment = self.config, self.environment
+        observed = nest.map(lambda x: tf.zeros([1, *x.shape]), environment.observation_spec)
+        acted = self.policy.num_actions or environment.action_spec.shape.num_elements()
+        self._scaled = nest.vectors(observed, 1).shape[-1] + acted  # features, by the normaliser
+        told = acted if self.policy.num_actions else 2 * acted  # what the policy would do
+        self._steps = config.episodes_per_update * config.steps_held(environment.horizon)  # M
+        self.network = LossNetwork(
+            self._scaled + 3 + told + config.memory, config.buffer_updates * self._steps
+        )
+        self.strategy = config.outer.evolution(config.num_iterations)
+
+    def init(self, seed: int) -> Nest:
+        return {"loss": self.network.init(seed)}
+
+    def initial_state(self, seed: int) -> dict[str, Nest]:
+        meta = self.init(seed)
+        return {"meta": meta, "outer_slots": self.strategy.init(meta)}
+
+    # A life.
+
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
+        return self.born(nest.repeat(meta["loss"], num_tasks), tf.zeros([num_tasks]), key)
+
+    def born(self, loss: Params, alpha: tf.Tensor, key: tf.Tensor) -> FastState:
+        """The start of lives: weights of their losses, each [N, ...]; alpha [N]; key [N, 2]."""
+        num, units = key.shape[0], self.config.memory
+        params: dict[str, Nest] = {"policy": self.newborn(key), "memory": ()}
+        if units:
+            drawn = keys.normal(keys.salted(key, keys.LATENT), [_CONSTANTS, units])
+            params["memory"] = {"kernel": drawn / _CONSTANTS**0.5, "bias": tf.zeros([num, units])}
+        per_step = lambda spec: tf.zeros([num, self.network.lengths[0], *spec.shape], spec.dtype)
+        number = tf.TensorSpec([])
+        buffer = {
+            "observation": nest.map(per_step, self.environment.observation_spec),
+            "action": per_step(self.policy.action_spec),
+            **{name: per_step(number) for name in ("reward", "mask", "terminated")},
+        }
+        zeros = tf.zeros([num, self._scaled])
+        moments = {"count": tf.zeros([num]), "mean": zeros, "square": zeros}
+        memory = {"loss": loss, "alpha": alpha, "buffer": buffer, "moments": moments}
+        slots = self.inner_optimizer.init(params, num)
+        return FastState(params, slots, {**self.memory(key), **memory})
+
+    def acting(self, meta: Nest, fast: FastState) -> Params:
+        return fast.params["policy"]
+
+    def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
+        """As PPO's, with a buffer that now has the steps of the support."""
+        trajectory = support.trajectory
+        new = {name: getattr(trajectory, name) for name in fast.memory["buffer"]}
+        push = lambda old, x: tf.concat([old[:, self._steps :], x], axis=1)
+        buffer = nest.map(push, fast.memory["buffer"], nest.flat_steps(new))
+        memory = {**fast.memory, "buffer": buffer}
+        memory["moments"] = _counted(memory["moments"], self._done(buffer), buffer["mask"], self._steps)
+        return super().adapt(meta, fast._replace(memory=memory), support)
+
+    def descended(
+        self, memory: Nest, params: Params, support: Experience, number: int
+    ) -> tf.Tensor:
+        alpha = memory["alpha"]
+        learned = self.learned_loss(memory, params, number)
+        # PPO's loss costs as much, and is of no use in most lives.
+        plain = tf.cond(
+            tf.reduce_any(alpha > 0),
+            lambda: self.ppo_loss(params["policy"], support),
+            lambda: tf.zeros_like(alpha),
+        )
+        return (1 - alpha) * learned + alpha * plain
+
+    def learned_loss(self, memory: Nest, params: Params, number: int) -> tf.Tensor:
+        """L_phi [N] on part `number` of the buffer, in the context of all of it."""
+        buffer, moments = memory["buffer"], memory["moments"]
+        mask = buffer["mask"]
+        done = self._done(buffer)
+        if self.config.normalize:
+            variance = moments["square"] - moments["mean"] ** 2
+            scale = tf.math.rsqrt(tf.maximum(variance, _FLOOR))
+            done = (done - moments["mean"][:, None]) * scale[:, None]
+        reward = buffer["reward"] if self.config.sees_reward else tf.zeros_like(mask)
+        ends = tf.stack([reward, mask, buffer["terminated"]], axis=-1)
+        would = self._would_do(params["policy"], buffer["observation"])
+        features, context = [done, ends, would], [done, ends, would]
+        if self.config.memory:
+            unit = params["memory"]
+            remembered = tf.tanh(tf.reduce_sum(unit["kernel"], axis=1) + unit["bias"])
+            remembered = tf.repeat(remembered[:, None], mask.shape[1], axis=1)
+            features.append(remembered)
+            context.append(tf.stop_gradient(remembered))
+        played = lambda parts: tf.concat(parts, axis=-1) * mask[..., None]
+        some = lambda x: x[:, number :: self.config.minibatches]
+        return self.network(memory["loss"], played(context), some(played(features)), some(mask))
+
+    def _done(self, buffer: Nest) -> tf.Tensor:
+        """Observations and actions [N, B, F]; discrete actions as one-hot vectors."""
+        observed, action = nest.vectors(buffer["observation"], 2), buffer["action"]
+        if self.policy.num_actions:
+            action = tf.one_hot(action, self.policy.num_actions, dtype=observed.dtype)
+        return tf.concat([observed, nest.vectors(action, 2)], axis=-1)
+
+    def _would_do(self, params: Params, observation: Nest) -> tf.Tensor:
+        """Mean and logarithm of the standard deviation of actions, or their probabilities."""
+        distribution: Any = self.policy(params, observation)
+        if self.policy.num_actions:
+            return distribution.probs_parameter()
+        mean, log_std = distribution.mean(), tf.math.log(distribution.stddev())
+        return nest.vectors([mean, log_std], 2)
+
+    # Evolution.
+
+    def training_tasks(
+        self, population: Population, key: tf.Tensor
+    ) -> tuple[Task, tf.Tensor | tuple[()]]:
+        """Those of each pair of members, or of each member, one after the other."""
+        return population.sample(self._num_tasks, key)
+
+    @property
+    def _num_tasks(self) -> int:
+        """Tasks of an iteration; antithetic members share theirs."""
+        outer = self.config.outer
+        members = outer.population // 2 if outer.antithetic else outer.population
+        return members * self.config.meta_batch_size
+
+    def alpha(self) -> tf.Tensor:
+        """What PPO's loss counts in this iteration."""
+        if not self.config.bootstrap:
+            return tf.zeros([])
+        done = tf.cast(self.iteration, tf.float32) / self.config.num_iterations
+        return tf.maximum(1 - done / self.config.bootstrap, 0)
+
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> tuple[Nest, tf.Tensor, dict[str, tf.Tensor]]:
+        """(eps, each [V, ...]; fitness [V]; metrics)."""
+        config, num = self.config, nest.leading(task)
+        noise, members = self.strategy.ask(meta, keys.fold(key, _MEMBERS))
+        rows = config.outer.population * config.meta_batch_size
+        both = lambda x: tf.tile(x, [rows // num, *[1] * (x.shape.rank - 1)])
+        task, alpha = nest.map(both, task), self.alpha()
+        loss = nest.map(lambda x: tf.repeat(x, config.meta_batch_size, axis=0), members["loss"])
+        fast = self.born(loss, tf.fill([rows], alpha), both(self.task_keys(key, num)))
+        history = tf.TensorArray(tf.float32, config.inner_updates, element_shape=[])
+
+        def update(number: tf.Tensor, fast: FastState, history: tf.TensorArray) -> tuple[Any, ...]:
+            own = keys.fold(key, _UPDATES, number)
+            own = both(keys.per_episode(own, num, config.episodes_per_update))
+            support = self.support(meta, fast, task, own, config.episodes_per_update)
+            mean = tf.reduce_mean(episode_return(support.trajectory))
+            return number + 1, self.adapt(meta, fast, support), history.write(number, mean)
+
+        _, fast, history = tf.while_loop(
+            lambda number, *_: number < config.inner_updates,
+            update,
+            (0, fast, history),
+            maximum_iterations=config.inner_updates,
+            parallel_iterations=1,
+        )
+        last = both(keys.per_episode(keys.fold(key, _FITNESS), num, config.fitness_episodes))
+        trajectory = self.sample(self.acting(meta, fast), task, config.fitness_episodes, last)
+        earned = tf.reduce_mean(episode_return(trajectory), axis=1)
+        fitness = tf.reduce_mean(tf.reshape(earned, [config.outer.population, -1]), axis=1)
+        metrics = {
+            "return_before": history.stack()[0],
+            "return_after": tf.reduce_mean(fitness),
+            "fitness_spread": tf.math.reduce_std(fitness),
+            "alpha": alpha,
+        }
+        return noise, fitness, metrics
+
+    def update(self, batch: tuple[Nest, tf.Tensor, dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+        noise, fitness, metrics = batch
+        slots = self.state["outer_slots"]
+        meta, moved, more = self.strategy.tell(self.meta.read(), slots.read(), noise, fitness)
+        self.meta.write(meta)
+        slots.write(moved)
+        return {**metrics, **more}
+
+    @property
+    def episodes_per_iteration(self) -> int:
+        config = self.config
+        life = config.inner_updates * config.episodes_per_update + config.fitness_episodes
+        return config.outer.population * config.meta_batch_size * life
+
+    @property
+    def steps_per_iteration(self) -> int:
+        config, horizon = self.config, self.environment.horizon
+        life = config.inner_updates * self._steps + config.fitness_episodes * horizon
+        return config.outer.population * config.meta_batch_size * life
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return {
+            "return_before": Metric(
+                "Mean return of what the new policies play before their first update.", RETURNS
+            ),
+            "return_after": Metric("Mean return after the last update of a life.", RETURNS),
+            "fitness_spread": Metric("Standard deviation of the members' fitness."),
+            "alpha": Metric("What PPO's loss counts beside the learned one."),
+            **evolution.METRICS,
+        }
+
+
+def _counted(moments: Nest, done: tf.Tensor, mask: tf.Tensor, steps: int) -> Nest:
+    """Means of features and of their squares, with those of the latest steps: done [N, B, F]."""
+    weight, done = mask[:, -steps:, None], done[:, -steps:]
+    more = tf.reduce_sum(weight, axis=[1, 2])
+    count = moments["count"] + more
+    share = tf.math.divide_no_nan(more, count)[:, None]
+    mean = lambda x: tf.math.divide_no_nan(tf.reduce_sum(x * weight, axis=1), more[:, None])
+    mix = lambda old, new: old + share * (new - old)
+    return {
+        "count": count,
+        "mean": mix(moments["mean"], mean(done)),
+        "square": mix(moments["square"], mean(done**2)),
+    }

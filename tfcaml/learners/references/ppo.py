@@ -1,0 +1,268 @@
+"""PPO from scratch: on each task a policy of its own, from random weights.
+
+J. Schulman, F. Wolski, P. Dhariwal, A. Radford, O. Klimov, "Proximal policy optimization
+algorithms", arXiv 1707.06347. Nothing is learned from other tasks. It is what learned losses are
+compared with, see `learners.epg`, and what they begin with. An update learns from M new steps, of
+which each Adam step takes a part:
+
+    L = - mean of min(ratio A, clip(ratio, 1 - eps, 1 + eps) A) + b KL(old, new) + c (V - target)^2
+
+Differences from the paper: the penalty beside the clipping is that of the code of Evolved Policy
+Gradients; an episode that is cut bootstraps from the value of what it led to; one that ends within
+a segment leaves the rest of it empty.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from tfcaml import keys, losses, nest, settings
+from tfcaml.advantages import returns
+from tfcaml.advantages.config import AdvantageConfig
+from tfcaml.errors import check, check_acts
+from tfcaml.learners.base import LearnerConfig, MetaLearner
+from tfcaml.optimization import inner
+from tfcaml.policies import actor_critic, distributions
+from tfcaml.rollouts import sampling
+from tfcaml.types import Experience, FastState, Nest, Params, Task, Trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import TaskFamily
+    from tfcaml.policies.base import Policy
+
+_POOL = 64  # initial weights of each layer, of which a policy takes one
+
+
+@settings.checked
+@dataclasses.dataclass(frozen=True)
+class PPOConfig(LearnerConfig):
+    """Settings of PPO from scratch.
+
+    Attributes:
+      num_iterations: Outer iterations; there is nothing to train. Source: tfcaml.
+      episodes_per_update: Episodes that are played side by side. Source: tfcaml.
+      unroll: Steps of each of them that an update learns from, after which the next one goes on;
+        0: whole episodes, of which each update takes new ones. Unit: steps. Source: tfcaml.
+      minibatches: Parts that the steps of an update are cut into, of which each Adam step takes
+        the next; a divisor of these steps. Source: EPG's code: 2 of 32 steps.
+      clip_ratio: Epsilon. Source: EPG's code: 0.2.
+      kl_weight: b, what the divergence from the policy that acted counts. Source: EPG's code:
+        0.001.
+      value_weight: c, what the critic's error counts. Source: EPG's code: 1.
+      inner_learning_rate: Step size of Adam. Source: EPG's code: 1e-3.
+      advantage: Gamma (`discount`) and lambda (`gae_lambda`); the critic is the baseline, and
+        advantages are brought to mean 0 and standard deviation 1. Source: EPG's code.
+    """
+
+    num_iterations: int = 0
+    episodes_per_update: int = 4
+    unroll: int = 0
+    minibatches: int = 2
+    clip_ratio: float = 0.2
+    kl_weight: float = 0.001
+    value_weight: float = 1.0
+    inner_learning_rate: float = 1e-3
+    advantage: AdvantageConfig = AdvantageConfig(baseline="none", gae_lambda=0.95)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("unroll", "kl_weight", "value_weight"):
+            check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
+        check(self.minibatches >= 1, "minibatches", self.minibatches, ">= 1")
+        check(0 < self.clip_ratio < 1, "clip_ratio", self.clip_ratio, "in (0, 1)")
+        acts = self.minibatches > 1
+        check_acts(self, ("clip_ratio", "kl_weight"), acts, "in later steps: with minibatches > 1")
+        for name, only in (
+            ("return_type", "reward_to_go"),
+            ("baseline", "none"),
+            ("normalize", True),
+        ):
+            value = getattr(self.advantage, name)
+            rule = f"{only}: the critic is what returns are compared with"
+            check(value == only, f"advantage.{name}", value, rule)
+        self.check_training()
+
+    def check_training(self) -> None:
+        """Refuses settings of a training that does not take place."""
+        fields = ("num_iterations", "meta_batch_size", "inner_updates")
+        check_acts(self, fields, False, "in training, and nothing is trained here")
+
+    @classmethod
+    def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
+        least = {"unroll": min(section["unroll"], 4), "minibatches": 1}
+        defaults = cls()
+        kept = {name: getattr(defaults, name) for name in ("clip_ratio", "kl_weight")}
+        return {**super().smallest(section), **least, **kept}
+
+    def steps_held(self, horizon: int) -> int:
+        return self.unroll or horizon
+
+
+class PPO(MetaLearner):
+    """`FastState.memory` is {"rollout": episodes under way, or `()` with whole episodes}.
+
+    Raises:
+      ConfigError: a policy without a critic, or steps of an update that `minibatches` does not
+        divide.
+    """
+
+    Config: type = PPOConfig
+    config: PPOConfig
+    quick_under_xla = True
+    starts_at_random = True
+    plays_segments = True
+
+    @classmethod
+    def make_policy(
+        cls,
+        environment: TaskFamily,
+        config: Any,
+        fc_layer_params: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+    ) -> Policy:
+        """An MLP, and a critic with layers like its."""
+        specs = environment.observation_spec, environment.action_spec
+        return actor_critic(*specs, fc_layer_params, activation)
+
+    def setup(self) -> None:
+        config, heads = self.config, getattr(self.policy, "heads", ())
+        rule = "one with the critic value, as policies.actor_critic makes it"
+        check("value" in heads, "policy", type(self.policy).__name__, rule)
+        family, horizon = type(self.environment).__name__, self.environment.horizon
+        kept = self.environment.keeps_episodes or not config.unroll
+        check(kept, "unroll", config.unroll, f"0: episodes of {family} can't be gone on from later")
+        own = self.sampler is type(self).default_sampler or not config.unroll
+        check(own, "unroll", config.unroll, "0 with a sampler, which plays whole episodes")
+        parts = config.unroll or not self.environment.long_episodes
+        check(parts, "unroll", config.unroll, f">= 1: episodes of {family} are too long to be held")
+        check(config.unroll <= horizon, "unroll", config.unroll, f"at most {horizon}, of an episode")
+        for num_episodes in {config.episodes_per_update, self.test_episodes}:
+            steps = num_episodes * (config.unroll or horizon)
+            rule = f"a divisor of {steps}, the steps of an update"
+            check(steps % config.minibatches == 0, "minibatches", config.minibatches, rule)
+        pool = [self.policy.init(seed) for seed in range(_POOL)]
+        self._pool = nest.stack(pool)
+
+    def init(self, seed: int) -> Nest:
+        return {}
+
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
+        params = self.newborn(key)
+        return FastState(params, self.inner_optimizer.init(params, num_tasks), self.memory(key))
+
+    def newborn(self, key: tf.Tensor) -> Params:
+        """What is adapted, before any experience, each [N, ...]; drawn with key [N, 2]."""
+        leaves = tf.nest.flatten(self._pool)
+        draw = lambda own: tf.random.stateless_uniform([len(leaves)], own, 0, _POOL, tf.int32)
+        index = tf.map_fn(draw, key)
+        drawn = [tf.gather(leaf, index[:, i]) for i, leaf in enumerate(leaves)]
+        return tf.nest.pack_sequence_as(self._pool, drawn)
+
+    def memory(self, key: tf.Tensor) -> dict[str, Nest]:
+        """What travels with adaptation, before any experience; key [N, 2] gives its rows."""
+        rollout: Nest = ()
+        if self.config.unroll:
+            rows = key.shape[0], self.config.episodes_per_update
+            rollout = sampling.nothing_played(self.policy, self.environment, *rows)
+        return {"rollout": rollout}
+
+    def support(
+        self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor, num_episodes: int
+    ) -> Experience:
+        """The next steps of the current policies. `key` is as of `sample`."""
+        if not self.config.unroll:
+            return super().support(meta, fast, task, key, num_episodes)
+        if key.shape.rank == 1:
+            key = keys.per_episode(key, nest.leading(task), num_episodes)
+        place = self.policy, self.environment, self.acting(meta, fast), task
+        rollout = sampling.restart(*place, fast.memory["rollout"], key)
+        rollout, trajectory = sampling.play(*place, rollout, self.config.unroll)
+        support = self.experience(meta, fast, trajectory)
+        return support._replace(extra={**support.extra, "rollout": rollout})
+
+    def experience(self, meta: Nest, fast: FastState, trajectory: Trajectory) -> Experience:
+        """Advantages as weights; `extra` has what the critic should have said, [N, E, T]."""
+        params, config = self.acting(meta, fast), self.config.advantage
+        value, final = self.policy.value(params, trajectory)
+        mask = trajectory.mask
+        cut = returns.at_cut(final, mask, trajectory.terminated)
+        reward = trajectory.reward + config.discount * cut
+        decay = config.discount, config.gae_lambda
+        advantage = returns.generalized_advantage(reward, value, mask, *decay)
+        acted = distributions.tensors(losses.action_distribution(self.policy, params, trajectory))
+        found = nest.stop_gradient((_standardized(advantage, mask), acted, value + advantage))
+        return Experience(trajectory, *found[:2], {"target": found[2]})
+
+    def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
+        """One pass over the steps of the support, an Adam step for each part of them."""
+        if "rollout" in support.extra:
+            fast = fast._replace(memory={**fast.memory, "rollout": support.extra["rollout"]})
+        parts = self.config.minibatches
+        for number in range(parts):
+            part = part_of(support, number, parts)
+            memory, given = fast.memory, (part, number)
+            loss = lambda params, given=given: self.descended(memory, params, *given)
+            fast, _ = inner.step(loss, self.inner_optimizer, fast)
+        return fast
+
+    def descended(
+        self, memory: Nest, params: Params, support: Experience, number: int
+    ) -> tf.Tensor:
+        """The loss [N] of what is adapted, on part `number` of an update's steps, `support`."""
+        return self.ppo_loss(self.acting({}, FastState(params, ())), support)
+
+    def ppo_loss(self, params: Params, support: Experience) -> tf.Tensor:
+        """L of the module, [N]; params of the policy."""
+        config, trajectory = self.config, support.trajectory
+        mask = trajectory.mask
+        distribution = losses.action_distribution(self.policy, params, trajectory)
+        ratio = losses.probability_ratio(distribution, trajectory)
+        loss = losses.clipped_surrogate(ratio, support.weight, mask, config.clip_ratio)
+        old = distributions.rebuild(distribution, support.distribution)
+        loss += config.kl_weight * losses.mean_kl(old, distribution, mask)
+        value, _ = self.policy.value(params, trajectory)
+        error = (value - support.extra["target"]) ** 2
+        return loss + config.value_weight * losses.mean_over_steps(error, mask)
+
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> tuple[()]:
+        return ()
+
+    def update(self, batch: Any) -> dict[str, tf.Tensor]:
+        return {}
+
+
+def _standardized(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Brought to mean 0 and standard deviation 1 over the valid steps of a task: [N, E, T]."""
+    mean = lambda x: losses.mean_over_steps(x, mask)[:, None, None]
+    deviation = (value - mean(value)) * mask
+    return deviation * tf.math.rsqrt(mean(deviation**2) + 1e-8)
+
+
+def part_of(support: Experience, number: int, parts: int) -> Experience:
+    """Every `parts`-th step of the support, from step `number` on, as one episode."""
+    if parts == 1:
+        return support
+    episodes, steps = support.weight.shape[1:]
+
+    def some(x: tf.Tensor) -> tf.Tensor:  # [N, E, T, ...]
+        flat = tf.reshape(x, [x.shape[0], episodes * steps, *x.shape[3:]])
+        return flat[:, None, number::parts]
+
+    trajectory = support.trajectory
+    one = lambda x: x[:, :1]
+    fields = ("observation", "action", "reward", "mask", "log_prob", "terminated", "info")
+    own = {name: nest.map(some, getattr(trajectory, name)) for name in fields}
+    final, noise = nest.map(one, (trajectory.final_observation, trajectory.episode_noise))
+    own |= {"final_observation": final, "episode_noise": noise, "start": ()}
+    return Experience(
+        trajectory._replace(**own),
+        some(support.weight),
+        nest.map(lambda x: x[:, number::parts], support.distribution),
+        {"target": some(support.extra["target"])},
+    )
