@@ -26,6 +26,7 @@ TRAINING = 0x7EA1  # the iterations of training
 EVALUATION = 0xE7A1  # adaptation and measurement of evaluation
 MONITOR = 0xD17E  # adaptation and episodes whose divergence is followed during training
 START = 0x57A7  # what is drawn when a task is started on, apart from the phases of its iteration
+POPULATION = 0xE0  # the changes of the members of a population, in the key of an iteration
 LATENT = 0x1A7E  # in the key of the initial weights' seed: the latents of the training tasks
 EXAMPLES = 0x5407  # in place of a seed: the examples that a new regression task is learned from
 OCCUPANCY = 0xD1  # states and actions at which occupancies are compared

@@ -22,6 +22,12 @@ from tfcaml.environments.mujoco.half_cheetah import (
     HalfCheetahVelocity,
     HalfCheetahVelocityConfig,
 )
+from tfcaml.environments.mujoco.hopper import (
+    DirHopper,
+    DirHopperConfig,
+    NormalHopper,
+    NormalHopperConfig,
+)
 from tfcaml.environments.mujoco.pusher import (
     Pusher,
     PusherConfig,
@@ -72,6 +78,7 @@ ENVIRONMENTS = {
     "bandit": (Bandit, BanditConfig),
     "cart_pole": (CartPole, CartPoleConfig),
     "catch": (Catch, CatchConfig),
+    "dir_hopper": (DirHopper, DirHopperConfig),
     "discounting_chain": (DiscountingChain, DiscountingChainConfig),
     "glucose": (Glucose, GlucoseConfig),
     "goal_ant": (GoalAnt, GoalAntConfig),
@@ -80,6 +87,7 @@ ENVIRONMENTS = {
     "maze": (Maze, MazeConfig),
     "mountain_car": (MountainCar, MountainCarConfig),
     "navigation": (Navigation, NavigationConfig),
+    "normal_hopper": (NormalHopper, NormalHopperConfig),
     "particle": (Particle, ParticleConfig),
     "point_target": (PointTarget, PointTargetConfig),
     "point_ring": (PointRing, PointRingConfig),
@@ -110,6 +118,8 @@ __all__ = [
     "BanditConfig",
     "Catch",
     "CatchConfig",
+    "DirHopper",
+    "DirHopperConfig",
     "DiscountingChain",
     "DiscountingChainConfig",
     "CartPole",
@@ -131,6 +141,8 @@ __all__ = [
     "MountainCarConfig",
     "Navigation",
     "NavigationConfig",
+    "NormalHopper",
+    "NormalHopperConfig",
     "Particle",
     "ParticleConfig",
     "PointTarget",

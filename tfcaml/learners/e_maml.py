@@ -53,6 +53,7 @@ class EMAML(MAML):
 
     Config = EMAMLConfig
     config: EMAMLConfig
+    evolves = False
 
     def carry(self, fast: FastState, trajectory: Trajectory) -> tf.Tensor:
         """R_i': mean return of each task's episodes, standardised over tasks: [N]."""

@@ -6,7 +6,7 @@ an objective that adapts anew from the stored support, so that a tape never hold
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -14,7 +14,7 @@ from tfcaml import keys, losses, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
 from tfcaml.learners.base import RETURNS, LearnerConfig, MetaLearner
-from tfcaml.optimization import inner, outer, trpo
+from tfcaml.optimization import evolution, inner, outer, trpo
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import (
     Experience,
@@ -82,6 +82,9 @@ class GradientConfig(LearnerConfig):
         check(fits, "outer.fisher_subsample", tasks, allowed)
         self.outer.check_parts(self.num_rows)
         self._check_estimator(not self.first_order or self.outer.moves_on_a_batch)
+        evolves = self.outer.optimizer == "evolution_strategy"
+        where = "where the outer step follows a gradient, unlike that of evolution_strategy"
+        check_acts(self, ("first_order",), not evolves, where)
 
     @property
     def num_rows(self) -> int:
@@ -140,6 +143,17 @@ class NoInnerStepsConfig(GradientConfig):
         check_acts(self, fields, num_updates > 0, "where new tasks are adapted to")
 
 
+class Offspring(NamedTuple):
+    """What evolution learns from.
+
+    noise:   nest like the meta parameters, each [V, ...]
+    returns: [V, K + 1], mean return of each member's episodes in each phase; the last is its fitness
+    """
+
+    noise: Nest
+    returns: tf.Tensor
+
+
 class GradientLearner(MetaLearner):
     """Base of the family. Subclasses define, besides what every learner does,
 
@@ -157,14 +171,25 @@ class GradientLearner(MetaLearner):
     Config: type = GradientConfig
     config: GradientConfig
     Loss = losses.SurrogateLoss
+    evolves = False  # whether evolution may take its outer steps: all its outer step has is returns
 
     def setup(self) -> None:
-        name = self.config.outer.optimizer
-        check_one_of("outer.optimizer", name, self.loss.outer_optimizers)
-        self.outer = self.config.outer.make(self.config.num_iterations)
+        name, known = self.config.outer.optimizer, self.loss.outer_optimizers
+        known += ("evolution_strategy",) if self.evolves else ()
+        check_one_of("outer.optimizer", name, known)
+        if name == "evolution_strategy":
+            self.strategy = self.config.outer.evolution(self.config.num_iterations)
+        else:
+            self.outer = self.config.outer.make(self.config.num_iterations)
+
+    @property
+    def _is_evolved(self) -> bool:
+        return self.config.outer.optimizer == "evolution_strategy"
 
     def initial_state(self, seed: int) -> dict[str, Nest]:
         meta = self.init(seed)
+        if self._is_evolved:
+            return {"meta": meta, "outer_slots": self.strategy.init(meta)}
         return {"meta": meta, "outer_slots": self.outer.init(meta)}
 
     # What a learner of the family defines.
@@ -195,8 +220,23 @@ class GradientLearner(MetaLearner):
 
     def collect(
         self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> MetaBatch | Offspring:
+        """K times (sample, adapt), then the query: `MetaBatch`; by each member of a population
+        where the outer step is one of evolution: `Offspring`."""
+        if not self._is_evolved:
+            return self._collected(meta, task, key, index)
+        noise, members = self.strategy.ask(meta, keys.fold(key, keys.POPULATION))
+        phases = self.config.inner_updates + 1
+
+        def earned(member: Nest) -> tf.Tensor:
+            return tf.stack(self.returns(self._collected(member, task, key, index)))
+
+        spec = tf.TensorSpec([phases], tf.float32)
+        return Offspring(noise, tf.map_fn(earned, members, fn_output_signature=spec))
+
+    def _collected(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()]
     ) -> MetaBatch:
-        """K times (sample, adapt), then the query: `MetaBatch`."""
         num_tasks, episodes = nest.leading(task), self.config.episodes_per_update
 
         def played(fast: FastState, phase: int) -> Trajectory:
@@ -232,8 +272,10 @@ class GradientLearner(MetaLearner):
         carried = self.carry(fast, trajectory)
         return self.finish(meta, MetaBatch(tuple(support), query, carried, index, key))
 
-    def update(self, batch: MetaBatch) -> dict[str, tf.Tensor]:
-        """One outer iteration on a `MetaBatch`."""
+    def update(self, batch: MetaBatch | Offspring) -> dict[str, tf.Tensor]:
+        """One outer iteration on what `collect` returned."""
+        if self._is_evolved:
+            return self._evolve(batch)
         meta, metrics = self.outer_step(self.meta.read(), batch)
         self.meta.write(meta)
         return metrics
@@ -243,12 +285,18 @@ class GradientLearner(MetaLearner):
         slots = self.state["outer_slots"]
         meta, moved, metrics = self.outer.step(self.objective, meta, slots.read(), batch)
         slots.write(moved)
-        returns = self.returns(batch)
-        metrics["return_before"] = returns[0]
-        metrics["return_after"] = returns[-1]
-        for k in range(1, len(returns) - 1):
-            metrics[f"return_{k}"] = returns[k]
-        return meta, metrics
+        return meta, {**metrics, **_by_phase(self.returns(batch))}
+
+    def _evolve(self, batch: Any) -> dict[str, tf.Tensor]:
+        rule = "left out: evolution takes no other episodes than its members' own"
+        check(isinstance(batch, Offspring), "episodes from elsewhere", type(batch).__name__, rule)
+        slots, fitness = self.state["outer_slots"], batch.returns[:, -1]
+        meta, moved, metrics = self.strategy.tell(
+            self.meta.read(), slots.read(), batch.noise, fitness
+        )
+        self.meta.write(meta)
+        slots.write(moved)
+        return {**metrics, **_by_phase(tf.unstack(tf.reduce_mean(batch.returns, axis=0)))}
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -259,12 +307,19 @@ class GradientLearner(MetaLearner):
             )
             for k in range(1, self.config.inner_updates)
         }
-        return {**super().metrics, **between, **outer.METRICS, **trpo.METRICS}
+        return {
+            **super().metrics,
+            **between,
+            **outer.METRICS,
+            **trpo.METRICS,
+            **evolution.METRICS,
+        }
 
     @property
     def episodes_per_iteration(self) -> int:
         config = self.config
-        return config.meta_batch_size * (config.inner_updates + 1) * config.episodes_per_update
+        each = config.meta_batch_size * (config.inner_updates + 1) * config.episodes_per_update
+        return each * (config.outer.population if self._is_evolved else 1)
 
     # What the methods above are made of.
 
@@ -325,3 +380,9 @@ class GradientLearner(MetaLearner):
 
         params = nest.map(move, fast.params, gradients, rates)
         return fast._replace(params=params, slots=fast.slots + 1)
+
+
+def _by_phase(returns: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Metrics of the mean return of each phase, K + 1 scalars."""
+    between = {f"return_{k}": each for k, each in enumerate(returns[1:-1], 1)}
+    return {"return_before": returns[0], "return_after": returns[-1], **between}

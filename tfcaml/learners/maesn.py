@@ -194,6 +194,7 @@ class MAESN(MAML):
     Loss = LatentLoss
     config: MAESNConfig
     policy: LatentPolicy
+    evolves = False
 
     @classmethod
     def make_policy(

@@ -47,6 +47,7 @@ class MAML(GradientLearner):
     """meta = {"params": theta}."""
 
     Config: type = MAMLConfig
+    evolves = True
 
     def init(self, seed: int) -> Nest:
         return {"params": self.policy.init(seed)}
@@ -71,3 +72,4 @@ class FOMAML(MAML):
     """MAML without the derivative of the inner gradient."""
 
     Config = FOMAMLConfig
+    evolves = False

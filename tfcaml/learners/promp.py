@@ -57,6 +57,7 @@ class ProMP(MAML):
 
     Config = ProMPConfig
     config: ProMPConfig
+    evolves = False
 
     def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         initial = self.start(meta, batch.query.weight.shape[0])

@@ -137,6 +137,7 @@ class MAMLRegression(MAML):
     Config = MAMLRegressionConfig
     config: Any  # a `MAMLRegressionConfig`, which is no `GradientConfig`
     default_sampler = staticmethod(examples.sample)
+    evolves = False
     adapts_to_any_task = False  # a regression function has no behaviour
 
     def make_loss(self) -> losses.TaskLoss:

@@ -168,6 +168,7 @@ class HindsightMAML(MAML):
     Config = HindsightMAMLConfig
     config: HindsightMAMLConfig
     loss: losses.PolicyGradientLoss
+    evolves = False
 
     def setup(self) -> None:
         super().setup()

@@ -30,6 +30,7 @@ class Pretrained(MAML):
     """meta = {"params": theta}."""
 
     Config: type = PretrainedConfig
+    evolves = False
 
     @property
     def episodes_per_iteration(self) -> int:
