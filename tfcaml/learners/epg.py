@@ -177,7 +177,9 @@ class EPG(PPO):
         push = lambda old, x: tf.concat([old[:, self._steps :], x], axis=1)
         buffer = nest.map(push, fast.memory["buffer"], nest.flat_steps(new))
         memory = {**fast.memory, "buffer": buffer}
-        memory["moments"] = _counted(memory["moments"], self._done(buffer), buffer["mask"], self._steps)
+        memory["moments"] = _counted(
+            memory["moments"], self._done(buffer), buffer["mask"], self._steps
+        )
         return super().adapt(meta, fast._replace(memory=memory), support)
 
     def descended(

@@ -146,8 +146,8 @@ class NoInnerStepsConfig(GradientConfig):
 class Offspring(NamedTuple):
     """What evolution learns from.
 
-    noise:   nest like the meta parameters, each [V, ...]
-    returns: [V, K + 1], mean return of each member's episodes in each phase; the last is its fitness
+    noise: nest like the meta parameters, each [V, ...]
+    returns: [V, K + 1], mean return of each member's episodes in each phase; its fitness is the last
     """
 
     noise: Nest
@@ -272,8 +272,8 @@ class GradientLearner(MetaLearner):
         carried = self.carry(fast, trajectory)
         return self.finish(meta, MetaBatch(tuple(support), query, carried, index, key))
 
-    def update(self, batch: MetaBatch | Offspring) -> dict[str, tf.Tensor]:
-        """One outer iteration on what `collect` returned."""
+    def update(self, batch: Any) -> dict[str, tf.Tensor]:
+        """One outer iteration on a `MetaBatch`, or on `Offspring`."""
         if self._is_evolved:
             return self._evolve(batch)
         meta, metrics = self.outer_step(self.meta.read(), batch)

@@ -88,7 +88,6 @@ class OuterConfig:
 
     def __post_init__(self) -> None:
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
-        check_one_of("annealing", self.annealing, ANNEALINGS)
         check_one_of("hessian_products", self.hessian_products, tuple(trpo.PRODUCTS))
         check_positive(
             learning_rate=self.learning_rate,
@@ -118,9 +117,9 @@ class OuterConfig:
         check_acts(self, of_adam, name in ("adam", "ppo"), "with optimizer=adam or ppo")
         evolves = name == "evolution_strategy"
         check_acts(self, _OF_EVOLUTION, evolves, "with optimizer=evolution_strategy")
-        tenth = "with optimizer=evolution_strategy"
-        check(evolves or self.annealing != "to_a_tenth", "annealing", self.annealing, f"linear or none unless {tenth}")
-        check(not evolves or self.annealing != "linear", "annealing", self.annealing, f"to_a_tenth or none {tenth}")
+        other = "linear" if evolves else "to_a_tenth"
+        known = tuple(each for each in ANNEALINGS if each != other)
+        check_one_of(f"annealing with optimizer={name}", self.annealing, known)
         check_acts(self, ("steps",), name == "ppo", "with optimizer=ppo")
         # In the first step on a batch nothing has moved yet, and the ratio is 1.
         of_several = ("clip_ratio", "keep_below_kl")

@@ -1,4 +1,4 @@
-"""The hopper as it is: hopping forwards, the one task, and hopping forwards or backwards, two tasks.
+"""The hopper as it is: hopping forwards, one task, or hopping forwards and backwards, two.
 
 They are NormalHopper and DirHopper of R. Houthooft et al., "Evolved policy gradients" (EPG),
 NeurIPS 2018, section 4. Hoppers with bodies of their own are in `random_robots`.

@@ -1,7 +1,7 @@
 """Turned point: a point whose moves are turned and scaled, in its own way, is to come to a goal.
 
-The quickest family in which one policy does not do for all entities although all have one goal: what
-an action does has to be found out. It stands for the randomised robots of R. Houthooft et al.,
+The quickest family in which one policy does not do for all entities although all have one goal:
+what an action does has to be found out. It stands for the randomised robots of R. Houthooft et al.,
 "Evolved policy gradients", NeurIPS 2018, on which learned losses are costly to study. As there,
 the reward is a speed: what a step comes nearer to the goal.
 """

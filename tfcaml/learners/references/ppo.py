@@ -139,7 +139,8 @@ class PPO(MetaLearner):
         check(own, "unroll", config.unroll, "0 with a sampler, which plays whole episodes")
         parts = config.unroll or not self.environment.long_episodes
         check(parts, "unroll", config.unroll, f">= 1: episodes of {family} are too long to be held")
-        check(config.unroll <= horizon, "unroll", config.unroll, f"at most {horizon}, of an episode")
+        rule = f"at most {horizon}, the steps of an episode"
+        check(config.unroll <= horizon, "unroll", config.unroll, rule)
         for num_episodes in {config.episodes_per_update, self.test_episodes}:
             steps = num_episodes * (config.unroll or horizon)
             rule = f"a divisor of {steps}, the steps of an update"
@@ -194,8 +195,10 @@ class PPO(MetaLearner):
         decay = config.discount, config.gae_lambda
         advantage = returns.generalized_advantage(reward, value, mask, *decay)
         acted = distributions.tensors(losses.action_distribution(self.policy, params, trajectory))
-        found = nest.stop_gradient((_standardized(advantage, mask), acted, value + advantage))
-        return Experience(trajectory, *found[:2], {"target": found[2]})
+        extra = {"target": value + advantage}
+        return Experience(
+            trajectory, *nest.stop_gradient((_standardized(advantage, mask), acted, extra))
+        )
 
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         """One pass over the steps of the support, an Adam step for each part of them."""
@@ -230,7 +233,7 @@ class PPO(MetaLearner):
 
     def collect(
         self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
-    ) -> tuple[()]:
+    ) -> Any:
         return ()
 
     def update(self, batch: Any) -> dict[str, tf.Tensor]:
