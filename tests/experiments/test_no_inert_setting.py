@@ -108,6 +108,24 @@ FAMILIES = {
         {"rows": 3},
         {"rows": (4, {}), "columns": (3, {}), "reward_scale": (2.0, {})},
     ),
+    "dir_hopper": ({"horizon": 3}, {**SIMULATION, "frame_skip": (3, {}), "min_height": (5.0, {})}),
+    "normal_hopper": (
+        {"horizon": 3},
+        {
+            **{**SIMULATION, "frame_skip": (3, {})},
+            **{"min_height": (5.0, {}), "max_pitch": (1e-6, {})},
+        },
+    ),
+    "turned_point": (
+        {"horizon": 4},
+        {
+            "min_gain": (1.0, {}),
+            "max_gain": (3.0, {}),
+            "max_turn": (0.5, {}),
+            "distance": (1.0, {}),
+            "horizon": (3, {}),
+        },
+    ),
     "discounting_chain": (
         {"horizon": 30},
         {

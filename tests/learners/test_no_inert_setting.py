@@ -67,6 +67,12 @@ TINY_OF = {
     "joint": {**TINY, "meta_batch_size": 1},
     "joint_mixed": {**TINY, "meta_batch_size": 1},
     "random": {"test_episodes_per_update": 3, "inner_learning_rate": 0.1},
+    "ppo": {"episodes_per_update": 3, "minibatches": 3, "inner_learning_rate": 0.1},
+    "epg": {
+        **{**TINY, "num_iterations": 3, "meta_batch_size": 1, "buffer_updates": 4, "memory": 2},
+        **{"inner_learning_rate": 0.1, "minibatches": 3, "fitness_episodes": 2, "bootstrap": 0.9},
+        **{"outer.population": 4, "outer.learning_rate": 0.5},
+    },
     "maml_regression": REGRESSION,
     "pretrained_regression": REGRESSION,
     **dict.fromkeys(("a2c", "vtrace"), ACTOR_CRITIC),
@@ -121,6 +127,7 @@ WELL_CONDITIONED = {**TRPO, "outer.cg_iterations": 2, "outer.damping": 0.1}
 VIME = {"vime.eta": 0.5, "vime.capacity": 20, "vime.min_transitions": 3, "vime.window": 1}
 VIME |= {"vime.steps": 2, "vime.batch_size": 2, "vime.num_samples": 2, "vime.units": 4}
 VIME |= {"num_iterations": 3, "inner_updates": 1}
+EVOLVED = {"outer.optimizer": "evolution_strategy", "outer.population": 4, "num_iterations": 2}
 LEARNED = {"advantage.baseline": "recurrent", "num_iterations": 2}
 VTRACE = {"correction": "vtrace"}
 FIELDS = {
@@ -163,6 +170,10 @@ FIELDS = {
         "hessian", WELL_CONDITIONED, "exact products by another way, in more time"
     ),
     "outer.fisher_subsample": Acts(1, TRPO),
+    "outer.population": Acts(6, EVOLVED),
+    "outer.antithetic": Acts(False, EVOLVED),
+    "outer.noise_scale": Acts(0.5, EVOLVED),
+    "outer.weight_decay": Acts(0.5, EVOLVED),
     "exploration_weight": Acts(0.0),
     "kl_penalty": Acts(5.0),
     # The bonus of VIME
@@ -259,7 +270,14 @@ FIELDS = {
     "trace_decay": Acts(0.5),
     "embedding_size": Acts(2),
 }
-ONLY_SGD = {"inner_optimizer": Refused("adam")}
+NOT_EVOLVED = {
+    "outer.population": Refused(6),
+    "outer.antithetic": Refused(False),
+    "outer.noise_scale": Refused(0.5),
+    "outer.weight_decay": Refused(0.5),
+}
+MAY_EVOLVE = {"inner_optimizer": Refused("adam")}
+ONLY_SGD = {**MAY_EVOLVE, **NOT_EVOLVED}
 NO_INNER_STEPS = {**ONLY_SGD, "first_order": Refused(True)}
 TEN_OF_ALL = {"outer.cg_iterations": 10, "outer.fisher_subsample": 0}  # products; tasks
 SEARCHED_OF_THREE = {  # tasks
@@ -305,10 +323,45 @@ OF_A_CRITIC = {
     "advantage.baseline": Refused("batch_mean"),
     "advantage.normalize": Refused(True),
 }
+# Of policies from random weights, by PPO.
+OF_A_LIFE = {
+    **OF_A_CRITIC,
+    "advantage.normalize": Refused(False),
+    "advantage.gae_lambda": Acts(0.5),
+    "num_iterations": Refused(1),
+    "meta_batch_size": Refused(2),
+    "inner_updates": Refused(2),
+    "minibatches": Acts(1),
+    "clip_ratio": Acts(0.01),
+    "kl_weight": Acts(5.0),
+}
+NO_EVOLUTION = {
+    **{"outer.annealing": "none", "outer.population": 64, "outer.learning_rate": 1e-3}
+}
+OF_EVOLUTION = {name: FIELDS[name] for name in NOT_EVOLVED}
+REFUSED_OF_EVOLUTION = {
+    **{"outer.steps": 3, "outer.clip_ratio": 0.01, "outer.keep_below_kl": 0.5},
+    **{"outer.minibatches": 2, "outer.max_grad_norm": 0.5, "outer.max_kl": 0.1},
+    **{"outer.damping": 1.0, "outer.cg_iterations": 1, "outer.backtrack_ratio": 0.3},
+    **{"outer.max_backtracks": 1, "outer.hessian_products": "hessian", "outer.fisher_subsample": 1},
+}
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
-    **dict.fromkeys(("maml", "meta_sgd", "e_maml"), ONLY_SGD),
-    "anil": {**ONLY_SGD, "adapted": Acts("0")},
-    "cavia": {**ONLY_SGD, "context_size": Acts(2)},
+    **dict.fromkeys(("maml", "meta_sgd"), MAY_EVOLVE),
+    "e_maml": ONLY_SGD,
+    "anil": {**MAY_EVOLVE, "adapted": Acts("0")},
+    "cavia": {**MAY_EVOLVE, "context_size": Acts(2)},
+    "ppo": OF_A_LIFE,
+    "epg": {
+        **{**OF_A_LIFE, "num_iterations": Acts(4), "meta_batch_size": Acts(2)},
+        **{"inner_updates": Acts(3), "test_episodes_per_update": Refused(2)},
+        # Of a buffer that is not full a longer one only has more padding in front, which counts.
+        **{"buffer_updates": Acts(5), "memory": Acts(3), "normalize": Acts(False)},
+        **{"sees_reward": Acts(False), "bootstrap": Acts(0.5), "fitness_episodes": Acts(1)},
+        **{"outer.optimizer": Refused("ppo", NO_EVOLUTION)},
+        **{name: Refused(value) for name, value in REFUSED_OF_EVOLUTION.items()},
+        **{"outer.annealing": Acts("none"), "outer.learning_rate": Acts(0.1)},
+        **{name: each._replace(company={}) for name, each in OF_EVOLUTION.items()},
+    },
     "adapt_sv": OF_CONTEXTS,
     "tesp": {
         **OF_CONTEXTS,
@@ -468,7 +521,7 @@ def kind_of(name):
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
-ACTOR_CRITICS = ("a2c", "vtrace", "meta_gradient")
+ACTOR_CRITICS = ("a2c", "vtrace", "meta_gradient", "ppo", "epg")
 # Learners with a policy of their own, and which field is the size of what it sees besides.
 WIDER = {
     **dict.fromkeys(("adapt_sv", "cavia", "tesp"), (ContextPolicy, "context_size")),
@@ -487,7 +540,8 @@ def wider(name, family, config):
     kind, field = WIDER[name]
     size = getattr(config, field, 0)
     if name in ACTOR_CRITICS:
-        heads, seen = LEARNERS[name].heads_of(config), family.observation_spec
+        heads_of = getattr(LEARNERS[name], "heads_of", lambda _: ("value",))
+        heads, seen = heads_of(config), family.observation_spec
         seen = with_context(seen, size) if size else seen
         policy = PlainActorCritic(seen, family.action_spec, heads)
         return kind(policy, family.observation_spec, size) if size else policy
@@ -608,7 +662,8 @@ def test_they_are_paid_alike(name):
 
 @pytest.mark.parametrize("name, field", [x for x in CASES if isinstance(entry(*x), Refused)])
 def test_what_a_learner_has_no_use_for_is_refused(name, field):
-    refused(name, settings_of(name, **{field: entry(name, field).value}), field)
+    value, company = entry(name, field)
+    refused(name, settings_of(name, **{**company, field: value}), field)
 
 
 @pytest.mark.slow

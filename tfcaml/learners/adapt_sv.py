@@ -125,6 +125,7 @@ class AdaptSV(CAVIA):
 
     Config = AdaptSVConfig
     config: AdaptSVConfig
+    evolves = False
 
     def init(self, seed: int) -> Nest:
         meta = self.init_parts(seed)

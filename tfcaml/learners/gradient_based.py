@@ -147,7 +147,8 @@ class Offspring(NamedTuple):
     """What evolution learns from.
 
     noise: nest like the meta parameters, each [V, ...]
-    returns: [V, K + 1], mean return of each member's episodes in each phase; its fitness is the last
+    returns: [V, K + 1], mean return of each member's episodes in each phase; the last one is its
+      fitness
     """
 
     noise: Nest

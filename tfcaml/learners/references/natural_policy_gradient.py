@@ -82,6 +82,7 @@ class NaturalPolicyGradient(Curious, MAML):
     """meta = {"params": [N, ...]}: row i is the policy of task i, all from the same weights."""
 
     Config = NaturalPolicyGradientConfig
+    evolves = False
     adapts_to_any_task = False
 
     def init(self, seed: int) -> Nest:
