@@ -8,6 +8,7 @@ from .caml import figure4 as caml_figure4
 from .caml import scaling as caml_scaling
 from .caml import tuning as caml_tuning
 from .cartpole import entities as cartpole_entities
+from .epg import learned_losses as epg
 from .glucose import cohort as glucose_cohort
 from .hindsight import maze as hindsight_maze
 from .maesn import sparse_goals as maesn
@@ -31,6 +32,7 @@ STUDIES = {
     "caml_scaling": caml_scaling.run,
     "caml_tuning": caml_tuning.run,
     "cartpole_entities": cartpole_entities.run,
+    "epg": epg.run,
     "glucose_cohort": glucose_cohort.run,
     "hindsight_maze": hindsight_maze.run,
     "maesn": maesn.run,

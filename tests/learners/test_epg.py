@@ -70,7 +70,7 @@ def trajectory(seed, rows=ROWS, dtype=tf.float32):
 def born(learner, alpha=0.0, rows=ROWS, seed=5):
     key = keys.per_task(keys.from_int(seed), rows)
     phi = nest.stack([learner.network.init(i) for i in range(rows)])
-    return learner.born(phi, tf.fill([rows], alpha), key)
+    return learner.born(phi, tf.fill([rows], alpha), key, EPISODES)
 
 
 def lived(learner, fast, seeds, dtype=tf.float32):
@@ -394,7 +394,7 @@ def test_workers_change_no_bit():
     "settings, message",
     [
         ({"outer": {"optimizer": "adam", "annealing": "none"}}, "outer.optimizer to be evolution_"),
-        ({"test_episodes_per_update": 2}, "test_episodes_per_update to be 0"),
+        ({"test_episodes_per_update": 3, "minibatches": 10}, "minibatches to be a divisor of 15"),
         ({"bootstrap": 0.0, "clip_ratio": 0.1}, "clip_ratio to be left at 0.2"),
         ({"bootstrap": 2.0}, r"bootstrap to be in \[0, 1\]"),
         ({"minibatches": 3}, "minibatches to be a divisor of 10"),

@@ -70,7 +70,7 @@ TINY_OF = {
     "ppo": {"episodes_per_update": 3, "minibatches": 3, "inner_learning_rate": 0.1},
     "epg": {
         **{**TINY, "num_iterations": 3, "meta_batch_size": 1, "buffer_updates": 4, "memory": 2},
-        **{"inner_learning_rate": 0.1, "minibatches": 3, "fitness_episodes": 2, "bootstrap": 0.9},
+        **{"inner_learning_rate": 0.5, "minibatches": 3, "fitness_episodes": 5, "bootstrap": 0.9},
         **{"outer.population": 4, "outer.learning_rate": 0.5},
     },
     "maml_regression": REGRESSION,
@@ -335,9 +335,7 @@ OF_A_LIFE = {
     "clip_ratio": Acts(0.01),
     "kl_weight": Acts(5.0),
 }
-NO_EVOLUTION = {
-    **{"outer.annealing": "none", "outer.population": 64, "outer.learning_rate": 1e-3}
-}
+NO_EVOLUTION = {**{"outer.annealing": "none", "outer.population": 64, "outer.learning_rate": 1e-3}}
 OF_EVOLUTION = {name: FIELDS[name] for name in NOT_EVOLVED}
 REFUSED_OF_EVOLUTION = {
     **{"outer.steps": 3, "outer.clip_ratio": 0.01, "outer.keep_below_kl": 0.5},
@@ -353,7 +351,7 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "ppo": OF_A_LIFE,
     "epg": {
         **{**OF_A_LIFE, "num_iterations": Acts(4), "meta_batch_size": Acts(2)},
-        **{"inner_updates": Acts(3), "test_episodes_per_update": Refused(2)},
+        "inner_updates": Acts(3),
         # Of a buffer that is not full a longer one only has more padding in front, which counts.
         **{"buffer_updates": Acts(5), "memory": Acts(3), "normalize": Acts(False)},
         **{"sees_reward": Acts(False), "bootstrap": Acts(0.5), "fitness_episodes": Acts(1)},
@@ -603,7 +601,11 @@ def make(name, given, unchecked):
 def _trained(name, given, unchecked):
     learner, population = make(name, dict(given), dict(unchecked)), place(kind_of(name))[2]
     history = tfcaml.train(learner, population, seed=0)
-    return learner, [dict(enumerate(history)), *(x.read() for x in learner.state.values())]
+    return learner, [
+        int(learner.iteration),
+        dict(enumerate(history)),
+        *(x.read() for x in learner.state.values()),
+    ]
 
 
 @functools.cache

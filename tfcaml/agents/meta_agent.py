@@ -52,6 +52,9 @@ class MetaAgent(tf_agent.TFAgent):
         tf.Module.__init__(self, name="MetaAgent")
         expected = "a learner of the gradient-based family"
         check(isinstance(learner, GradientLearner), "learner", type(learner).__name__, expected)
+        rule = "left out: evolution takes no other episodes than its members' own"
+        what = "a learner with outer.optimizer=evolution_strategy"
+        check(not learner.is_evolved, what, type(learner).__name__, rule)
         self._learner = learner
         collect_policy = AdaptedPolicy.of(learner, emit_log_probability=True)
         if train_step_counter is None:

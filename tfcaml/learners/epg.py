@@ -91,10 +91,7 @@ class EPGConfig(PPOConfig):
         check(0 <= self.bootstrap <= 1, "bootstrap", self.bootstrap, "in [0, 1]")
         name, only = self.outer.optimizer, "evolution_strategy"
         check(name == only, "outer.optimizer", name, f"{only}: a loss has no gradient of its own")
-        rule = "0, which stands for episodes_per_update: all updates of a life are alike"
-        tested = self.test_episodes_per_update
-        check(tested == 0, "test_episodes_per_update", tested, rule)
-        of_ppo = ("clip_ratio", "kl_weight", "value_weight", "advantage")
+        of_ppo = ("clip_ratio", "kl_weight", "advantage")
         check_acts(self, of_ppo, self.bootstrap > 0, "with bootstrap > 0")
 
     def check_training(self) -> None:
@@ -145,10 +142,21 @@ class EPG(PPO):
     # A life.
 
     def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
-        return self.born(nest.repeat(meta["loss"], num_tasks), tf.zeros([num_tasks]), key)
+        loss, alpha = nest.repeat(meta["loss"], num_tasks), tf.zeros([num_tasks])
+        return self.born(loss, alpha, key, self.test_episodes)
 
-    def born(self, loss: Params, alpha: tf.Tensor, key: tf.Tensor) -> FastState:
-        """The start of lives: weights of their losses, each [N, ...]; alpha [N]; key [N, 2]."""
+    def born(self, loss: Params, alpha: tf.Tensor, key: tf.Tensor, num_episodes: int) -> FastState:
+        """The start of lives.
+
+        Args:
+          loss: weights of their losses, each [N, ...].
+          alpha: [N].
+          key: [N, 2].
+          num_episodes: of an update.
+
+        Returns:
+          `FastState`.
+        """
         num, units = key.shape[0], self.config.memory
         params: dict[str, Nest] = {"policy": self.newborn(key), "memory": ()}
         if units:
@@ -165,7 +173,7 @@ class EPG(PPO):
         moments = {"count": tf.zeros([num]), "mean": zeros, "square": zeros}
         memory = {"loss": loss, "alpha": alpha, "buffer": buffer, "moments": moments}
         slots = self.inner_optimizer.init(params, num)
-        return FastState(params, slots, {**self.memory(key), **memory})
+        return FastState(params, slots, {**self.memory(num, num_episodes), **memory})
 
     def acting(self, meta: Nest, fast: FastState) -> Params:
         return fast.params["policy"]
@@ -174,12 +182,11 @@ class EPG(PPO):
         """As PPO's, with a buffer that now has the steps of the support."""
         trajectory = support.trajectory
         new = {name: getattr(trajectory, name) for name in fast.memory["buffer"]}
-        push = lambda old, x: tf.concat([old[:, self._steps :], x], axis=1)
+        push = lambda old, x: tf.concat([old, x], axis=1)[:, -self.network.lengths[0] :]
         buffer = nest.map(push, fast.memory["buffer"], nest.flat_steps(new))
         memory = {**fast.memory, "buffer": buffer}
-        memory["moments"] = _counted(
-            memory["moments"], self._done(buffer), buffer["mask"], self._steps
-        )
+        done, mask = self._done(nest.flat_steps(new)), nest.flat_steps(trajectory.mask)
+        memory["moments"] = _counted(memory["moments"], done, mask)
         return super().adapt(meta, fast._replace(memory=memory), support)
 
     def descended(
@@ -265,7 +272,12 @@ class EPG(PPO):
         both = lambda x: tf.tile(x, [rows // num, *[1] * (x.shape.rank - 1)])
         task, alpha = nest.map(both, task), self.alpha()
         loss = nest.map(lambda x: tf.repeat(x, config.meta_batch_size, axis=0), members["loss"])
-        fast = self.born(loss, tf.fill([rows], alpha), both(self.task_keys(key, num)))
+        fast = self.born(
+            loss,
+            tf.fill([rows], alpha),
+            both(self.task_keys(key, num)),
+            config.episodes_per_update,
+        )
         history = tf.TensorArray(tf.float32, config.inner_updates, element_shape=[])
 
         def update(number: tf.Tensor, fast: FastState, history: tf.TensorArray) -> tuple[Any, ...]:
@@ -327,9 +339,9 @@ class EPG(PPO):
         }
 
 
-def _counted(moments: Nest, done: tf.Tensor, mask: tf.Tensor, steps: int) -> Nest:
-    """Means of features and of their squares, with those of the latest steps: done [N, B, F]."""
-    weight, done = mask[:, -steps:, None], done[:, -steps:]
+def _counted(moments: Nest, done: tf.Tensor, mask: tf.Tensor) -> Nest:
+    """Means of features and of their squares, with those of new steps [N, M, F]; mask [N, M]."""
+    weight = mask[..., None]
     more = tf.reduce_sum(weight, axis=[1, 2])
     count = moments["count"] + more
     share = tf.math.divide_no_nan(more, count)[:, None]

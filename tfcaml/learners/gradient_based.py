@@ -184,12 +184,13 @@ class GradientLearner(MetaLearner):
             self.outer = self.config.outer.make(self.config.num_iterations)
 
     @property
-    def _is_evolved(self) -> bool:
+    def is_evolved(self) -> bool:
+        """Whether evolution takes its outer steps."""
         return self.config.outer.optimizer == "evolution_strategy"
 
     def initial_state(self, seed: int) -> dict[str, Nest]:
         meta = self.init(seed)
-        if self._is_evolved:
+        if self.is_evolved:
             return {"meta": meta, "outer_slots": self.strategy.init(meta)}
         return {"meta": meta, "outer_slots": self.outer.init(meta)}
 
@@ -224,7 +225,7 @@ class GradientLearner(MetaLearner):
     ) -> MetaBatch | Offspring:
         """K times (sample, adapt), then the query: `MetaBatch`; by each member of a population
         where the outer step is one of evolution: `Offspring`."""
-        if not self._is_evolved:
+        if not self.is_evolved:
             return self._collected(meta, task, key, index)
         noise, members = self.strategy.ask(meta, keys.fold(key, keys.POPULATION))
         phases = self.config.inner_updates + 1
@@ -275,7 +276,7 @@ class GradientLearner(MetaLearner):
 
     def update(self, batch: Any) -> dict[str, tf.Tensor]:
         """One outer iteration on a `MetaBatch`, or on `Offspring`."""
-        if self._is_evolved:
+        if self.is_evolved:
             return self._evolve(batch)
         meta, metrics = self.outer_step(self.meta.read(), batch)
         self.meta.write(meta)
@@ -288,9 +289,7 @@ class GradientLearner(MetaLearner):
         slots.write(moved)
         return meta, {**metrics, **_by_phase(self.returns(batch))}
 
-    def _evolve(self, batch: Any) -> dict[str, tf.Tensor]:
-        rule = "left out: evolution takes no other episodes than its members' own"
-        check(isinstance(batch, Offspring), "episodes from elsewhere", type(batch).__name__, rule)
+    def _evolve(self, batch: Offspring) -> dict[str, tf.Tensor]:
         slots, fitness = self.state["outer_slots"], batch.returns[:, -1]
         meta, moved, metrics = self.strategy.tell(
             self.meta.read(), slots.read(), batch.noise, fitness
@@ -320,7 +319,7 @@ class GradientLearner(MetaLearner):
     def episodes_per_iteration(self) -> int:
         config = self.config
         each = config.meta_batch_size * (config.inner_updates + 1) * config.episodes_per_update
-        return each * (config.outer.population if self._is_evolved else 1)
+        return each * (config.outer.population if self.is_evolved else 1)
 
     # What the methods above are made of.
 

@@ -60,10 +60,9 @@ def perturbed(params: Nest, noise: Nest, sigma: float) -> Nest:
 
 
 def centred_ranks(fitness: tf.Tensor) -> tf.Tensor:
-    """Ranks of a population, from -0.5 to the fittest, 0.5; equal ones by their order: [V]."""
-    order = tf.argsort(tf.argsort(fitness, stable=True))
-    size = fitness.shape[0]
-    return tf.cast(order, fitness.dtype) / (size - 1) - 0.5
+    """Ranks of a population, from -0.5 to the fittest, 0.5; equal ones share theirs: [V]."""
+    ahead = tf.sign(fitness[:, None] - fitness[None])
+    return tf.reduce_sum(ahead, axis=1) / (2 * (fitness.shape[0] - 1))
 
 
 def evolution_gradient(noise: Nest, fitness: tf.Tensor, sigma: float) -> Nest:

@@ -5,7 +5,7 @@ algorithms", arXiv 1707.06347. Nothing is learned from other tasks. It is what l
 compared with, see `learners.epg`, and what they begin with. An update learns from M new steps, of
 which each Adam step takes a part:
 
-    L = - mean of min(ratio A, clip(ratio, 1 - eps, 1 + eps) A) + b KL(old, new) + c (V - target)^2
+    L = - mean of min(ratio A, clip(ratio, 1 - eps, 1 + eps) A) + b KL(old, new) + (V - target)^2
 
 Differences from the paper: the penalty beside the clipping is that of the code of Evolved Policy
 Gradients; an episode that is cut bootstraps from the value of what it led to; one that ends within
@@ -52,7 +52,6 @@ class PPOConfig(LearnerConfig):
       clip_ratio: Epsilon. Source: EPG's code: 0.2.
       kl_weight: b, what the divergence from the policy that acted counts. Source: EPG's code:
         0.001.
-      value_weight: c, what the critic's error counts. Source: EPG's code: 1.
       inner_learning_rate: Step size of Adam. Source: EPG's code: 1e-3.
       advantage: Gamma (`discount`) and lambda (`gae_lambda`); the critic is the baseline, and
         advantages are brought to mean 0 and standard deviation 1. Source: EPG's code.
@@ -64,13 +63,12 @@ class PPOConfig(LearnerConfig):
     minibatches: int = 2
     clip_ratio: float = 0.2
     kl_weight: float = 0.001
-    value_weight: float = 1.0
     inner_learning_rate: float = 1e-3
     advantage: AdvantageConfig = AdvantageConfig(baseline="none", gae_lambda=0.95)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("unroll", "kl_weight", "value_weight"):
+        for name in ("unroll", "kl_weight"):
             check(getattr(self, name) >= 0, name, getattr(self, name), ">= 0")
         check(self.minibatches >= 1, "minibatches", self.minibatches, ">= 1")
         check(0 < self.clip_ratio < 1, "clip_ratio", self.clip_ratio, "in (0, 1)")
@@ -153,7 +151,8 @@ class PPO(MetaLearner):
 
     def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         params = self.newborn(key)
-        return FastState(params, self.inner_optimizer.init(params, num_tasks), self.memory(key))
+        memory = self.memory(num_tasks, self.test_episodes)
+        return FastState(params, self.inner_optimizer.init(params, num_tasks), memory)
 
     def newborn(self, key: tf.Tensor) -> Params:
         """What is adapted, before any experience, each [N, ...]; drawn with key [N, 2]."""
@@ -163,13 +162,12 @@ class PPO(MetaLearner):
         drawn = [tf.gather(leaf, index[:, i]) for i, leaf in enumerate(leaves)]
         return tf.nest.pack_sequence_as(self._pool, drawn)
 
-    def memory(self, key: tf.Tensor) -> dict[str, Nest]:
-        """What travels with adaptation, before any experience; key [N, 2] gives its rows."""
-        rollout: Nest = ()
-        if self.config.unroll:
-            rows = key.shape[0], self.config.episodes_per_update
-            rollout = sampling.nothing_played(self.policy, self.environment, *rows)
-        return {"rollout": rollout}
+    def memory(self, num_tasks: int, num_episodes: int) -> dict[str, Nest]:
+        """What travels with adaptation, before any experience."""
+        if not self.config.unroll:
+            return {"rollout": ()}
+        rows = num_tasks, num_episodes
+        return {"rollout": sampling.nothing_played(self.policy, self.environment, *rows)}
 
     def support(
         self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor, num_episodes: int
@@ -229,7 +227,7 @@ class PPO(MetaLearner):
         loss += config.kl_weight * losses.mean_kl(old, distribution, mask)
         value, _ = self.policy.value(params, trajectory)
         error = (value - support.extra["target"]) ** 2
-        return loss + config.value_weight * losses.mean_over_steps(error, mask)
+        return loss + losses.mean_over_steps(error, mask)
 
     def collect(
         self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()

@@ -1,0 +1,1 @@
+"""Experiments with evolved policy gradients: a learned loss beside PPO, both from scratch."""

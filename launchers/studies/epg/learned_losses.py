@@ -1,0 +1,166 @@
+"""Evolved policy gradients: policies from scratch by a learned loss and by PPO, on new entities.
+
+Runs the configs `epg/...` in run directories of the study, so that it goes on where it stopped.
+Each of `PARTS` may be run by itself: `point(range(5), pathlib.Path("runs/point"))`.
+"""
+
+import functools
+
+import numpy as np
+from tfcaml.configs.epg import goal_ant, random_hopper, random_reacher, turned_point
+
+from tfcaml import figures, statistics
+from tfcaml.experiments.experiment import Experiment
+from tfcaml.reporting import report, tensorboard
+
+from ..runs import config_name, interval, rounded, run_config, shrink
+
+# Name of a part -> (title, config, its arguments).
+CONFIGS = {
+    "point": ("Point, turned by up to 60 degrees", turned_point, {}),
+    "point_90": ("Point, turned by up to 90 degrees", turned_point, {"turn": "90"}),
+    "hopper": ("Hoppers with bodies of their own", random_hopper, {}),
+    "reacher": ("Arms with links of their own", random_reacher, {}),
+    "ant": ("GoalAnt", goal_ant, {}),
+}
+_SHOWN = 5  # columns of a table, beside the start
+
+
+def run(study_seeds, out_dir, quick=False, train=Experiment.train):
+    """Runs all parts of the study; see `launchers.reproduce`."""
+    results, lines, pictures = {"seeds": list(study_seeds)}, [], {}
+    for part in PARTS[: 1 if quick else None]:
+        found, text, drawn = part(study_seeds, out_dir, quick, train)
+        results |= found
+        lines += text
+        pictures |= drawn
+    return results, "\n".join(lines), pictures
+
+
+def _part(name, study_seeds, out_dir, quick=False, train=Experiment.train):
+    """One of `CONFIGS`: (dict of results, lines of Markdown, dict name -> figure)."""
+    title, module, options = CONFIGS[name]
+    content = module.get_config(**options).to_dict()
+    if quick:
+        shrink(content, list(content["compared"])[:1])
+        content["evaluation"]["num_updates"] = 2
+    seeds = study_seeds[: content["num_seeds"]]
+    root = out_dir / "runs" / "_".join([config_name(module).replace("/", "_"), *options.values()])
+    experiment, summary = run_config(content, seeds, root, train=train)
+    main = next(iter(experiment.config.learners))
+    sets, curves = _sets(experiment), {}
+    returns = {method: np.array(row["returns"]) for method, row in summary["methods"].items()}
+    for which, tasks in sets.items():
+        curves[which] = {
+            method: (_steps(experiment, method), values[..., tasks].mean(axis=-1))
+            for method, values in returns.items()
+        }
+    final = {
+        which: {
+            f"{main} - {other}": _difference(returns[main][..., tasks], values[..., tasks])
+            for other, values in returns.items()
+            if other != main
+        }
+        for which, tasks in sets.items()
+    }
+    results = rounded(
+        {
+            "seeds": list(seeds),
+            "tasks": {which: len(tasks) for which, tasks in sets.items()},
+            "curves": {
+                which: {
+                    method: {"steps": steps, "return": [_mean(x) for x in values.T]}
+                    for method, (steps, values) in lines.items()
+                }
+                for which, lines in curves.items()
+            },
+            "final": final,
+            "environment_steps": {x: experiment.environment_steps(x) for x in returns},
+            "seconds": {x: experiment.training_seconds(x) for x in returns},
+        }
+    )
+    panels = {f"return, {which}" if which else "return": lines for which, lines in curves.items()}
+    pictures = {
+        f"{name}_curves": figures.seed_curves(panels, "environment steps of a life", title),
+        f"{name}_evolution": _evolution(experiment, title),
+    }
+    return {name: results}, _text(title, experiment, results), pictures
+
+
+PARTS = tuple(functools.partial(_part, name) for name in CONFIGS)
+point, point_90, hopper, reacher, ant = PARTS
+
+
+def _sets(experiment):
+    """Named sets of test tasks: dict name -> their numbers; all are "" where there are no sets."""
+    population = experiment.population(experiment.config.seeds[0])
+    names = np.asarray(population.test_set)
+    if not len(names):
+        return {"": np.arange(experiment.config.num_tasks)}
+    return {str(name): np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())}
+
+
+def _steps(experiment, method):
+    """Environment steps that a policy has learned from up to each measurement, at most."""
+    learner = experiment.trainer.made(method)
+    each = learner.test_episodes * learner.config.steps_held(learner.environment.horizon)
+    return [update * each for update in range(experiment.config.num_updates + 1)]
+
+
+def _mean(values):
+    """Mean over seeds with its interval, of values [S]."""
+    return report.summary(np.reshape(values, [-1, 1]))["mean"]
+
+
+def _difference(values, others):
+    """Of the last measurements [S, Q]: paired over seeds; `one_sided`: p of not being ahead."""
+    found = statistics.paired(values[:, -1], others[:, -1])
+    row = report.paired_row(found)
+    half = None if row["p_value"] is None else found.p_value / 2
+    return {**row, "one_sided": half if row["value"] > 0 or half is None else 1 - half}
+
+
+def _evolution(experiment, title):
+    """Curves of the iterations of EPG."""
+    panels = {"mean return of the members": {}, "alpha": {}}
+    for method in experiment.config.learners:
+        folders = [experiment.directory.train(method, seed) for seed in experiment.config.seeds]
+        curves = tensorboard.read_training(folders)
+        if "alpha" in curves:
+            for panel, metric in zip(panels, ("return_after", "alpha")):
+                panels[panel][method] = curves[metric]
+    return figures.seed_curves(panels, "iteration of evolution", title)
+
+
+def _text(title, experiment, results):
+    config = experiment.config
+    seeds = len(config.seeds)
+    lines = [f"## {title}", ""]
+    if experiment.environment.notice:
+        lines += [experiment.environment.notice, ""]
+    for which, curves in results["curves"].items():
+        tasks = results["tasks"][which]
+        steps = max((curve["steps"] for curve in curves.values()), key=lambda x: x[-1])
+        lines += [
+            f"Mean return on {tasks} new entities{f' ({which})' if which else ''} after so many "
+            f"environment steps with each, {seeds} seeds [95 % interval over seeds].",
+            "",
+        ]
+        for method, curve in curves.items():
+            steps = curve["steps"]
+            picked = sorted({round(i) for i in np.linspace(0, len(steps) - 1, _SHOWN + 1)})
+            lines += [
+                f"| {method}, steps | {' | '.join(f'{steps[i]:,}' for i in picked)} |",
+                "|---" * (len(picked) + 1) + "|",
+                f"| return | {' | '.join(interval(curve['return'][i]) for i in picked)} |",
+                "",
+            ]
+        lines += ["| after the last update | difference | p, one-sided |", "|---|---|---|"]
+        for pair, row in results["final"][which].items():
+            shown = "" if row["one_sided"] is None else f"{row['one_sided']:.2g}"
+            lines.append(f"| {pair} | {interval(row)} | {shown} |")
+        lines.append("")
+    lines += ["| method | environment steps of training | seconds per seed |", "|---|---|---|"]
+    for method, steps in results["environment_steps"].items():
+        lines.append(f"| {method} | {steps:,} | {results['seconds'][method]:.0f} |")
+    return [*lines, ""]
