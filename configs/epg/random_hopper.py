@@ -13,7 +13,7 @@ def get_config():
         {"horizon": 250, "frame_skip": 4, "action_range": 1.0},
         life={"episodes_per_update": 4, "unroll": 16, "minibatches": 4},
         epg={
-            "num_iterations": 200,
+            "num_iterations": 150,
             "inner_learning_rate": 3e-4,
             "memory": 0,
             "outer": {"population": 64, "learning_rate": 0.03},

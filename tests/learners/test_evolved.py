@@ -48,7 +48,7 @@ def test_others_refuse_it(name, family):
     kind = LEARNERS[name]
     if name in EVOLVE or not issubclass(kind, GradientLearner):
         pytest.skip("suits it, or has no such outer step")
-    with pytest.raises(ConfigError, match="outer.optimizer|received first_order"):
+    with pytest.raises(ConfigError, match=r"outer\.optimizer|received first_order"):
         config = kind.Config(**SIZES) if name != "rl2" else kind.Config(outer=SIZES["outer"])
         kind(environments.Navigation(environments.NavigationConfig(observe_goal=name == "oracle")),
              config=config)  # fmt: skip
@@ -88,5 +88,5 @@ def test_all_of_them_train(name, family):
 
 
 def test_episodes_from_elsewhere_are_refused(learner, family):
-    with pytest.raises(ConfigError, match="outer.optimizer=evolution_strategy"):
+    with pytest.raises(ConfigError, match=r"outer\.optimizer=evolution_strategy"):
         MetaAgent(learner)

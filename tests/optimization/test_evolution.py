@@ -107,7 +107,7 @@ def test_pairs_are_ranked_by_what_one_has_more_than_the_other():
 
 def test_it_climbs():
     """A smooth hill, in a hundred steps, from nothing but what members earn."""
-    strategy = evolution.evolution_strategy(64, True, 0.1, 0.05, decay_steps=50)
+    strategy = evolution.evolution_strategy(64, True, 0.1, 0.1, decay_steps=50)
     top = tf.constant([1.0, -0.5, 2.0])
     earned = lambda members: -tf.reduce_sum((members["a"] - top) ** 2, axis=-1)
     meta = {"a": tf.zeros([3])}
