@@ -8,7 +8,17 @@ A result holds `figures` (name -> what `timing.summary` gives) and `ratios` (lis
     checks   name -> number
 """
 
-from . import divergence, glucose, host_environments, maml, ray, rl2, rollout_particles, simulators
+from . import (
+    divergence,
+    glucose,
+    host_environments,
+    maml,
+    population,
+    ray,
+    rl2,
+    rollout_particles,
+    simulators,
+)
 
 BENCHMARKS = {
     "divergence": divergence.run,
@@ -16,6 +26,7 @@ BENCHMARKS = {
     "host_environments": host_environments.run,
     "maml_growth": maml.growth,
     "maml_navigation": maml.navigation,
+    "population": population.run,
     "ray": ray.run,
     "rl2": rl2.run,
     "rollout_particles": rollout_particles.run,

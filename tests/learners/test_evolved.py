@@ -11,7 +11,7 @@ from tfcaml import environments, learners, nest
 from tfcaml.agents import MetaAgent
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS
-from tfcaml.learners.gradient_based import GradientLearner
+from tfcaml.learners.gradient_based import GradientLearner, Offspring
 from tfcaml.types import episode_return
 
 SIZES = {
@@ -90,3 +90,18 @@ def test_all_of_them_train(name, family):
 def test_episodes_from_elsewhere_are_refused(learner, family):
     with pytest.raises(ConfigError, match=r"outer\.optimizer=evolution_strategy"):
         MetaAgent(learner)
+
+
+def test_evolution_follows_what_is_earned_after_adaptation(learner):
+    """Not before it."""
+    learner.reset(0)
+    start = learner.meta.read()
+    noise, _ = learner.strategy.ask(start, tfcaml.keys.from_int(0))
+    after = tf.constant([3.0, 1.0, 0.0, 2.0])
+    moved = []
+    for before in (tf.zeros([4]), -10 * after):
+        learner.reset(0)
+        learner.update(Offspring(noise, tf.stack([before, after], axis=1)))
+        moved.append(nest.ravel(learner.meta.read())[0].numpy())
+    np.testing.assert_array_equal(*moved)
+    assert not np.array_equal(moved[0], nest.ravel(start)[0])

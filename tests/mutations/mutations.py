@@ -41,6 +41,8 @@ SIMULATION = "environments/mujoco/test_simulation.py"
 TARGETS = "environments/mujoco/test_targets.py"
 ACTOR_CRITIC = "learners/references/test_actor_critic.py"
 META_GRADIENT = "learners/test_meta_gradient_rl.py"
+EPG = "learners/test_epg.py"
+EVOLUTION = "optimization/test_evolution.py"
 AGENT_LOSS = "agents/test_agent_loss.py"
 
 # The first changes are those that no test of 0.1.0 noticed.
@@ -335,8 +337,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/gradient_based.py",
-        'metrics["return_after"] = returns[-1]',
-        'metrics["return_after"] = returns[0]',
+        '"return_after": returns[-1]',
+        '"return_after": returns[0]',
         TWO_STEPS,
     ),
     Mutation(
@@ -1297,6 +1299,96 @@ MUTATIONS = [
         "latest = tf.where(rollout.alive, life.latest, earned)",
         "latest = earned",
         f"{ACTOR_CRITIC} -k follow_one_another",
+    ),
+    Mutation(
+        "optimization/evolution.py",
+        "tf.concat([noise, -noise], axis=0) if antithetic",
+        "tf.concat([noise, noise], axis=0) if antithetic",
+        f"{EVOLUTION} -k own",
+    ),
+    Mutation(
+        "optimization/evolution.py",
+        "weight_decay * p - g, uphill, meta",
+        "g - weight_decay * p, uphill, meta",
+        f"{EVOLUTION} -k by_hand",
+    ),
+    Mutation(
+        "optimization/evolution.py",
+        "fitness = tf.concat([more, -more], axis=0)",
+        "fitness = tf.identity(fitness)",
+        f"{EVOLUTION} -k pairs_are",
+    ),
+    Mutation(
+        "optimization/evolution.py",
+        "tf.maximum(1 - 0.9 * slots",
+        "tf.maximum(1 - slots",
+        f"{EVOLUTION} -k by_hand",
+    ),
+    Mutation(
+        "losses/learned.py",
+        "total = tf.reduce_sum(loss * weight, axis=1)",
+        "total = tf.reduce_sum(loss, axis=1)",
+        "losses/test_learned.py -k a_row_is",
+    ),
+    Mutation(
+        "learners/epg.py",
+        "context.append(tf.stop_gradient(remembered))",
+        "context.append(remembered)",
+        f"{EPG} -k gradients_reach",
+    ),
+    Mutation(
+        "learners/epg.py",
+        "some = lambda x: x[:, number :: self.config.minibatches]",
+        "some = lambda x: x",
+        f"{EPG} -k by_hand",
+    ),
+    Mutation(
+        "learners/epg.py",
+        'variance = moments["square"] - moments["mean"] ** 2',
+        'variance = moments["square"]',
+        f"{EPG} -k by_hand",
+    ),
+    Mutation(
+        "learners/epg.py",
+        "return (1 - alpha) * learned + alpha * plain",
+        "return learned + alpha * plain",
+        f"{EPG} -k alpha_1",
+    ),
+    Mutation(
+        "learners/epg.py",
+        "else tf.zeros_like(mask)",
+        'else buffer["reward"]',
+        f"{EPG} -k are_not_seen",
+    ),
+    Mutation(
+        "learners/epg.py",
+        "own = both(keys.per_episode(keys.fold(key, _UPDATES, number), num, episodes))",
+        "own = keys.per_episode(keys.fold(key, _UPDATES, number), copies * num, episodes)",
+        f"{EPG} -k pair_live",
+    ),
+    Mutation(
+        "learners/references/ppo.py",
+        "return flat[:, None, number::parts]",
+        "return flat[:, None, : episodes * steps // parts]",
+        "learners/references/test_ppo.py",
+    ),
+    Mutation(
+        "learners/references/ppo.py",
+        "reward = trajectory.reward + config.discount * cut",
+        "reward = trajectory.reward",
+        "learners/references/test_ppo.py",
+    ),
+    Mutation(
+        "learners/references/ppo.py",
+        "deviation = (value - mean(value)) * mask",
+        "deviation = value * mask",
+        "learners/references/test_ppo.py",
+    ),
+    Mutation(
+        "learners/gradient_based.py",
+        'slots, fitness = self.state["outer_slots"], batch.returns[:, -1]',
+        'slots, fitness = self.state["outer_slots"], batch.returns[:, 0]',
+        "learners/test_evolved.py -k evolution_follows",
     ),
     Mutation(
         "learners/references/actor_critic.py",

@@ -268,24 +268,47 @@ class EPG(PPO):
         """(eps, each [V, ...]; fitness [V]; metrics)."""
         config, num = self.config, nest.leading(task)
         noise, members = self.strategy.ask(meta, keys.fold(key, _MEMBERS))
-        rows = config.outer.population * config.meta_batch_size
-        both = lambda x: tf.tile(x, [rows // num, *[1] * (x.shape.rank - 1)])
-        task, alpha = nest.map(both, task), self.alpha()
+        copies = config.outer.population * config.meta_batch_size // num
         loss = nest.map(lambda x: tf.repeat(x, config.meta_batch_size, axis=0), members["loss"])
-        fast = self.born(
-            loss,
-            tf.fill([rows], alpha),
-            both(self.task_keys(key, num)),
-            config.episodes_per_update,
-        )
+        alpha = self.alpha()
+        earned, before = self.life(loss, alpha, task, key, copies)
+        fitness = tf.reduce_mean(tf.reshape(earned, [config.outer.population, -1]), axis=1)
+        metrics = {
+            "return_before": before,
+            "return_after": tf.reduce_mean(fitness),
+            "fitness_spread": tf.math.reduce_std(fitness),
+            "alpha": alpha,
+        }
+        return noise, fitness, metrics
+
+    def life(
+        self, loss: Params, alpha: tf.Tensor, task: Task, key: tf.Tensor, copies: int = 1
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What policies earn at the end of lives, side by side.
+
+        Args:
+          loss: weights of their losses, each [copies N, ...].
+          alpha: [].
+          task: nest, leading [N]; row i of the losses lives in task i mod N.
+          key: [2].
+          copies: rows that have the same task and the same random numbers.
+
+        Returns:
+          (mean return of each at the end [copies N], mean return of all before the first update).
+        """
+        config, num = self.config, nest.leading(task)
+        both = lambda x: tf.tile(x, [copies, *[1] * (x.shape.rank - 1)])
+        episodes = config.episodes_per_update
+        start = both(self.task_keys(key, num))
+        fast = self.born(loss, tf.fill([copies * num], alpha), start, episodes)
+        tasks = nest.map(both, task)
         history = tf.TensorArray(tf.float32, config.inner_updates, element_shape=[])
 
         def update(number: tf.Tensor, fast: FastState, history: tf.TensorArray) -> tuple[Any, ...]:
-            own = keys.fold(key, _UPDATES, number)
-            own = both(keys.per_episode(own, num, config.episodes_per_update))
-            support = self.support(meta, fast, task, own, config.episodes_per_update)
+            own = both(keys.per_episode(keys.fold(key, _UPDATES, number), num, episodes))
+            support = self.support({}, fast, tasks, own, episodes)
             mean = tf.reduce_mean(episode_return(support.trajectory))
-            return number + 1, self.adapt(meta, fast, support), history.write(number, mean)
+            return number + 1, self.adapt({}, fast, support), history.write(number, mean)
 
         _, fast, history = tf.while_loop(
             lambda number, *_: number < config.inner_updates,
@@ -294,17 +317,9 @@ class EPG(PPO):
             maximum_iterations=config.inner_updates,
             parallel_iterations=1,
         )
-        last = both(keys.per_episode(keys.fold(key, _FITNESS), num, config.fitness_episodes))
-        trajectory = self.sample(self.acting(meta, fast), task, config.fitness_episodes, last)
-        earned = tf.reduce_mean(episode_return(trajectory), axis=1)
-        fitness = tf.reduce_mean(tf.reshape(earned, [config.outer.population, -1]), axis=1)
-        metrics = {
-            "return_before": history.stack()[0],
-            "return_after": tf.reduce_mean(fitness),
-            "fitness_spread": tf.math.reduce_std(fitness),
-            "alpha": alpha,
-        }
-        return noise, fitness, metrics
+        own = both(keys.per_episode(keys.fold(key, _FITNESS), num, config.fitness_episodes))
+        last = self.sample(self.acting({}, fast), tasks, config.fitness_episodes, own)
+        return tf.reduce_mean(episode_return(last), axis=1), history.stack()[0]
 
     def update(self, batch: tuple[Nest, tf.Tensor, dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
         noise, fitness, metrics = batch

@@ -31,8 +31,8 @@ class Convolution(NamedTuple):
     stride: int
 
 
-CONVOLUTIONS = Convolution(16, 6, 5), Convolution(32, 4, 2)
-CONTEXT, HIDDEN = 32, 16  # units
+_CONVOLUTIONS = Convolution(16, 6, 5), Convolution(32, 4, 2)
+_CONTEXT, _HIDDEN = 32, 16  # units
 
 
 class LossNetwork:
@@ -49,7 +49,7 @@ class LossNetwork:
     def __init__(self, num_features: int, num_steps: int) -> None:
         self.num_features = check_whole("num_features", num_features, 1)
         self.lengths = [check_whole("num_steps", num_steps, 1)]
-        for convolution in CONVOLUTIONS:
+        for convolution in _CONVOLUTIONS:
             length = (self.lengths[-1] - convolution.width) // convolution.stride + 1
             check(length > 0, "num_steps", num_steps, "so many that both convolutions fit in")
             self.lengths.append(length)
@@ -57,13 +57,13 @@ class LossNetwork:
     @property
     def shapes(self) -> dict[str, list[int]]:
         """dict layer -> [inputs, outputs] of its weights."""
-        first, second = CONVOLUTIONS
+        first, second = _CONVOLUTIONS
         return {
             "first": [first.width * self.num_features, first.filters],
             "second": [second.width * first.filters, second.filters],
-            "context": [second.filters, CONTEXT],
-            "hidden": [self.num_features + CONTEXT, HIDDEN],
-            "loss": [HIDDEN, 1],
+            "context": [second.filters, _CONTEXT],
+            "hidden": [self.num_features + _CONTEXT, _HIDDEN],
+            "loss": [_HIDDEN, 1],
         }
 
     def init(self, seed: int) -> Params:
@@ -80,7 +80,7 @@ class LossNetwork:
     def context(self, params: Params, buffer: tf.Tensor) -> tf.Tensor:
         """What the latest steps tell as a whole: buffer [N, B, C] in time order -> [N, 32]."""
         x = buffer
-        for layer, convolution in zip(("first", "second"), CONVOLUTIONS):
+        for layer, convolution in zip(("first", "second"), _CONVOLUTIONS):
             windows = tf.signal.frame(x, convolution.width, convolution.stride, axis=1)
             windows = tf.reshape(windows, [*windows.shape[:2], -1])
             x = tf.nn.leaky_relu(_dense(params[layer], windows), _SLOPE)

@@ -41,7 +41,9 @@ def test_it_is_gymnasiums_hopper_and_is_paid_for_its_speed(name):
         )
         if ended.any():
             break
-        np.testing.assert_allclose(playing.positions(family, state)[0], data.qpos, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(
+            playing.positions(family, state)[0], data.qpos, rtol=1e-4, atol=1e-7
+        )
         speed = (data.qpos[0] - before) / 0.004
         np.testing.assert_allclose(reward, [speed, -speed], rtol=1e-4, atol=1e-4)
         expected = np.concatenate([data.qpos[1:], np.clip(data.qvel, -10, 10)])
