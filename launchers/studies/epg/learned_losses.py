@@ -7,9 +7,11 @@ Each of `PARTS` may be run by itself: `point(range(5), pathlib.Path("runs/point"
 import functools
 
 import numpy as np
+import tensorflow as tf
 from tfcaml.configs.epg import goal_ant, random_hopper, random_reacher, turned_point
 
-from tfcaml import figures, statistics
+from tfcaml import environments, figures, keys, learners, statistics
+from tfcaml.environments.mujoco import parts
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report, tensorboard
 
@@ -17,12 +19,15 @@ from ..runs import config_name, interval, rounded, run_config, shrink
 
 # Name of a part -> (title, config, its arguments).
 CONFIGS = {
-    "point": ("Point, turned by up to 60 degrees", turned_point, {}),
-    "point_90": ("Point, turned by up to 90 degrees", turned_point, {"turn": "90"}),
-    "hopper": ("Hoppers with bodies of their own", random_hopper, {}),
-    "reacher": ("Arms with links of their own", random_reacher, {}),
+    "point": ("Point, turns of 60 degrees", turned_point, {}),
+    "point_90": ("Point, turns of 90 degrees", turned_point, {"turn": "90"}),
+    "hopper": ("Random hoppers", random_hopper, {}),
+    "reacher": ("Random arms", random_reacher, {}),
     "ant": ("GoalAnt", goal_ant, {}),
 }
+_PPO = "ppo"
+_MEASURED = 0xA1  # salt of keys
+_PLACES = 16  # around the goal, where policies are asked what they would do
 _SHOWN = 5  # columns of a table, beside the start
 
 
@@ -50,16 +55,19 @@ def _part(name, study_seeds, out_dir, quick=False, train=Experiment.train):
     main = next(iter(experiment.config.learners))
     sets, curves = _sets(experiment), {}
     returns = {method: np.array(row["returns"]) for method, row in summary["methods"].items()}
+    most = _steps(experiment, main)[-1]
     for which, tasks in sets.items():
         curves[which] = {
-            method: (_steps(experiment, method), values[..., tasks].mean(axis=-1))
+            method: _until(most, _steps(experiment, method), values[..., tasks].mean(axis=-1))
             for method, values in returns.items()
         }
+    alike = [method for method in returns if _steps(experiment, method)[-1] == most]
+    pairs = [(main, other) for other in alike if other != main]
+    pairs += [(other, _PPO) for other in alike if other not in (main, _PPO)]
     final = {
         which: {
-            f"{main} - {other}": _difference(returns[main][..., tasks], values[..., tasks])
-            for other, values in returns.items()
-            if other != main
+            f"{one} - {other}": _difference(*(returns[x][..., tasks] for x in (one, other)))
+            for one, other in pairs
         }
         for which, tasks in sets.items()
     }
@@ -75,6 +83,7 @@ def _part(name, study_seeds, out_dir, quick=False, train=Experiment.train):
                 for which, lines in curves.items()
             },
             "final": final,
+            **_turns(experiment),
             "environment_steps": {x: experiment.environment_steps(x) for x in returns},
             "seconds": {x: experiment.training_seconds(x) for x in returns},
         }
@@ -107,9 +116,48 @@ def _steps(experiment, method):
     return [update * each for update in range(experiment.config.num_updates + 1)]
 
 
+def _until(most, steps, values):
+    """What was measured after at most so many steps: (steps [P], values [S, P])."""
+    number = sum(x <= most for x in steps)
+    return steps[:number], values[:, :number]
+
+
 def _mean(values):
     """Mean over seeds with its interval, of values [S]."""
     return report.summary(np.reshape(values, [-1, 1]))["mean"]
+
+
+def _turns(experiment):
+    """How far policies of turned points turn their moves back at the end, as a share of the turn.
+
+    The slope of a line through (turn of the entity, turn of its policy), over the entities of a
+    seed: 1 undoes the turns of all, and 0 has one policy for all. Moves are those that policies
+    expect to make at places around the goal.
+
+    Returns:
+      {"turned_back": dict method -> mean over seeds with its interval}; {} for other families.
+    """
+    environment, config = experiment.environment, experiment.config
+    if not isinstance(environment, environments.TurnedPoint):
+        return {}
+    places = parts.on_circle(tf.range(_PLACES, dtype=tf.float32) / _PLACES)
+    found = {}
+    for method in config.learners:
+        slopes = []
+        for seed in config.seeds:
+            learner, task = experiment.trained(method, seed), experiment.population(seed).test
+            meta, key = learner.meta.read(), keys.fold(keys.from_int(seed), _MEASURED)
+            fast, _ = learner.choose_start(meta, task, key)
+            for update in range(config.num_updates):
+                fast = learner.adapt_to(fast, task, keys.fold(key, update))
+            seen = tf.repeat(places[None], config.num_tasks, axis=0)
+            move = learner.policy(learner.acting(meta, fast), seen).mean().numpy()
+            wanted, move = (x[..., 0] + 1j * x[..., 1] for x in (-seen.numpy(), move))
+            policy = np.angle(np.mean(move / wanted, axis=1))
+            turn = np.angle(task["turn"].numpy() @ [1, 1j])
+            slopes.append(-np.polyfit(turn, policy, 1)[0])
+        found[method] = _mean(slopes)
+    return {"turned_back": found}
 
 
 def _difference(values, others):
@@ -123,12 +171,13 @@ def _difference(values, others):
 def _evolution(experiment, title):
     """Curves of the iterations of EPG."""
     panels = {"mean return of the members": {}, "alpha": {}}
-    for method in experiment.config.learners:
+    for method, (kind, _) in experiment.config.learners.items():
+        if kind is not learners.EPG:
+            continue
         folders = [experiment.directory.train(method, seed) for seed in experiment.config.seeds]
         curves = tensorboard.read_training(folders)
-        if "alpha" in curves:
-            for panel, metric in zip(panels, ("return_after", "alpha")):
-                panels[panel][method] = curves[metric]
+        for panel, metric in zip(panels, ("return_after", "alpha")):
+            panels[panel][method] = curves[metric]
     return figures.seed_curves(panels, "iteration of evolution", title)
 
 
@@ -157,9 +206,18 @@ def _text(title, experiment, results):
             ]
         lines += ["| after the last update | difference | p, one-sided |", "|---|---|---|"]
         for pair, row in results["final"][which].items():
-            shown = "" if row["one_sided"] is None else f"{row['one_sided']:.2g}"
+            p = row["one_sided"]
+            shown = "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
             lines.append(f"| {pair} | {interval(row)} | {shown} |")
         lines.append("")
+    if "turned_back" in results:
+        rows = results["turned_back"].items()
+        lines += [
+            "How far policies turn their moves back at the end, as a share of the turn: "
+            + ", ".join(f"{method} {interval(row, 2)}" for method, row in rows)
+            + ". One policy for all has 0.",
+            "",
+        ]
     lines += ["| method | environment steps of training | seconds per seed |", "|---|---|---|"]
     for method, steps in results["environment_steps"].items():
         lines.append(f"| {method} | {steps:,} | {results['seconds'][method]:.0f} |")
