@@ -130,9 +130,7 @@ def _mean(values):
 def _turns(experiment):
     """How far policies of turned points turn their moves back at the end, as a share of the turn.
 
-    The slope of a line through (turn of the entity, turn of its policy), over the entities of a
-    seed: 1 undoes the turns of all, and 0 has one policy for all. Moves are those that policies
-    expect to make at places around the goal.
+    Of moves that policies expect to make at places around the goal, see `_slope`.
 
     Returns:
       {"turned_back": dict method -> mean over seeds with its interval}; {} for other families.
@@ -151,13 +149,24 @@ def _turns(experiment):
             for update in range(config.num_updates):
                 fast = learner.adapt_to(fast, task, keys.fold(key, update))
             seen = tf.repeat(places[None], config.num_tasks, axis=0)
-            move = learner.policy(learner.acting(meta, fast), seen).mean().numpy()
-            wanted, move = (x[..., 0] + 1j * x[..., 1] for x in (-seen.numpy(), move))
-            policy = np.angle(np.mean(move / wanted, axis=1))
-            turn = np.angle(task["turn"].numpy() @ [1, 1j])
-            slopes.append(-np.polyfit(turn, policy, 1)[0])
+            move = learner.policy(learner.acting(meta, fast), seen).mean()
+            slopes.append(_slope(*(np.asarray(x) @ [1, 1j] for x in (task["turn"], seen, move))))
         found[method] = _mean(slopes)
     return {"turned_back": found}
+
+
+def _slope(turn, place, move):
+    """Slope of a line through what entities turn moves by, and what policies turn them back by.
+
+    1 undoes the turns of all entities, and 0 has one policy for all.
+
+    Args:
+      turn: complex [Q], of length 1.
+      place: complex [Q, P], where moves start; the goal is 0.
+      move: complex [Q, P].
+    """
+    back = np.angle(np.mean(move / -place, axis=1))
+    return -np.polyfit(np.angle(turn), back, 1)[0]
 
 
 def _difference(values, others):
