@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfcaml import nest
 from tfcaml.errors import ConfigError
-from tfcaml.losses.learned import LossNetwork
+from tfcaml.losses.learned import LossNetwork, num_weights
 
 # What a step of Hopper has: observation, action, reward, auxiliary, end, mean and deviation of the
 # policy, memory.
@@ -17,6 +17,7 @@ def test_its_size_for_hopper_is_that_of_the_paper():
     network = LossNetwork(HOPPER, 512)
     params = network.init(0)
     assert sum(x.shape.num_elements() for x in tf.nest.flatten(params)) == 9857
+    assert num_weights(HOPPER) == 9857
     assert network.lengths == [512, 102, 50]
 
 

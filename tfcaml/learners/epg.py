@@ -34,7 +34,7 @@ from tfcaml import keys, nest, settings
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.base import RETURNS
 from tfcaml.learners.references.ppo import PPO, PPOConfig
-from tfcaml.losses.learned import LossNetwork
+from tfcaml.losses.learned import LossNetwork, num_weights
 from tfcaml.optimization import evolution
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import Experience, FastState, Metric, Nest, Params, Task, episode_return
@@ -105,8 +105,9 @@ class EPGConfig(PPOConfig):
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         each = settings.stored_by_tasks(self, sizes, 1 + self.buffer_updates)
-        lives = self.outer.population * self.meta_batch_size
-        return [each._replace(numbers=each.numbers * self.outer.population)] if lives else [each]
+        weights = num_weights(sizes.observed + 3 * sizes.acted + 3 + self.memory)
+        numbers = each.numbers + 2 * weights
+        return [each._replace(numbers=numbers * self.outer.population)]
 
 
 class EPG(PPO):

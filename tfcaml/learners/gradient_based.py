@@ -93,7 +93,11 @@ class GradientConfig(LearnerConfig):
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         # The outer step differentiates through the inner ones, so that all their batches stay.
-        return [settings.stored_by_tasks(self, sizes, self.inner_updates + 1, 4)]
+        found = [settings.stored_by_tasks(self, sizes, self.inner_updates + 1, 4)]
+        if self.outer.optimizer == "evolution_strategy":
+            members, played = self.outer.population, self.episodes_per_update
+            found.append(settings.Stored("outer.population", members, played, sizes.weights))
+        return found
 
     @classmethod
     def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tfcaml.losses.importance import (
     per_step_weights,
     unit_weights,
 )
+from tfcaml.losses.learned import LossNetwork
 from tfcaml.losses.policy_gradient import (
     action_distribution,
     action_log_prob,
@@ -31,6 +32,7 @@ from tfcaml.losses.surrogate import (
 from tfcaml.losses.task_loss import PolicyGradientLoss, SurrogateLoss, TaskLoss
 
 __all__ = [
+    "LossNetwork",
     "MeanSquaredError",
     "PolicyGradientLoss",
     "SurrogateLoss",

@@ -35,6 +35,11 @@ _CONVOLUTIONS = Convolution(16, 6, 5), Convolution(32, 4, 2)
 _CONTEXT, _HIDDEN = 32, 16  # units
 
 
+def num_weights(num_features: int) -> int:
+    """How many weights a `LossNetwork` of so many features has."""
+    return sum((inputs + 1) * outputs for inputs, outputs in _shapes(num_features).values())
+
+
 class LossNetwork:
     """L of the module, of steps with `num_features` numbers each.
 
@@ -54,25 +59,13 @@ class LossNetwork:
             check(length > 0, "num_steps", num_steps, "so many that both convolutions fit in")
             self.lengths.append(length)
 
-    @property
-    def shapes(self) -> dict[str, list[int]]:
-        """dict layer -> [inputs, outputs] of its weights."""
-        first, second = _CONVOLUTIONS
-        return {
-            "first": [first.width * self.num_features, first.filters],
-            "second": [second.width * first.filters, second.filters],
-            "context": [second.filters, _CONTEXT],
-            "hidden": [self.num_features + _CONTEXT, _HIDDEN],
-            "loss": [_HIDDEN, 1],
-        }
-
     def init(self, seed: int) -> Params:
         """dict layer -> {"kernel": [inputs, outputs], "bias": [outputs]}.
 
         Kernels are drawn with a variance of 1 over the number of inputs, as Chainer does.
         """
         key, params = keys.from_int(seed), {}
-        for number, (layer, (inputs, outputs)) in enumerate(self.shapes.items()):
+        for number, (layer, (inputs, outputs)) in enumerate(_shapes(self.num_features).items()):
             drawn = keys.normal(keys.fold(key, number), [inputs, outputs]) / math.sqrt(inputs)
             params[layer] = {"kernel": drawn, "bias": tf.zeros([outputs])}
         return params
@@ -110,3 +103,15 @@ class LossNetwork:
 
 def _dense(layer: Params, x: tf.Tensor) -> tf.Tensor:
     return tf.matmul(x, layer["kernel"]) + layer["bias"][:, None]
+
+
+def _shapes(num_features: int) -> dict[str, tuple[int, int]]:
+    """dict layer -> (inputs, outputs) of its weights."""
+    first, second = _CONVOLUTIONS
+    return {
+        "first": (first.width * num_features, first.filters),
+        "second": (second.width * first.filters, second.filters),
+        "context": (second.filters, _CONTEXT),
+        "hidden": (num_features + _CONTEXT, _HIDDEN),
+        "loss": (_HIDDEN, 1),
+    }
