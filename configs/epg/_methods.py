@@ -5,7 +5,9 @@ from tfcaml.configs import base
 from tfcaml import environments, learners
 
 
-def experiment(family, options, life, epg, ppo, num_updates, variants=None, **settings):
+def experiment(
+    family, options, life, epg, ppo, num_updates, variants=None, others=None, **settings
+):
     """A learned loss and PPO, which train policies from scratch with as many steps.
 
     Args:
@@ -16,6 +18,7 @@ def experiment(family, options, life, epg, ppo, num_updates, variants=None, **se
       ppo: dict of those of PPO.
       num_updates: U, of a life.
       variants: dict name -> dict of what another EPG differs in.
+      others: dict name -> section of another method.
       **settings: of the experiment.
     """
     shared = {**life, "inner_updates": num_updates, **epg}
@@ -29,6 +32,7 @@ def experiment(family, options, life, epg, ppo, num_updates, variants=None, **se
         compared={
             "ppo": base.section("ppo", learners.PPO.Config(**{**life, **ppo})),
             **{name: made(**changes) for name, changes in (variants or {}).items()},
+            **(others or {}),
         },
         **settings,
     )

@@ -297,6 +297,18 @@ def test_actions_that_are_discrete():
     assert np.isfinite(found.returns).all()
 
 
+@pytest.mark.parametrize("kind", [learners.EPG, learners.PPO])
+def test_one_entity_alone(kind, family):
+    """As quick as many, by XLA, and with the networks that users have."""
+    config = kind.Config(
+        episodes_per_update=EPISODES, **({"buffer_updates": 3} if kind is learners.EPG else {})
+    )
+    learner = kind(family, kind.make_policy(family, config, (4,)), config, jit_compile=True)
+    found = tfcaml.evaluate(learner, family.population(0, 1).test, num_updates=1, num_episodes=2)
+    assert np.isfinite(found.returns).all() and found.bad_updates.tolist() == [0]
+    assert found.returns[0].tolist() != found.returns[1].tolist()
+
+
 # Evolution.
 
 

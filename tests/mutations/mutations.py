@@ -1350,8 +1350,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/epg.py",
-        "return (1 - alpha) * learned + alpha * plain",
-        "return learned + alpha * plain",
+        "learned = lambda params: (1 - alpha) * self.learned_loss",
+        "learned = lambda params: self.learned_loss",
         f"{EPG} -k alpha_1",
     ),
     Mutation(
@@ -1386,8 +1386,8 @@ MUTATIONS = [
     ),
     Mutation(
         "learners/gradient_based.py",
-        'slots, fitness = self.state["outer_slots"], batch.returns[:, -1]',
-        'slots, fitness = self.state["outer_slots"], batch.returns[:, 0]',
+        'slots, fitness = self.state["outer_slots"], returns[:, -1]',
+        'slots, fitness = self.state["outer_slots"], returns[:, 0]',
         "learners/test_evolved.py -k evolution_follows",
     ),
     Mutation(

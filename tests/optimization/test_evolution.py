@@ -42,6 +42,15 @@ def test_ranks_are_centred():
     np.testing.assert_allclose(ranks, [-0.125, 0.375, -0.125, -0.5, 0.375])
 
 
+def test_members_that_fail_are_the_worst():
+    found, failed = evolution.repaired(tf.constant([3.0, np.nan, -2.0, np.inf, 5.0]))
+    np.testing.assert_array_equal(found, [3, -2, -2, -2, 5])
+    np.testing.assert_allclose(failed, 0.4)
+    of_phases, _ = evolution.repaired(tf.constant([[1.0, np.nan], [2.0, 4.0]]))
+    np.testing.assert_array_equal(of_phases, [[1, 4], [2, 4]])
+    assert not np.isfinite(evolution.repaired(tf.constant([np.nan, np.nan]))[0]).any()
+
+
 def test_the_estimate_by_hand():
     noise = {"a": tf.constant([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]])}
     found = evolution.evolution_gradient(noise, tf.constant([3.0, 6.0, -3.0]), 0.5)

@@ -35,7 +35,7 @@ from tfcaml.errors import check, check_acts
 from tfcaml.learners.base import RETURNS
 from tfcaml.learners.references.ppo import PPO, PPOConfig
 from tfcaml.losses.learned import LossNetwork, num_weights
-from tfcaml.optimization import evolution
+from tfcaml.optimization import evolution, inner
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import Experience, FastState, Metric, Nest, Params, Task, episode_return
 
@@ -190,18 +190,18 @@ class EPG(PPO):
         memory["moments"] = _counted(memory["moments"], done, mask)
         return super().adapt(meta, fast._replace(memory=memory), support)
 
-    def descended(
-        self, memory: Nest, params: Params, support: Experience, number: int
-    ) -> tf.Tensor:
+    def gradient(self, memory: Nest, params: Params, support: Experience, number: int) -> Nest:
+        """(1 - alpha) that of L_phi + alpha that of L_PPO."""
         alpha = memory["alpha"]
-        learned = self.learned_loss(memory, params, number)
-        # PPO's loss costs as much, and is of no use in most lives.
-        plain = tf.cond(
+        learned = lambda params: (1 - alpha) * self.learned_loss(memory, params, number)
+        plain = lambda params: alpha * self.ppo_loss(params["policy"], support)
+        found = inner.gradient(learned, params)[1]
+        # PPO's part costs as much, and is of no use in most lives.
+        return tf.cond(
             tf.reduce_any(alpha > 0),
-            lambda: self.ppo_loss(params["policy"], support),
-            lambda: tf.zeros_like(alpha),
+            lambda: nest.map(tf.add, found, inner.gradient(plain, params)[1]),
+            lambda: found,
         )
-        return (1 - alpha) * learned + alpha * plain
 
     def learned_loss(self, memory: Nest, params: Params, number: int) -> tf.Tensor:
         """L_phi [N] on part `number` of the buffer, in the context of all of it."""
@@ -274,7 +274,9 @@ class EPG(PPO):
         alpha = self.alpha()
         earned, before = self.life(loss, alpha, task, key, copies)
         fitness = tf.reduce_mean(tf.reshape(earned, [config.outer.population, -1]), axis=1)
+        fitness, failed = evolution.repaired(fitness)
         metrics = {
+            "failed_members": failed,
             "return_before": before,
             "return_after": tf.reduce_mean(fitness),
             "fitness_spread": tf.math.reduce_std(fitness),

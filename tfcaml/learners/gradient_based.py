@@ -294,13 +294,15 @@ class GradientLearner(MetaLearner):
         return meta, {**metrics, **_by_phase(self.returns(batch))}
 
     def _evolve(self, batch: Offspring) -> dict[str, tf.Tensor]:
-        slots, fitness = self.state["outer_slots"], batch.returns[:, -1]
+        returns, failed = evolution.repaired(batch.returns)
+        slots, fitness = self.state["outer_slots"], returns[:, -1]
         meta, moved, metrics = self.strategy.tell(
             self.meta.read(), slots.read(), batch.noise, fitness
         )
         self.meta.write(meta)
         slots.write(moved)
-        return {**metrics, **_by_phase(tf.unstack(tf.reduce_mean(batch.returns, axis=0)))}
+        metrics["failed_members"] = failed
+        return {**metrics, **_by_phase(tf.unstack(tf.reduce_mean(returns, axis=0)))}
 
     @property
     def metrics(self) -> dict[str, Metric]:

@@ -12,6 +12,7 @@ g is the gradient of the mean fitness of the population's distribution, which is
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfcaml import keys, nest
@@ -23,6 +24,9 @@ from tfcaml.types import Metric, Nest
 METRICS = {
     "evolution_gradient": Metric("Norm of the estimated gradient, by ranks, without decay."),
     "step_size": Metric("Step size of evolution."),
+    "failed_members": Metric(
+        "Share of the members whose fitness was not finite; they count as the worst other one."
+    ),
 }
 
 
@@ -57,6 +61,18 @@ def perturbations(key: tf.Tensor, like: Nest, size: int, antithetic: bool = Fals
 def perturbed(params: Nest, noise: Nest, sigma: float) -> Nest:
     """phi + sigma eps, each [V, ...]."""
     return nest.map(lambda p, e: p[None] + tf.cast(sigma, p.dtype) * e, params, noise)
+
+
+def repaired(fitness: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Members whose fitness is not finite get that of the worst other one: [V, ...] -> the same.
+
+    Returns:
+      (fitness, share of the numbers that were not finite []).
+    """
+    finite = tf.math.is_finite(fitness)
+    worst = tf.reduce_min(tf.where(finite, fitness, np.inf), axis=0)
+    failed = 1 - tf.reduce_mean(tf.cast(finite, fitness.dtype))
+    return tf.where(finite, fitness, worst), failed
 
 
 def centred_ranks(fitness: tf.Tensor) -> tf.Tensor:

@@ -202,19 +202,23 @@ class PPO(MetaLearner):
         """One pass over the steps of the support, an Adam step for each part of them."""
         if "rollout" in support.extra:
             fast = fast._replace(memory={**fast.memory, "rollout": support.extra["rollout"]})
-        parts = self.config.minibatches
-        for number in range(parts):
-            part = part_of(support, number, parts)
-            memory, given = fast.memory, (part, number)
-            loss = lambda params, given=given: self.descended(memory, params, *given)
-            fast, _ = inner.step(loss, self.inner_optimizer, fast)
+        for number in range(self.config.minibatches):
+            part = part_of(support, number, self.config.minibatches)
+            gradients = self.gradient(fast.memory, fast.params, part, number)
+            params, slots = self.inner_optimizer.apply(fast.params, gradients, fast.slots)
+            fast = fast._replace(params=params, slots=slots)
         return fast
 
-    def descended(
-        self, memory: Nest, params: Params, support: Experience, number: int
-    ) -> tf.Tensor:
-        """The loss [N] of what is adapted, on part `number` of an update's steps, `support`."""
-        return self.ppo_loss(self.acting({}, FastState(params, ())), support)
+    def gradient(self, memory: Nest, params: Params, support: Experience, number: int) -> Nest:
+        """What an Adam step follows, nest like `params`, which are what is adapted.
+
+        Args:
+          memory: of the `FastState`.
+          params: each [N, ...].
+          support: part `number` of an update's steps.
+          number: from 0 on.
+        """
+        return inner.gradient(lambda theta: self.ppo_loss(theta, support), params)[1]
 
     def ppo_loss(self, params: Params, support: Experience) -> tf.Tensor:
         """L of the module, [N]; params of the policy."""
