@@ -118,8 +118,9 @@ class OuterConfig:
         evolves = name == "evolution_strategy"
         check_acts(self, _OF_EVOLUTION, evolves, "with optimizer=evolution_strategy")
         other = "linear" if evolves else "to_a_tenth"
-        known = tuple(each for each in ANNEALINGS if each != other)
-        check_one_of(f"annealing with optimizer={name}", self.annealing, known)
+        known = [each for each in ANNEALINGS if each != other]
+        rule = f"one of {', '.join(known)} with optimizer={name}"
+        check(self.annealing in known, "annealing", self.annealing, rule)
         check_acts(self, ("steps",), name == "ppo", "with optimizer=ppo")
         # In the first step on a batch nothing has moved yet, and the ratio is 1.
         of_several = ("clip_ratio", "keep_below_kl")
