@@ -10,7 +10,7 @@ from tfcaml.configs.epg import _methods
 # Largest turn of moves to either side, in degrees -> what differs.
 TURNS = {
     "60": {"max_turn": math.pi / 3, "population": 128, "num_iterations": 300},
-    "90": {"max_turn": math.pi / 2, "population": 256, "num_iterations": 600},
+    "90": {"max_turn": math.pi / 2, "population": 128, "num_iterations": 400},
 }
 
 
