@@ -7,26 +7,26 @@ import math
 
 from tfcaml.configs.epg import _methods
 
-# Largest turn of moves to either side, in degrees -> what differs.
-TURNS = {
-    "60": {"max_turn": math.pi / 3, "population": 128, "num_iterations": 300},
-    "90": {"max_turn": math.pi / 2, "population": 128, "num_iterations": 400},
-}
+from tfcaml.errors import check_one_of
+
+# Largest turn of moves to either side, in degrees -> it in radians, and iterations of evolution.
+TURNS = {"60": (math.pi / 3, 300), "90": (math.pi / 2, 400)}
 
 
 def get_config(turn="60"):
-    chosen = TURNS[turn]
+    check_one_of("turn", turn, tuple(TURNS))
+    max_turn, num_iterations = TURNS[turn]
     return _methods.experiment(
         "turned_point",
-        {"max_turn": chosen["max_turn"]},
+        {"max_turn": max_turn},
         life={"episodes_per_update": 4, "minibatches": 4},
         epg={
-            "num_iterations": chosen["num_iterations"],
+            "num_iterations": num_iterations,
             "inner_learning_rate": 0.02,
             "buffer_updates": 4,
             "memory": 0,
             "fitness_episodes": 8,
-            "outer": {"population": chosen["population"], "learning_rate": 0.03},
+            "outer": {"population": 128, "learning_rate": 0.03},
         },
         ppo={"inner_learning_rate": 0.04, "minibatches": 2},
         variants={"epg_reward_free": {"sees_reward": False}},
