@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tfcaml.configs.epg import goal_ant, random_hopper, random_reacher, turned_point
 
-from tfcaml import environments, figures, keys, learners, statistics
+from tfcaml import environments, figures, keys, learners, nest, statistics
 from tfcaml.environments.mujoco import parts
 from tfcaml.experiments.experiment import Experiment
 from tfcaml.reporting import report, tensorboard
@@ -27,6 +27,7 @@ CONFIGS = {
 }
 _PPO = "ppo"
 _MEASURED = 0xA1  # salt of keys
+_GAIN = 3.0  # of actions by the distance, where one goes straight for the goal
 _PLACES = 16  # around the goal, where policies are asked what they would do
 _SHOWN = 5  # columns of a table, beside the start
 
@@ -152,7 +153,26 @@ def _turns(experiment):
             move = learner.policy(learner.acting(meta, fast), seen).mean()
             slopes.append(_slope(*(np.asarray(x) @ [1, 1j] for x in (task["turn"], seen, move))))
         found[method] = _mean(slopes)
-    return {"turned_back": found}
+    tasks = [experiment.population(seed).test for seed in config.seeds]
+    straight = {
+        name: _mean([_straight(environment, task, knows) for task in tasks])
+        for name, knows in (("one policy for all", False), ("the entity's turn known", True))
+    }
+    return {"turned_back": found, "straight": straight}
+
+
+def _straight(environment, task, knows):
+    """Mean return of moves straight to the goal without noise, whose turns are undone or not."""
+    num = nest.leading(task)
+    state, place = environment.reset(task, keys.per_episode(keys.from_int(_MEASURED), num, 5))
+    cos, sin = task["turn"][:, None, 0], task["turn"][:, None, 1] if knows else 0.0
+    cos, total = cos if knows else 1.0, 0.0
+    for _ in range(environment.horizon):
+        x, y = -_GAIN * place[..., 0], -_GAIN * place[..., 1]
+        action = tf.stack([cos * x + sin * y, cos * y - sin * x], axis=-1)
+        state, place, reward, _ = environment.step(task, state, action, None)
+        total += reward
+    return float(tf.reduce_mean(total))
 
 
 def _slope(turn, place, move):
@@ -225,6 +245,10 @@ def _text(title, experiment, results):
             "How far policies turn their moves back at the end, as a share of the turn: "
             + ", ".join(f"{method} {interval(row, 2)}" for method, row in rows)
             + ". One policy for all has 0.",
+            "",
+            "Straight to the goal without noise, mean return: "
+            + ", ".join(f"{name} {interval(row)}" for name, row in results["straight"].items())
+            + ".",
             "",
         ]
     lines += ["| method | environment steps of training | seconds per seed |", "|---|---|---|"]

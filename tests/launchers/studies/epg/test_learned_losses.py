@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from launchers.studies.epg import learned_losses as study
+from tfcaml import environments
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
@@ -14,6 +16,22 @@ def test_how_far_turns_are_undone(share):
     place = np.exp(1j * rng.uniform(-3, 3, [40, 16]))
     move = -place * np.exp(-1j * share * angle)[:, None] * rng.uniform(0.1, 3, [40, 1])
     np.testing.assert_allclose(study._slope(np.exp(1j * angle), place, move), share, atol=1e-12)
+
+
+def test_what_going_straight_earns():
+    """All of the way where the turn is known and there is time; all alike without turns."""
+
+    def task(degrees):
+        angle = np.deg2rad(degrees)
+        turn = tf.constant([[np.cos(angle), np.sin(angle)]], tf.float32)
+        return {"gain": tf.constant([1.0]), "turn": turn}
+
+    family = environments.TurnedPoint(environments.TurnedPointConfig(horizon=30))
+    knows, not_known = (study._straight(family, task(50), knows) for knows in (True, False))
+    np.testing.assert_allclose(knows, 10, atol=0.2)
+    assert not_known < knows
+    same = [study._straight(family, task(0), knows) for knows in (True, False)]
+    np.testing.assert_allclose(*same, rtol=1e-5)
 
 
 def test_differences_are_tested_to_one_side():
