@@ -138,9 +138,8 @@ class FourRooms(TaskFamily):
         width = len(MOVES)
         cell = tf.gather(table(self.next_cell), width * state + action)
         number = tf.gather(table(self._num_beside), cell)
-        # A number so close to 1 that the product is rounded up leads to the last one too.
+        # Not even of the number next to 1 is the product rounded up, as there are at most 4 cells.
         which = tf.cast(noise[..., 1] * tf.cast(number, noise.dtype), tf.int32)
-        which = tf.minimum(which, number - 1)
         slips = (cell != state) & (noise[..., 0] < self.config.slip)
         cell = tf.where(slips, tf.gather(table(self._beside), width * cell + which), cell)
         reward = tf.cast(cell == task["goal"][:, None], tf.float32)
