@@ -198,7 +198,10 @@ def test_goals_to_adapt_to_are_chosen():
         ({"test_goals": (1.5,)}, "test_goals to be different cells from 0 to 103"),
         ({"test_goals": (-1,)}, "test_goals to be different cells from 0 to 103"),
         ({"test_goals": ("68",)}, "test_goals to be different cells from 0 to 103"),
-        ({"test_goals": (68, 69)}, r"test_goals to be none or all of train_goals=\(68, 80, 90"),
+        (
+            {"test_goals": (68, 69)},
+            r"test_goals to be other cells than train_goals=\(68, 80, 90, 103\), or the same",
+        ),
         ({"test_goals": 68}, "test_goals to be a list; received test_goals=68"),
         ({"slip": 1.1}, r"slip to be in \[0, 1\]"),
         ({"horizon": 0}, "horizon to be > 0"),

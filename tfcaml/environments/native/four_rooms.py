@@ -33,7 +33,7 @@ class FourRoomsConfig:
     Attributes:
       train_goals: Goals to learn from. Source: MLSH's code: 68, 80, 90 and 103, all in the room
         below the start.
-      test_goals: Goals to adapt to, none of which may be learned from unless all are the same in
+      test_goals: Goals to adapt to. They are either others than `train_goals`, or the same ones in
         any order; () draws them from all other cells but the start. Source: tfcaml.
       slip: Probability with which a step that led to another cell leads on to a cell beside that.
         Source: MLSH's code: 1/3.
@@ -55,7 +55,7 @@ class FourRoomsConfig:
         check(self.train_goals, "train_goals", self.train_goals, "one cell at least")
         both = set(self.train_goals) & set(self.test_goals)
         same = set(self.train_goals) == set(self.test_goals)
-        rule = f"none or all of train_goals={self.train_goals}"
+        rule = f"other cells than train_goals={self.train_goals}, or the same ones"
         check(same or not both, "test_goals", self.test_goals, rule)
         check(0 <= self.slip <= 1, "slip", self.slip, "in [0, 1]")
         check_positive(horizon=self.horizon)
