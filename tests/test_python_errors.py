@@ -43,6 +43,7 @@ CONFIGS |= {ChoiceConfig, DivergenceConfig, HindsightBufferConfig, GuidanceConfi
 CONFIGS |= {TaskSimilarityConfig, OuterConfig, DivergenceMonitorConfig}
 WRONG = {"int": ["ten", 2.5, None, True, [1], {}, np.zeros(2), 10**12], "str": [3, None, [], b"a"]}
 WRONG |= {"float": ["ten", None, float("nan"), [1.0], np.zeros(2)], "bool": [1, "yes", None]}
+WRONG |= {"tuple": ["ten", 2, {}, None]}  # a list may be empty
 
 
 @pytest.mark.parametrize("config", sorted(CONFIGS, key=lambda x: x.__name__))

@@ -1469,6 +1469,48 @@ MUTATIONS = [
         "environments/native/test_discounting_chain.py -k paid_for_once",
     ),
     Mutation(
+        "environments/native/moving_point.py",
+        "tf.reduce_sum((position - place) ** 2, axis=-1) < radius**2",
+        "tf.reduce_sum((position - place) ** 2, axis=-1) <= radius**2",
+        "environments/native/test_moving_bandits.py -k paid_for",
+    ),
+    Mutation(
+        "environments/native/moving_bandits.py",
+        'moving_point.chosen(state["goals"], task["right"])',
+        'moving_point.chosen(state["goals"], 1 - task["right"])',
+        "environments/native/test_moving_bandits.py -k greedy",
+    ),
+    Mutation(
+        "environments/native/all_walk.py",
+        "tf.reduce_sum(tf.abs(position -",
+        "tf.reduce_sum(tf.abs(state -",
+        "environments/native/test_all_walk.py -k a_step",
+    ),
+    Mutation(
+        "environments/native/key_door.py",
+        'has_key = state["has_key"] | near(',
+        "has_key = near(",
+        "environments/native/test_key_door.py -k taken_less_than",
+    ),
+    Mutation(
+        "environments/native/key_door.py",
+        "tf.cast(has_key & at_door, tf.float32)",
+        "tf.cast(at_door, tf.float32)",
+        "environments/native/test_key_door.py -k only_with_the_key",
+    ),
+    Mutation(
+        "environments/native/four_rooms.py",
+        "slips = (cell != state) & (noise",
+        "slips = (cell >= 0) & (noise",
+        "environments/native/test_four_rooms.py -k into_a_wall",
+    ),
+    Mutation(
+        "environments/native/four_rooms.py",
+        "tf.gather(table(self._num_beside), cell)",
+        "tf.gather(table(self._num_beside), state)",
+        "environments/native/test_four_rooms.py -k into_a_wall",
+    ),
+    Mutation(
         "optimization/optimizers.py",
         "positive = x > 0",
         "positive = x >= 0",
