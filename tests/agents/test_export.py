@@ -26,7 +26,7 @@ from tfcaml.types import Trajectory
 pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
-NAMES = ("anil", "caml", "cavia", "gru", "maesn", "maml", "meta_sgd", "recall", "rl2", "tesp")
+NAMES = ("anil", "caml", "cavia", "epg", "gru", "maesn", "maml", "meta_sgd", "recall", "rl2", "tesp")
 SLIDES = ("cavia", "gru", "maesn", "meta_sgd", "recall", "rl2", "tesp")  # the others are particles
 EPISODIC = ("gru", "maesn", "recall", "rl2")  # of policies that remember an episode
 NUM_TASKS, SHOTS = 3, 4

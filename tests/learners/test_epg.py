@@ -8,6 +8,7 @@ import tfcaml
 from tests.eager import PlainActorCritic, PlainPolicy, eagerly
 from tests.learners.checks import assert_resumes, collected
 from tfcaml import environments, keys, learners, nest
+from tfcaml.agents.export import export
 from tfcaml.environments import (
     DiscountingChain,
     DiscountingChainConfig,
@@ -70,7 +71,7 @@ def trajectory(seed, rows=ROWS, dtype=tf.float32):
 def born(learner, alpha=0.0, rows=ROWS, seed=5):
     key = keys.per_task(keys.from_int(seed), rows)
     phi = nest.stack([learner.network.init(i) for i in range(rows)])
-    return learner.born(phi, tf.fill([rows], alpha), key, EPISODES)
+    return learner.born(learner._pool, phi, tf.fill([rows], alpha), key, EPISODES)
 
 
 def lived(learner, fast, seeds, dtype=tf.float32):
@@ -158,7 +159,6 @@ def test_its_gradient_is_that_of_differences(learner):
     """In float64, in the weights of the policy and of the memory unit, by both ways to them."""
     fast = double(lived(learner, born(learner), [0, 1]))
     vector, unravel = nest.ravel(fast.params)
-    frozen = tf.stop_gradient(unravel(vector)["memory"]["kernel"])
 
     def loss(vector):
         # What the memory unit says to the context is a constant, which differences don't know.
@@ -182,7 +182,6 @@ def test_its_gradient_is_that_of_differences(learner):
         at = lambda step, d=direction: float(loss(vector + step * d))
         truth = (8 * (at(1e-5) - at(-1e-5)) - at(2e-5) + at(-2e-5)) / 12e-5
         assert abs(truth - gradient @ direction) < 1e-6 * np.linalg.norm(gradient)
-    assert frozen.shape[0] == ROWS
 
 
 def gradients(learner, phi_of):
@@ -309,6 +308,39 @@ def test_one_entity_alone(kind, family):
     assert found.returns[0].tolist() != found.returns[1].tolist()
 
 
+def test_an_export_adapts_as_the_learner_does(family, tmp_path):
+    """Whole episodes; those that play segments are refused in a line."""
+    learner = made(family)
+    export(learner, tmp_path / "export")
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    assert callable(loaded.adapt)
+    with pytest.raises(ConfigError, match="unroll to be 0 in an export"):
+        export(made(family, unroll=2, buffer_updates=10), tmp_path / "other")
+
+
+def test_new_entities_have_other_initial_weights_than_training(learner):
+    key = keys.per_task(keys.from_int(0), 500)
+    kernels = lambda pool: learner.newborn(pool, key)["actor"][0].numpy().reshape([500, -1])
+    own, training = (
+        {tuple(row) for row in kernels(pool)} for pool in (learner._pool, learner._training_pool)
+    )
+    assert len(own) == len(training) == 64 and not own & training
+
+
+def test_a_member_whose_weights_are_not_finite_fails():
+    """Also where it is paid all the same, as with discrete actions."""
+    family = DiscountingChain(DiscountingChainConfig(horizon=30, observation="one_hot"))
+    policy = PlainActorCritic(tf.TensorSpec(family.observation_spec.shape), family.action_spec)
+    config = learners.EPG.Config(**{**SIZES, "memory": 0, "inner_learning_rate": 0.05})
+    learner = learners.EPG(family, policy, config, jit_compile=False)
+    broken = nest.map(lambda x: x * np.nan, learner.meta.read()["loss"])
+    rows = nest.map(lambda x, y: tf.stack([x, y]), learner.meta.read()["loss"], broken)
+    task = family.population(0, 2).test
+    with eagerly():
+        earned, _ = learner.life(rows, tf.constant(0.0), task, keys.from_int(0))
+    assert np.isfinite(earned).tolist() == [True, False]
+
+
 # Evolution.
 
 
@@ -410,7 +442,7 @@ def test_workers_change_no_bit():
         ({"bootstrap": 0.0, "clip_ratio": 0.1}, "clip_ratio to be left at 0.2"),
         ({"bootstrap": 2.0}, r"bootstrap to be in \[0, 1\]"),
         ({"minibatches": 3}, "minibatches to be a divisor of 10"),
-        ({"buffer_updates": 1}, "num_steps to be so many that both convolutions fit in"),
+        ({"buffer_updates": 1}, "buffer_updates to be so many that the buffer, now of 10 steps"),
         ({"unroll": 6}, "unroll to be at most 5"),
     ],
 )

@@ -19,6 +19,11 @@ Differences from the paper's code:
   - The pairs of antithetic members live in the same task with the same random numbers.
   - Adam steps take samples from all of the newest steps and, for the learned loss, the buffer; in
     the code it sees the oldest steps of the buffer.
+  - Windows of the convolutions run over the episodes of an update one after the other; in the code
+    there is but one.
+  - The decay is beside a gradient by 1 / sigma, as in the paper; the code has the gradient without.
+  - The weights of each layer of a new policy are one of 64 draws, others in training than for new
+    entities.
   - No exploration bonus, which is a constant 1 in the code; in its place stands whether a step is
     one that was played, which the code's constant is.
 """
@@ -28,13 +33,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfcaml import keys, nest, settings
-from tfcaml.errors import check, check_acts
+from tfcaml.errors import ConfigError, check, check_acts
 from tfcaml.learners.base import RETURNS
 from tfcaml.learners.references.ppo import PPO, PPOConfig
-from tfcaml.losses.learned import LossNetwork, num_weights
+from tfcaml.losses.learned import LEAST_STEPS, LossNetwork, num_weights
 from tfcaml.optimization import evolution, inner
 from tfcaml.optimization.config import OuterConfig
 from tfcaml.types import Experience, FastState, Metric, Nest, Params, Task, episode_return
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 _CONSTANTS = 64  # inputs of the memory unit, all 1
+_POOL = 64  # initial weights of each layer in training, of which a policy takes one
+_OTHERS = 1_000_003  # their first seed: new entities have other ones, see `PPO`
 _FLOOR = 0.01  # of variances, by which features are scaled
 _MEMBERS, _UPDATES, _FITNESS = 0, 1, 2  # what an iteration's key is folded with
 
@@ -101,13 +109,20 @@ class EPGConfig(PPOConfig):
     def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
         least = {"inner_updates": min(section["inner_updates"], 2), "fitness_episodes": 1}
         small = {**section["outer"], "population": 2}
+        least["buffer_updates"] = max(section["buffer_updates"], LEAST_STEPS)
         return {**super().smallest(section), **least, "outer": small}
 
     def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
         each = settings.stored_by_tasks(self, sizes, 1 + self.buffer_updates)
         weights = num_weights(sizes.observed + 3 * sizes.acted + 3 + self.memory)
-        numbers = each.numbers + 2 * weights
-        return [each._replace(numbers=numbers * self.outer.population)]
+        members, tasks = self.outer.population, self.meta_batch_size
+        lives = tasks * (each.numbers + 2 * weights)
+        measured = tasks * members * sizes.played * sizes.steps // self.steps_held(sizes.steps)
+        return [
+            each._replace(numbers=members * (each.numbers + 2 * weights)),
+            settings.Stored("outer.population", members, each.episodes, lives),
+            settings.Stored("fitness_episodes", self.fitness_episodes, 1, measured),
+        ]
 
 
 class EPG(PPO):
@@ -128,10 +143,25 @@ class EPG(PPO):
         self._scaled = nest.vectors(observed, 1).shape[-1] + acted  # features, by the normaliser
         told = acted if self.policy.num_actions else 2 * acted  # what the policy would do
         self._steps = config.episodes_per_update * config.steps_held(environment.horizon)  # M
-        self.network = LossNetwork(
-            self._scaled + 3 + told + config.memory, config.buffer_updates * self._steps
-        )
+        held = config.buffer_updates * self._steps
+        rule = f"so many that the buffer, now of {held} steps, has {LEAST_STEPS} for convolutions"
+        check(held >= LEAST_STEPS, "buffer_updates", config.buffer_updates, rule)
+        self.network = LossNetwork(self._scaled + 3 + told + config.memory, held)
         self.strategy = config.outer.evolution(config.num_iterations)
+        self._training_pool = nest.stack([self.policy.init(_OTHERS + i) for i in range(_POOL)])
+        self._check_distribution()
+
+    def _check_distribution(self) -> None:
+        """Raises `ConfigError` unless it can be told what the policy would do."""
+        seen = nest.map(
+            lambda x: tf.zeros([1, 1, *x.shape], x.dtype), self.environment.observation_spec
+        )
+        try:
+            self._would_do(nest.repeat(self.policy.init(0), 1), seen)
+        except NotImplementedError as error:
+            rule = "one whose distributions have a mean and a standard deviation"
+            kind = type(self.policy).__name__
+            raise ConfigError(f"expected policy to be {rule}; received policy={kind}") from error
 
     def init(self, seed: int) -> Nest:
         return {"loss": self.network.init(seed)}
@@ -144,12 +174,15 @@ class EPG(PPO):
 
     def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
         loss, alpha = nest.repeat(meta["loss"], num_tasks), tf.zeros([num_tasks])
-        return self.born(loss, alpha, key, self.test_episodes)
+        return self.born(self._pool, loss, alpha, key, self.test_episodes)
 
-    def born(self, loss: Params, alpha: tf.Tensor, key: tf.Tensor, num_episodes: int) -> FastState:
+    def born(
+        self, pool: Params, loss: Params, alpha: tf.Tensor, key: tf.Tensor, num_episodes: int
+    ) -> FastState:
         """The start of lives.
 
         Args:
+          pool: of initial weights, see `newborn`.
           loss: weights of their losses, each [N, ...].
           alpha: [N].
           key: [N, 2].
@@ -158,8 +191,8 @@ class EPG(PPO):
         Returns:
           `FastState`.
         """
-        num, units = key.shape[0], self.config.memory
-        params: dict[str, Nest] = {"policy": self.newborn(key), "memory": ()}
+        num, units = nest.num_rows(key), self.config.memory
+        params: dict[str, Nest] = {"policy": self.newborn(pool, key), "memory": ()}
         if units:
             drawn = keys.normal(keys.salted(key, keys.LATENT), [_CONSTANTS, units])
             params["memory"] = {"kernel": drawn / _CONSTANTS**0.5, "bias": tf.zeros([num, units])}
@@ -277,11 +310,12 @@ class EPG(PPO):
         fitness, failed = evolution.repaired(fitness)
         metrics = {
             "failed_members": failed,
-            "return_before": before,
             "return_after": tf.reduce_mean(fitness),
             "fitness_spread": tf.math.reduce_std(fitness),
             "alpha": alpha,
         }
+        if not config.unroll:  # of segments it would be no return
+            metrics["return_before"] = before
         return noise, fitness, metrics
 
     def life(
@@ -303,7 +337,8 @@ class EPG(PPO):
         both = lambda x: tf.tile(x, [copies, *[1] * (x.shape.rank - 1)])
         episodes = config.episodes_per_update
         start = both(self.task_keys(key, num))
-        fast = self.born(loss, tf.fill([copies * num], alpha), start, episodes)
+        alphas = tf.fill([copies * num], alpha)
+        fast = self.born(self._training_pool, loss, alphas, start, episodes)
         tasks = nest.map(both, task)
         history = tf.TensorArray(tf.float32, config.inner_updates, element_shape=[])
 
@@ -322,7 +357,9 @@ class EPG(PPO):
         )
         own = both(keys.per_episode(keys.fold(key, _FITNESS), num, config.fitness_episodes))
         last = self.sample(self.acting({}, fast), tasks, config.fitness_episodes, own)
-        return tf.reduce_mean(episode_return(last), axis=1), history.stack()[0]
+        # Discrete actions can be drawn of weights that are not finite, and pay.
+        earned = tf.reduce_mean(episode_return(last), axis=1)
+        return tf.where(nest.is_finite(fast.params), earned, np.nan), history.stack()[0]
 
     def update(self, batch: tuple[Nest, tf.Tensor, dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
         noise, fitness, metrics = batch

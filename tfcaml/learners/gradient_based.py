@@ -81,8 +81,9 @@ class GradientConfig(LearnerConfig):
         fits = tasks <= most or tasks == OuterConfig.fisher_subsample  # the default is "at most"
         check(fits, "outer.fisher_subsample", tasks, allowed)
         self.outer.check_parts(self.num_rows)
-        self._check_estimator(not self.first_order or self.outer.moves_on_a_batch)
         evolves = self.outer.optimizer == "evolution_strategy"
+        second_order = not self.first_order or self.outer.moves_on_a_batch
+        self._check_estimator(second_order and not evolves)
         where = "where the outer step follows a gradient, unlike that of evolution_strategy"
         check_acts(self, ("first_order",), not evolves, where)
 

@@ -32,6 +32,7 @@ class Convolution(NamedTuple):
 
 
 _CONVOLUTIONS = Convolution(16, 6, 5), Convolution(32, 4, 2)
+LEAST_STEPS = 21  # of a buffer, so that both convolutions fit in
 _CONTEXT, _HIDDEN = 32, 16  # units
 
 

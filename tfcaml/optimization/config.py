@@ -62,8 +62,9 @@ class OuterConfig:
         Source: tfcaml; EPG's code: no.
       noise_scale: Sigma, the standard deviation of a member's changes, with "evolution_strategy".
         Source: tfcaml; EPG's code: 0.01.
-      weight_decay: What is taken of the parameters for each unit of step, with
-        "evolution_strategy". Source: EPG's code: 1e-3.
+      weight_decay: What the parameters are multiplied by to be taken off the gradient that Adam
+        gets, with "evolution_strategy". Source: EPG's code: 1e-3, beside a gradient without the
+        division by sigma.
     """
 
     optimizer: str = "trpo"
@@ -149,7 +150,7 @@ class OuterConfig:
             self.noise_scale,
             self.learning_rate,
             self.weight_decay,
-            num_iterations // 2 if self.annealing == "to_a_tenth" else 0,
+            max(num_iterations // 2, 1) if self.annealing == "to_a_tenth" else 0,
         )
 
     def make(self, num_iterations: int) -> outer.OuterOptimizer:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import mujoco
 
 _FASTEST = 10.0  # of observed velocities
+_WILD = 100.0  # an angle or a speed at which an episode ends
 
 
 @settings.checked
@@ -78,7 +79,8 @@ class DirHopper(Simulation):
     """Hop forwards or backwards. A task is {"direction": [N]}, 1 or -1; each is also tested on.
 
     Observation: positions but the first, and velocities, cut at +-10 (11). Reward: speed in the
-    task's direction. An episode ends where the torso is too low, however it is tilted.
+    task's direction. An episode ends where the torso is too low, however it is
+    tilted, and where an angle or a speed is 100 or more.
     """
 
     Config = DirHopperConfig
@@ -108,7 +110,9 @@ class DirHopper(Simulation):
         return velocity[..., 0] * task["direction"][:, None]
 
     def ended(self, task: Task, body: Robot) -> tf.Tensor:
-        return body.qpos[..., 1] <= self.config.min_height
+        rest = tf.abs(tf.concat([body.qpos[..., 2:], body.qvel], axis=-1))
+        wild = tf.reduce_any(rest >= _WILD, axis=-1)
+        return wild | (body.qpos[..., 1] <= self.config.min_height)
 
 
 class NormalHopper(DirHopper):

@@ -9,7 +9,7 @@ which each Adam step takes a part:
 
 Differences from the paper: the penalty beside the clipping is that of the code of Evolved Policy
 Gradients; an episode that is cut bootstraps from the value of what it led to; one that ends within
-a segment leaves the rest of it empty.
+a segment leaves the rest of it empty; and the weights of each layer are one of 64 draws.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import TaskFamily
     from tfcaml.policies.base import Policy
 
-_POOL = 64  # initial weights of each layer, of which a policy takes one
+_POOL = 64  # initial weights of each layer, of which a policy takes one; as many others in training
 
 
 @settings.checked
@@ -80,7 +80,7 @@ class PPOConfig(LearnerConfig):
             ("normalize", True),
         ):
             value = getattr(self.advantage, name)
-            rule = f"{only}: the critic is what returns are compared with"
+            rule = f"{only}: advantages are those of the critic, on one scale"
             check(value == only, f"advantage.{name}", value, rule)
         self.check_training()
 
@@ -143,24 +143,31 @@ class PPO(MetaLearner):
             steps = num_episodes * (config.unroll or horizon)
             rule = f"a divisor of {steps}, the steps of an update"
             check(steps % config.minibatches == 0, "minibatches", config.minibatches, rule)
-        pool = [self.policy.init(seed) for seed in range(_POOL)]
-        self._pool = nest.stack(pool)
+        self._pool = nest.stack([self.policy.init(seed) for seed in range(_POOL)])
 
     def init(self, seed: int) -> Nest:
         return {}
 
     def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
-        params = self.newborn(key)
+        params = self.newborn(self._pool, key)
         memory = self.memory(num_tasks, self.test_episodes)
         return FastState(params, self.inner_optimizer.init(params, num_tasks), memory)
 
-    def newborn(self, key: tf.Tensor) -> Params:
-        """What is adapted, before any experience, each [N, ...]; drawn with key [N, 2]."""
-        leaves = tf.nest.flatten(self._pool)
+    def newborn(self, pool: Params, key: tf.Tensor) -> Params:
+        """A policy before any experience, for each key.
+
+        Args:
+          pool: weights, each [P, ...], of which each layer's are drawn by themselves.
+          key: [N, 2].
+
+        Returns:
+          weights, each [N, ...].
+        """
+        leaves = tf.nest.flatten(pool)
         draw = lambda own: tf.random.stateless_uniform([len(leaves)], own, 0, _POOL, tf.int32)
         index = tf.map_fn(draw, key)
         drawn = [tf.gather(leaf, index[:, i]) for i, leaf in enumerate(leaves)]
-        return tf.nest.pack_sequence_as(self._pool, drawn)
+        return tf.nest.pack_sequence_as(pool, drawn)
 
     def memory(self, num_tasks: int, num_episodes: int) -> dict[str, Nest]:
         """What travels with adaptation, before any experience."""
@@ -168,6 +175,11 @@ class PPO(MetaLearner):
             return {"rollout": ()}
         rows = num_tasks, num_episodes
         return {"rollout": sampling.nothing_played(self.policy, self.environment, *rows)}
+
+    def card(self) -> dict[str, Any]:
+        unroll = self.config.unroll
+        check(unroll == 0, "unroll", unroll, "0 in an export, which adapts by whole episodes")
+        return {}
 
     def support(
         self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor, num_episodes: int
