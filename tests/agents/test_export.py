@@ -26,8 +26,12 @@ from tfcaml.types import Trajectory
 pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
-NAMES = ("anil", "caml", "cavia", "epg", "gru", "maesn", "maml", "meta_sgd", "recall", "rl2", "tesp")
-SLIDES = ("cavia", "gru", "maesn", "meta_sgd", "recall", "rl2", "tesp")  # the others are particles
+NAMES = (
+    *("anil", "caml", "cavia", "epg", "gru", "maesn", "maml", "meta_sgd", "recall"),
+    *("rl2", "tesp"),
+)
+# The others are particles.
+SLIDES = ("cavia", "epg", "gru", "maesn", "meta_sgd", "recall", "rl2", "tesp")
 EPISODIC = ("gru", "maesn", "recall", "rl2")  # of policies that remember an episode
 NUM_TASKS, SHOTS = 3, 4
 SEED = keys.from_int(11)
@@ -71,6 +75,7 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         "tesp": learners.TESP(
             slide, config=tesp.TESPConfig(**shots, encoder_units=3, buffer_size=4)
         ),
+        "epg": learners.EPG(slide, config=learners.EPG.Config(**shots, memory=2)),
         "rl2": learners.RL2(slide, config=rl2.RL2Config(units=3, test_episodes_per_update=SHOTS)),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(

@@ -137,15 +137,15 @@ def restart(
 
 
 def nothing_played(
-    policy: Policy, environment: TaskFamily, num_tasks: int, num_episodes: int
+    policy: Policy, environment: TaskFamily, num_tasks: int | tf.Tensor, num_episodes: int
 ) -> Rollout:
     """A `Rollout` of zeros in which no episode is alive, to `restart`: N tasks, E episodes."""
     start = tf.function(begin, autograph=False).get_concrete_function
-    rows = lambda x: tf.TensorSpec([num_tasks, *x.shape], x.dtype)
-    params, task = nest.map(rows, (policy.init(0), environment.task_spec))
-    key = tf.TensorSpec([num_tasks, num_episodes, 2], tf.int32)
+    row = lambda x: tf.TensorSpec([1, *x.shape], x.dtype)
+    params, task = nest.map(row, (policy.init(0), environment.task_spec))
+    key = tf.TensorSpec([1, num_episodes, 2], tf.int32)
     specs = start(policy, environment, params, task, key).structured_outputs
-    rollout = nest.map(lambda x: tf.zeros(x.shape, x.dtype), specs)
+    rollout = nest.map(lambda x: tf.zeros([num_tasks, *x.shape[1:]], x.dtype), specs)
     return rollout._replace(time=tf.zeros([num_tasks, num_episodes], tf.int32))
 
 
