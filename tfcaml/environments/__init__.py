@@ -16,6 +16,13 @@ from tfcaml.environments.mujoco.ant import (
     GoalAnt,
     GoalAntConfig,
 )
+from tfcaml.environments.mujoco.ant_tasks import (
+    AntBandits,
+    AntBanditsConfig,
+    AntMovement,
+    AntMovementConfig,
+    HeavyAntConfig,
+)
 from tfcaml.environments.mujoco.half_cheetah import (
     HalfCheetahDirection,
     HalfCheetahDirectionConfig,
@@ -69,8 +76,10 @@ from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
 ENVIRONMENTS = {
+    "ant_bandits": (AntBandits, AntBanditsConfig),
     "ant_direction": (AntDirection, AntDirectionConfig),
     "ant_goal": (AntGoal, AntGoalConfig),
+    "ant_movement": (AntMovement, AntMovementConfig),
     "ant_ring": (AntRing, AntRingConfig),
     "ant_target": (AntTarget, TargetConfig),
     "ant_velocity": (AntVelocity, AntVelocityConfig),
@@ -106,10 +115,14 @@ ENVIRONMENTS = {
 }
 
 __all__ = [
+    "AntBandits",
+    "AntBanditsConfig",
     "AntDirection",
     "AntDirectionConfig",
     "AntGoal",
     "AntGoalConfig",
+    "AntMovement",
+    "AntMovementConfig",
     "AntVelocity",
     "AntVelocityConfig",
     "Atari",
@@ -134,6 +147,7 @@ __all__ = [
     "HalfCheetahDirectionConfig",
     "HalfCheetahVelocity",
     "HalfCheetahVelocityConfig",
+    "HeavyAntConfig",
     "HostEnvironment",
     "Maze",
     "MazeConfig",

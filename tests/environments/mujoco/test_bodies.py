@@ -16,6 +16,7 @@ BODIES = {
     "half_cheetah": bodies.half_cheetah,
     "ant": bodies.ant,
     "low_gear_ant": lambda **options: bodies.ant(gear=30, **options),
+    "heavy_ant": lambda **options: bodies.ant(mass=40, **options),
     "ant_with_goal": lambda **options: bodies.ant(goal=True, **options),
     "tesp_ant": bodies.tesp_ant,
     "hopper": bodies.hopper,
@@ -30,7 +31,7 @@ BODIES = {
     "legged_6": lambda **options: bodies.legged(legs=6, **options),
     "legged_8": lambda **options: bodies.legged(legs=8, **options),
 }
-WITH_LEGS = ["ant", "low_gear_ant", "tesp_ant", "legged_4", "legged_6", "legged_8"]
+WITH_LEGS = ["ant", "low_gear_ant", "heavy_ant", "tesp_ant", "legged_4", "legged_6", "legged_8"]
 FALLING = ["half_cheetah", "hopper", "walker", *WITH_LEGS]
 AT_REST = ["reacher_2", "reacher_4", "gym_reacher", "wheeled_servo", "wheeled_motor", "pusher"]
 WITH_GOALS = ["ant_with_goal", "tesp_ant", *AT_REST]
@@ -484,6 +485,7 @@ def test_blocks_and_goal_are_where_a_row_puts_them():
         (bodies.ant, {"timestep": float("nan")}, "timestep to be"),
         (bodies.ant, {"timestep": "fast"}, "timestep to be .*'fast'"),
         (bodies.ant, {"gear": -150}, "gear to be .*-150"),
+        (bodies.ant, {"mass": 0}, "mass to be .*mass=0"),
         (bodies.ant, {"goal": [1, 2]}, "goal to be True or False; received goal="),
         (bodies.gym_reacher, {"gear": 0}, "gear to be .*gear=0"),
         (bodies.legged, {"gear": 0}, "gear to be .*gear=0"),
