@@ -16,6 +16,12 @@ from tfcaml.environments.mujoco.ant import (
     GoalAnt,
     GoalAntConfig,
 )
+from tfcaml.environments.mujoco.ant_courses import (
+    AntMaze,
+    AntMazeConfig,
+    AntObstacles,
+    AntObstaclesConfig,
+)
 from tfcaml.environments.mujoco.ant_tasks import (
     AntBandits,
     AntBanditsConfig,
@@ -79,7 +85,9 @@ ENVIRONMENTS = {
     "ant_bandits": (AntBandits, AntBanditsConfig),
     "ant_direction": (AntDirection, AntDirectionConfig),
     "ant_goal": (AntGoal, AntGoalConfig),
+    "ant_maze": (AntMaze, AntMazeConfig),
     "ant_movement": (AntMovement, AntMovementConfig),
+    "ant_obstacles": (AntObstacles, AntObstaclesConfig),
     "ant_ring": (AntRing, AntRingConfig),
     "ant_target": (AntTarget, TargetConfig),
     "ant_velocity": (AntVelocity, AntVelocityConfig),
@@ -121,8 +129,12 @@ __all__ = [
     "AntDirectionConfig",
     "AntGoal",
     "AntGoalConfig",
+    "AntMaze",
+    "AntMazeConfig",
     "AntMovement",
     "AntMovementConfig",
+    "AntObstacles",
+    "AntObstaclesConfig",
     "AntVelocity",
     "AntVelocityConfig",
     "Atari",
