@@ -3,9 +3,9 @@
 AntObstaclesGen and AntObstaclesBig of K. Frans, J. Ho, X. Chen, P. Abbeel, J. Schulman, "Meta
 learning shared hierarchies" (MLSH), ICLR 2018, in the form of their code.
 
-After every so many steps an ant is set upright again where it is: its place in the plane stays,
-and everything else is as at the start, at rest. Beside a wall its legs may then reach into it, and
-MuJoCo throws it back; that is so in the source, too.
+After every so many steps an ant is set upright again where it is: its place in the plane stays, and
+everything else is as at the start, at rest. Beside a wall its legs may then reach into it, and
+MuJoCo throws the ant back, by up to 4 m; that follows from the source's rule, too.
 
 Differences from the source: the integrator is Euler's method by default, and that of Runge and
 Kutta there. An ant that is set upright takes exactly the pose of the start; there

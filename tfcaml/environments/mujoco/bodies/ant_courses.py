@@ -1,6 +1,6 @@
 """Ants between walls: in a maze of blocks, and on a course with a chaser."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mujoco
@@ -150,7 +150,7 @@ def _started_at(spec: mujoco.MjSpec, name: str, place: tuple[float, float]) -> m
 
 
 def _add_walls(
-    spec: mujoco.MjSpec, walls: dict[str, Sequence[tuple[float, float]]], height: float
+    spec: mujoco.MjSpec, walls: Mapping[str, Sequence[tuple[float, float]]], height: float
 ) -> None:
     for name, (place, half_sizes) in walls.items():
         spec.worldbody.add_geom(
