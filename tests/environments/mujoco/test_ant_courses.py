@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.environments.mujoco import playing
-from tfcaml import nest
+from tfcaml import keys, nest
 from tfcaml.environments import AntMaze, AntMazeConfig, AntObstacles, AntObstaclesConfig
 from tfcaml.environments.mujoco import film
 from tfcaml.environments.mujoco.bodies import ant_courses as bodies
@@ -278,3 +278,18 @@ def test_the_chaser_touches_ants_only():
 
 def test_bodies_have_the_numbers_of_the_blocks():
     assert bodies.BLOCKS == BLOCKS and bodies.BLOCK == 7.6 and bodies.CHASER == (25, 30)
+
+
+@both
+def test_episodes_are_played_again_to_the_bit(family):
+    """As films do: what sets an ant upright, and moves a chaser, is part of the state."""
+    family = type(family)(family.Config(repose_every=2, horizon=5))
+    task = family.population(0, 1).test
+    key = keys.per_episode(keys.from_int(0), 1, 2)
+    action = tf.constant(np.random.default_rng(0).uniform(-1, 1, [1, 2, 5, 8]), tf.float32)
+    rows, rewards = film.replayed(family, task, key, action)
+    state, _ = family.reset(task, keys.salted(key, keys.RESET))
+    for time in range(5):
+        np.testing.assert_array_equal(rows[:, :, time], state["row"])
+        state, _, reward, _ = family.step(task, state, action[:, :, time], tf.zeros([1, 2, 0]))
+        np.testing.assert_allclose(rewards[:, :, time], reward, rtol=1e-5)

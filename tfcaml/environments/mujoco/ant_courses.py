@@ -8,9 +8,9 @@ everything else is as at the start, at rest. Beside a wall its legs may then rea
 MuJoCo throws the ant back, by up to 4 m; that follows from the source's rule, too.
 
 Differences from the source: the integrator is Euler's method by default, and that of Runge and
-Kutta there. An ant that is set upright takes exactly the pose of the start; there
-noise is added to it as at the start, and the pose changes before a step, not after it. The ant has
-no head; there is one without mass.
+Kutta there. An ant that is set upright takes exactly the pose of the start; there noise is added to
+it as at the start, and the pose changes before a step, not after it. Blocks that don't stand lie
+below the floor; there they are 80 m aside. The ant has no head; there is one without mass.
 """
 
 from __future__ import annotations

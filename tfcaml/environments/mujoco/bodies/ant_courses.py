@@ -32,6 +32,7 @@ _MAZE_WALLS = {
 }
 _MAZE_HEIGHT = 5.0  # of its walls
 _MAZE_START = (2.0, 0.0)
+_MAZE_CAMERA = (24.0, 0.0, 75.0)  # from where all of it is seen
 # Blocks in the order of their numbers: from the left, y = 16, to the right, each row forwards.
 BLOCKS = [(x, y) for y in (16, 0, -16) for x in (8, 24, 40)]
 BLOCK = 7.6  # half the side of a block
@@ -51,6 +52,7 @@ _COURSE_WALLS = {
 }
 _COURSE_HEIGHT = 2.0  # of its walls
 _COURSE_START = (-35.0, 15.0)
+_COURSE_CAMERA = (0.0, 0.0, 105.0)
 CHASER = (25.0, 30.0)  # where it is at first
 _CHASER_RADIUS, _CHASER_HEIGHT = 3.0, 1.0  # its height is that of its middle
 _CHASER_MASS = 25_700.0
@@ -81,6 +83,7 @@ def ant_maze(
       ConfigError: another integrator, or a time step, gear or mass that is not a positive number.
     """
     spec = _started_at(ant(integrator, timestep, gear, mass=mass), "ant_maze", _MAZE_START)
+    spec.camera("top").pos = _MAZE_CAMERA
     _add_walls(spec, _MAZE_WALLS, _MAZE_HEIGHT)
     half = _BLOCK_HEIGHT / 2
     for number, place in enumerate(BLOCKS):
@@ -122,6 +125,7 @@ def ant_course(
     spec = _started_at(ant(integrator, timestep, gear, mass=mass), "ant_course", _COURSE_START)
     key = spec.key("stand")
     key.qpos = [*key.qpos, *CHASER]
+    spec.camera("top").pos = _COURSE_CAMERA
     _add_walls(spec, _COURSE_WALLS, _COURSE_HEIGHT)
     chaser = spec.worldbody.add_body(name="chaser", pos=[*CHASER, _CHASER_HEIGHT])
     for name, axis, place in zip("xy", (FORWARD, SIDEWAYS), CHASER):
@@ -142,7 +146,7 @@ def _started_at(spec: mujoco.MjSpec, name: str, place: tuple[float, float]) -> m
     """An ant that is elsewhere at first, on a larger floor."""
     spec.modelname = name
     spec.stat.extent = _EXTENT
-    spec.geom("floor").size = [60, 60, 40]
+    spec.geom("floor").size = [90, 90, 40]  # as far as it is drawn
     spec.body("torso").pos = [*place, _STARTING_HEIGHT]
     key = spec.key("stand")
     key.qpos = [*place, *list(key.qpos)[2:]]
