@@ -60,7 +60,7 @@ def test_py_environment_is_valid(family, task):
 def test_every_family_is_a_valid_py_environment(name):
     family = ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 20)
-    environment = FamilyPyEnvironment(family, nest.take(family.population(0).test, [1]))
+    environment = FamilyPyEnvironment(family, nest.take(family.population(0, 3).test, [1]))
     utils.validate_py_environment(environment, episodes=3)
 
 

@@ -43,6 +43,10 @@ SIMULATION = {
     "reset_noise": (0.2, {}),
 }
 ANT = {**SIMULATION, "gear": (30.0, {})}
+HEAVY_ANT = {
+    **ANT,
+    **{"action_range": (10.0, {}), "timestep": (0.01, {}), "mass": (0.911, {})},
+}
 TARGET = {**SIMULATION, "action_range": (10.0, {}), "num_train": (90, {})}
 SPARSE = {
     **SIMULATION,
@@ -63,8 +67,12 @@ POINT = {"move": (100.0, {}), "observation_unit": (100.0, {}), "horizon": (3, {}
 # name of a family -> (settings of the test, {field: (another value, other settings)})
 FAMILIES = {
     "all_walk": ({"horizon": 4}, {**POINT, "reward_unit": (100.0, {})}),
+    "ant_bandits": ({"horizon": 3}, {**ANT, "action_range": (10.0, {})}),
     "ant_direction": ({"horizon": 3}, {**ANT, "form": ("promp", {})}),
     "ant_goal": ({"horizon": 3}, {**ANT, "form": ("maml", {}), "goal_range": (1.0, {})}),
+    "ant_maze": ({"horizon": 3}, {**HEAVY_ANT, "repose_every": (2, {})}),
+    "ant_movement": ({"horizon": 3}, HEAVY_ANT),
+    "ant_obstacles": ({"horizon": 3}, {**HEAVY_ANT, "repose_every": (2, {})}),
     "ant_ring": ({"horizon": 3}, {**RING, "gear": (150.0, {})}),
     "ant_target": ({"horizon": 3}, TARGET),
     "ant_velocity": ({"horizon": 3}, {**ANT, "highest_speed": (1.0, {})}),

@@ -16,6 +16,19 @@ from tfcaml.environments.mujoco.ant import (
     GoalAnt,
     GoalAntConfig,
 )
+from tfcaml.environments.mujoco.ant_courses import (
+    AntMaze,
+    AntMazeConfig,
+    AntObstacles,
+    AntObstaclesConfig,
+)
+from tfcaml.environments.mujoco.ant_tasks import (
+    AntBandits,
+    AntBanditsConfig,
+    AntMovement,
+    AntMovementConfig,
+    HeavyAntConfig,
+)
 from tfcaml.environments.mujoco.half_cheetah import (
     HalfCheetahDirection,
     HalfCheetahDirectionConfig,
@@ -74,8 +87,12 @@ from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 # name in a config -> (family, its options)
 ENVIRONMENTS = {
     "all_walk": (AllWalk, AllWalkConfig),
+    "ant_bandits": (AntBandits, AntBanditsConfig),
     "ant_direction": (AntDirection, AntDirectionConfig),
     "ant_goal": (AntGoal, AntGoalConfig),
+    "ant_maze": (AntMaze, AntMazeConfig),
+    "ant_movement": (AntMovement, AntMovementConfig),
+    "ant_obstacles": (AntObstacles, AntObstaclesConfig),
     "ant_ring": (AntRing, AntRingConfig),
     "ant_target": (AntTarget, TargetConfig),
     "ant_velocity": (AntVelocity, AntVelocityConfig),
@@ -116,10 +133,18 @@ ENVIRONMENTS = {
 __all__ = [
     "AllWalk",
     "AllWalkConfig",
+    "AntBandits",
+    "AntBanditsConfig",
     "AntDirection",
     "AntDirectionConfig",
     "AntGoal",
     "AntGoalConfig",
+    "AntMaze",
+    "AntMazeConfig",
+    "AntMovement",
+    "AntMovementConfig",
+    "AntObstacles",
+    "AntObstaclesConfig",
     "AntVelocity",
     "AntVelocityConfig",
     "Atari",
@@ -146,6 +171,7 @@ __all__ = [
     "HalfCheetahDirectionConfig",
     "HalfCheetahVelocity",
     "HalfCheetahVelocityConfig",
+    "HeavyAntConfig",
     "HostEnvironment",
     "KeyDoor",
     "KeyDoorConfig",

@@ -102,7 +102,7 @@ def test_specs_without_bounds_are_spaces_of_all_values(dtype, low, high):
 def test_families_are_valid_in_gymnasium(name):
     family = environments.ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 20)
-    task = nest.take(family.population(0).test, [1])
+    task = nest.take(family.population(0, 3).test, [1])
     env_checker.check_env(FamilyGymnasiumEnvironment(family, task), skip_render_check=True)
 
 

@@ -16,6 +16,9 @@ BODIES = {
     "half_cheetah": bodies.half_cheetah,
     "ant": bodies.ant,
     "low_gear_ant": lambda **options: bodies.ant(gear=30, **options),
+    "heavy_ant": lambda **options: bodies.ant(mass=40, **options),
+    "ant_maze": bodies.ant_maze,
+    "ant_course": bodies.ant_course,
     "ant_with_goal": lambda **options: bodies.ant(goal=True, **options),
     "tesp_ant": bodies.tesp_ant,
     "hopper": bodies.hopper,
@@ -30,7 +33,7 @@ BODIES = {
     "legged_6": lambda **options: bodies.legged(legs=6, **options),
     "legged_8": lambda **options: bodies.legged(legs=8, **options),
 }
-WITH_LEGS = ["ant", "low_gear_ant", "tesp_ant", "legged_4", "legged_6", "legged_8"]
+WITH_LEGS = ["ant", "low_gear_ant", "heavy_ant", "tesp_ant", "legged_4", "legged_6", "legged_8"]
 FALLING = ["half_cheetah", "hopper", "walker", *WITH_LEGS]
 AT_REST = ["reacher_2", "reacher_4", "gym_reacher", "wheeled_servo", "wheeled_motor", "pusher"]
 WITH_GOALS = ["ant_with_goal", "tesp_ant", *AT_REST]
@@ -134,6 +137,10 @@ def test_random_controls_leave_no_warning_and_no_bad_number(name, integrator):
     rows = play(model, data, num_controls=500, num_steps=1)
     assert np.all(np.isfinite(rows))
     assert not any(warning.number for warning in data.warning)
+    if name == "ant_course":  # whose chaser is not met
+        chaser = [15, 16, -2, -1]
+        assert not np.ptp(rows[:, chaser], axis=0).any()
+        rows = np.delete(rows, chaser, axis=1)
     assert np.ptp(rows, axis=0).min() > 0 or name == "pusher"  # whose blocks may not be met
 
 
@@ -484,6 +491,7 @@ def test_blocks_and_goal_are_where_a_row_puts_them():
         (bodies.ant, {"timestep": float("nan")}, "timestep to be"),
         (bodies.ant, {"timestep": "fast"}, "timestep to be .*'fast'"),
         (bodies.ant, {"gear": -150}, "gear to be .*-150"),
+        (bodies.ant, {"mass": 0}, "mass to be .*mass=0"),
         (bodies.ant, {"goal": [1, 2]}, "goal to be True or False; received goal="),
         (bodies.gym_reacher, {"gear": 0}, "gear to be .*gear=0"),
         (bodies.legged, {"gear": 0}, "gear to be .*gear=0"),

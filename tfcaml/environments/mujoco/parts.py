@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from tfcaml import keys
 from tfcaml.environments.base import Population
+from tfcaml.errors import check_whole
 
 if TYPE_CHECKING:
     import mujoco
@@ -54,6 +56,29 @@ def both_directions(family: Simulation, num_test: int, draw: Any) -> Population:
     tasks = lambda group: family.tasks(tf.constant(group[:, None] / 2, tf.float32))
     train_group, test_group = turns(2), turns(num_test)
     return Population(tasks(train_group), tasks(test_group), train_group, test_group, draw)
+
+
+def few(family: Simulation, seed: int, num_kinds: int, num_test: int) -> Population:
+    """All tasks of a family that has few: to learn from, and by turns to adapt to.
+
+    Their groups are their numbers.
+
+    Args:
+      family: its task `kind` is that of numbers from `kind / num_kinds` on; see `kind_of`.
+      seed: changes nothing, and is only checked.
+      num_kinds: how many tasks there are.
+      num_test: Q.
+    """
+    keys.as_int(seed)
+    check_whole("num_test", num_test, 1)
+    tasks = lambda kind: family.tasks(tf.constant((kind[:, None] + 0.5) / num_kinds, tf.float32))
+    train, test = np.arange(num_kinds), np.arange(num_test) % num_kinds
+    return Population(tasks(train), tasks(test), train, test)
+
+
+def kind_of(unit: tf.Tensor, num_kinds: int) -> tf.Tensor:
+    """Which of a few tasks numbers [N, 1] in [0, 1) stand for: [N] int32."""
+    return tf.cast(num_kinds * unit[:, 0], tf.int32)
 
 
 def on_grid(index: np.ndarray | tf.Tensor, of_tests: bool) -> tf.Tensor:

@@ -6,6 +6,7 @@ joints, geoms and actuators have names. Each has a lamp, a floor with a line eve
 mass nor contact.
 """
 
+from tfcaml.environments.mujoco.bodies.ant_courses import ant_course, ant_maze
 from tfcaml.environments.mujoco.bodies.ants import ant, tesp_ant
 from tfcaml.environments.mujoco.bodies.cheetahs import half_cheetah
 from tfcaml.environments.mujoco.bodies.hoppers import hopper, walker
@@ -16,6 +17,8 @@ from tfcaml.environments.mujoco.bodies.wheeled_robots import wheeled
 
 __all__ = [
     "ant",
+    "ant_course",
+    "ant_maze",
     "gym_reacher",
     "half_cheetah",
     "hopper",

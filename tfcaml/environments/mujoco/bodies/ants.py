@@ -22,14 +22,20 @@ _COLORS = (_parts.BLUE, _parts.GREEN, _parts.RED, _parts.SKY)
 _ACTUATED = (4, 1, 2, 3)  # the legs in the order of the controls
 _HIP, _ANKLE = (-30, 30), (30, 70)  # degrees
 _STANDING = 1.0  # angle of the ankles
-_FRICTION = [1, 0.5, 0.5]
+FRICTION = [1, 0.5, 0.5]  # of an ant, and of what it touches
+MARGIN = 0.01  # of Gymnasium's ant: distance from which a contact is looked at, in metres
+_DENSITY = 5.0  # of Gymnasium's ant
 
 
 @checked_call
 def ant(
-    integrator: str = "euler", timestep: float = 0.01, gear: float = 150.0, goal: bool = False
+    integrator: str = "euler",
+    timestep: float = 0.01,
+    gear: float = 150.0,
+    goal: bool = False,
+    mass: float | None = None,
 ) -> mujoco.MjSpec:
-    """The ant of Gymnasium, whose mass is 0.911.
+    """The ant of Gymnasium, whose mass is 0.911 kg unless another one is given.
 
     Positions [15] are place and orientation, a quaternion, of the torso, then hip and ankle of each
     leg; velocities [14] are their rates. Controls [8] within +-1 drive hip and ankle of the right
@@ -47,18 +53,23 @@ def ant(
       timestep: MuJoCo's step, in seconds.
       gear: torque of a motor at a control of 1, in N m.
       goal: whether there is a body "goal", a mark that is where `mocap_pos` says.
+      mass: of the whole ant, in kg, by the density of all of its parts; None: Gymnasium's.
 
     Returns:
       the specification, not compiled.
 
     Raises:
-      ConfigError: another integrator, or a time step or gear that is not a positive number,
+      ConfigError: another integrator, or a time step, gear or mass that is not a positive number,
         or a goal that is neither True nor False.
     """
     check_positive(gear=gear)
+    if mass is not None:
+        check_positive(mass=mass)
     check_is("goal", goal, bool, "True or False")
     spec = _parts.new_spec("ant", integrator, timestep, extent=3.0)
-    _build(spec, 0.75, 0.55, (0.25, 0.08), (0.2, 0.2, 0.4), density=5.0, margin=0.01)
+    radii, lengths = (0.25, 0.08), (0.2, 0.2, 0.4)
+    density = _DENSITY if mass is None else mass / _volume(radii, lengths)
+    _build(spec, 0.75, 0.55, radii, lengths, density, MARGIN)
     for leg in _ACTUATED:
         _parts.add_motor(spec, f"hip_{leg}", gear)
         _parts.add_motor(spec, f"ankle_{leg}", gear)
@@ -89,9 +100,7 @@ def tesp_ant(integrator: str = "rk4", timestep: float = 0.01) -> mujoco.MjSpec:
       ConfigError: another integrator, or a time step that is not a positive number.
     """
     radii, lengths = (0.1, 0.04), (0.08, 0.1, 0.16)
-    diagonals = (math.hypot(length, length) for length in lengths)
-    leg = sum(_parts.capsule_volume(radii[1], diagonal / 2) for diagonal in diagonals)
-    density = 24.0 / (_parts.sphere_volume(radii[0]) + len(_LEGS) * leg)
+    density = 24.0 / _volume(radii, lengths)
     spec = _parts.new_spec("tesp_ant", integrator, timestep, extent=1.5)
     _build(spec, 0.4, 0.25, radii, lengths, density, margin=0.005)
     for leg_number in _ACTUATED:
@@ -99,6 +108,13 @@ def tesp_ant(integrator: str = "rk4", timestep: float = 0.01) -> mujoco.MjSpec:
         _parts.add_velocity_servo(spec, f"ankle_{leg_number}", 50.0)
     _parts.add_goal(spec, pos=[1, 0, 0.08], radius=0.08)
     return spec
+
+
+def _volume(radii: tuple[float, float], lengths: Sequence[float]) -> float:
+    """The volume of an ant's parts; see `_build`."""
+    diagonals = (math.hypot(length, length) for length in lengths)
+    leg = sum(_parts.capsule_volume(radii[1], diagonal / 2) for diagonal in diagonals)
+    return _parts.sphere_volume(radii[0]) + len(_LEGS) * leg
 
 
 def _build(
@@ -120,7 +136,7 @@ def _build(
       density: of everything.
       margin: distance from which a contact is looked at.
     """
-    contact: dict[str, Any] = {"condim": 3, "friction": _FRICTION, "margin": margin}
+    contact: dict[str, Any] = {"condim": 3, "friction": FRICTION, "margin": margin}
     _parts.add_floor(
         spec, range(-15, 16), range(-15, 16), half_width=15.0, contype=1, conaffinity=1, **contact
     )
