@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import Population
 
 _CONSTANTS = 64  # inputs of the memory unit, all 1
-_POOL = 64  # initial weights of each layer in training, of which a policy takes one
-_OTHERS = 1_000_003  # their first seed: new entities have other ones, see `PPO`
+_POOL = 64  # initial weights of each layer in training; new entities have others, see `PPO`
 _FLOOR = 0.01  # of variances, by which features are scaled
 _MEMBERS, _UPDATES, _FITNESS = 0, 1, 2  # what an iteration's key is folded with
 
@@ -148,7 +147,7 @@ class EPG(PPO):
         check(held >= LEAST_STEPS, "buffer_updates", config.buffer_updates, rule)
         self.network = LossNetwork(self._scaled + 3 + told + config.memory, held)
         self.strategy = config.outer.evolution(config.num_iterations)
-        self._training_pool = nest.stack([self.policy.init(_OTHERS + i) for i in range(_POOL)])
+        self._training_pool = nest.stack([self.policy.init(seed) for seed in range(_POOL)])
         self._check_distribution()
 
     def _check_distribution(self) -> None:

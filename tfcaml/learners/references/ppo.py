@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from tfcaml.environments.base import TaskFamily
     from tfcaml.policies.base import Policy
 
-_POOL = 64  # initial weights of each layer, of which a policy takes one; as many others in training
+_POOL = 64  # initial weights of each layer, of which a policy takes one
+_FIRST = 1_000_003  # their first seed; learned losses are trained with those of 0 on
 
 
 @settings.checked
@@ -143,7 +144,7 @@ class PPO(MetaLearner):
             steps = num_episodes * (config.unroll or horizon)
             rule = f"a divisor of {steps}, the steps of an update"
             check(steps % config.minibatches == 0, "minibatches", config.minibatches, rule)
-        self._pool = nest.stack([self.policy.init(seed) for seed in range(_POOL)])
+        self._pool = nest.stack([self.policy.init(_FIRST + i) for i in range(_POOL)])
 
     def init(self, seed: int) -> Nest:
         return {}
