@@ -16,7 +16,7 @@ def run(repeats, quick):
     contestants = {f"V = {size}": _lives(size, quick) for size in sizes}
     contestants[_ONE] = _lives(1, quick)
     most = f"V = {sizes[-1]}"
-    found = measure(contestants, repeats, [Ratio(most, _ONE, 10)])
+    found = measure(contestants, repeats, [Ratio(most, _ONE, 1)])
     seconds = [found["figures"][f"V = {size}"]["median_seconds"] for size in sizes]
     exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
     name = "exponent of V by which seconds grow"
