@@ -154,11 +154,11 @@ class MLSH(MetaLearner):
         options = tensor_spec.BoundedTensorSpec([], tf.int32, 0, config.num_options - 1)
         master = actor_critic(seen, options, *layers)
         sub = actor_critic(seen, environment.action_spec, *layers)
-        return TwoLevelPolicy(master, sub, config.period, config.random_choices)
+        return TwoLevelPolicy(master, sub, config.period)
 
     def setup(self) -> None:
         check_is("policy", self.policy, TwoLevelPolicy, "a TwoLevelPolicy")
-        for name in ("num_options", "period", "random_choices"):
+        for name in ("num_options", "period"):
             own, wanted = getattr(self.policy, name), getattr(self.config, name)
             check(own == wanted, f"{name} of the policy", own, f"{wanted}, as of the config")
         self.sub_optimizer = optimizers.adam(self.config.sub_learning_rate)
@@ -196,7 +196,17 @@ class MLSH(MetaLearner):
         return FastState(theta, self.inner_optimizer.init(theta, num_tasks))
 
     def acting(self, meta: Nest, fast: FastState) -> Params:
-        return {"master": fast.params, "sub": nest.repeat(meta["sub"], nest.leading(fast.params))}
+        num = nest.leading(fast.params)
+        sub = nest.repeat(meta["sub"], num)
+        return {"master": fast.params, "sub": sub, "random": tf.zeros([num])}
+
+    def support(
+        self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor, num_episodes: int
+    ) -> Experience:
+        """Episodes in which some of the master's choices are drawn evenly."""
+        params = self.acting(meta, fast)
+        params["random"] = tf.fill(params["random"].shape, self.config.random_choices)
+        return self.experience(meta, fast, self.sample(params, task, num_episodes, key))
 
     def experience(self, meta: Nest, fast: FastState, trajectory: Trajectory) -> Experience:
         """What the master learns from."""
@@ -266,3 +276,138 @@ class MLSH(MetaLearner):
         any_life = tf.reduce_any(joint > 0)
         keep = lambda new, old: tf.where(any_life, new, old)
         return nest.map(keep, moved, phi), nest.map(keep, after, slots)
+
+    def _credited(
+        self, rows: Params, trajectory: Trajectory, below: Trajectory, decay: tuple[float, float]
+    ) -> Experience:
+        """What sub-policies learn from: `Experience` [N * K, E, T].
+
+        Advantages run over whole episodes, with the value of each step by the sub-policy that acts
+        in it.
+
+        Args:
+          rows: weights of the sub-policies, each [N * K, ...].
+          trajectory: `Trajectory` [N, E, T].
+          below: the same with a row for each sub-policy, see `by_option`.
+          decay: gamma and lambda.
+        """
+        options, option = self.config.num_options, trajectory.info["option"]
+        all_steps = nest.map(lambda x: tf.repeat(x, options, axis=0), trajectory)
+        value, final = self.policy.sub.value(rows, all_steps)
+        own = one_hot_rows(option, options)  # [N * K, E, T]
+        last = own * tf.cast(last_steps(all_steps.mask), own.dtype)
+        joined = lambda x: tf.reduce_sum(tf.reshape(x, [-1, options, *x.shape[1:]]), axis=1)
+        value, final = joined(value * own), joined(final * tf.reduce_sum(last, axis=2))
+        found = proximal.credit(trajectory, value, final, *decay)
+        advantage, target = (tf.repeat(x, options, axis=0) for x in found)
+        acted = distributions.tensors(losses.action_distribution(self.policy.sub, rows, below))
+        return Experience(below, *nest.stop_gradient((advantage, acted, {"target": target})))
+
+    # An iteration.
+
+    def collect(
+        self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
+    ) -> tuple[Nest, dict[str, Nest], dict[str, tf.Tensor]]:
+        """As many updates as a life has: (meta, other state, metrics) after them."""
+        config, num = self.config, nest.leading(task)
+        length = config.inner_updates
+        returns = tf.TensorArray(tf.float32, length, element_shape=[num])
+        ages = tf.TensorArray(tf.int32, length, element_shape=[num])
+
+        def update(
+            number: tf.Tensor,
+            phi: Params,
+            slots: Nest,
+            life: Nest,
+            returns: tf.TensorArray,
+            ages: tf.TensorArray,
+        ) -> tuple[Any, ...]:
+            own = keys.fold(key, number)
+            fresh = self.start({"sub": phi}, num, self.task_keys(own, num))
+            due = (life["age"] == 0) | ~life["born"]
+            new = {"params": fresh.params, "slots": fresh.slots, "task": task}
+            now = nest.where(due, new, {name: life[name] for name in new})
+            fast, meta = FastState(now["params"], now["slots"]), {"sub": phi}
+            support = self.support(meta, fast, now["task"], own, config.episodes_per_update)
+            returns = returns.write(
+                number, tf.reduce_mean(episode_return(support.trajectory), axis=1)
+            )
+            ages = ages.write(number, life["age"])
+            joint = tf.cast(life["age"] >= config.warm_up, tf.float32)
+            fast = self.adapt(meta, fast, support)
+            phi, slots = self.adapt_shared(phi, slots, support.trajectory, joint)
+            life = {
+                "params": fast.params,
+                "slots": fast.slots,
+                "age": (life["age"] + 1) % length,
+                "task": now["task"],
+                "born": tf.ones_like(life["born"]),
+            }
+            return number + 1, phi, slots, life, returns, ages
+
+        start = (0, meta["sub"], self.state["sub_slots"].read(), self.state["life"].read())
+        _, phi, slots, life, returns, ages = tf.while_loop(
+            lambda number, *_: number < length,
+            update,
+            (*start, returns, ages),
+            maximum_iterations=length,
+            parallel_iterations=1,
+        )
+        metrics = _of_ages(returns.stack(), ages.stack(), length)
+        return {"sub": phi}, {"life": life, "sub_slots": slots}, metrics
+
+    def update(self, batch: Any) -> dict[str, tf.Tensor]:
+        meta, others, metrics = batch
+        self.meta.write(meta)
+        for name, values in others.items():
+            self.state[name].write(values)
+        return metrics
+
+
+def macro_steps(trajectory: Trajectory, period: int) -> Trajectory:
+    """What the master did: a step for each choice, [N, E, ceil(T / N)].
+
+    The reward of a step is the sum of all up to the next choice; it ended the episode if one of
+    them did. The last step is shorter where `period` does not divide T.
+    """
+    steps = trajectory.mask.shape[2]
+    missing = -steps % period
+
+    def rows(x: tf.Tensor) -> tf.Tensor:
+        x = tf.pad(x, [[0, 0], [0, 0], [0, missing], *[[0, 0]] * (x.shape.rank - 3)])
+        return tf.reshape(x, [*x.shape[:2], (steps + missing) // period, period, *x.shape[3:]])
+
+    first = lambda x: rows(x)[:, :, :, 0]
+    return trajectory._replace(
+        observation=nest.map(first, trajectory.observation),
+        action=first(trajectory.info["option"]),
+        reward=tf.reduce_sum(rows(trajectory.reward * trajectory.mask), axis=3),
+        mask=first(trajectory.mask),
+        log_prob=first(trajectory.info["choice_log_prob"]),
+        terminated=tf.reduce_max(rows(trajectory.terminated), axis=3),
+        info=(),
+        start=(),
+    )
+
+
+def by_option(trajectory: Trajectory, num_options: int) -> Trajectory:
+    """A row for each sub-policy, in whose mask are the steps in which it acted: [N * K, E, T]."""
+    rows = nest.map(lambda x: tf.repeat(x, num_options, axis=0), trajectory)
+    own = one_hot_rows(trajectory.info["option"], num_options)
+    return rows._replace(mask=rows.mask * own, info=(), start=())
+
+
+def one_hot_rows(option: tf.Tensor, num_options: int) -> tf.Tensor:
+    """Options [N, E, T] -> [N * K, E, T], 1 where row k's is in force."""
+    each = tf.transpose(tf.one_hot(option, num_options), [0, 3, 1, 2])
+    return tf.reshape(each, [-1, *option.shape[1:]])
+
+
+def _of_ages(returns: tf.Tensor, ages: tf.Tensor, length: int) -> dict[str, tf.Tensor]:
+    """Metrics of returns [rounds, N] at ages [rounds, N] of lives."""
+
+    def at(age: int) -> tf.Tensor:
+        chosen = tf.cast(ages == age, returns.dtype)
+        return tf.math.divide_no_nan(tf.reduce_sum(returns * chosen), tf.reduce_sum(chosen))
+
+    return {"return_before": at(0), "return_last_update": at(length - 1)}

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class TwoLevelPolicy(Policy):
-    """params = {"master": its weights, "sub": weights of all sub-policies, each [N, K, ...]}.
+    """params = {"master": its weights, "sub": weights of all sub-policies, each [N, K, ...],
+    "random": [N], the share of the choices that are drawn evenly in the master's place}.
 
     The `info` of a step is {"option": the sub-policy that acted, "chosen": 1 where the master has
     chosen it in this step, else 0, "choice_log_prob": the log-probability of that choice under the
@@ -32,7 +33,6 @@ class TwoLevelPolicy(Policy):
       master: a `Policy` without memory whose actions are the numbers of K sub-policies.
       sub: a `Policy` without memory; sub-policies are K like it.
       period: steps from one choice to the next, >= 1.
-      random_choices: share of the choices that are drawn evenly in the master's place, in [0, 1).
 
     Raises:
       ConfigError: an argument of another kind.
@@ -41,18 +41,14 @@ class TwoLevelPolicy(Policy):
     has_memory = True
 
     @checked_call
-    def __init__(
-        self, master: Policy, sub: Policy, period: int, random_choices: float = 0.0
-    ) -> None:
+    def __init__(self, master: Policy, sub: Policy, period: int) -> None:
         for name, value in (("master", master), ("sub", sub)):
             check_is(name, value, Policy, "a Policy")
             check(not value.has_memory, name, type(value).__name__, "a policy without memory")
         rule = "a policy of discrete actions, one for each sub-policy"
         check(master.num_actions, "master", type(master).__name__, rule)
-        check(0 <= random_choices < 1, "random_choices", random_choices, "in [0, 1)")
         self.master, self.sub = master, sub
         self.period = check_whole("period", period, 1)
-        self.random_choices = random_choices
         self.num_options = int(master.num_actions or 0)
         self.observation_spec = sub.observation_spec
         self.action_spec, self.num_actions = sub.action_spec, sub.num_actions
@@ -65,7 +61,11 @@ class TwoLevelPolicy(Policy):
 
     def init(self, seed: int) -> Params:
         subs = [self.sub.init(seed * (self.num_options + 1) + k) for k in range(self.num_options)]
-        return {"master": self.master.init(seed), "sub": nest.stack(subs)}
+        return {
+            "master": self.master.init(seed),
+            "sub": nest.stack(subs),
+            "random": tf.zeros([]),
+        }
 
     def noise(self, key: tf.Tensor, num_steps: int) -> tf.Tensor:
         """That of an action, and two numbers for a choice."""
@@ -83,10 +83,10 @@ class TwoLevelPolicy(Policy):
         noise, draw, whether = noise[..., :-2], noise[..., -2:-1], noise[..., -1]
         choice: Any = self.master(params["master"], observation)
         option = sample_discrete(choice, draw, tf.int32)
-        if self.random_choices:
-            share = whether / self.random_choices  # U(0, 1) where it is below 1
-            evenly = tf.cast(share * self.num_options, tf.int32)
-            option = tf.where(share < 1, tf.minimum(evenly, self.num_options - 1), option)
+        share = params["random"][:, None]
+        part = tf.math.divide_no_nan(whether, share)  # U(0, 1) where it is below 1
+        evenly = tf.minimum(tf.cast(part * self.num_options, tf.int32), self.num_options - 1)
+        option = tf.where(whether < share, evenly, option)
         free = self.is_free(memory)
         option = tf.where(free, option, memory["option"])
         told = tf.where(free, choice.log_prob(option), 0.0)
