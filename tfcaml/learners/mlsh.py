@@ -29,23 +29,23 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tfcaml import keys, nest, settings
+from tfcaml import keys, losses, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_is, check_positive
-from tfcaml.learners.base import RETURNS, LearnerConfig, MetaLearner
+from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.losses import proximal
 from tfcaml.optimization import inner, optimizers
-from tfcaml.policies import actor_critic
-from tfcaml.policies.two_level import TwoLevelPolicy, flat, spread
+from tfcaml.policies import actor_critic, distributions
+from tfcaml.policies.two_level import TwoLevelPolicy, flat
 from tfcaml.types import (
     Experience,
     FastState,
-    Metric,
     Nest,
     Params,
     Task,
     Trajectory,
     episode_return,
+    last_steps,
 )
 
 if TYPE_CHECKING:
@@ -219,9 +219,7 @@ class MLSH(MetaLearner):
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         """PPO of the master; the sub-policies stand still."""
         above = support._replace(trajectory=support.extra["macro"])
-        loss = lambda theta: proximal.loss(
-            self.policy.master, theta, above, self.config.clip_ratio
-        )
+        loss = lambda theta: proximal.loss(self.policy.master, theta, above, self.config.clip_ratio)
 
         def step(number: tf.Tensor, fast: FastState) -> tuple[tf.Tensor, FastState]:
             return number + 1, inner.step(loss, self.inner_optimizer, fast)[0]

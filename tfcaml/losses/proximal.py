@@ -41,16 +41,32 @@ def experience(
       `Experience` with advantages as weights; `extra` is {"target": what the critic should have
       said, [N, E, T]}.
     """
-    value, final = policy.value(params, trajectory)
+    values = policy.value(params, trajectory)
+    advantage, target = credit(trajectory, *values, discount, gae_lambda)
+    acted = distributions.tensors(action_distribution(policy, params, trajectory))
+    return Experience(trajectory, *nest.stop_gradient((advantage, acted, {"target": target})))
+
+
+def credit(
+    trajectory: Trajectory,
+    value: tf.Tensor,
+    final: tf.Tensor,
+    discount: float,
+    gae_lambda: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What actions are credited with, and what a critic should have said, both [N, E, T].
+
+    Args:
+      trajectory: `Trajectory`.
+      value: [N, E, T], of the states in which actions were taken.
+      final: [N, E], of what episodes led to.
+      discount, gae_lambda: in [0, 1].
+    """
     mask = trajectory.mask
     cut = returns.at_cut(final, mask, trajectory.terminated)
     reward = trajectory.reward + discount * cut
     advantage = returns.generalized_advantage(reward, value, mask, discount, gae_lambda)
-    acted = distributions.tensors(action_distribution(policy, params, trajectory))
-    extra = {"target": value + advantage}
-    return Experience(
-        trajectory, *nest.stop_gradient((_standardized(advantage, mask), acted, extra))
-    )
+    return _standardized(advantage, mask), value + advantage
 
 
 def loss(
