@@ -11,13 +11,20 @@ from tfcaml.environments import HostEnvironment, Population
 from tfcaml.errors import ConfigError
 
 
+# Random walks arrive seldom, and before that all goals are alike.
+SIZES = {
+    "four_rooms": {"num_tasks": 4, "num_episodes": 100},
+    "key_door": {"num_episodes": 200},
+    "maze": {"num_tasks": 20, "num_episodes": 20},
+    "moving_bandits": {"num_episodes": 20},
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_families_of_ours_are_well(name):
     family = environments.ENVIRONMENTS[name][0]()
     family.horizon = min(family.horizon, 30)
-    # Random walks arrive seldom, and before that all goals are alike.
-    size = {"num_tasks": 20, "num_episodes": 20} if name == "maze" else {}
-    environments.check(family, **size)
+    environments.check(family, **SIZES.get(name, {}))
 
 
 def test_python_families_are_well(walk):

@@ -58,8 +58,11 @@ LEGS = {
     **{"alive_bonus": (1.0, {}), "control_cost": (0.1, {})},
     **{"min_height": (5.0, {}), "max_pitch": (1e-6, {})},
 }
+# Of points that move by whole steps.
+POINT = {"move": (100.0, {}), "observation_unit": (100.0, {}), "horizon": (3, {})}
 # name of a family -> (settings of the test, {field: (another value, other settings)})
 FAMILIES = {
+    "all_walk": ({"horizon": 4}, {**POINT, "reward_unit": (100.0, {})}),
     "ant_direction": ({"horizon": 3}, {**ANT, "form": ("promp", {})}),
     "ant_goal": ({"horizon": 3}, {**ANT, "form": ("maml", {}), "goal_range": (1.0, {})}),
     "ant_ring": ({"horizon": 3}, {**RING, "gear": (150.0, {})}),
@@ -134,6 +137,15 @@ FAMILIES = {
             "horizon": (31, {}),
         },
     ),
+    "four_rooms": (
+        {"horizon": 4},
+        {
+            "train_goals": ((68, 80), {}),
+            "test_goals": ((69, 70), {}),
+            "slip": (1.0, {}),
+            "horizon": (3, {}),
+        },
+    ),
     "glucose": (
         {"interval": 120, "sensor_interval": 60, "history": 2},
         {
@@ -161,6 +173,7 @@ FAMILIES = {
             "highest_speed": (2.0, {}),
         },
     ),
+    "key_door": ({"horizon": 4}, {**POINT, "radius": (500.0, {})}),
     "maze": (
         {"horizon": 4, "num_train": 5},
         {"layout": ("four_rooms", {}), "num_train": (6, {}), "horizon": (3, {})},
@@ -176,6 +189,7 @@ FAMILIES = {
             "horizon": (3, {}),
         },
     ),
+    "moving_bandits": ({"horizon": 4}, {**POINT, "radius": (500.0, {})}),
     "navigation": (
         {"horizon": 4},
         {

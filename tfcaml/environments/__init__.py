@@ -53,11 +53,15 @@ from tfcaml.environments.mujoco.targets import (
     TargetConfig,
     Wheeled,
 )
+from tfcaml.environments.native.all_walk import AllWalk, AllWalkConfig
 from tfcaml.environments.native.bandit import Bandit, BanditConfig
 from tfcaml.environments.native.catch import Catch, CatchConfig
 from tfcaml.environments.native.discounting_chain import DiscountingChain, DiscountingChainConfig
+from tfcaml.environments.native.four_rooms import FourRooms, FourRoomsConfig
+from tfcaml.environments.native.key_door import KeyDoor, KeyDoorConfig
 from tfcaml.environments.native.maze import Maze, MazeConfig
 from tfcaml.environments.native.mountain_car import MountainCar, MountainCarConfig
+from tfcaml.environments.native.moving_bandits import MovingBandits, MovingBanditsConfig
 from tfcaml.environments.native.navigation import Navigation, NavigationConfig
 from tfcaml.environments.native.particle import Particle, ParticleConfig
 from tfcaml.environments.native.point_ring import PointRing, PointRingConfig
@@ -69,6 +73,7 @@ from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
 
 # name in a config -> (family, its options)
 ENVIRONMENTS = {
+    "all_walk": (AllWalk, AllWalkConfig),
     "ant_direction": (AntDirection, AntDirectionConfig),
     "ant_goal": (AntGoal, AntGoalConfig),
     "ant_ring": (AntRing, AntRingConfig),
@@ -80,12 +85,15 @@ ENVIRONMENTS = {
     "catch": (Catch, CatchConfig),
     "dir_hopper": (DirHopper, DirHopperConfig),
     "discounting_chain": (DiscountingChain, DiscountingChainConfig),
+    "four_rooms": (FourRooms, FourRoomsConfig),
     "glucose": (Glucose, GlucoseConfig),
     "goal_ant": (GoalAnt, GoalAntConfig),
     "half_cheetah_direction": (HalfCheetahDirection, HalfCheetahDirectionConfig),
     "half_cheetah_velocity": (HalfCheetahVelocity, HalfCheetahVelocityConfig),
+    "key_door": (KeyDoor, KeyDoorConfig),
     "maze": (Maze, MazeConfig),
     "mountain_car": (MountainCar, MountainCarConfig),
+    "moving_bandits": (MovingBandits, MovingBanditsConfig),
     "navigation": (Navigation, NavigationConfig),
     "normal_hopper": (NormalHopper, NormalHopperConfig),
     "particle": (Particle, ParticleConfig),
@@ -106,6 +114,8 @@ ENVIRONMENTS = {
 }
 
 __all__ = [
+    "AllWalk",
+    "AllWalkConfig",
     "AntDirection",
     "AntDirectionConfig",
     "AntGoal",
@@ -126,6 +136,8 @@ __all__ = [
     "CartPoleConfig",
     "ENVIRONMENTS",
     "TaskFamily",
+    "FourRooms",
+    "FourRoomsConfig",
     "Glucose",
     "GlucoseConfig",
     "GoalAnt",
@@ -135,10 +147,14 @@ __all__ = [
     "HalfCheetahVelocity",
     "HalfCheetahVelocityConfig",
     "HostEnvironment",
+    "KeyDoor",
+    "KeyDoorConfig",
     "Maze",
     "MazeConfig",
     "MountainCar",
     "MountainCarConfig",
+    "MovingBandits",
+    "MovingBanditsConfig",
     "Navigation",
     "NavigationConfig",
     "NormalHopper",
