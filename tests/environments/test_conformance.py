@@ -10,7 +10,6 @@ from tfcaml import environments, keys
 from tfcaml.environments import HostEnvironment, Population
 from tfcaml.errors import ConfigError
 
-
 # Random walks arrive seldom, and before that all goals are alike.
 SIZES = {
     "four_rooms": {"num_tasks": 4, "num_episodes": 100},
