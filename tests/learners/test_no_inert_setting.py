@@ -706,6 +706,15 @@ IN_COMPANY = [
             "outer.max_backtracks",
         )
     ),
+    *(
+        ("maml", EVOLVED, field, value)
+        for field, value in (
+            ("inner_estimator", "likelihood_ratio"),
+            ("first_order", True),
+            ("outer.steps", 3),
+            ("outer.max_grad_norm", 0.5),
+        )
+    ),
     ("maml", ADAM, "outer.hessian_products", "hessian"),
     ("maml", ADAM, "outer.fisher_subsample", 1),
     ("maml", {**TRPO, "outer.max_backtracks": 1}, "outer.backtrack_ratio", 0.3),
