@@ -213,6 +213,7 @@ def _evolution(experiment, title):
 def _text(title, experiment, results):
     config = experiment.config
     seeds = len(config.seeds)
+    how_many = "one seed" if seeds == 1 else f"{seeds} seeds [95 % interval over seeds]"
     lines = [f"## {title}", ""]
     if experiment.environment.notice:
         lines += [experiment.environment.notice, ""]
@@ -221,7 +222,7 @@ def _text(title, experiment, results):
         steps = max((curve["steps"] for curve in curves.values()), key=lambda x: x[-1])
         lines += [
             f"Mean return on {tasks} new entities{f' ({which})' if which else ''} after so many "
-            f"environment steps with each, {seeds} seeds [95 % interval over seeds].",
+            f"environment steps with each, {how_many}.",
             "",
         ]
         for method, curve in curves.items():
