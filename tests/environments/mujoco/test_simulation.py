@@ -192,6 +192,13 @@ def test_a_weak_motor_costs_what_it_is_asked_for():
     np.testing.assert_array_equal(reward, np.full([2, 3], 0.5))
 
 
+# Families in which controls cost nothing.
+FREE = (
+    *("ant_bandits", "ant_obstacles", "dir_hopper", "goal_ant", "normal_hopper", "pusher"),
+    *("random_hopper", "random_walker"),
+)
+
+
 @pytest.mark.parametrize(
     "name", [name for name, (made, _) in ENVIRONMENTS.items() if issubclass(made, Simulation)]
 )
@@ -204,7 +211,7 @@ def test_controls_cost_what_the_reward_is_less_by(name):
     control = family.control(actions(family, 3)[0])
     reward = lambda asked: family.reward(task, body, body, tf.zeros_like(body.qpos), asked)
     cost = family.control_cost(control)
-    free = name in ("goal_ant", "pusher", "random_hopper", "random_walker")
+    free = name in FREE
     assert (cost.numpy() == 0).all() if free else (cost.numpy() > 0).all()
     difference = reward(tf.zeros_like(control)) - reward(control)
     np.testing.assert_allclose(difference, cost, rtol=1e-4, atol=1e-5)
