@@ -48,7 +48,7 @@ def _part(name, study_seeds, out_dir, quick=False, train=Experiment.train):
     title, module, options = CONFIGS[name]
     content = module.get_config(**options).to_dict()
     if quick:
-        shrink(content, list(content["compared"])[:1])
+        shrink(content, [_PPO])
         content["evaluation"]["num_updates"] = 2
     seeds = study_seeds[: content["num_seeds"]]
     root = out_dir / "runs" / "_".join([config_name(module).replace("/", "_"), *options.values()])
