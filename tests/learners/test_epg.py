@@ -381,7 +381,7 @@ def test_evolution_learns_a_loss():
     """With its loss alone new policies earn more than as they were."""
     family = TurnedPoint(TurnedPointConfig(max_turn=1.0))
     config = learners.EPG.Config(
-        num_iterations=60,
+        num_iterations=150,
         inner_updates=8,
         buffer_updates=4,
         minibatches=4,
