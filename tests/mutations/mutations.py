@@ -1367,19 +1367,19 @@ MUTATIONS = [
         f"{EPG} -k pair_live",
     ),
     Mutation(
-        "learners/references/ppo.py",
+        "losses/proximal.py",
         "return flat[:, None, number::parts]",
         "return flat[:, None, : episodes * steps // parts]",
         "learners/references/test_ppo.py",
     ),
     Mutation(
-        "learners/references/ppo.py",
-        "reward = trajectory.reward + config.discount * cut",
+        "losses/proximal.py",
+        "reward = trajectory.reward + discount * cut",
         "reward = trajectory.reward",
         "learners/references/test_ppo.py",
     ),
     Mutation(
-        "learners/references/ppo.py",
+        "losses/proximal.py",
         "deviation = (value - mean(value)) * mask",
         "deviation = value * mask",
         "learners/references/test_ppo.py",
