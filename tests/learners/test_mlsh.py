@@ -11,6 +11,7 @@ from tests.learners.checks import assert_resumes
 from tfcaml import environments, keys, learners, nest
 from tfcaml.errors import ConfigError
 from tfcaml.learners import mlsh
+from tfcaml.policies.normalized import NormalizedPolicy
 from tfcaml.policies.two_level import TwoLevelPolicy
 from tfcaml.types import episode_return
 
@@ -37,9 +38,9 @@ def family():
 def made(family, **settings):
     config = learners.MLSH.Config(**{**SIZES, **settings})
     options = tensor_spec.BoundedTensorSpec([], tf.int32, 0, OPTIONS - 1)
-    master = PlainActorCritic(family.observation_spec, options)
-    sub = PlainActorCritic(family.observation_spec, family.action_spec)
-    return learners.MLSH(family, TwoLevelPolicy(master, sub, PERIOD), config, jit_compile=False)
+    level = lambda actions: NormalizedPolicy(PlainActorCritic(family.observation_spec, actions))
+    policy = TwoLevelPolicy(level(options), level(family.action_spec), PERIOD)
+    return learners.MLSH(family, policy, config, jit_compile=False)
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +79,47 @@ def test_rewards_of_the_masters_steps_are_those_of_the_episode(played):
     np.testing.assert_array_equal(tf.reduce_max(macro.terminated, -1), ended)
 
 
-def test_each_step_trains_one_sub_policy(played):
-    trajectory = played[2].trajectory
-    below = mlsh.by_option(trajectory, OPTIONS)
-    mask = tf.reshape(below.mask, [TASKS, OPTIONS, *trajectory.mask.shape[1:]]).numpy()
-    np.testing.assert_array_equal(mask.sum(axis=1), trajectory.mask)
+def test_each_step_trains_one_sub_policy(learner, played):
+    """Of the lives that count, and no step of the others."""
+    meta, _, support = played
+    trajectory = support.trajectory
+    joint = np.array([1.0, 0.0, 1.0, 1.0], np.float32)
+    below = learner.credited(meta["sub"], trajectory, tf.constant(joint)).trajectory
+    mask = tf.reshape(below.mask, [OPTIONS, *trajectory.mask.shape]).numpy()
+    counts = trajectory.mask.numpy() * joint[:, None, None]
+    np.testing.assert_array_equal(mask.sum(axis=0), counts)
     for k in range(OPTIONS):
-        own = (trajectory.info["option"].numpy() == k) * trajectory.mask.numpy()
-        np.testing.assert_array_equal(mask[:, k], own)
+        own = (trajectory.info["option"].numpy() == k) * counts
+        np.testing.assert_array_equal(mask[k], own)
+
+
+def test_steps_are_credited_by_the_sub_policy_that_acted(learner, played):
+    """Advantages by hand, with the value that the acting sub-policy gives to each state."""
+    meta, _, support = played
+    trajectory, config = support.trajectory, learner.config.advantage
+    found = learner.credited(meta["sub"], trajectory, tf.ones([TASKS]))
+    option = trajectory.info["option"].numpy()
+    mask, reward = trajectory.mask.numpy(), trajectory.reward.numpy()
+    after = []
+    for k in range(OPTIONS):
+        rows = nest.map(lambda w, k=k: tf.repeat(w[k : k + 1], TASKS, axis=0), meta["sub"])
+        after.append(learner.policy.sub.value(rows, trajectory))
+    value = np.choose(option, [v.numpy() for v, _ in after])
+    final = np.choose(option[..., -1], [v.numpy() for _, v in after])
+    final = final * (1 - trajectory.terminated.numpy().max(-1))
+    following = np.concatenate([value[..., 1:], final[..., None]], axis=-1)
+    error = reward + config.discount * following - value
+    advantage = np.zeros_like(error)
+    for t in reversed(range(STEPS)):
+        later = advantage[..., t + 1] if t + 1 < STEPS else 0
+        advantage[..., t] = error[..., t] + config.discount * config.gae_lambda * later
+    assert mask.all()
+    target = np.broadcast_to((value + advantage).reshape([1, -1, STEPS]), found.weight.shape)
+    np.testing.assert_allclose(found.extra["target"], target, rtol=1e-4, atol=1e-5)
+    axes = {"axis": (1, 2), "keepdims": True}
+    standard = (advantage - advantage.mean(**axes)) / advantage.std(**axes)
+    standard = np.broadcast_to(standard.reshape([1, -1, STEPS]), found.weight.shape)
+    np.testing.assert_allclose(found.weight, standard, rtol=1e-3, atol=1e-4)
 
 
 def test_no_gradient_goes_from_one_level_to_the_other(learner, played):
@@ -93,27 +127,52 @@ def test_no_gradient_goes_from_one_level_to_the_other(learner, played):
     meta, fast, support = played
     after = learner.adapt(meta, fast, support)
     assert np.any(after.params["actor"][0] != fast.params["actor"][0])
-    np.testing.assert_array_equal(
-        learner.acting(meta, after)["sub"]["actor"][0],
-        learner.acting(meta, fast)["sub"]["actor"][0],
+    nest.map(
+        np.testing.assert_array_equal,
+        learner.acting(meta, after)["sub"],
+        learner.acting(meta, fast)["sub"],
     )
-    slots = learner.sub_optimizer.init(meta["sub"])
-    phi, _ = learner.adapt_shared(meta["sub"], slots, support.trajectory, tf.ones([TASKS]))
-    assert all(np.any(x != y) for x, y in zip(*map(tf.nest.flatten, (phi, meta["sub"]))))
+    slots = learner.sub_optimizer.init(meta["sub"]["policy"])
+    sub, _ = learner.adapt_shared(meta["sub"], slots, support.trajectory, tf.ones([TASKS]))
+    assert all(np.any(x != y) for x, y in zip(*map(tf.nest.flatten, (sub, meta["sub"]))))
 
 
-def test_lives_in_their_warm_up_do_not_move_sub_policies(learner, played):
-    """Nothing moves where all are; where some are, these count for nothing."""
+def test_what_a_level_has_seen_is_what_it_decided_on(learner, played):
+    """A master's states of choices, and a sub-policy's states in which it acted."""
+    meta, fast, support = played
+    trajectory = support.trajectory
+    seen = learner.adapt(meta, fast, support).memory["seen"]
+    choices = trajectory.observation.numpy()[:, :, ::PERIOD]
+    np.testing.assert_array_equal(seen["count"], [choices[0, ..., 0].size] * TASKS)
+    np.testing.assert_allclose(seen["mean"], choices.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
+    slots = learner.sub_optimizer.init(meta["sub"]["policy"])
+    sub, _ = learner.adapt_shared(meta["sub"], slots, trajectory, tf.ones([TASKS]))
+    for k in range(OPTIONS):
+        own = trajectory.observation[(trajectory.info["option"] == k) & (trajectory.mask > 0)]
+        assert sub["seen"]["count"][k] == len(own)
+        mean, square = np.mean(own, axis=0), np.mean(own**2, axis=0)
+        np.testing.assert_allclose(sub["seen"]["mean"][k], mean, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(sub["seen"]["square"][k], square, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_sub_policies_see_no_step_of_a_warm_up(family, groups):
+    """Each life passes through its joint updates once in an iteration."""
+    learner = made(family, groups=groups, warm_up=1, num_iterations=1)
+    tfcaml.train(learner, family.population(0))
+    count = np.sum(learner.meta.read()["sub"]["seen"]["count"])
+    assert count == TASKS * 2 * SIZES["episodes_per_update"] * STEPS
+
+
+def test_the_sub_policies_learn_from_lives_past_their_warm_up_alone(learner, played):
     meta, _, support = played
-    slots = learner.sub_optimizer.init(meta["sub"])
+    slots = learner.sub_optimizer.init(meta["sub"]["policy"])
     step = lambda trajectory, joint: learner.adapt_shared(
         meta["sub"], slots, trajectory, tf.constant(joint)
     )[0]
-    still = step(support.trajectory, [0.0] * TASKS)
-    nest.map(np.testing.assert_array_equal, still, meta["sub"])
     some = step(support.trajectory, [1.0, 0.0, 1.0, 0.0])
-    rows = nest.map(lambda x: tf.gather(x, [0, 2, 0, 2]), support.trajectory)
-    alone = step(rows, [1.0, 1.0, 0.0, 0.0])
+    rows = nest.map(lambda x: tf.gather(x, [0, 2]), support.trajectory)
+    alone = step(rows, [1.0, 1.0])
     nest.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), some, alone)
 
 
