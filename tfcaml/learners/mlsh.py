@@ -236,25 +236,32 @@ class MLSH(MetaLearner):
         return self.experience(meta, fast, self.sample(params, task, num_episodes, key))
 
     def experience(self, meta: Nest, fast: FastState, trajectory: Trajectory) -> Experience:
-        """What the master learns from; `extra["macro"]` are its steps."""
+        """What the master learns from.
+
+        `extra["macro"]` are its steps, and `extra["seen"]` what it has seen with them, as which it
+        sees them again.
+        """
         config, policy = self.config.advantage, self.policy.master
         macro = macro_steps(trajectory, self.config.period)
-        decay = config.discount, config.gae_lambda
-        found = proximal.experience(policy, self.master(fast), macro, *decay)
-        return found._replace(trajectory=trajectory, extra={**found.extra, "macro": macro})
+        seen = policy.counted(fast.memory["seen"], macro.observation, macro.mask)
+        params = {"policy": fast.params, "seen": seen}
+        macro = _as_acted(policy, params, macro)
+        found = proximal.experience(policy, params, macro, config.discount, config.gae_lambda)
+        extra = {**found.extra, "macro": macro, "seen": seen}
+        return found._replace(trajectory=trajectory, extra=extra)
 
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         """PPO of the master; the sub-policies stand still."""
-        policy, macro, seen = self.policy.master, support.extra["macro"], fast.memory["seen"]
-        above = support._replace(trajectory=macro)
+        seen = support.extra["seen"]
+        above = support._replace(trajectory=support.extra["macro"])
 
         def loss(theta: Params) -> tf.Tensor:
             params = {"policy": theta, "seen": seen}
-            return proximal.loss(policy, params, above, self.config.clip_ratio)
+            return proximal.loss(self.policy.master, params, above, self.config.clip_ratio)
 
         step = lambda fast: inner.step(loss, self.inner_optimizer, fast)[0]
         fast = _repeated(step, fast, self.config.master_steps)
-        return fast._replace(memory={"seen": policy.counted(seen, macro.observation, macro.mask)})
+        return fast._replace(memory={"seen": seen})
 
     def adapt_shared(
         self, sub: Params, slots: Nest, trajectory: Trajectory, joint: tf.Tensor
@@ -270,20 +277,18 @@ class MLSH(MetaLearner):
         Returns:
           (sub, slots) after it.
         """
-        policy, seen = self.policy.sub, sub["seen"]
         support = self.credited(sub, trajectory, joint)
+        seen = support.extra["seen"]
 
         def loss(phi: Params) -> tf.Tensor:
             params = {"policy": phi, "seen": seen}
-            return proximal.loss(policy, params, support, self.config.clip_ratio)
+            return proximal.loss(self.policy.sub, params, support, self.config.clip_ratio)
 
         def step(now: tuple[Params, Nest]) -> tuple[Params, Nest]:
             phi, slots = now
             return self.sub_optimizer.apply(phi, inner.gradient(loss, phi)[1], slots)
 
         phi, slots = _repeated(step, (sub["policy"], slots), self.config.sub_steps)
-        played = support.trajectory
-        seen = policy.counted(seen, played.observation, played.mask)
         return {"policy": phi, "seen": seen}, slots
 
     def credited(self, sub: Params, trajectory: Trajectory, joint: tf.Tensor) -> Experience:
@@ -304,6 +309,10 @@ class MLSH(MetaLearner):
         together = lambda x: tf.reshape(x, [-1, *x.shape[2:]])  # all lives' episodes
         rows = lambda x: tf.repeat(together(x)[None], options, axis=0)
         each = nest.map(rows, trajectory._replace(info=(), start=()))
+        counts = tf.reshape(acted * joint[:, None, None], each.mask.shape)
+        below = each._replace(mask=each.mask * counts)
+        seen = policy.counted(sub["seen"], below.observation, below.mask)
+        sub = {"policy": sub["policy"], "seen": seen}
         value, final = policy.value(sub, each)
         in_force = acted * tf.cast(last_steps(trajectory.mask), acted.dtype)
         final = tf.reduce_sum(
@@ -312,11 +321,10 @@ class MLSH(MetaLearner):
         value = tf.reduce_sum(tf.reshape(value, acted.shape) * acted, axis=0)
         found = proximal.credit(trajectory, value, final, config.discount, config.gae_lambda)
         advantage, target = nest.map(rows, found)
-        counts = acted * joint[:, None, None]
-        mask = each.mask * tf.reshape(counts, [options, shape[0] * shape[1], shape[2]])
-        below = each._replace(mask=mask)
+        below = _as_acted(policy, sub, below)
         old = distributions.tensors(losses.action_distribution(policy, sub, below))
-        return Experience(below, *nest.stop_gradient((advantage, old, {"target": target})))
+        extra = {"target": target, "seen": seen}
+        return Experience(below, *nest.stop_gradient((advantage, old, extra)))
 
     # An iteration.
 
@@ -435,6 +443,16 @@ class MLSH(MetaLearner):
         }
 
 
+def _as_acted(policy: Policy, params: Params, trajectory: Trajectory) -> Trajectory:
+    """A trajectory with the log-probabilities that its actions have now.
+
+    What was seen has just grown, so that observations are brought to another scale than when they
+    were acted on; the steps of PPO start from a ratio of 1 all the same.
+    """
+    log_prob = losses.action_log_prob(policy, params, trajectory)
+    return trajectory._replace(log_prob=tf.stop_gradient(log_prob))
+
+
 def _repeated(step: Callable[[Any], Any], state: Nest, times: int) -> Nest:
     """`step` applied to a state that many times, in one compiled loop."""
     return tf.while_loop(
@@ -465,7 +483,6 @@ def macro_steps(trajectory: Trajectory, period: int) -> Trajectory:
         action=first(trajectory.info["option"]),
         reward=tf.reduce_sum(rows(trajectory.reward * trajectory.mask), axis=3),
         mask=first(trajectory.mask),
-        log_prob=first(trajectory.info["choice_log_prob"]),
         terminated=tf.reduce_max(rows(trajectory.terminated), axis=3),
         info=(),
         start=(),

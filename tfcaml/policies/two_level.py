@@ -26,8 +26,7 @@ class TwoLevelPolicy(Policy):
     "random": [N], the share of the choices that are drawn evenly in the master's place}.
 
     The `info` of a step is {"option": the sub-policy that acted, "chosen": 1 where the master has
-    chosen it in this step, else 0, "choice_log_prob": the log-probability of that choice under the
-    master, nats, 0 in other steps}. The log-probability of a trajectory is that of the sub-policy.
+    chosen it in this step, else 0}. The log-probability of a trajectory is that of the sub-policy.
 
     Args:
       master: a `Policy` without memory whose actions are the numbers of K sub-policies.
@@ -56,7 +55,6 @@ class TwoLevelPolicy(Policy):
         self.info_spec = {
             "option": tf.TensorSpec([], tf.int32),
             "chosen": tf.TensorSpec([]),
-            "choice_log_prob": tf.TensorSpec([]),
         }
 
     def init(self, seed: int) -> Params:
@@ -89,12 +87,11 @@ class TwoLevelPolicy(Policy):
         option = tf.where(whether < share, evenly, option)
         free = self.is_free(memory)
         option = tf.where(free, option, memory["option"])
-        told = tf.where(free, choice.log_prob(option), 0.0)
         acting = self.sub(flat(params["sub"]), spread(observation, self.num_options))
         actions = self.sub.sample(acting, spread(noise, self.num_options))
         action = self._of_option(actions, option)
         log_prob = self._of_option(acting.log_prob(actions), option)
-        info = {"option": option, "chosen": tf.cast(free, tf.float32), "choice_log_prob": told}
+        info = {"option": option, "chosen": tf.cast(free, tf.float32)}
         return action, log_prob, info, {**memory, "option": option}
 
     def act(self, params: Params, observation: Nest, memory: Nest) -> tuple[tfd.Distribution, Nest]:
