@@ -102,7 +102,8 @@ def test_steps_are_credited_by_the_sub_policy_that_acted(learner, played):
     mask, reward = trajectory.mask.numpy(), trajectory.reward.numpy()
     after = []
     for k in range(OPTIONS):
-        rows = nest.map(lambda w, k=k: tf.repeat(w[k : k + 1], TASKS, axis=0), meta["sub"])
+        sub = {"policy": meta["sub"]["policy"], "seen": found.extra["seen"]}
+        rows = nest.map(lambda w, k=k: tf.repeat(w[k : k + 1], TASKS, axis=0), sub)
         after.append(learner.policy.sub.value(rows, trajectory))
     value = np.choose(option, [v.numpy() for v, _ in after])
     final = np.choose(option[..., -1], [v.numpy() for _, v in after])

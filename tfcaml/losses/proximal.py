@@ -15,12 +15,14 @@ import tensorflow as tf
 from tfcaml import nest
 from tfcaml.advantages import returns
 from tfcaml.losses.policy_gradient import action_distribution, mean_over_steps
-from tfcaml.losses.surrogate import clipped_surrogate, mean_kl, probability_ratio
+from tfcaml.losses.surrogate import clipped_surrogate, mean_kl
 from tfcaml.policies import distributions
 from tfcaml.types import Experience, Params, Trajectory
 
 if TYPE_CHECKING:
     from tfcaml.policies.base import Policy
+
+_FARTHEST = 5.0  # nats that a log-probability has grown by, from which on it is not followed
 
 
 def experience(
@@ -84,7 +86,10 @@ def loss(
     trajectory = support.trajectory
     mask = trajectory.mask
     distribution = action_distribution(policy, params, trajectory)
-    ratio = probability_ratio(distribution, trajectory)
+    log_prob = distribution.log_prob(nest.flat_steps(trajectory.action))
+    change = tf.reshape(log_prob, trajectory.log_prob.shape) - trajectory.log_prob
+    # Actions that were all but impossible may become likely within a few steps.
+    ratio = tf.exp(tf.minimum(change, _FARTHEST))
     found = clipped_surrogate(ratio, support.weight, mask, clip_ratio)
     if kl_weight:
         old = distributions.rebuild(distribution, support.distribution)
