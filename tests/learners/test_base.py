@@ -22,7 +22,7 @@ def test_a_checkpoint_holds_every_variable(name, particle, policy):
     has_slots = hasattr(learner_class.Config, "outer") and not with_latents and name != "epg"
     changes = {"outer": {"optimizer": "ppo"}} if has_slots else {}
     # Policies of their own.
-    critics = ("a2c", "epg", "meta_gradient", "ppo", "vtrace")
+    critics = ("a2c", "epg", "meta_gradient", "mlsh", "ppo", "vtrace")
     own = name in ("adapt_sv", "cavia", "rl2", "tesp", *critics) or with_latents
     learner = learner_class(particle, None if own else policy, learner_class.Config(**changes))
     held = set()
