@@ -836,6 +836,7 @@ IN_COMPANY = [
     ("hindsight_relabelling", {}, "guidance.share", 0.3),
     ("hindsight_maml", {}, "saved_episodes", 5),
     ("mlsh", {"num_options": 1}, "random_choices", 0.9),
+    ("mlsh", {"inner_updates": 1, "warm_up": 0}, "groups", 2),
     ("caml", {"choice.include_initial_weights": False}, "choice.min_transfer", 100.0),
     ("caml", {"inner_optimizer": "sgd"}, "keep_optimizer_state", False),
     ("caml", {"num_medoids": 1}, "assignment", "random"),

@@ -32,7 +32,7 @@ from tf_agents.specs import tensor_spec
 from tfcaml import divergence, keys, losses, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.divergence import tabular_metrics
-from tfcaml.errors import check, check_is, check_positive
+from tfcaml.errors import check, check_acts, check_is, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.losses import proximal
 from tfcaml.optimization import inner, optimizers
@@ -125,6 +125,8 @@ class MLSHConfig(LearnerConfig):
         rule = f"a divisor of meta_batch_size = {self.meta_batch_size}"
         check(self.meta_batch_size % self.groups == 0, "groups", self.groups, rule)
         check(0 <= self.random_choices < 1, "random_choices", self.random_choices, "in [0, 1)")
+        check_acts(self, ("random_choices",), self.num_options > 1, "with several sub-policies")
+        check_acts(self, ("groups",), self.inner_updates > 1, "with inner_updates > 1")
         check(0 < self.clip_ratio < 1, "clip_ratio", self.clip_ratio, "in (0, 1)")
         check(self.observation_clip >= 0, "observation_clip", self.observation_clip, ">= 0")
         for name, only in (
@@ -135,6 +137,14 @@ class MLSHConfig(LearnerConfig):
             value = getattr(self.advantage, name)
             rule = f"{only}: critics are what returns are compared with"
             check(value == only, f"advantage.{name}", value, rule)
+
+    @classmethod
+    def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
+        # Two lives with one update of the master alone, and one of both levels, at most.
+        lives = {name: min(section[name], 2) for name in ("inner_updates", "groups")}
+        steps = {name: min(section[name], 2) for name in ("master_steps", "sub_steps")}
+        least = {"warm_up": min(section["warm_up"], 1)}
+        return {**super().smallest(section), **lives, **steps, **least}
 
 
 class MLSH(MetaLearner):
