@@ -233,7 +233,7 @@ class MLSH(MetaLearner):
         return {"policy": fast.params, "seen": fast.memory["seen"]}
 
     def acting(self, meta: Nest, fast: FastState) -> Params:
-        num = nest.leading(fast.params)
+        num = nest.num_rows(fast.params)
         sub = nest.repeat(meta["sub"], num)
         return {"master": self.master(fast), "sub": sub, "random": tf.zeros([num])}
 
