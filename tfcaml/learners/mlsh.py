@@ -163,6 +163,7 @@ class MLSH(MetaLearner):
     policy: TwoLevelPolicy
     quick_under_xla = True
     starts_at_random = True
+    has_own_loss = True
 
     @classmethod
     def make_policy(
