@@ -46,7 +46,7 @@ def test_compilation_is_automatic_unless_it_is_said(particle, policy, xla_pays):
 def test_a_loss_is_refused_where_it_would_not_be_learned_by(name, particle):
     kind = LEARNERS[name]
     policy = kind.make_policy(particle, kind.Config(), (4,))
-    with pytest.raises(ConfigError, match="loss to be left out.*received loss="):
+    with pytest.raises(ConfigError, match=r"loss to be left out.*received loss="):
         kind(particle, policy, loss=losses.PolicyGradientLoss(policy, MAML.Config()))
 
 
