@@ -7,6 +7,14 @@ settings were chosen on seeds from 100 on.
 from tfcaml.configs.mlsh import _methods
 
 LIVES = {"num_iterations": 100, "meta_batch_size": 8, "inner_updates": 10}
+MLSH = {
+    **LIVES,
+    "warm_up": 9,
+    "inner_learning_rate": 0.02,
+    "master_steps": 8,
+    "sub_learning_rate": 2e-3,
+    "sub_steps": 10,
+}
 
 
 def get_config():
@@ -14,15 +22,9 @@ def get_config():
         "moving_bandits",
         {},
         life={"episodes_per_update": 40},
-        mlsh={
-            **LIVES,
-            "warm_up": 9,
-            "inner_learning_rate": 0.02,
-            "master_steps": 8,
-            "sub_learning_rate": 2e-3,
-            "sub_steps": 10,
-        },
+        chosen=MLSH,
         others={
+            "mlsh_no_warm_up": ("mlsh", {**MLSH, "warm_up": 0}),
             "shared": (
                 "pretrained",
                 {
@@ -47,6 +49,6 @@ def get_config():
         },
         policy={"fc_layer_params": (32, 32), "activation": "tanh"},
         num_seeds=5,
-        evaluation={"num_tasks": 2, "num_updates": 10, "episodes": 200},
+        evaluation={"num_tasks": 2, "num_updates": 20, "episodes": 200},
         save_interval=20,
     )

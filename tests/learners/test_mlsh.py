@@ -177,6 +177,27 @@ def test_the_sub_policies_learn_from_lives_past_their_warm_up_alone(learner, pla
     nest.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), some, alone)
 
 
+def test_usage_counts_choices_and_not_steps(played):
+    trajectory = played[2].trajectory
+    chosen = trajectory.info["option"].numpy()[:, :, ::PERIOD]
+    made_choices = trajectory.mask.numpy()[:, :, ::PERIOD] > 0
+    for task, shares in enumerate(mlsh.usage(trajectory, OPTIONS).numpy()):
+        counts = np.bincount(chosen[task][made_choices[task]], minlength=OPTIONS)
+        np.testing.assert_allclose(shares, counts / counts.sum(), rtol=1e-6)
+
+
+def test_measures_of_collapse(learner, played):
+    """0 of sub-policies that are alike, 1 of those that never do the same."""
+    meta, _, support = played
+    same = nest.map(lambda x: tf.repeat(x[:1], OPTIONS, axis=0), meta["sub"])
+    np.testing.assert_allclose(learner.apart(same, support.trajectory), 0, atol=1e-6)
+    *layers, bias = same["policy"]["actor"]
+    actions = bias.shape[-1]
+    sure = 1e4 * tf.one_hot(range(OPTIONS), actions)
+    opposed = {**same, "policy": {**same["policy"], "actor": (*layers, bias + sure)}}
+    np.testing.assert_allclose(learner.apart(opposed, support.trajectory), 1, rtol=1e-5)
+
+
 @pytest.mark.parametrize("groups, ages", [(1, [0, 0, 0, 0]), (2, [0, 1, 0, 1]), (4, [0, 0, 1, 2])])
 def test_groups_are_evenly_apart(family, groups, ages):
     life = made(family, groups=groups).state["life"].read()

@@ -105,3 +105,20 @@ def test_what_is_no_policy_of_two_levels_is_refused():
         TwoLevelPolicy(sub, sub, 3)
     with pytest.raises(ConfigError, match="period"):
         made(family, period=0)
+
+
+def test_the_master_decides():
+    """One that is sure chooses by its own weights what it holds to be best."""
+    family = FAMILIES["continuous"]
+    policy = made(family, period=1)
+    params = weights(policy)
+    params["master"] = nest.map(lambda x: 1e3 * x, params["master"])
+    task = family.population(0, TASKS).test
+    found = tf.function(sampling.sample, autograph=False)(
+        policy, family, params, task, EPISODES, keys.from_int(0)
+    )
+    master = policy.master(params["master"], nest.flat_steps(found.observation))
+    best = np.argmax(master.logits_parameter(), axis=-1).reshape(found.mask.shape)
+    mask = found.mask.numpy() > 0
+    np.testing.assert_array_equal(found.info["option"].numpy()[mask], best[mask])
+    assert len(np.unique(best)) > 1

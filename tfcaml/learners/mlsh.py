@@ -87,8 +87,10 @@ class MLSHConfig(LearnerConfig):
       inner_learning_rate: Step size of the master's Adam. Source: MLSH paper: 0.01.
       master_steps: Adam steps of the master in an update. Source: MLSH's code: 10 epochs.
       sub_learning_rate: Step size of the sub-policies' Adam. Source: MLSH paper: 3e-4.
-      sub_steps: Adam steps of the sub-policies in an update, each on all of its steps. Source:
-        tfcaml; MLSH's code: 10 epochs of 15 minibatches.
+      sub_steps: Adam steps of the sub-policies in an update. Source: tfcaml; MLSH's code: 10 times
+        all minibatches.
+      sub_minibatches: Parts that the environment steps of an update are cut into, of which each of
+        these Adam steps takes the next; a divisor of them. Source: tfcaml; MLSH's code: 15.
       observation_clip: Standard deviations beyond which observations, less their running mean, are
         cut off; 0: they are seen as they are. Source: MLSH's code: 5.
       clip_ratio: Epsilon of PPO, at both levels. Source: MLSH's code: 0.2.
@@ -110,6 +112,7 @@ class MLSHConfig(LearnerConfig):
     master_steps: int = 10
     sub_learning_rate: float = 3e-4
     sub_steps: int = 10
+    sub_minibatches: int = 1
     observation_clip: float = 5.0
     clip_ratio: float = 0.2
     advantage: AdvantageConfig = AdvantageConfig(baseline="none", gae_lambda=0.98)
@@ -117,7 +120,7 @@ class MLSHConfig(LearnerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(sub_learning_rate=self.sub_learning_rate)
-        for name in ("period", "master_steps", "sub_steps", "groups"):
+        for name in ("period", "master_steps", "sub_steps", "sub_minibatches", "groups"):
             check(getattr(self, name) >= 1, name, getattr(self, name), ">= 1")
         check(self.num_options >= 1, "num_options", self.num_options, ">= 1")
         rule = f"from 0 to inner_updates - 1 = {self.inner_updates - 1}"
@@ -193,6 +196,10 @@ class MLSH(MetaLearner):
             level: Any = getattr(self.policy, name)
             fits = isinstance(level, NormalizedPolicy) and "value" in level.heads
             check(fits, f"{name} of the policy", type(level).__name__, rule)
+        config = self.config
+        steps = config.meta_batch_size * config.episodes_per_update * self.environment.horizon
+        rule = f"a divisor of {steps}, the steps of an update"
+        check(steps % config.sub_minibatches == 0, "sub_minibatches", config.sub_minibatches, rule)
         self.sub_optimizer = optimizers.adam(self.config.sub_learning_rate)
         drawn = lambda first: nest.stack(
             [self.policy.master.init(first + i)["policy"] for i in range(_POOL)]
@@ -270,7 +277,7 @@ class MLSH(MetaLearner):
             params = {"policy": theta, "seen": seen}
             return proximal.loss(self.policy.master, params, above, self.config.clip_ratio)
 
-        step = lambda fast: inner.step(loss, self.inner_optimizer, fast)[0]
+        step = lambda _, fast: inner.step(loss, self.inner_optimizer, fast)[0]
         fast = _repeated(step, fast, self.config.master_steps)
         return fast._replace(memory={"seen": seen})
 
@@ -291,11 +298,15 @@ class MLSH(MetaLearner):
         support = self.credited(sub, trajectory, joint)
         seen = support.extra["seen"]
 
-        def loss(phi: Params) -> tf.Tensor:
-            params = {"policy": phi, "seen": seen}
-            return proximal.loss(self.policy.sub, params, support, self.config.clip_ratio)
+        parts = self.config.sub_minibatches
 
-        def step(now: tuple[Params, Nest]) -> tuple[Params, Nest]:
+        def step(number: tf.Tensor, now: tuple[Params, Nest]) -> tuple[Params, Nest]:
+            part = proximal.part_of(support, number % parts, parts)
+
+            def loss(phi: Params) -> tf.Tensor:
+                params = {"policy": phi, "seen": seen}
+                return proximal.loss(self.policy.sub, params, part, self.config.clip_ratio)
+
             phi, slots = now
             return self.sub_optimizer.apply(phi, inner.gradient(loss, phi)[1], slots)
 
@@ -464,11 +475,11 @@ def _as_acted(policy: Policy, params: Params, trajectory: Trajectory) -> Traject
     return trajectory._replace(log_prob=tf.stop_gradient(log_prob))
 
 
-def _repeated(step: Callable[[Any], Any], state: Nest, times: int) -> Nest:
-    """`step` applied to a state that many times, in one compiled loop."""
+def _repeated(step: Callable[[tf.Tensor, Any], Any], state: Nest, times: int) -> Nest:
+    """A state after `step`, of its number and the state, that many times in one compiled loop."""
     return tf.while_loop(
         lambda number, _: number < times,
-        lambda number, state: (number + 1, step(state)),
+        lambda number, state: (number + 1, step(number, state)),
         (0, state),
         maximum_iterations=times,
         parallel_iterations=1,

@@ -98,27 +98,34 @@ def loss(
     return found + mean_over_steps((value - support.extra["target"]) ** 2, mask)
 
 
-def part_of(support: Experience, number: int, parts: int) -> Experience:
-    """Every `parts`-th step of the support, from step `number` on, as one episode."""
+def part_of(support: Experience, number: int | tf.Tensor, parts: int) -> Experience:
+    """Every `parts`-th step of the support, from step `number` on, as one episode.
+
+    Args:
+      support: `Experience` with [N, E, T], the steps of which `parts` divides.
+      number: below `parts`.
+      parts: how many there are.
+    """
     if parts == 1:
         return support
     episodes, steps = support.weight.shape[1:]
 
-    def some(x: tf.Tensor) -> tf.Tensor:  # [N, E, T, ...]
-        flat = tf.reshape(x, [x.shape[0], episodes * steps, *x.shape[3:]])
-        return flat[:, None, number::parts]
+    def some(x: tf.Tensor) -> tf.Tensor:  # [N, E * T, ...]
+        rows = tf.reshape(x, [x.shape[0], episodes * steps // parts, parts, *x.shape[2:]])
+        return tf.gather(rows, number, axis=2)
 
     trajectory = support.trajectory
+    own = lambda x: some(tf.reshape(x, [x.shape[0], episodes * steps, *x.shape[3:]]))[:, None]
     one = lambda x: x[:, :1]
     fields = ("observation", "action", "reward", "mask", "log_prob", "terminated", "info")
-    own = {name: nest.map(some, getattr(trajectory, name)) for name in fields}
+    found = {name: nest.map(own, getattr(trajectory, name)) for name in fields}
     final, noise = nest.map(one, (trajectory.final_observation, trajectory.episode_noise))
-    own |= {"final_observation": final, "episode_noise": noise, "start": ()}
+    found |= {"final_observation": final, "episode_noise": noise, "start": ()}
     return Experience(
-        trajectory._replace(**own),
-        some(support.weight),
-        nest.map(lambda x: x[:, number::parts], support.distribution),
-        {"target": some(support.extra["target"])},
+        trajectory._replace(**found),
+        own(support.weight),
+        nest.map(some, support.distribution),
+        {"target": own(support.extra["target"])},
     )
 
 

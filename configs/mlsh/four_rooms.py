@@ -1,0 +1,52 @@
+"""Sub-policies for goals in a room of four; docs/mlsh.md.
+
+They are learned with ten goals of a room, and new tasks have its other ten; with "same" they are
+learned with the four goals of the paper, and new tasks have these, too. The settings were chosen on
+seeds from 100 on.
+"""
+
+from tfcaml.configs.mlsh import _methods
+
+from tfcaml.errors import check_one_of
+
+# The cells of the room below the start, in reading order.
+_ROOM = (*range(68, 73), *range(78, 83), *range(89, 94), *range(99, 104))
+_SAME = (68, 80, 90, 103)
+# Which goals are new -> options of the family, and of MLSH.
+GOALS = {
+    "others": (
+        {"train_goals": _ROOM[::2], "test_goals": _ROOM[1::2]},
+        {"num_options": 6, "period": 10},
+    ),
+    "same": ({"test_goals": _SAME}, {"num_options": 4, "period": 25}),
+}
+
+
+def get_config(goals="others"):
+    check_one_of("goals", goals, tuple(GOALS))
+    options, hierarchy = GOALS[goals]
+    return _methods.experiment(
+        "four_rooms",
+        options,
+        life={"episodes_per_update": 20, "test_episodes_per_update": 10},
+        chosen={
+            **hierarchy,
+            "num_iterations": 80,
+            "meta_batch_size": 16,
+            "inner_updates": 10,
+            "warm_up": 9,
+            "inner_learning_rate": 0.02,
+            "master_steps": 8,
+            "sub_learning_rate": 2e-3,
+            "sub_steps": 10,
+        },
+        others={"ppo": ("ppo", {"inner_learning_rate": 0.01, "minibatches": 4})},
+        policy={"fc_layer_params": (32, 32), "activation": "tanh"},
+        num_seeds=5,
+        evaluation={
+            "num_tasks": len(options["test_goals"]),
+            "num_updates": 40,
+            "episodes": 20,
+        },
+        save_interval=20,
+    )
