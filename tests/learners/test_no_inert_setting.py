@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import tensorflow as tf
-from tf_agents.specs import tensor_spec
 
 import tfcaml
 from tests.dotted import nested
@@ -36,6 +35,7 @@ from tfcaml.policies import (
     with_context,
     with_last_step,
 )
+from tfcaml.policies.two_level import choice_spec
 from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
@@ -273,6 +273,7 @@ FIELDS = {
     "master_steps": Acts(3),
     "sub_learning_rate": Acts(0.3),
     "sub_steps": Acts(3),
+    "sub_minibatches": Acts(3),
     "observation_clip": Acts(0.5),
     # Meta-gradient RL
     "updates_per_meta": Acts(2),
@@ -564,12 +565,11 @@ def wider(name, family, config):
         within = PlainRecurrent(with_last_step(*specs), family.action_spec)
         return TrialPolicy(within, family.observation_spec, config.truncation)
     if name == "mlsh":
-        options = tensor_spec.BoundedTensorSpec([], tf.int32, 0, config.num_options - 1)
         master, sub = (
             NormalizedPolicy(
                 PlainActorCritic(family.observation_spec, actions), config.observation_clip
             )
-            for actions in (options, family.action_spec)
+            for actions in (choice_spec(config.num_options), family.action_spec)
         )
         return TwoLevelPolicy(master, sub, config.period)
     kind, field = WIDER[name]

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-from tf_agents.specs import tensor_spec
 
 from tfcaml import divergence, keys, losses, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
@@ -38,7 +37,7 @@ from tfcaml.losses import proximal
 from tfcaml.optimization import inner, optimizers
 from tfcaml.policies import actor_critic, distributions
 from tfcaml.policies.normalized import NormalizedPolicy
-from tfcaml.policies.two_level import TwoLevelPolicy
+from tfcaml.policies.two_level import TwoLevelPolicy, choice_spec
 from tfcaml.types import (
     Experience,
     FastState,
@@ -146,7 +145,7 @@ class MLSHConfig(LearnerConfig):
         # Two lives with one update of the master alone, and one of both levels, at most.
         lives = {name: min(section[name], 2) for name in ("inner_updates", "groups")}
         steps = {name: min(section[name], 2) for name in ("master_steps", "sub_steps")}
-        least = {"warm_up": min(section["warm_up"], 1)}
+        least = {"warm_up": min(section["warm_up"], 1), "sub_minibatches": 1}
         return {**super().smallest(section), **lives, **steps, **least}
 
 
@@ -177,14 +176,15 @@ class MLSH(MetaLearner):
         activation: str = "tanh",
     ) -> Policy:
         """MLPs with critics beside them: a master and sub-policies."""
-        options = tensor_spec.BoundedTensorSpec([], tf.int32, 0, config.num_options - 1)
 
-        def level(action_spec: tensor_spec.BoundedTensorSpec) -> Policy:
+        def level(action_spec: Any) -> Policy:
             specs = environment.observation_spec, action_spec
             policy = actor_critic(*specs, fc_layer_params, activation)
             return NormalizedPolicy(policy, config.observation_clip)
 
-        return TwoLevelPolicy(level(options), level(environment.action_spec), config.period)
+        return TwoLevelPolicy(
+            level(choice_spec(config.num_options)), level(environment.action_spec), config.period
+        )
 
     def setup(self) -> None:
         check_is("policy", self.policy, TwoLevelPolicy, "a TwoLevelPolicy")
@@ -233,7 +233,8 @@ class MLSH(MetaLearner):
     def born(self, pool: Params, num_tasks: int, key: tf.Tensor | tuple[()]) -> FastState:
         """Masters that know nothing, with weights of a pool, each [P, ...], drawn with `key`."""
         theta = nest.drawn(pool, key)
-        seen = nest.repeat(self.policy.master.nothing_seen(), num_tasks)
+        master: Any = self.policy.master
+        seen = nest.repeat(master.nothing_seen(), num_tasks)
         return FastState(theta, self.inner_optimizer.init(theta, num_tasks), {"seen": seen})
 
     def master(self, fast: FastState) -> Params:
@@ -259,7 +260,8 @@ class MLSH(MetaLearner):
         `extra["macro"]` are its steps, and `extra["seen"]` what it has seen with them, as which it
         sees them again.
         """
-        config, policy = self.config.advantage, self.policy.master
+        policy: Any = self.policy.master
+        config = self.config.advantage
         macro = macro_steps(trajectory, self.config.period)
         seen = policy.counted(fast.memory["seen"], macro.observation, macro.mask)
         params = {"policy": fast.params, "seen": seen}
@@ -322,7 +324,8 @@ class MLSH(MetaLearner):
         Args:
           sub, trajectory, joint: as of `adapt_shared`.
         """
-        policy, options, config = self.policy.sub, self.config.num_options, self.config.advantage
+        policy: Any = self.policy.sub
+        options, config = self.config.num_options, self.config.advantage
         shape = trajectory.mask.shape  # N, E, T
         acted = tf.transpose(
             tf.one_hot(trajectory.info["option"], options, dtype=trajectory.mask.dtype),

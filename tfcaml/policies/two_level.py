@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
+from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest
 from tfcaml.errors import check, check_is, check_whole, checked_call
@@ -127,6 +128,11 @@ class TwoLevelPolicy(Policy):
         rows = tf.reshape(x, tf.concat([[-1, self.num_options], tf.shape(x)[1:]], axis=0))
         last = tf.transpose(rows, [0, 2, 1, *range(3, rows.shape.rank)])  # [N, B, K, ...]
         return tf.gather(last, option, axis=2, batch_dims=2)
+
+
+def choice_spec(num_options: int) -> tensor_spec.BoundedTensorSpec:
+    """The spec of a master's actions: the number of one of the sub-policies."""
+    return tensor_spec.BoundedTensorSpec([], tf.int32, 0, num_options - 1)
 
 
 def flat(params: Params) -> Params:
