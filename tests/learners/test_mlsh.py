@@ -209,10 +209,18 @@ def test_lives_that_are_due_begin_anew_in_a_new_task(family):
     """A group of four iterations' updates keeps its task until its life is over."""
     learner = made(family, groups=2, num_iterations=2)
     population = family.population(0, 2)
-    tfcaml.train(learner, population)
+    drawn = []
+    told = lambda learner, *_: drawn.append(learner.state["life"].read()["task"])
+    tfcaml.train(learner, population, callback=told)
     life = learner.state["life"].read()
     assert life["born"].numpy().all()
     np.testing.assert_array_equal(life["age"], [0, 1, 0, 1])
+    # A master has seen what there was to choose since it was born, in updates of 3 x 3 choices.
+    np.testing.assert_array_equal(life["fast"].memory["seen"]["count"], [27, 9, 27, 9])
+    learner.iteration.assign(1)
+    task, *_ = tfcaml.training.draw(learner, population, 0)
+    nest.map(np.testing.assert_array_equal, drawn[1], task)
+    assert any(np.any(x != y) for x, y in zip(*map(tf.nest.flatten, drawn)))
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(family, tmp_path):
