@@ -140,6 +140,18 @@ class MLSHConfig(LearnerConfig):
             rule = f"{only}: critics are what returns are compared with"
             check(value == only, f"advantage.{name}", value, rule)
 
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
+        options, lives = self.num_options, self.meta_batch_size
+        each = settings.stored_by_tasks(self, sizes)
+        # Every sub-policy sees all steps, and critics have layers of their own.
+        seen = 2 * each.episodes * (2 * sizes.learned - sizes.played)
+        pair = sizes.weights // 3 + _STATES * sizes.outputs  # of two that are compared
+        life, option = 2 * sizes.weights + options * seen, sizes.weights + lives * seen
+        return [
+            each._replace(numbers=life),
+            settings.Stored("num_options", options, each.episodes, option + options * pair),
+        ]
+
     @classmethod
     def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
         # Two lives with one update of the master alone, and one of both levels, at most.
@@ -496,6 +508,7 @@ def macro_steps(trajectory: Trajectory, period: int) -> Trajectory:
     them did. The last step is shorter where `period` does not divide T.
     """
     steps = trajectory.mask.shape[2]
+    period = min(period, steps)
     missing = -steps % period
 
     def rows(x: tf.Tensor) -> tf.Tensor:
