@@ -30,7 +30,7 @@ def get_config():
                 {
                     "num_iterations": 1000,
                     "meta_batch_size": 8,
-                    "inner_learning_rate": 0.5,
+                    "inner_learning_rate": 0.1,
                     "outer": {"optimizer": "ppo", "steps": 10, "learning_rate": 2e-3},
                 },
             ),
