@@ -8,7 +8,7 @@ from tf_agents.specs import tensor_spec
 import tfcaml
 from tests.eager import PlainActorCritic
 from tests.learners.checks import assert_resumes
-from tfcaml import environments, keys, learners, nest
+from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.learners import mlsh
 from tfcaml.policies.normalized import NormalizedPolicy
@@ -35,8 +35,8 @@ def family():
     return environments.Particle(environments.ParticleConfig(horizon=STEPS))
 
 
-def made(family, **settings):
-    config = learners.MLSH.Config(**{**SIZES, **settings})
+def made(family, **changes):
+    config = learners.MLSH.Config(**{**SIZES, **changes})
     options = tensor_spec.BoundedTensorSpec([], tf.int32, 0, OPTIONS - 1)
     level = lambda actions: NormalizedPolicy(PlainActorCritic(family.observation_spec, actions))
     policy = TwoLevelPolicy(level(options), level(family.action_spec), PERIOD)
@@ -77,6 +77,22 @@ def test_rewards_of_the_masters_steps_are_those_of_the_episode(played):
     np.testing.assert_array_equal(macro.observation, trajectory.observation[:, :, ::PERIOD])
     ended = tf.reduce_max(trajectory.terminated, -1)
     np.testing.assert_array_equal(tf.reduce_max(macro.terminated, -1), ended)
+
+
+def test_a_period_beyond_the_episode_is_one_step(played):
+    trajectory = played[2].trajectory
+    macro = mlsh.macro_steps(trajectory, 10**9)
+    assert macro.reward.shape == [TASKS, 3, 1]
+    np.testing.assert_allclose(macro.reward[..., 0], episode_return(trajectory), rtol=1e-5)
+
+
+@pytest.mark.parametrize("field", ["num_options", "meta_batch_size", "episodes_per_update"])
+def test_sizes_that_no_memory_holds_are_refused(family, field):
+    config = learners.MLSH.Config(**{**SIZES, field: 10**6})
+    measured = {"num_tasks": 2, "episodes": 2}
+    with pytest.raises(ConfigError, match="to be so small that mlsh holds at most"):
+        settings.check_sizes("mlsh", config, family, (32, 32), measured)
+    settings.check_sizes("mlsh", learners.MLSH.Config(**SIZES), family, (32, 32), measured)
 
 
 def test_each_step_trains_one_sub_policy(learner, played):
@@ -209,10 +225,18 @@ def test_lives_that_are_due_begin_anew_in_a_new_task(family):
     """A group of four iterations' updates keeps its task until its life is over."""
     learner = made(family, groups=2, num_iterations=2)
     population = family.population(0, 2)
-    tfcaml.train(learner, population)
+    drawn = []
+    told = lambda learner, *_: drawn.append(learner.state["life"].read()["task"])
+    tfcaml.train(learner, population, callback=told)
     life = learner.state["life"].read()
     assert life["born"].numpy().all()
     np.testing.assert_array_equal(life["age"], [0, 1, 0, 1])
+    # A master has seen what there was to choose since it was born, in updates of 3 x 3 choices.
+    np.testing.assert_array_equal(life["fast"].memory["seen"]["count"], [27, 9, 27, 9])
+    learner.iteration.assign(1)
+    task, *_ = tfcaml.training.draw(learner, population, 0)
+    nest.map(np.testing.assert_array_equal, drawn[1], task)
+    assert any(np.any(x != y) for x, y in zip(*map(tf.nest.flatten, drawn)))
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(family, tmp_path):
@@ -220,7 +244,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(family, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    "changes, message",
     [
         ({"warm_up": 3}, "warm_up to be from 0 to inner_updates - 1 = 2"),
         ({"groups": 3}, "groups to be a divisor of meta_batch_size = 4"),
@@ -228,6 +252,6 @@ def test_a_resumed_run_is_the_uninterrupted_one(family, tmp_path):
         ({"random_choices": 1.0}, r"random_choices to be in \[0, 1\)"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(family, settings, message):
+def test_settings_that_do_not_fit_are_refused(family, changes, message):
     with pytest.raises(ConfigError, match=message):
-        made(family, **settings)
+        made(family, **changes)

@@ -27,18 +27,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-from tf_agents.specs import tensor_spec
 
 from tfcaml import divergence, keys, losses, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.divergence import tabular_metrics
-from tfcaml.errors import check, check_is, check_positive
+from tfcaml.errors import check, check_acts, check_is, check_positive
 from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.losses import proximal
 from tfcaml.optimization import inner, optimizers
 from tfcaml.policies import actor_critic, distributions
 from tfcaml.policies.normalized import NormalizedPolicy
-from tfcaml.policies.two_level import TwoLevelPolicy
+from tfcaml.policies.two_level import TwoLevelPolicy, choice_spec
 from tfcaml.types import (
     Experience,
     FastState,
@@ -128,6 +127,8 @@ class MLSHConfig(LearnerConfig):
         rule = f"a divisor of meta_batch_size = {self.meta_batch_size}"
         check(self.meta_batch_size % self.groups == 0, "groups", self.groups, rule)
         check(0 <= self.random_choices < 1, "random_choices", self.random_choices, "in [0, 1)")
+        check_acts(self, ("random_choices",), self.num_options > 1, "with several sub-policies")
+        check_acts(self, ("groups",), self.inner_updates > 1, "with inner_updates > 1")
         check(0 < self.clip_ratio < 1, "clip_ratio", self.clip_ratio, "in (0, 1)")
         check(self.observation_clip >= 0, "observation_clip", self.observation_clip, ">= 0")
         for name, only in (
@@ -138,6 +139,26 @@ class MLSHConfig(LearnerConfig):
             value = getattr(self.advantage, name)
             rule = f"{only}: critics are what returns are compared with"
             check(value == only, f"advantage.{name}", value, rule)
+
+    def stored(self, sizes: settings.Sizes, num_tasks: int) -> list[settings.Stored]:
+        options, lives = self.num_options, self.meta_batch_size
+        each = settings.stored_by_tasks(self, sizes)
+        # Every sub-policy sees all steps, and critics have layers of their own.
+        seen = 2 * each.episodes * (2 * sizes.learned - sizes.played)
+        pair = sizes.weights // 3 + _STATES * sizes.outputs  # of two that are compared
+        life, option = 2 * sizes.weights + options * seen, sizes.weights + lives * seen
+        return [
+            each._replace(numbers=life),
+            settings.Stored("num_options", options, each.episodes, option + options * pair),
+        ]
+
+    @classmethod
+    def smallest(cls, section: dict[str, Any]) -> dict[str, Any]:
+        # Two lives with one update of the master alone, and one of both levels, at most.
+        lives = {name: min(section[name], 2) for name in ("inner_updates", "groups")}
+        steps = {name: min(section[name], 2) for name in ("master_steps", "sub_steps")}
+        least = {"warm_up": min(section["warm_up"], 1), "sub_minibatches": 1}
+        return {**super().smallest(section), **lives, **steps, **least}
 
 
 class MLSH(MetaLearner):
@@ -156,6 +177,7 @@ class MLSH(MetaLearner):
     policy: TwoLevelPolicy
     quick_under_xla = True
     starts_at_random = True
+    has_own_loss = True
 
     @classmethod
     def make_policy(
@@ -166,14 +188,15 @@ class MLSH(MetaLearner):
         activation: str = "tanh",
     ) -> Policy:
         """MLPs with critics beside them: a master and sub-policies."""
-        options = tensor_spec.BoundedTensorSpec([], tf.int32, 0, config.num_options - 1)
 
-        def level(action_spec: tensor_spec.BoundedTensorSpec) -> Policy:
+        def level(action_spec: Any) -> Policy:
             specs = environment.observation_spec, action_spec
             policy = actor_critic(*specs, fc_layer_params, activation)
             return NormalizedPolicy(policy, config.observation_clip)
 
-        return TwoLevelPolicy(level(options), level(environment.action_spec), config.period)
+        return TwoLevelPolicy(
+            level(choice_spec(config.num_options)), level(environment.action_spec), config.period
+        )
 
     def setup(self) -> None:
         check_is("policy", self.policy, TwoLevelPolicy, "a TwoLevelPolicy")
@@ -222,7 +245,8 @@ class MLSH(MetaLearner):
     def born(self, pool: Params, num_tasks: int, key: tf.Tensor | tuple[()]) -> FastState:
         """Masters that know nothing, with weights of a pool, each [P, ...], drawn with `key`."""
         theta = nest.drawn(pool, key)
-        seen = nest.repeat(self.policy.master.nothing_seen(), num_tasks)
+        master: Any = self.policy.master
+        seen = nest.repeat(master.nothing_seen(), num_tasks)
         return FastState(theta, self.inner_optimizer.init(theta, num_tasks), {"seen": seen})
 
     def master(self, fast: FastState) -> Params:
@@ -230,7 +254,7 @@ class MLSH(MetaLearner):
         return {"policy": fast.params, "seen": fast.memory["seen"]}
 
     def acting(self, meta: Nest, fast: FastState) -> Params:
-        num = nest.leading(fast.params)
+        num = nest.num_rows(fast.params)
         sub = nest.repeat(meta["sub"], num)
         return {"master": self.master(fast), "sub": sub, "random": tf.zeros([num])}
 
@@ -248,7 +272,8 @@ class MLSH(MetaLearner):
         `extra["macro"]` are its steps, and `extra["seen"]` what it has seen with them, as which it
         sees them again.
         """
-        config, policy = self.config.advantage, self.policy.master
+        policy: Any = self.policy.master
+        config = self.config.advantage
         macro = macro_steps(trajectory, self.config.period)
         seen = policy.counted(fast.memory["seen"], macro.observation, macro.mask)
         params = {"policy": fast.params, "seen": seen}
@@ -311,7 +336,8 @@ class MLSH(MetaLearner):
         Args:
           sub, trajectory, joint: as of `adapt_shared`.
         """
-        policy, options, config = self.policy.sub, self.config.num_options, self.config.advantage
+        policy: Any = self.policy.sub
+        options, config = self.config.num_options, self.config.advantage
         shape = trajectory.mask.shape  # N, E, T
         acted = tf.transpose(
             tf.one_hot(trajectory.info["option"], options, dtype=trajectory.mask.dtype),
@@ -482,6 +508,7 @@ def macro_steps(trajectory: Trajectory, period: int) -> Trajectory:
     them did. The last step is shorter where `period` does not divide T.
     """
     steps = trajectory.mask.shape[2]
+    period = min(period, steps)
     missing = -steps % period
 
     def rows(x: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
+from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest
 from tfcaml.errors import check, check_is, check_whole, checked_call
@@ -72,7 +73,7 @@ class TwoLevelPolicy(Policy):
         return tf.concat([self.sub.noise(key, num_steps), drawn], axis=-1)
 
     def initial_memory(self, params: Params, num_episodes: int, noise: Nest = ()) -> Nest:
-        zeros = tf.zeros([nest.leading(params), num_episodes], tf.int32)
+        zeros = tf.zeros([nest.num_rows(params), num_episodes], tf.int32)
         return {"option": zeros, "time": zeros}
 
     def play(
@@ -123,14 +124,20 @@ class TwoLevelPolicy(Policy):
 
     def _of_option(self, x: tf.Tensor, option: tf.Tensor) -> tf.Tensor:
         """Rows [N * K, B, ...] of all options -> [N, B, ...], those of option [N, B]."""
-        rows = tf.reshape(x, [-1, self.num_options, *x.shape[1:]])
+        # Batches of an export are of any size.
+        rows = tf.reshape(x, tf.concat([[-1, self.num_options], tf.shape(x)[1:]], axis=0))
         last = tf.transpose(rows, [0, 2, 1, *range(3, rows.shape.rank)])  # [N, B, K, ...]
         return tf.gather(last, option, axis=2, batch_dims=2)
 
 
+def choice_spec(num_options: int) -> tensor_spec.BoundedTensorSpec:
+    """The spec of a master's actions: the number of one of the sub-policies."""
+    return tensor_spec.BoundedTensorSpec([], tf.int32, 0, num_options - 1)
+
+
 def flat(params: Params) -> Params:
     """Weights [N, K, ...] -> [N * K, ...]: a row for each sub-policy of each task."""
-    return nest.map(lambda x: tf.reshape(x, [x.shape[0] * x.shape[1], *x.shape[2:]]), params)
+    return nest.map(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), params)
 
 
 def spread(x: Nest, num_options: int) -> Nest:

@@ -114,6 +114,7 @@ class PPO(MetaLearner):
     quick_under_xla = True
     starts_at_random = True
     plays_segments = True
+    has_own_loss = True
 
     @classmethod
     def make_policy(
