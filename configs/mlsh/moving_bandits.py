@@ -7,14 +7,6 @@ settings were chosen on seeds from 100 on.
 from tfcaml.configs.mlsh import _methods
 
 LIVES = {"num_iterations": 100, "meta_batch_size": 8, "inner_updates": 10}
-MLSH = {
-    **LIVES,
-    "warm_up": 9,
-    "inner_learning_rate": 0.02,
-    "master_steps": 8,
-    "sub_learning_rate": 2e-3,
-    "sub_steps": 10,
-}
 
 
 def get_config():
@@ -22,9 +14,9 @@ def get_config():
         "moving_bandits",
         {},
         life={"episodes_per_update": 40},
-        chosen=MLSH,
+        chosen={**LIVES, "warm_up": 9},
         others={
-            "mlsh_no_warm_up": ("mlsh", {**MLSH, "warm_up": 0}),
+            "mlsh_no_warm_up": ("mlsh", {**LIVES, "warm_up": 0}),
             "shared": (
                 "pretrained",
                 {

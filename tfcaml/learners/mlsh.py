@@ -83,9 +83,11 @@ class MLSHConfig(LearnerConfig):
       period: N, steps from one choice of the master to the next. Unit: steps. Source: MLSH paper:
         10.
       random_choices: Share of choices in training that are drawn evenly. Source: MLSH's code: 0.1.
-      inner_learning_rate: Step size of the master's Adam. Source: MLSH paper: 0.01.
-      master_steps: Adam steps of the master in an update. Source: MLSH's code: 10 epochs.
-      sub_learning_rate: Step size of the sub-policies' Adam. Source: MLSH paper: 3e-4.
+      inner_learning_rate: Step size of the master's Adam. Source: the study mlsh; MLSH paper: 0.01.
+      master_steps: Adam steps of the master in an update. Source: the study mlsh; MLSH's code: 10
+        epochs.
+      sub_learning_rate: Step size of the sub-policies' Adam. Source: the study mlsh; MLSH paper:
+        3e-4.
       sub_steps: Adam steps of the sub-policies in an update. Source: tfcaml; MLSH's code: 10 times
         all minibatches.
       sub_minibatches: Parts that the environment steps of an update are cut into, of which each of
@@ -107,9 +109,9 @@ class MLSHConfig(LearnerConfig):
     num_options: int = 2
     period: int = 10
     random_choices: float = 0.1
-    inner_learning_rate: float = 0.01
-    master_steps: int = 10
-    sub_learning_rate: float = 3e-4
+    inner_learning_rate: float = 0.02
+    master_steps: int = 8
+    sub_learning_rate: float = 2e-3
     sub_steps: int = 10
     sub_minibatches: int = 1
     observation_clip: float = 5.0
