@@ -15,8 +15,15 @@ learn a master, while the sub-policies stay.
 There are as many lives side by side as `meta_batch_size` says, in `groups` that are at other points
 of their lives, so that at any time some of them move the sub-policies.
 
-Differences from the paper: a step of the sub-policies is the mean over the lives that are past
-their warm-up, where the paper's groups take steps of their own.
+Differences from the paper:
+  - An update of the sub-policies is one on the steps of all lives past their warm-up, where the
+    paper's groups take steps of their own.
+  - PPO begins from a ratio of 1 at each update, although what a level has seen, by which its
+    observations are normalised, grew after it acted. In the first updates of a life that matters.
+  - With a life, the master's optimiser and normalisation begin anew as well; in the code they go
+    on.
+  - The weights of each layer of a new master are one of 64 draws, others in training than on new
+    tasks.
 """
 
 from __future__ import annotations
@@ -312,9 +319,7 @@ class MLSH(MetaLearner):
           (sub, slots) after it.
         """
         support = self.credited(sub, trajectory, joint)
-        seen = support.extra["seen"]
-
-        parts = self.config.sub_minibatches
+        seen, parts = support.extra["seen"], self.config.sub_minibatches
 
         def step(number: tf.Tensor, now: tuple[Params, Nest]) -> tuple[Params, Nest]:
             part = proximal.part_of(support, number % parts, parts)

@@ -14,8 +14,8 @@ from tf_agents.specs import tensor_spec
 
 from tfcaml import keys, nest
 from tfcaml.errors import check, check_is, check_whole, checked_call
+from tfcaml.policies import distributions
 from tfcaml.policies.base import Policy
-from tfcaml.policies.distributions import sample_discrete
 from tfcaml.types import Nest, Params, Trajectory
 
 if TYPE_CHECKING:
@@ -53,18 +53,11 @@ class TwoLevelPolicy(Policy):
         self.observation_spec = sub.observation_spec
         self.action_spec, self.num_actions = sub.action_spec, sub.num_actions
         self.supports_xla = master.supports_xla and sub.supports_xla
-        self.info_spec = {
-            "option": tf.TensorSpec([], tf.int32),
-            "chosen": tf.TensorSpec([]),
-        }
+        self.info_spec = {"option": tf.TensorSpec([], tf.int32), "chosen": tf.TensorSpec([])}
 
     def init(self, seed: int) -> Params:
         subs = [self.sub.init(seed * (self.num_options + 1) + k) for k in range(self.num_options)]
-        return {
-            "master": self.master.init(seed),
-            "sub": nest.stack(subs),
-            "random": tf.zeros([]),
-        }
+        return {"master": self.master.init(seed), "sub": nest.stack(subs), "random": tf.zeros([])}
 
     def noise(self, key: tf.Tensor, num_steps: int) -> tf.Tensor:
         """That of an action, and two numbers for a choice."""
@@ -81,7 +74,7 @@ class TwoLevelPolicy(Policy):
     ) -> tuple[tf.Tensor, tf.Tensor, Nest, Nest]:
         noise, draw, whether = noise[..., :-2], noise[..., -2:-1], noise[..., -1]
         choice: Any = self.master(params["master"], observation)
-        option = sample_discrete(choice, draw, tf.int32)
+        option = distributions.sample_discrete(choice, draw, tf.int32)
         share = params["random"][:, None]
         part = tf.math.divide_no_nan(whether, share)  # U(0, 1) where it is below 1
         evenly = tf.minimum(tf.cast(part * self.num_options, tf.int32), self.num_options - 1)
@@ -116,8 +109,6 @@ class TwoLevelPolicy(Policy):
 
     def _acting(self, params: Params, observation: Nest, option: tf.Tensor) -> tfd.Distribution:
         """The distribution of option [N, B] at observations [N, B, ...]."""
-        from tfcaml.policies import distributions
-
         acting = self.sub(flat(params["sub"]), spread(observation, self.num_options))
         values = nest.map(lambda x: self._of_option(x, option), distributions.tensors(acting))
         return distributions.rebuild(acting, values)

@@ -16,7 +16,7 @@ def test_when_a_level_is_reached(level, expected):
 
 
 def test_steps_to_what_the_other_method_ends_with():
-    """A share of the last measurements of the other one, seed by seed; None if it is not reached."""
+    """A share of its last measurements, seed by seed; None where that is not reached."""
     other = np.array([[0.0, 5, 9, *[10] * 5], [0, 0, 20, *[20] * 5]])
     main = np.array([[0.0, 9, 9, *[9] * 5], [0, 18, 20, *[20] * 5]])
     steps = {"mlsh": range(0, 80, 10), "ppo": range(0, 160, 20)}
