@@ -20,7 +20,7 @@ from ..runs import config_name, interval, rounded, run_config, shrink
 CONFIGS = {
     "bandits": ("Moving bandits", moving_bandits, {}),
     "rooms": ("Four rooms", four_rooms, {}),
-    "rooms_same": ("Four rooms, the goals of training", four_rooms, {"goals": "same"}),
+    "rooms_others": ("Four rooms, other goals than in training", four_rooms, {"goals": "others"}),
     "ant": ("Ant bandits", ant_bandits, {}),
 }
 _ENOUGH = 0.9  # share of a plateau that counts as having reached it
@@ -97,7 +97,7 @@ def _part(name, study_seeds, out_dir, quick=False, train=Experiment.train):
 
 
 PARTS = tuple(functools.partial(_part, name) for name in CONFIGS)
-bandits, rooms, rooms_same, ant = PARTS
+bandits, rooms, rooms_others, ant = PARTS
 
 
 def reached(steps, values, level):
