@@ -386,7 +386,7 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     },
     "mlsh": {
         **{**OF_A_CRITIC, "advantage.normalize": Refused(False)},
-        "clip_ratio": Acts(0.01),
+        **{"master_clip_ratio": Acts(0.01), "sub_clip_ratio": Acts(0.01)},
     },
     "adapt_sv": OF_CONTEXTS,
     "tesp": {

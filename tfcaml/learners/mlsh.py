@@ -101,7 +101,8 @@ class MLSHConfig(LearnerConfig):
         these Adam steps takes the next; a divisor of them. Source: tfcaml; MLSH's code: 15.
       observation_clip: Standard deviations beyond which observations, less their running mean, are
         cut off; 0: they are seen as they are. Source: MLSH's code: 5.
-      clip_ratio: Epsilon of PPO, at both levels. Source: MLSH's code: 0.2.
+      master_clip_ratio: Epsilon of the master's PPO. Source: MLSH's code: 0.2.
+      sub_clip_ratio: Epsilon of the sub-policies' PPO. Source: MLSH's code: 0.2.
       advantage: Gamma (`discount`) and lambda (`gae_lambda`) at both levels; critics are the
         baselines, and advantages are brought to mean 0 and standard deviation 1. Source: MLSH's
         code: 0.99 and 0.98.
@@ -122,7 +123,8 @@ class MLSHConfig(LearnerConfig):
     sub_steps: int = 10
     sub_minibatches: int = 1
     observation_clip: float = 5.0
-    clip_ratio: float = 0.2
+    master_clip_ratio: float = 0.2
+    sub_clip_ratio: float = 0.2
     advantage: AdvantageConfig = AdvantageConfig(baseline="none", gae_lambda=0.98)
 
     def __post_init__(self) -> None:
@@ -138,7 +140,8 @@ class MLSHConfig(LearnerConfig):
         check(0 <= self.random_choices < 1, "random_choices", self.random_choices, "in [0, 1)")
         check_acts(self, ("random_choices",), self.num_options > 1, "with several sub-policies")
         check_acts(self, ("groups",), self.inner_updates > 1, "with inner_updates > 1")
-        check(0 < self.clip_ratio < 1, "clip_ratio", self.clip_ratio, "in (0, 1)")
+        for name in ("master_clip_ratio", "sub_clip_ratio"):
+            check(0 < getattr(self, name) < 1, name, getattr(self, name), "in (0, 1)")
         check(self.observation_clip >= 0, "observation_clip", self.observation_clip, ">= 0")
         for name, only in (
             ("return_type", "reward_to_go"),
@@ -298,7 +301,7 @@ class MLSH(MetaLearner):
 
         def loss(theta: Params) -> tf.Tensor:
             params = {"policy": theta, "seen": seen}
-            return proximal.loss(self.policy.master, params, above, self.config.clip_ratio)
+            return proximal.loss(self.policy.master, params, above, self.config.master_clip_ratio)
 
         step = lambda _, fast: inner.step(loss, self.inner_optimizer, fast)[0]
         fast = _repeated(step, fast, self.config.master_steps)
@@ -326,7 +329,7 @@ class MLSH(MetaLearner):
 
             def loss(phi: Params) -> tf.Tensor:
                 params = {"policy": phi, "seen": seen}
-                return proximal.loss(self.policy.sub, params, part, self.config.clip_ratio)
+                return proximal.loss(self.policy.sub, params, part, self.config.sub_clip_ratio)
 
             phi, slots = now
             return self.sub_optimizer.apply(phi, inner.gradient(loss, phi)[1], slots)
