@@ -65,7 +65,7 @@ def test_rows_chosen_by_whether_they_are_finite():
 
 
 def test_rows_of_a_pool_are_drawn_leaf_by_leaf():
-    """Rows that are there, all of them in the long run, of each leaf by itself; by the key alone."""
+    """Rows that are there, of each leaf by itself, and all of them in the long run."""
     pool = {"a": tf.range(8), "b": 10 * tf.range(8)}
     key = keys.per_task(keys.from_int(0), 400)
     found = nest.map(np.asarray, nest.drawn(pool, key))

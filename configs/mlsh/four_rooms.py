@@ -40,6 +40,7 @@ def get_config(goals="same"):
             "sub_learning_rate": 2e-3,
             "sub_steps": 10,
             "master_clip_ratio": 0.4,
+            "sub_clip_ratio": 0.4,
         },
         others={"ppo": ("ppo", {"inner_learning_rate": 0.02, "minibatches": 4})},
         policy={"fc_layer_params": (32, 32), "activation": "tanh"},

@@ -24,6 +24,7 @@ CONFIGS = {
     "ant": ("Ant bandits", ant_bandits, {}),
 }
 _ENOUGH = 0.9  # share of a plateau that counts as having reached it
+_LEVELS = (0.5, 0.8, 0.9)  # shares of what PPO ends with
 _LAST = 5  # measurements at the end, whose mean is the plateau
 _DRAWN = 0xA2  # salt of keys
 _PATHS = 3  # episodes of a panel, or panels of a task where goals differ by episode
@@ -77,7 +78,9 @@ def _part(name, study_seeds, out_dir, quick=False, train=Experiment.train):
             "updates_to_plateau": [
                 reached(range(len(row)), row, _ENOUGH * _plateau(row)) for row in returns[main]
             ],
-            "steps_to_ppo": _steps_to(returns, steps, main, "ppo") if "ppo" in returns else None,
+            "steps_to_ppo": {
+                str(level): _steps_to(returns, steps, (main, "ppo"), level) for level in _LEVELS
+            },
             "collapse": _collapse(experiment),
             "environment_steps": {x: experiment.environment_steps(x) for x in returns},
             "seconds": {x: experiment.training_seconds(x) for x in returns},
@@ -124,22 +127,27 @@ def _steps(experiment, method):
     return [trials + update * each for update in range(experiment.config.num_updates + 1)]
 
 
-def _steps_to(returns, steps, main, other):
-    """Steps that two methods need for a share of what the other one ends with, seed by seed.
+def _steps_to(returns, steps, methods, level):
+    """Steps that two methods need for a share of what the second one ends with, seed by seed.
+
+    Args:
+      returns, steps: dict method -> [S, U + 1], and [U + 1].
+      methods: names of both.
+      level: the share.
 
     Returns:
-      dict: "level" [S]; for both their steps [S], None where they do not get there; and "share",
-      the mean over seeds of how many steps the one needs for each of the other one.
+      dict: for both their steps [S], None where they do not get there; and "share", of how many
+      steps the first one needs for each of the second one: mean over seeds, None unless all are
+      known.
     """
-    level = _ENOUGH * _plateau(returns[other])
+    goal = level * _plateau(returns[methods[1]])
     found = {
-        method: [reached(steps[method], row, x) for row, x in zip(returns[method], level)]
-        for method in (main, other)
+        method: [reached(steps[method], row, x) for row, x in zip(returns[method], goal)]
+        for method in methods
     }
-    pairs = list(zip(found[main], found[other]))
+    pairs = list(zip(*found.values()))
     known = all(None not in pair for pair in pairs)
-    share = _mean([one / max(two, 1) for one, two in pairs]) if known else None
-    return {"level": level.tolist(), **found, "share": share}
+    return {**found, "share": _mean([x / max(y, 1) for x, y in pairs]) if known else None}
 
 
 def _curves(experiment):
@@ -255,17 +263,18 @@ def _text(title, experiment, results):
         + ".",
         "",
     ]
-    found = results["steps_to_ppo"]
-    if found:
-        count = lambda row: ", ".join("-" if x is None else f"{x:,}" for x in row)
-        share = (
-            "" if found["share"] is None else f" MLSH needs {interval(found['share'], 2)} of it."
-        )
-        lines += [
-            f"Steps to {_ENOUGH:.0%} of what PPO ends with, seed by seed: MLSH "
-            f"{count(found[main])}; PPO {count(found['ppo'])}.{share}",
-            "",
-        ]
+    lines += [
+        "Steps to a share of what PPO ends with, seed by seed:",
+        "",
+        "| share | MLSH | PPO | MLSH needs of PPO's steps |",
+        "|---|---|---|---|",
+    ]
+    count = lambda row: ", ".join("-" if x is None else f"{x:,}" for x in row)
+    for level, found in results["steps_to_ppo"].items():
+        share = "" if found["share"] is None else interval(found["share"], 2)
+        one, other = count(found[main]), count(found["ppo"])
+        lines.append(f"| {float(level):.0%} | {one} | {other} | {share} |")
+    lines.append("")
     lines += [
         "At the end of training, 0 to 1:",
         "",

@@ -20,13 +20,12 @@ def test_steps_to_what_the_other_method_ends_with():
     other = np.array([[0.0, 5, 9, *[10] * 5], [0, 0, 20, *[20] * 5]])
     main = np.array([[0.0, 9, 9, *[9] * 5], [0, 18, 20, *[20] * 5]])
     steps = {"mlsh": range(0, 80, 10), "ppo": range(0, 160, 20)}
-    found = study._steps_to({"mlsh": main, "ppo": other}, steps, "mlsh", "ppo")
-    np.testing.assert_allclose(found["level"], [9, 18])
+    compared = lambda: study._steps_to({"mlsh": main, "ppo": other}, steps, ("mlsh", "ppo"), 0.9)
+    found = compared()
     assert found["mlsh"] == [10, 10] and found["ppo"] == [40, 40]
     assert found["share"]["value"] == 0.25
     main[0] = 8
-    found = study._steps_to({"mlsh": main, "ppo": other}, steps, "mlsh", "ppo")
-    assert found["mlsh"] == [None, 10] and found["share"] is None
+    assert compared()["mlsh"] == [None, 10] and compared()["share"] is None
 
 
 def test_paths_are_in_the_plane():
