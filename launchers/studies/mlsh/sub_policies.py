@@ -205,6 +205,8 @@ def _after_adaptation(experiment, seed):
         for number in shown
     }
     drawn = {f"task {i}": _episodes(experiment.environment, task, played, i) for i in shown}
+    if all(len(row) == 1 for row in drawn.values()):  # tasks side by side
+        drawn = {"": {name: next(iter(row.values())) for name, row in drawn.items()}}
     title = f"Share of the master's choices while it adapts, seed {seed}"
     return drawn, figures.seed_curves(panels, "updates of the master", title)
 
