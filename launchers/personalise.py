@@ -20,6 +20,7 @@ BAD_INPUT = 2  # exit code
 MOST = 100_000  # of a card's whole numbers, and of what is asked for
 MOST_LETTERS = 2000  # of an error
 MOST_NUMBERS = 10**8  # in an array of episodes
+MAY_BE_NESTS = ("info", "episode_noise")  # of what `adapt` takes; only some policies have them
 SHOW = "{:<16} {:>15} {:>12} {:>9} {:>9}"
 
 
@@ -51,16 +52,22 @@ class Player:
         self.steps = 0  # in all, which makes the seed of each action
         self.episodes = 0
         self._horizon = card["environment"]["horizon"]
-        self._specs = card["functions"]["adapt"]["takes"]["trajectories"]
+        functions = card["functions"]
+        self._specs = functions["adapt"]["takes"]["trajectories"]
+        self._starts_at_random = "seed" in functions["get_initial_state"]["takes"]
+
+    def start(self):
+        """The state before any episode, of a model that has one policy to start from."""
+        seed = ([self.seed, 0],) if self._starts_at_random else ()
+        return self.model.get_initial_state(1, *seed)
 
     def play(self, state, num_episodes):
         """Episodes of the policy in `state`: (dict of [1, E, T, ...], returns [E])."""
-        episodes = {
-            name: np.zeros([1, num_episodes, *spec["shape"][2:]], spec["dtype"])
-            for name, spec in self._specs.items()
-        }
+        empty = lambda spec: np.zeros([1, num_episodes, *spec["shape"][2:]], spec["dtype"])
+        episodes = _mapped(empty, self._specs)
         for episode in range(num_episodes):
-            self._play_one(state, {name: x[0, episode] for name, x in episodes.items()})
+            row = lambda x, episode=episode: x[0, episode, ...]
+            self._play_one(state, tf.nest.map_structure(row, episodes))
         return episodes, episodes["reward"][0].sum(axis=-1)
 
     def _play_one(self, state, rows):
@@ -75,6 +82,10 @@ class Player:
             self.steps += 1
             rows["action"][t] = step["action"][0]
             rows["log_prob"][t] = step["info"]["log_probability"][0]
+            if "info" in rows:  # what the policy says of each step
+                _write(rows["info"], t, step["info"]["info"])
+            if "episode_noise" in rows:  # what it has drawn for the episode
+                _write(rows["episode_noise"], ..., step["info"]["episode_noise"])
             action = _as_taken(rows["action"][t], self.environment.action_space)
             observation, rows["reward"][t], terminated, truncated, _ = self.environment.step(action)
             rows["terminated"][t], rows["mask"][t] = terminated, 1
@@ -93,13 +104,13 @@ def personalise(player, shots, num_episodes, num_updates, trials=None):
       num_updates: updates.
       trials: the card's entry on trials, for a model that has several policies to start from.
     """
-    state = _best_start(player, trials) if trials else player.model.get_initial_state(1)
+    state = _best_start(player, trials) if trials else player.start()
     for update in range(num_updates + 1):
         before = player.episodes
         episodes, returns = player.play(state, num_episodes)
         yield f"after update {update}" if update else "at the start", before, returns
         if update < num_updates:
-            support = {name: tf.constant(x[:, :shots]) for name, x in episodes.items()}
+            support = tf.nest.map_structure(lambda x: tf.constant(x[:, :shots]), episodes)
             state = player.model.adapt(support, state)
 
 
@@ -125,6 +136,24 @@ def _time_step(observation, started, reward):
         "discount": tf.ones([1]),
         "observation": tf.constant(observation[None]),
     }
+
+
+def _write(rows, place, values):
+    """Writes a nest of values [1, ...] into one of arrays, each at the place."""
+    for array, value in zip(tf.nest.flatten(rows), tf.nest.flatten(values), strict=True):
+        array[place] = value[0]
+
+
+def _is_nest(card):
+    """Whether a place of a card has names of its own below it, where a spec could be."""
+    return isinstance(card, dict) and bool(card) and not {"shape", "dtype"} & set(card)
+
+
+def _mapped(function, specs):
+    """`function` of each spec of a card's nested dicts."""
+    if not _is_nest(specs):
+        return function(specs)
+    return {name: _mapped(function, each) for name, each in specs.items()}
 
 
 def _as_taken(action, space):
@@ -159,11 +188,23 @@ def _load_card(path):
         _field(fields, name)
     nested = [name for name in fields if "observation" in name and "shape" not in fields[name]]
     for name in set(fields).difference(nested):  # nested ones are refused with the environment
-        axes = [None, shots] if name == "final_observation" else [None, shots, horizon]
-        shape = _spec(fields, name)["shape"]
-        if shape[: len(axes)] != axes or np.prod([1.0, *shape[1:]]) > MOST_NUMBERS:
-            raise ValueError(f"{name} of its card has the shape {shape}")
+        once = name in ("final_observation", "episode_noise")
+        axes = [None, shots] if once else [None, shots, horizon]
+        for path in _paths(fields, name):
+            shape = _spec(fields, *path)["shape"]
+            if shape[: len(axes)] != axes or np.prod([1.0, *shape[1:]]) > MOST_NUMBERS:
+                raise ValueError(f"{'.'.join(path)} of its card has the shape {shape}")
+    if not isinstance(_field(card, "functions", "get_initial_state", "takes"), dict):
+        raise ValueError("what get_initial_state takes in its card is not a dict")
     return card
+
+
+def _paths(card, *names):
+    """Where the specs at a place of a card are, or below it: sequences of names."""
+    found = _field(card, *names)
+    if names[0] in MAY_BE_NESTS and _is_nest(found):
+        return [path for name in found for path in _paths(card, *names, name)]
+    return [names]
 
 
 def _field(card, *names, missing=...):

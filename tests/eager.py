@@ -71,6 +71,7 @@ class PlainPolicy(Policy):
     """
 
     def __init__(self, observation_spec, action_spec):
+        self.observation_spec = observation_spec
         self.action_spec = action_spec
         self.num_actions = int(action_spec.maximum) + 1 if action_spec.dtype.is_integer else None
         outputs = self.num_actions or action_spec.shape[0]

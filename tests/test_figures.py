@@ -32,6 +32,9 @@ def _figures():
         for name, row in (("k = 4", (-30.0, 5.0)), ("random", (200.0, 90.0)))
     }
     leads["alone"] = 2 * [{"value": 1.0, "lower": None, "upper": None}]
+    taken = figures.OptionEpisodes(
+        rng.normal(size=[2, 5, 2]), rng.integers(0, 3, [2, 5]), points[:2], 1, [(0, 0)]
+    )
     return {
         "end_positions": lambda: figures.end_positions(ends, ends),
         "paired_differences": lambda: figures.paired_differences(
@@ -92,6 +95,9 @@ def _figures():
         ),
         "latent_map": lambda: figures.latent_map(
             {name: (points, np.exp(points), np.arange(12.0)) for name in ("known", "new")}, "title"
+        ),
+        "option_paths": lambda: figures.option_paths(
+            {row: {"": taken, "later": taken} for row in ("one", "two")}, "title"
         ),
         "goal_similarity": lambda: figures.goal_similarity(
             np.argwhere(np.ones([3, 4])), (0, 0), 5, matrix, -matrix, "title"

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import keys, nest
 
 
 def leaf(*shape, dtype=tf.float32):
@@ -62,3 +62,14 @@ def test_rows_chosen_by_whether_they_are_finite():
     chosen = nest.where(finite, good, nest.map(tf.zeros_like, good))
     np.testing.assert_array_equal(chosen["a"], [[1, 2], [0, 0], [0, 0]])
     np.testing.assert_array_equal(chosen["n"], [1, 0, 0])
+
+
+def test_rows_of_a_pool_are_drawn_leaf_by_leaf():
+    """Rows that are there, of each leaf by itself, and all of them in the long run."""
+    pool = {"a": tf.range(8), "b": 10 * tf.range(8)}
+    key = keys.per_task(keys.from_int(0), 400)
+    found = nest.map(np.asarray, nest.drawn(pool, key))
+    assert set(found["a"]) == set(range(8)) and set(found["b"]) == set(range(0, 80, 10))
+    assert np.mean(found["a"] == found["b"] // 10) < 0.3
+    again = nest.drawn(pool, key[3:5])
+    nest.map(np.testing.assert_array_equal, again, nest.map(lambda x: x[3:5], found))

@@ -127,6 +127,8 @@ def small(name):
     elif name == "epg":
         settings |= {"buffer_updates": 4, "memory": 2}
         settings |= {"outer": {"optimizer": "evolution_strategy", "population": 4}}
+    elif name == "mlsh":
+        settings |= {"warm_up": 0, "period": 2, "master_steps": 2, "sub_steps": 2}
     elif {"advantage", "outer"} <= fields:
         settings |= {"advantage": {"baseline": "time_step_mean"}, "outer": {"optimizer": "adam"}}
     if name == "rl2":  # it learns within its trials

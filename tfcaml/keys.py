@@ -19,6 +19,7 @@ ACTIONS = 1  # the policy's noise at each step
 STEPS = 2  # the family's noise at each step
 RESET = 3  # the start of the episode
 EPISODES = 4  # what a policy draws once per episode
+CHOICES = 5  # choices of a policy on top of others
 LATER = 8  # times the steps played before: what is played from there on
 # Those of the key of a user's seed, or of an iteration:
 SMALL = 0x5EED  # the second half of the key of a seed below 2**31

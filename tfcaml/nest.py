@@ -35,6 +35,23 @@ def concat(*nests: Nest) -> Nest:
     return map(lambda *leaves: tf.concat(leaves, axis=0), *nests)
 
 
+def drawn(pool: Nest, key: tf.Tensor) -> Nest:
+    """Rows of a pool, of which each leaf's is drawn by itself.
+
+    Args:
+      pool: leaves [P, ...].
+      key: [N, 2].
+
+    Returns:
+      leaves [N, ...].
+    """
+    leaves, size = tf.nest.flatten(pool), leading(pool)
+    draw = lambda own: tf.random.stateless_uniform([len(leaves)], own, 0, size, tf.int32)
+    index = tf.map_fn(draw, key)
+    rows = [tf.gather(leaf, index[:, i]) for i, leaf in enumerate(leaves)]
+    return tf.nest.pack_sequence_as(pool, rows)
+
+
 def stack(nests: Sequence[Nest]) -> Nest:
     """A list of nests -> one nest whose leaves carry a new leading axis."""
     return map(lambda *leaves: tf.stack(leaves), *nests)

@@ -18,6 +18,7 @@ from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
 from .meta_gradient import learned_returns as meta_gradient
+from .mlsh import sub_policies as mlsh
 from .rl2 import trials as rl2
 from .tesp import targets as tesp
 from .vime import mountain_car as vime_mountain_car
@@ -41,6 +42,7 @@ STUDIES = {
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
     "meta_gradient": meta_gradient.run,
+    "mlsh": mlsh.run,
     "rl2": rl2.run,
     "tesp": tesp.run,
     "vime_mountain_car": vime_mountain_car.run,

@@ -18,7 +18,7 @@ from tfcaml import keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.agents.adapted_policy import new_episode, with_episode
 from tfcaml.errors import ConfigError
-from tfcaml.learners import anil, cavia, maesn, maml, meta_sgd, rl2, tesp
+from tfcaml.learners import anil, cavia, maesn, maml, meta_sgd, mlsh, rl2, tesp
 from tfcaml.learners.caml import learner as caml
 from tfcaml.policies import distributions
 from tfcaml.types import Trajectory
@@ -27,12 +27,12 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
 NAMES = (
-    *("anil", "caml", "cavia", "epg", "gru", "maesn", "maml", "meta_sgd", "recall"),
-    *("rl2", "tesp"),
+    *("anil", "caml", "cavia", "epg", "gru", "maesn", "maml", "meta_sgd", "mlsh"),
+    *("recall", "rl2", "tesp"),
 )
 # The others are particles.
-SLIDES = ("cavia", "epg", "gru", "maesn", "meta_sgd", "recall", "rl2", "tesp")
-EPISODIC = ("gru", "maesn", "recall", "rl2")  # of policies that remember an episode
+SLIDES = ("cavia", "epg", "gru", "maesn", "meta_sgd", "mlsh", "recall", "rl2", "tesp")
+EPISODIC = ("gru", "maesn", "mlsh", "recall", "rl2")  # of policies that remember an episode
 NUM_TASKS, SHOTS = 3, 4
 SEED = keys.from_int(11)
 
@@ -76,6 +76,7 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
             slide, config=tesp.TESPConfig(**shots, encoder_units=3, buffer_size=4)
         ),
         "epg": learners.EPG(slide, config=learners.EPG.Config(**shots, memory=2)),
+        "mlsh": learners.MLSH(slide, config=mlsh.MLSHConfig(**shots, period=4, master_steps=2)),
         "rl2": learners.RL2(slide, config=rl2.RL2Config(units=3, test_episodes_per_update=SHOTS)),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
         "caml": learners.CAML(
@@ -85,6 +86,11 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
     for name in found.keys() - {"caml"}:
         scale = 0.1 if name == "gru" else 0.3  # means of size 1
         found[name].meta.write(noisy(found[name].meta.read(), seed=1, scale=scale))
+    meta = found["mlsh"].meta.read()
+    # Of two sub-policies, each of which has seen other states.
+    moments = {"count": [9.0, 5.0], "mean": [[0.2], [-0.1]], "square": [[1.0], [0.5]]}
+    meta["sub"]["seen"] = {name: tf.constant(value) for name, value in moments.items()}
+    found["mlsh"].meta.write(meta)
     meta = found["caml"].meta.read()
     fast = meta["medoids"]["fast"]
     meta["medoids"]["fast"] = fast._replace(params=noisy(fast.params, seed=2))

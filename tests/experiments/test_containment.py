@@ -12,7 +12,7 @@ import tensorflow as tf
 import tfcaml
 from tests.experiments.test_experiment import small_config
 from tests.reporting.run_reports import read_page
-from tfcaml import environments, keys, learners, losses, nest, policies
+from tfcaml import environments, keys, learners, losses, nest
 from tfcaml.errors import ConfigError, NotFiniteError, RunError
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory
@@ -83,7 +83,7 @@ def small(learner_class, environment, jit_compile=False, **settings):
     config = learner_class.Config(
         **{"meta_batch_size": 2, "inner_updates": 1, "episodes_per_update": 3, **settings}
     )
-    policy = policies.mlp_policy(environment.observation_spec, environment.action_spec, (4,))
+    policy = learner_class.make_policy(environment, config, (4,))
     return learner_class(environment, policy, config, jit_compile=jit_compile)
 
 
@@ -158,11 +158,12 @@ def test_normal_equations_that_can_not_be_solved_are_a_skipped_update(by_outer_o
 
 
 @pytest.mark.parametrize("jit_compile", [False, slow(True)])
-@pytest.mark.parametrize("name", ["reptile", slow("joint"), slow("caml")])
+@pytest.mark.parametrize("name", ["reptile", slow("joint"), slow("caml"), slow("mlsh")])
 def test_other_learners_too(name, jit_compile):
     caml = {"policies_per_clustering": 4, "num_medoids": 2, "num_iterations": 4}
     caml["divergence"] = {"num_states": 20}
     settings = {"caml": caml, "joint": {"meta_batch_size": 1}}
+    settings["mlsh"] = {"warm_up": 0, "period": 2}
     learner = small(learners.LEARNERS[name], Poisoned(), jit_compile, **settings.get(name, {}))
     check_contained(learner, learner.environment.poison["reward"], np.nan)
 

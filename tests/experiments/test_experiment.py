@@ -611,6 +611,14 @@ def test_regression_has_no_agent():
         ExperimentConfig.from_dict(content)
 
 
+def test_policies_with_memory_are_followed_by_no_divergence(tmp_path):
+    content = small_config() | {"divergence_interval": 1}
+    content["compared"] = {"mlsh": {"name": "mlsh"}}
+    with pytest.raises(ConfigError, match="policies with memory have no occupancy over states"):
+        Experiment.create(tmp_path / "run", content)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_a_learner_refuses_leaves_no_directory(tmp_path):
     content = small_config() | {"agent": "ppo_clip"}
     content["compared"] = {"maml": {"name": "maml"}}  # with TRPO, which has no say on values

@@ -67,7 +67,10 @@ POINT = {"move": (100.0, {}), "observation_unit": (100.0, {}), "horizon": (3, {}
 # name of a family -> (settings of the test, {field: (another value, other settings)})
 FAMILIES = {
     "all_walk": ({"horizon": 4}, {**POINT, "reward_unit": (100.0, {})}),
-    "ant_bandits": ({"horizon": 3}, {**ANT, "action_range": (10.0, {})}),
+    "ant_bandits": (
+        {"horizon": 3},
+        {**ANT, "action_range": (10.0, {}), "distance_cost": (0.5, {})},
+    ),
     "ant_direction": ({"horizon": 3}, {**ANT, "form": ("promp", {})}),
     "ant_goal": ({"horizon": 3}, {**ANT, "form": ("maml", {}), "goal_range": (1.0, {})}),
     "ant_maze": ({"horizon": 3}, {**HEAVY_ANT, "repose_every": (2, {})}),

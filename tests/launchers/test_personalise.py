@@ -67,6 +67,25 @@ def model(tmp_path_factory):
     return directory
 
 
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """Models that start at random, say something of each step, or draw for each episode."""
+    shots = {"episodes_per_update": 2, "inner_updates": 1}
+    made = {
+        "epg": learners.EPG(CartPoleSpecs(), config=learners.EPG.Config(**shots, memory=2)),
+        "maesn": learners.MAESN(
+            CartPoleSpecs(), config=learners.MAESN.Config(**shots, num_training_tasks=3)
+        ),
+        "mlsh": learners.MLSH(
+            CartPoleSpecs(), config=learners.MLSH.Config(**shots, warm_up=0, period=3)
+        ),
+    }
+    root = tmp_path_factory.mktemp("others")
+    for name, learner in made.items():
+        export(learner, root / name)
+    return [root / name for name in made]
+
+
 def launch(cases):
     """[(exit code, lines on stdout, lines on stderr)], one per list of arguments."""
     environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
@@ -118,3 +137,14 @@ def test_table_and_errors(model):
     assert weak[1][1] != rows[0]
     assert float(weak[1][1][16:].split()[1]) < 40  # too weak to balance
     assert len(default[1]) == 1 + 3
+
+
+@pytest.mark.slow
+def test_policies_that_start_at_random_or_remember_an_episode(others):
+    same = ["--env=CartPole-v1", "--seed=2", "--updates=1"]
+    for code, (_, *rows), err in launch([[f"--model={model}", *same] for model in others]):
+        assert (code, err) == (0, [])
+        assert [row[:16].rstrip() for row in rows] == ["at the start", "after update 1"]
+        numbers = np.array([row[16:].split() for row in rows], float)
+        np.testing.assert_array_equal(numbers[:, 0], [0, 2])
+        assert np.all(numbers[:, 1] >= 1)  # a reward for each step

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import environments
+from tfcaml import environments, losses
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS, MAML, Reptile
 from tfcaml.policies import mlp_policy
@@ -22,7 +22,7 @@ def test_a_checkpoint_holds_every_variable(name, particle, policy):
     has_slots = hasattr(learner_class.Config, "outer") and not with_latents and name != "epg"
     changes = {"outer": {"optimizer": "ppo"}} if has_slots else {}
     # Policies of their own.
-    critics = ("a2c", "epg", "meta_gradient", "ppo", "vtrace")
+    critics = ("a2c", "epg", "meta_gradient", "mlsh", "ppo", "vtrace")
     own = name in ("adapt_sv", "cavia", "rl2", "tesp", *critics) or with_latents
     learner = learner_class(particle, None if own else policy, learner_class.Config(**changes))
     held = set()
@@ -40,6 +40,14 @@ def test_compilation_is_automatic_unless_it_is_said(particle, policy, xla_pays):
     for value in ("x", "False", 1, 0, (), np.True_):
         with pytest.raises(ConfigError, match="jit_compile to be True, False or None; received"):
             Reptile(particle, policy, jit_compile=value)
+
+
+@pytest.mark.parametrize("name", ["a2c", "epg", "mlsh", "ppo"])
+def test_a_loss_is_refused_where_it_would_not_be_learned_by(name, particle):
+    kind = LEARNERS[name]
+    policy = kind.make_policy(particle, kind.Config(), (4,))
+    with pytest.raises(ConfigError, match=r"loss to be left out.*received loss="):
+        kind(particle, policy, loss=losses.PolicyGradientLoss(policy, MAML.Config()))
 
 
 @pytest.mark.parametrize(

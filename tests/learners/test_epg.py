@@ -321,7 +321,7 @@ def test_an_export_is_of_whole_episodes(family, tmp_path):
 
 def test_new_entities_have_other_initial_weights_than_training(learner):
     key = keys.per_task(keys.from_int(0), 500)
-    kernels = lambda pool: learner.newborn(pool, key)["actor"][0].numpy().reshape([500, -1])
+    kernels = lambda pool: nest.drawn(pool, key)["actor"][0].numpy().reshape([500, -1])
     own, training = (
         {tuple(row) for row in kernels(pool)} for pool in (learner._pool, learner._training_pool)
     )

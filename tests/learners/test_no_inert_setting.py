@@ -26,7 +26,16 @@ from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.exploration.vime import VIMEConfig
 from tfcaml.learners import LEARNERS
-from tfcaml.policies import ContextPolicy, LatentPolicy, TrialPolicy, with_context, with_last_step
+from tfcaml.policies import (
+    ContextPolicy,
+    LatentPolicy,
+    NormalizedPolicy,
+    TrialPolicy,
+    TwoLevelPolicy,
+    with_context,
+    with_last_step,
+)
+from tfcaml.policies.two_level import choice_spec
 from tfcaml.rollouts import sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
@@ -72,6 +81,10 @@ TINY_OF = {
         **{**TINY, "num_iterations": 3, "meta_batch_size": 1, "buffer_updates": 4, "memory": 2},
         **{"inner_learning_rate": 0.5, "minibatches": 3, "fitness_episodes": 5, "bootstrap": 0.9},
         **{"outer.population": 4, "outer.learning_rate": 0.5},
+    },
+    "mlsh": {
+        **{**TINY, "warm_up": 1, "period": 2, "master_steps": 2, "sub_steps": 2},
+        **{"inner_learning_rate": 0.1, "sub_learning_rate": 0.1},
     },
     "maml_regression": REGRESSION,
     "pretrained_regression": REGRESSION,
@@ -251,6 +264,17 @@ FIELDS = {
     "clip_rho": Acts(0.5, VTRACE),
     "clip_c": Acts(0.5, VTRACE),
     "lag": Acts(1),
+    # Sub-policies and masters
+    "warm_up": Acts(0),
+    "groups": Acts(2),
+    "num_options": Acts(3),
+    "period": Acts(1),
+    "random_choices": Acts(0.9),
+    "master_steps": Acts(3),
+    "sub_learning_rate": Acts(0.3),
+    "sub_steps": Acts(3),
+    "sub_minibatches": Acts(3),
+    "observation_clip": Acts(0.5),
     # Meta-gradient RL
     "updates_per_meta": Acts(2),
     "objective": Acts("prediction"),
@@ -359,6 +383,10 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
         **{name: Refused(value) for name, value in REFUSED_OF_EVOLUTION.items()},
         **{"outer.annealing": Acts("none"), "outer.learning_rate": Acts(0.1)},
         **{name: each._replace(company={}) for name, each in OF_EVOLUTION.items()},
+    },
+    "mlsh": {
+        **{**OF_A_CRITIC, "advantage.normalize": Refused(False)},
+        **{"master_clip_ratio": Acts(0.01), "sub_clip_ratio": Acts(0.01)},
     },
     "adapt_sv": OF_CONTEXTS,
     "tesp": {
@@ -525,6 +553,7 @@ WIDER = {
     **dict.fromkeys(("adapt_sv", "cavia", "tesp"), (ContextPolicy, "context_size")),
     **dict.fromkeys(("maesn", "latent_space"), (LatentPolicy, "latent_size")),
     "rl2": (TrialPolicy, "truncation"),
+    "mlsh": (TwoLevelPolicy, "period"),
     **dict.fromkeys(ACTOR_CRITICS, (ContextPolicy, "embedding_size")),
 }
 
@@ -535,6 +564,14 @@ def wider(name, family, config):
         specs = family.observation_spec, family.action_spec
         within = PlainRecurrent(with_last_step(*specs), family.action_spec)
         return TrialPolicy(within, family.observation_spec, config.truncation)
+    if name == "mlsh":
+        master, sub = (
+            NormalizedPolicy(
+                PlainActorCritic(family.observation_spec, actions), config.observation_clip
+            )
+            for actions in (choice_spec(config.num_options), family.action_spec)
+        )
+        return TwoLevelPolicy(master, sub, config.period)
     kind, field = WIDER[name]
     size = getattr(config, field, 0)
     if name in ACTOR_CRITICS:
@@ -798,6 +835,8 @@ IN_COMPANY = [
     ),
     ("hindsight_relabelling", {}, "guidance.share", 0.3),
     ("hindsight_maml", {}, "saved_episodes", 5),
+    ("mlsh", {"num_options": 1}, "random_choices", 0.9),
+    ("mlsh", {"inner_updates": 1, "warm_up": 0}, "groups", 2),
     ("caml", {"choice.include_initial_weights": False}, "choice.min_transfer", 100.0),
     ("caml", {"inner_optimizer": "sgd"}, "keep_optimizer_state", False),
     ("caml", {"num_medoids": 1}, "assignment", "random"),

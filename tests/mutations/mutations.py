@@ -42,6 +42,9 @@ TARGETS = "environments/mujoco/test_targets.py"
 ACTOR_CRITIC = "learners/references/test_actor_critic.py"
 META_GRADIENT = "learners/test_meta_gradient_rl.py"
 EPG = "learners/test_epg.py"
+MLSH = "learners/test_mlsh.py"
+TWO_LEVEL = "policies/test_two_level.py"
+NORMALIZED = "policies/test_normalized.py"
 EVOLUTION = "optimization/test_evolution.py"
 AGENT_LOSS = "agents/test_agent_loss.py"
 
@@ -1367,19 +1370,19 @@ MUTATIONS = [
         f"{EPG} -k pair_live",
     ),
     Mutation(
-        "learners/references/ppo.py",
-        "return flat[:, None, number::parts]",
-        "return flat[:, None, : episodes * steps // parts]",
+        "losses/proximal.py",
+        "return tf.gather(rows, number, axis=2)",
+        "return tf.gather(rows, 0 * number, axis=2)",
         "learners/references/test_ppo.py",
     ),
     Mutation(
-        "learners/references/ppo.py",
-        "reward = trajectory.reward + config.discount * cut",
+        "losses/proximal.py",
+        "reward = trajectory.reward + discount * cut",
         "reward = trajectory.reward",
         "learners/references/test_ppo.py",
     ),
     Mutation(
-        "learners/references/ppo.py",
+        "losses/proximal.py",
         "deviation = (value - mean(value)) * mask",
         "deviation = value * mask",
         "learners/references/test_ppo.py",
@@ -1389,6 +1392,78 @@ MUTATIONS = [
         'slots, fitness = self.state["outer_slots"], returns[:, -1]',
         'slots, fitness = self.state["outer_slots"], returns[:, 0]',
         "learners/test_evolved.py -k evolution_follows",
+    ),
+    Mutation(
+        "learners/mlsh.py",
+        "reward=tf.reduce_sum(rows(trajectory.reward * trajectory.mask), axis=3)",
+        "reward=first(trajectory.reward * trajectory.mask)",
+        f"{MLSH} -k rewards_of_the_masters",
+    ),
+    Mutation(
+        "learners/mlsh.py",
+        "below = each._replace(mask=each.mask * counts)",
+        "below = each._replace(mask=1 * each.mask)",
+        f"{MLSH} -k each_step_trains",
+    ),
+    Mutation(
+        "learners/mlsh.py",
+        "value = tf.reduce_sum(tf.reshape(value, acted.shape) * acted, axis=0)",
+        "value = tf.reduce_mean(tf.reshape(value, acted.shape), axis=0)",
+        f"{MLSH} -k credited_by",
+    ),
+    Mutation(
+        "learners/mlsh.py",
+        'joint = tf.cast(life["age"] >= config.warm_up,',
+        'joint = tf.cast(life["age"] > config.warm_up - 2,',
+        f"{MLSH} -k no_step_of_a_warm_up",
+    ),
+    Mutation(
+        "learners/mlsh.py",
+        'due = (life["age"] == 0) | ~life["born"]',
+        'due = ~life["born"]',
+        f"{MLSH} -k are_due",
+    ),
+    Mutation(
+        "learners/mlsh.py",
+        'made = (info["chosen"] * trajectory.mask)[..., None]',
+        "made = trajectory.mask[..., None]",
+        f"{MLSH} -k usage_counts",
+    ),
+    Mutation(
+        "policies/two_level.py",
+        'return memory["time"] % self.period == 0',
+        'return memory["time"] % (self.period + 1) == 0',
+        f"{TWO_LEVEL} -k master_chooses",
+    ),
+    Mutation(
+        "policies/two_level.py",
+        "option = tf.where(whether < share, evenly, option)",
+        "option = tf.where(whether > share, evenly, option)",
+        f"{TWO_LEVEL} -k drawn_evenly",
+    ),
+    Mutation(
+        "policies/two_level.py",
+        'option = tf.where(free, option, memory["option"])',
+        "option = tf.where(free, option, option)",
+        f"{TWO_LEVEL} -k master_chooses",
+    ),
+    Mutation(
+        "policies/normalized.py",
+        "tf.maximum(square - mean**2, _FLOOR)",
+        "tf.maximum(square, _FLOOR)",
+        f"{NORMALIZED} -k standard_observations",
+    ),
+    Mutation(
+        "policies/normalized.py",
+        'count = seen["count"] + more',
+        "count = more",
+        f"{NORMALIZED} -k moments_are",
+    ),
+    Mutation(
+        "policies/normalized.py",
+        "final = self.normalized(seen, trajectory.final_observation)",
+        "final = trajectory.final_observation",
+        f"{NORMALIZED} -k values_are",
     ),
     Mutation(
         "learners/references/actor_critic.py",

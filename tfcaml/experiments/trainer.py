@@ -21,6 +21,7 @@ from tfcaml.experiments import checkpoints, run_directory
 from tfcaml.experiments.config import NO_AGENT, ExperimentConfig
 from tfcaml.experiments.training_log import TrainingLog
 from tfcaml.policies import mlp_policy
+from tfcaml.reporting.divergence_monitor import check_memory
 
 if TYPE_CHECKING:
     from tfcaml.environments.base import Population
@@ -113,6 +114,8 @@ class Trainer:
         if method not in self.learners:
             learner_class, learner_config = self.config.learners[method]
             policy, loss = self.policy_and_loss(method)
+            if self.config.divergence is not None:
+                check_memory(policy)
             self.learners[method] = learner_class(
                 self.environment,
                 policy,

@@ -28,10 +28,12 @@ from tfcaml.figures.maps import (
     visits,
 )
 from tfcaml.figures.mazes import goal_similarity
+from tfcaml.figures.options import OptionEpisodes, option_paths
 from tfcaml.figures.style import SEEDS_OF_A_BAND, color, png, save
 
 __all__ = [
     "LatentEpisodes",
+    "OptionEpisodes",
     "SEEDS_OF_A_BAND",
     "adaptation_curves",
     "adaptation_gif",
@@ -47,6 +49,7 @@ __all__ = [
     "film_sheet",
     "goal_similarity",
     "latent_map",
+    "option_paths",
     "paired_differences",
     "png",
     "policy_map",

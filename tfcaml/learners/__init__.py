@@ -15,6 +15,7 @@ from tfcaml.learners.maesn import MAESN, LatentSpace
 from tfcaml.learners.maml import FOMAML, MAML
 from tfcaml.learners.meta_gradient import MetaGradient
 from tfcaml.learners.meta_sgd import MetaSGD
+from tfcaml.learners.mlsh import MLSH
 from tfcaml.learners.promp import ProMP
 from tfcaml.learners.references.actor_critic import A2C, VTrace
 from tfcaml.learners.references.joint import Joint, JointMixed, RandomInitialization
@@ -50,6 +51,7 @@ LEARNERS = {
     "matched": Matched,
     "meta_gradient": MetaGradient,
     "meta_sgd": MetaSGD,
+    "mlsh": MLSH,
     "natural_policy_gradient": NaturalPolicyGradient,
     "oracle": Oracle,
     "policy_gradient": PolicyGradient,
@@ -76,6 +78,7 @@ __all__ = [
     "LEARNERS",
     "MAESN",
     "MAML",
+    "MLSH",
     "PPO",
     "RL2",
     "TESP",

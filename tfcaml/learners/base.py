@@ -201,8 +201,9 @@ class MetaLearner(tf.Module):
     Raises:
       ConfigError: an argument of another kind; a policy of other observations or actions than the
         family's; `jit_compile` is True and the environment or the policy does not support XLA, or
-        it is something else than True, False and None; `policy` is not that of `loss`; or the
-        config's baseline does not suit the observations.
+        it is something else than True, False and None; `policy` is not that of `loss`, or there is
+        a `loss` for a learner that has its own; or the config's baseline does not suit the
+        observations.
     """
 
     Config: type = LearnerConfig
@@ -215,6 +216,7 @@ class MetaLearner(tf.Module):
     quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`
     starts_at_random = False  # whether `start` draws something
     plays_segments = False  # whether it can learn from parts of episodes
+    has_own_loss = False  # whether it learns by a loss that no other one stands in for
 
     @checked_call
     def __init__(
@@ -236,6 +238,8 @@ class MetaLearner(tf.Module):
         seed = keys.as_int(seed)
         if loss is not None:
             check_is("loss", loss, losses.TaskLoss, "a TaskLoss")
+            rule = f"left out: {type(self).__name__} has a loss of its own"
+            check(not self.has_own_loss, "loss", loss, rule)
         if sampler is not None:
             check_function("sampler", sampler, _SAMPLER)
         segments = self.plays_segments or not environment.long_episodes

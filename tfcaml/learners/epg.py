@@ -181,7 +181,7 @@ class EPG(PPO):
         """The start of lives.
 
         Args:
-          pool: of initial weights, see `newborn`.
+          pool: of initial weights, each [P, ...].
           loss: weights of their losses, each [N, ...].
           alpha: [N].
           key: [N, 2].
@@ -191,7 +191,7 @@ class EPG(PPO):
           `FastState`.
         """
         num, units = nest.num_rows(key), self.config.memory
-        params: dict[str, Nest] = {"policy": self.newborn(pool, key), "memory": ()}
+        params: dict[str, Nest] = {"policy": nest.drawn(pool, key), "memory": ()}
         if units:
             drawn = keys.normal(keys.salted(key, keys.LATENT), [_CONSTANTS, units])
             params["memory"] = {"kernel": drawn / _CONSTANTS**0.5, "bias": tf.zeros([num, units])}

@@ -23,8 +23,10 @@ from tfcaml.policies.network_policy import (
     rnn_critic,
     rnn_policy,
 )
+from tfcaml.policies.normalized import NormalizedPolicy
 from tfcaml.policies.sequence_encoder import SequenceEncoder
 from tfcaml.policies.trial import TrialPolicy, with_last_step
+from tfcaml.policies.two_level import TwoLevelPolicy
 
 __all__ = [
     "ACTIVATIONS",
@@ -38,10 +40,12 @@ __all__ = [
     "LatentPolicy",
     "LongMemory",
     "NetworkPolicy",
+    "NormalizedPolicy",
     "Policy",
     "ResidualNetwork",
     "SequenceEncoder",
     "TrialPolicy",
+    "TwoLevelPolicy",
     "actor_critic",
     "check_contextual",
     "contextual_mlp",

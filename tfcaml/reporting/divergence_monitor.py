@@ -156,7 +156,7 @@ class DivergenceMonitor:
             `record`), or as `record`.
         """
         check_can_be_followed(type(learner))
-        _check_memory(learner.policy)
+        check_memory(learner.policy)
         config, key = self.config, self._key(step)
         policies = adapted(learner, task, config.num_updates, config.episodes, keys.fold(key, 1))
         return self.record(step, learner.policy, *policies, groups)
@@ -185,7 +185,7 @@ class DivergenceMonitor:
           ConfigError: a policy with memory, fewer policies than clusters, or groups of another
             number of policies; see also `policy_divergence_matrix`.
         """
-        _check_memory(policy)
+        check_memory(policy)
         states, medoids = (int(x) % 2**31 for x in keys.fold(self._key(step), 0))
         matrix = divergence.policy_divergence_matrix(
             policy, params, trajectories, bandwidth=self.config.bandwidth, seed=states
@@ -258,7 +258,8 @@ def check_can_be_followed(learner_class: type[MetaLearner]) -> None:
     check(learner_class.adapts_to_any_task, "learner", learner_class.__name__, rule)
 
 
-def _check_memory(policy: Policy) -> None:
+def check_memory(policy: Policy) -> None:
+    """Raises ConfigError for policies that remember an episode."""
     rule = "False: policies with memory have no occupancy over states"
     check(not policy.has_memory, "policy.has_memory", policy.has_memory, rule)
 

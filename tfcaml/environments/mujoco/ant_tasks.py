@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 # Where the targets of AntBandits are, in metres; their height is that of the source's mark.
 _TARGETS = np.array([[5, 0, 1.01], [0, 5, 1.01]], np.float32)
-_PAY = 1 / 3000  # for the root of a distance of a metre
 _VELOCITY_NOISE = 0.05  # of the noise of positions
 _VELOCITY_SALT = 32  # of an episode's key
 _DIRECTIONS = np.eye(2, dtype=np.float32)  # of AntMovement
@@ -49,10 +48,17 @@ class AntBanditsConfig(AntConfig):
         ProMP's: 10.
       reset_noise: How far positions at the start are spread, evenly; velocities are spread a
         twentieth of it. Source: MLSH's code: 0.1.
+      distance_cost: What a step costs at a distance of a metre from the target. Source: MLSH's
+        code: 1 / 3000.
     """
 
     horizon: int = 1000
     action_range: float = 1.0
+    distance_cost: float = 1 / 3000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(distance_cost=self.distance_cost)
 
 
 @settings.checked
@@ -95,7 +101,7 @@ class AntBandits(Simulation):
 
     A task is {"goal": [N, 3]}, in metres. Observation: positions and velocities, and a 0 that is
     constant (30): the target is not told. Reward: - the root of the distance between torso and
-    target, divided by 3000. Episodes never end early.
+    target, times `distance_cost`. Episodes never end early.
 
     Difference from the source: there the distance is that of the ant's centre of mass.
     """
@@ -130,7 +136,7 @@ class AntBandits(Simulation):
         self, task: Task, before: Robot, after: Robot, velocity: tf.Tensor, control: tf.Tensor
     ) -> tf.Tensor:
         distance = tf.norm(after.qpos[..., :3] - task["goal"][:, None], axis=-1)
-        return -_PAY * tf.sqrt(distance)
+        return -self.config.distance_cost * tf.sqrt(distance)
 
     def goal(self, task: Task) -> tf.Tensor:
         return task["goal"]

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tfcaml import keys, losses, nest, settings
-from tfcaml.advantages import returns
+from tfcaml import keys, nest, settings
 from tfcaml.advantages.config import AdvantageConfig
 from tfcaml.errors import check, check_acts
 from tfcaml.learners.base import LearnerConfig, MetaLearner
+from tfcaml.losses import proximal
 from tfcaml.optimization import inner
-from tfcaml.policies import actor_critic, distributions
+from tfcaml.policies import actor_critic
 from tfcaml.rollouts import sampling
 from tfcaml.types import Experience, FastState, Nest, Params, Task, Trajectory
 
@@ -114,6 +114,7 @@ class PPO(MetaLearner):
     quick_under_xla = True
     starts_at_random = True
     plays_segments = True
+    has_own_loss = True
 
     @classmethod
     def make_policy(
@@ -150,25 +151,9 @@ class PPO(MetaLearner):
         return {}
 
     def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
-        params = self.newborn(self._pool, key)
+        params = nest.drawn(self._pool, key)
         memory = self.memory(num_tasks, self.test_episodes)
         return FastState(params, self.inner_optimizer.init(params, num_tasks), memory)
-
-    def newborn(self, pool: Params, key: tf.Tensor) -> Params:
-        """A policy before any experience, for each key.
-
-        Args:
-          pool: weights, each [P, ...], of which each layer's are drawn by themselves.
-          key: [N, 2].
-
-        Returns:
-          weights, each [N, ...].
-        """
-        leaves = tf.nest.flatten(pool)
-        draw = lambda own: tf.random.stateless_uniform([len(leaves)], own, 0, _POOL, tf.int32)
-        index = tf.map_fn(draw, key)
-        drawn = [tf.gather(leaf, index[:, i]) for i, leaf in enumerate(leaves)]
-        return tf.nest.pack_sequence_as(pool, drawn)
 
     def memory(self, num_tasks: int, num_episodes: int) -> dict[str, Nest]:
         """What travels with adaptation, before any experience."""
@@ -198,25 +183,16 @@ class PPO(MetaLearner):
 
     def experience(self, meta: Nest, fast: FastState, trajectory: Trajectory) -> Experience:
         """Advantages as weights; `extra` has what the critic should have said, [N, E, T]."""
-        params, config = self.acting(meta, fast), self.config.advantage
-        value, final = self.policy.value(params, trajectory)
-        mask = trajectory.mask
-        cut = returns.at_cut(final, mask, trajectory.terminated)
-        reward = trajectory.reward + config.discount * cut
+        config = self.config.advantage
         decay = config.discount, config.gae_lambda
-        advantage = returns.generalized_advantage(reward, value, mask, *decay)
-        acted = distributions.tensors(losses.action_distribution(self.policy, params, trajectory))
-        extra = {"target": value + advantage}
-        return Experience(
-            trajectory, *nest.stop_gradient((_standardized(advantage, mask), acted, extra))
-        )
+        return proximal.experience(self.policy, self.acting(meta, fast), trajectory, *decay)
 
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         """One pass over the steps of the support, an Adam step for each part of them."""
         if "rollout" in support.extra:
             fast = fast._replace(memory={**fast.memory, "rollout": support.extra["rollout"]})
         for number in range(self.config.minibatches):
-            part = part_of(support, number, self.config.minibatches)
+            part = proximal.part_of(support, number, self.config.minibatches)
             gradients = self.gradient(fast.memory, fast.params, part, number)
             params, slots = self.inner_optimizer.apply(fast.params, gradients, fast.slots)
             fast = fast._replace(params=params, slots=slots)
@@ -235,16 +211,8 @@ class PPO(MetaLearner):
 
     def ppo_loss(self, params: Params, support: Experience) -> tf.Tensor:
         """L of the module, [N]; params of the policy."""
-        config, trajectory = self.config, support.trajectory
-        mask = trajectory.mask
-        distribution = losses.action_distribution(self.policy, params, trajectory)
-        ratio = losses.probability_ratio(distribution, trajectory)
-        loss = losses.clipped_surrogate(ratio, support.weight, mask, config.clip_ratio)
-        old = distributions.rebuild(distribution, support.distribution)
-        loss += config.kl_weight * losses.mean_kl(old, distribution, mask)
-        value, _ = self.policy.value(params, trajectory)
-        error = (value - support.extra["target"]) ** 2
-        return loss + losses.mean_over_steps(error, mask)
+        config = self.config
+        return proximal.loss(self.policy, params, support, config.clip_ratio, config.kl_weight)
 
     def collect(
         self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
@@ -253,34 +221,3 @@ class PPO(MetaLearner):
 
     def update(self, batch: Any) -> dict[str, tf.Tensor]:
         return {}
-
-
-def _standardized(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Brought to mean 0 and standard deviation 1 over the valid steps of a task: [N, E, T]."""
-    mean = lambda x: losses.mean_over_steps(x, mask)[:, None, None]
-    deviation = (value - mean(value)) * mask
-    return deviation * tf.math.rsqrt(mean(deviation**2) + 1e-8)
-
-
-def part_of(support: Experience, number: int, parts: int) -> Experience:
-    """Every `parts`-th step of the support, from step `number` on, as one episode."""
-    if parts == 1:
-        return support
-    episodes, steps = support.weight.shape[1:]
-
-    def some(x: tf.Tensor) -> tf.Tensor:  # [N, E, T, ...]
-        flat = tf.reshape(x, [x.shape[0], episodes * steps, *x.shape[3:]])
-        return flat[:, None, number::parts]
-
-    trajectory = support.trajectory
-    one = lambda x: x[:, :1]
-    fields = ("observation", "action", "reward", "mask", "log_prob", "terminated", "info")
-    own = {name: nest.map(some, getattr(trajectory, name)) for name in fields}
-    final, noise = nest.map(one, (trajectory.final_observation, trajectory.episode_noise))
-    own |= {"final_observation": final, "episode_noise": noise, "start": ()}
-    return Experience(
-        trajectory._replace(**own),
-        some(support.weight),
-        nest.map(lambda x: x[:, number::parts], support.distribution),
-        {"target": some(support.extra["target"])},
-    )

@@ -1,0 +1,1 @@
+"""Experiments with MLSH: sub-policies that all tasks share."""
