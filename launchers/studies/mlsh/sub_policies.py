@@ -75,12 +75,7 @@ def _part(name, study_seeds, out_dir, quick=False, train=Experiment.train):
                 )
                 for other in others
             },
-            "updates_to_plateau": [
-                reached(range(len(row)), row, _ENOUGH * _plateau(row)) for row in returns[main]
-            ],
-            "steps_to_ppo": {
-                str(level): _steps_to(returns, steps, (main, "ppo"), level) for level in _LEVELS
-            },
+            **(_speed(returns, steps, main) if np.all(_plateau(returns["ppo"]) > 0) else {}),
             "collapse": _collapse(experiment),
             "environment_steps": {x: experiment.environment_steps(x) for x in returns},
             "seconds": {x: experiment.training_seconds(x) for x in returns},
@@ -125,6 +120,19 @@ def _steps(experiment, method):
     each = learner.test_episodes * learner.environment.horizon
     trials = learner.trial_episodes * learner.environment.horizon
     return [trials + update * each for update in range(experiment.config.num_updates + 1)]
+
+
+def _speed(returns, steps, main):
+    """How soon plateaus are reached, where returns are positive, so that they have shares."""
+    updates = range(returns[main].shape[1])
+    return {
+        "updates_to_plateau": [
+            reached(updates, row, _ENOUGH * _plateau(row)) for row in returns[main]
+        ],
+        "steps_to_ppo": {
+            str(level): _steps_to(returns, steps, (main, "ppo"), level) for level in _LEVELS
+        },
+    }
 
 
 def _steps_to(returns, steps, methods, level):
@@ -253,30 +261,11 @@ def _text(title, experiment, results):
         cells = [f"{results['environment_steps'][method]:,}"]
         cells += [interval(curve[i]) for i in updates] + ahead
         lines.append(f"| {method} | {' | '.join(cells)} |")
-    each = {x: ", ".join(f"{y:.1f}" for y in row) for x, row in results["of_each_seed"].items()}
-    main = next(iter(each))
-    told = results["updates_to_plateau"]
-    lines += [
-        "",
-        f"After the last update, seed by seed: {each[main]}.",
-        "",
-        f"Updates of the master to {_ENOUGH:.0%} of its plateau, seed by seed: "
-        + ", ".join(map(str, told))
-        + ".",
-        "",
-    ]
-    lines += [
-        "Steps to a share of what PPO ends with, seed by seed:",
-        "",
-        "| share | MLSH | PPO | MLSH needs of PPO's steps |",
-        "|---|---|---|---|",
-    ]
-    count = lambda row: ", ".join("-" if x is None else f"{x:,}" for x in row)
-    for level, found in results["steps_to_ppo"].items():
-        share = "" if found["share"] is None else interval(found["share"], 2)
-        one, other = count(found[main]), count(found["ppo"])
-        lines.append(f"| {float(level):.0%} | {one} | {other} | {share} |")
-    lines.append("")
+    main = next(iter(results["curves"]))
+    each = ", ".join(f"{x:.1f}" for x in results["of_each_seed"][main])
+    lines += ["", f"MLSH after the last update, seed by seed: {each}.", ""]
+    if "updates_to_plateau" in results:
+        lines += _text_of_speed(results, main)
     lines += [
         "At the end of training, 0 to 1:",
         "",
@@ -286,4 +275,22 @@ def _text(title, experiment, results):
     for method, row in results["collapse"].items():
         cells = [interval(row[name], 2) for name in _COLLAPSE]
         lines.append(f"| {method} | {' | '.join(cells)} | {results['seconds'][method]:.0f} |")
+    return [*lines, ""]
+
+
+def _text_of_speed(results, main):
+    count = lambda row: ", ".join("-" if x is None else f"{x:,}" for x in row)
+    lines = [
+        f"Updates of the master to {_ENOUGH:.0%} of its plateau, seed by seed: "
+        f"{count(results['updates_to_plateau'])}.",
+        "",
+        "Steps to a share of what PPO ends with, seed by seed:",
+        "",
+        "| share | MLSH | PPO | MLSH needs of PPO's steps |",
+        "|---|---|---|---|",
+    ]
+    for level, found in results["steps_to_ppo"].items():
+        share = "" if found["share"] is None else interval(found["share"], 2)
+        one, other = count(found[main]), count(found["ppo"])
+        lines.append(f"| {float(level):.0%} | {one} | {other} | {share} |")
     return [*lines, ""]
