@@ -8,7 +8,7 @@ from tf_agents.specs import tensor_spec
 import tfcaml
 from tests.eager import PlainActorCritic
 from tests.learners.checks import assert_resumes
-from tfcaml import environments, keys, learners, nest, settings
+from tfcaml import environments, evaluation, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.learners import mlsh
 from tfcaml.policies.normalized import NormalizedPolicy
@@ -255,3 +255,15 @@ def test_a_resumed_run_is_the_uninterrupted_one(family, tmp_path):
 def test_settings_that_do_not_fit_are_refused(family, changes, message):
     with pytest.raises(ConfigError, match=message):
         made(family, **changes)
+
+
+@pytest.mark.slow
+def test_it_learns_moving_bandits():
+    """With frozen sub-policies an adapted master goes to the right goal, not to either (22.9)."""
+    family = environments.MovingBandits()
+    learner = learners.MLSH(family, config=learners.MLSH.Config(num_iterations=40), seed=104)
+    population = family.population(0, 2)
+    tfcaml.train(learner, population, seed=104)
+    found = evaluation.evaluate(learner, population.test, num_updates=10, num_episodes=50)
+    returns = found.returns.mean(axis=(1, 2))
+    assert returns[10] > 38 > 30 > returns[0]

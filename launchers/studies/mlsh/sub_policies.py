@@ -20,7 +20,7 @@ from ..runs import config_name, interval, rounded, run_config, shrink
 CONFIGS = {
     "bandits": ("Moving bandits", moving_bandits, {}),
     "rooms": ("Four rooms", four_rooms, {}),
-    "rooms_others": ("Four rooms, other goals than in training", four_rooms, {"goals": "others"}),
+    "rooms_others": ("Four rooms, other goals", four_rooms, {"goals": "others"}),
     "ant": ("Ant bandits", ant_bandits, {}),
 }
 _ENOUGH = 0.9  # share of a plateau that counts as having reached it
