@@ -341,6 +341,7 @@ class OfImages(PlainPolicy):
 
     def __init__(self, observation_spec, action_spec):
         super().__init__(tf.TensorSpec(observation_spec.shape[:1]), action_spec)
+        self.observation_spec = observation_spec
         self.axes = list(range(1 - observation_spec.shape.rank, 0))
         self.brightest = float(np.max(observation_spec.maximum))
 

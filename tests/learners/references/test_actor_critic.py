@@ -56,6 +56,7 @@ class Flat(PlainActorCritic):
     def __init__(self, family):
         size = family.observation_spec.shape.num_elements()
         super().__init__(tf.TensorSpec([size], tf.float32), family.action_spec)
+        self.observation_spec = family.observation_spec
 
     def __call__(self, params, observation):
         return super().__call__(params, nest.vectors(observation, 2))
