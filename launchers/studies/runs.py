@@ -31,6 +31,26 @@ def run_config(content, study_seeds, root, jit_compile=None, train=Experiment.tr
     return experiment, experiment.evaluate()[0]
 
 
+def run_parts(parts, study_seeds, out_dir, quick, train):
+    """All parts of a study, or the first one if it is to be quick, as one study.
+
+    Args:
+      parts: functions (study_seeds, out_dir, quick, train) -> (dict of results, lines of Markdown,
+        dict name -> figure).
+      study_seeds, out_dir, quick, train: as a study has them.
+
+    Returns:
+      (results, text, figures), see `launchers.reproduce`.
+    """
+    results, lines, pictures = {"seeds": list(study_seeds)}, [], {}
+    for part in parts[: 1 if quick else None]:
+        found, text, drawn = part(study_seeds, out_dir, quick, train)
+        results |= found
+        lines += text
+        pictures |= drawn
+    return results, "\n".join(lines), pictures
+
+
 def config_name(module):
     """The name of a config's module as `--config` takes it, such as "caml/figure3"."""
     return module.__name__.partition("configs.")[2].replace(".", "/")

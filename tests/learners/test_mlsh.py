@@ -109,34 +109,64 @@ def test_each_step_trains_one_sub_policy(learner, played):
         np.testing.assert_array_equal(mask[k], own)
 
 
-def test_steps_are_credited_by_the_sub_policy_that_acted(learner, played):
+def cut_short(trajectory):
+    """The same with episodes of 1 to 10 steps, of which every second is terminated, not cut."""
+    length = np.random.default_rng(0).integers(1, STEPS + 1, trajectory.mask.shape[:2])
+    time = np.arange(STEPS)
+    over = (np.arange(length.size).reshape(length.shape) % 2)[..., None]
+    ended = (time == length[..., None] - 1) * over
+    mask = tf.constant(time < length[..., None], tf.float32)
+    reward = trajectory.reward * mask
+    return trajectory._replace(mask=mask, reward=reward, terminated=tf.constant(ended, tf.float32))
+
+
+def test_the_masters_steps_end_with_the_episode(played):
+    """Those that would begin after it do not count, and its rewards are all in those before."""
+    trajectory = cut_short(played[2].trajectory)
+    macro = mlsh.macro_steps(trajectory, PERIOD)
+    length = trajectory.mask.numpy().sum(-1)
+    np.testing.assert_array_equal(macro.mask.numpy().sum(-1), np.ceil(length / PERIOD))
+    returns = tf.reduce_sum(macro.reward * macro.mask, -1)
+    np.testing.assert_allclose(returns, episode_return(trajectory), rtol=1e-5)
+    ended = (macro.terminated * macro.mask).numpy().sum(-1)
+    np.testing.assert_array_equal(ended, trajectory.terminated.numpy().max(-1))
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_steps_are_credited_by_the_sub_policy_that_acted(learner, played, early):
     """Advantages by hand, with the value that the acting sub-policy gives to each state."""
     meta, _, support = played
     trajectory, config = support.trajectory, learner.config.advantage
+    if early:
+        trajectory = cut_short(trajectory)
     found = learner.credited(meta["sub"], trajectory, tf.ones([TASKS]))
     option = trajectory.info["option"].numpy()
     mask, reward = trajectory.mask.numpy(), trajectory.reward.numpy()
-    after = []
+    each = []
     for k in range(OPTIONS):
         sub = {"policy": meta["sub"]["policy"], "seen": found.extra["seen"]}
         rows = nest.map(lambda w, k=k: tf.repeat(w[k : k + 1], TASKS, axis=0), sub)
-        after.append(learner.policy.sub.value(rows, trajectory))
-    value = np.choose(option, [v.numpy() for v, _ in after])
-    final = np.choose(option[..., -1], [v.numpy() for _, v in after])
-    final = final * (1 - trajectory.terminated.numpy().max(-1))
-    following = np.concatenate([value[..., 1:], final[..., None]], axis=-1)
-    error = reward + config.discount * following - value
-    advantage = np.zeros_like(error)
-    for t in reversed(range(STEPS)):
-        later = advantage[..., t + 1] if t + 1 < STEPS else 0
-        advantage[..., t] = error[..., t] + config.discount * config.gae_lambda * later
-    assert mask.all()
-    target = np.broadcast_to((value + advantage).reshape([1, -1, STEPS]), found.weight.shape)
-    np.testing.assert_allclose(found.extra["target"], target, rtol=1e-4, atol=1e-5)
-    axes = {"axis": (1, 2), "keepdims": True}
-    standard = (advantage - advantage.mean(**axes)) / advantage.std(**axes)
-    standard = np.broadcast_to(standard.reshape([1, -1, STEPS]), found.weight.shape)
-    np.testing.assert_allclose(found.weight, standard, rtol=1e-3, atol=1e-4)
+        each.append([x.numpy() for x in learner.policy.sub.value(rows, trajectory)])
+    value = np.choose(option, [v for v, _ in each])
+    advantage = np.zeros_like(value)
+    for task, episode in np.ndindex(mask.shape[:2]):
+        at, later = (task, episode), 0.0
+        last = int(mask[at].sum()) - 1
+        after = each[option[at][last]][1][at] * (1 - trajectory.terminated.numpy()[at][last])
+        for t in range(last, -1, -1):
+            error = reward[at][t] + config.discount * after - value[at][t]
+            later = error + config.discount * config.gae_lambda * later
+            advantage[at][t], after = later, value[at][t]
+    valid = mask.reshape([1, -1, STEPS]) > 0
+    rows = lambda x: np.broadcast_to(x.reshape([1, -1, STEPS]), found.weight.shape)
+    valid = np.broadcast_to(valid, found.weight.shape)
+    target = rows(value + advantage)[valid]
+    np.testing.assert_allclose(found.extra["target"].numpy()[valid], target, rtol=1e-4, atol=1e-4)
+    count = mask.sum((1, 2), keepdims=True)
+    mean = (advantage * mask).sum((1, 2), keepdims=True) / count
+    spread = np.sqrt((((advantage - mean) * mask) ** 2).sum((1, 2), keepdims=True) / count)
+    standard = rows((advantage - mean) / spread)[valid]
+    np.testing.assert_allclose(found.weight.numpy()[valid], standard, rtol=1e-3, atol=1e-3)
 
 
 def test_no_gradient_goes_from_one_level_to_the_other(learner, played):

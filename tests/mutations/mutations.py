@@ -1371,6 +1371,24 @@ MUTATIONS = [
     ),
     Mutation(
         "losses/proximal.py",
+        "ratio = tf.exp(tf.minimum(change, _FARTHEST))",
+        "ratio = tf.exp(change)",
+        "losses/test_proximal.py",
+    ),
+    Mutation(
+        "losses/proximal.py",
+        "return found + mean_over_steps(",
+        "return found + 0.5 * mean_over_steps(",
+        "losses/test_proximal.py",
+    ),
+    Mutation(
+        "learners/mlsh.py",
+        "terminated=tf.reduce_max(rows(trajectory.terminated), axis=3)",
+        "terminated=first(trajectory.terminated)",
+        "learners/test_mlsh.py",
+    ),
+    Mutation(
+        "losses/proximal.py",
         "return tf.gather(rows, number, axis=2)",
         "return tf.gather(rows, 0 * number, axis=2)",
         "learners/references/test_ppo.py",

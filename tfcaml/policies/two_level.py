@@ -61,6 +61,7 @@ class TwoLevelPolicy(Policy):
 
     def noise(self, key: tf.Tensor, num_steps: int) -> tf.Tensor:
         """That of an action, and two numbers for a choice."""
+        # The key comes salted for actions, which this undoes.
         choices = keys.salted(key, keys.ACTIONS ^ keys.CHOICES)
         drawn = keys.uniform(choices, [num_steps, 2])
         return tf.concat([self.sub.noise(key, num_steps), drawn], axis=-1)

@@ -14,7 +14,7 @@ from tfcaml.experiments.experiment import Experiment
 from tfcaml.learners import mlsh
 from tfcaml.reporting import report, tensorboard
 
-from ..runs import config_name, interval, rounded, run_config, shrink
+from ..runs import config_name, interval, rounded, run_config, run_parts, shrink
 
 # Name of a part -> (title, config, its arguments).
 CONFIGS = {
@@ -37,13 +37,7 @@ _COLLAPSE = {
 
 def run(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Runs all parts of the study; see `launchers.reproduce`."""
-    results, lines, pictures = {"seeds": list(study_seeds)}, [], {}
-    for part in PARTS[: 1 if quick else None]:
-        found, text, drawn = part(study_seeds, out_dir, quick, train)
-        results |= found
-        lines += text
-        pictures |= drawn
-    return results, "\n".join(lines), pictures
+    return run_parts(PARTS, study_seeds, out_dir, quick, train)
 
 
 def _part(name, study_seeds, out_dir, quick=False, train=Experiment.train):
