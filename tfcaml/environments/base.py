@@ -310,6 +310,23 @@ class TaskFamily:
         """
         return False
 
+    def expert(self, task: Task, state: Nest) -> tf.Tensor:
+        """What a scripted expert, who knows the task, does: [N, E, A], or [N, E] integers.
+
+        For families that have one, to be learned from; see `rollouts.demonstrations`.
+
+        Args:
+          task: nest, leading [N].
+          state: nest of [N, E, ...], as `reset` and `step` give it.
+
+        Raises:
+          ConfigError: the family has no expert.
+        """
+        raise ConfigError(
+            f"expected a family with an expert, to demonstrate its tasks; received "
+            f"{type(self).__name__}, which has no `expert`"
+        )
+
     def relabel(self, task: Task, trajectory: Trajectory) -> Trajectory:
         """Episodes of other tasks as they would have gone in `task`, had the same been done.
 

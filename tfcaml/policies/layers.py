@@ -1,0 +1,144 @@
+"""Layers whose weights are each task's own, as pure functions.
+
+Weights have a leading axis of N tasks, inputs of N tasks and B rows. A convolution is a product of
+matrices: TensorFlow has none with other kernels in each example, and its gradients under
+`tf.vectorized_map` are loops over tasks. All of it is differentiable to any order, in any precision
+and under XLA.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfcaml.types import Nest
+
+_VARIANCE_FLOOR = 1e-5  # added to variances before their roots are divided by
+
+
+def dense(x: tf.Tensor, weights: Nest) -> tf.Tensor:
+    """A dense layer without activation: [N, B, I] -> [N, B, O].
+
+    Args:
+      x: [N, B, I].
+      weights: {"kernel": [N, I, O], "bias": [N, O]}.
+    """
+    return tf.matmul(x, weights["kernel"]) + weights["bias"][:, None]
+
+
+def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
+    """A convolution of images without bias, padded with zeros as "SAME" of `tf.nn.conv2d`.
+
+    Args:
+      x: [N, B, H, W, C].
+      kernel: [N, h, w, C, F].
+      stride: of both axes.
+
+    Returns:
+      [N, B, ceil(H / stride), ceil(W / stride), F].
+    """
+    tasks, rows, height, width, channels = x.shape
+    _, *window, _, filters = kernel.shape
+    sizes = [-(-size // stride) for size in (height, width)]
+    totals = [
+        max((out - 1) * stride + taps - size, 0)
+        for out, taps, size in zip(sizes, window, (height, width))
+    ]
+    padding = [[total // 2, total - total // 2] for total in totals]
+    x = tf.pad(x, [[0, 0], [0, 0], *padding, [0, 0]])
+    reach = [stride * (out - 1) + 1 for out in sizes]
+    seen = [
+        x[:, :, i : i + reach[0] : stride, j : j + reach[1] : stride]
+        for i in range(window[0])
+        for j in range(window[1])
+    ]
+    patches = tf.concat(seen, axis=-1)
+    inputs = window[0] * window[1] * channels
+    flat = tf.reshape(patches, [tasks, rows * sizes[0] * sizes[1], inputs])
+    answers = tf.matmul(flat, tf.reshape(kernel, [kernel.shape[0], inputs, filters]))
+    return tf.reshape(answers, [tasks, rows, *sizes, filters])
+
+
+def convolve_in_time(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """A convolution of sequences without bias, padded with zeros: [N, B, T, C] -> [N, B, T, F].
+
+    Args:
+      x: [N, B, T, C].
+      kernel: [N, w, C, F].
+    """
+    return convolve(x[:, :, :, None], kernel[:, :, None])[:, :, :, 0]
+
+
+def max_pool(x: tf.Tensor) -> tf.Tensor:
+    """The largest of each two by two values, an odd last row and column left out.
+
+    Args:
+      x: [N, B, H, W, C].
+
+    Returns:
+      [N, B, H // 2, W // 2, C].
+    """
+    tasks, rows, height, width, channels = x.shape
+    x = x[:, :, : height // 2 * 2, : width // 2 * 2]
+    squares = tf.reshape(x, [tasks, rows, height // 2, 2, width // 2, 2, channels])
+    return tf.reduce_max(squares, axis=[3, 5])
+
+
+def layer_norm(x: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Each row brought to mean 0 and variance 1 over all its values, then moved; no scale.
+
+    J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016, equation 4.
+
+    Args:
+      x: [N, B, ..., C].
+      offset: [N, C].
+    """
+    axes = list(range(2, len(x.shape)))
+    return _standardized(x, axes) + _beside(offset, x)
+
+
+def batch_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Each channel of each task brought to mean 0 and variance 1 over its rows and places.
+
+    S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015, Algorithm 1; there are no running
+    averages: what a row becomes depends on the rows beside it.
+
+    Args:
+      x: [N, B, ..., C].
+      scale: [N, C].
+      offset: [N, C].
+    """
+    axes = list(range(1, len(x.shape) - 1))
+    return _standardized(x, axes) * _beside(scale, x) + _beside(offset, x)
+
+
+def spatial_soft_argmax(x: tf.Tensor) -> tf.Tensor:
+    """Where in an image each channel is large: the mean place under a softmax over all places.
+
+    S. Levine, C. Finn, T. Darrell, P. Abbeel, "End-to-end training of deep visuomotor policies",
+    JMLR 2016, section 5.1.
+
+    Args:
+      x: [N, B, H, W, C].
+
+    Returns:
+      [N, B, 2 C], heights and then widths, from -1 to 1.
+    """
+    tasks, rows, height, width, channels = x.shape
+    flat = tf.reshape(x, [tasks, rows, height * width, channels])
+    share = tf.reshape(tf.nn.softmax(flat, axis=2), x.shape)
+    places = lambda size: tf.cast(tf.linspace(-1.0, 1.0, size), x.dtype)
+    down = tf.einsum("nbhwc,h->nbc", share, places(height))
+    across = tf.einsum("nbhwc,w->nbc", share, places(width))
+    return tf.concat([down, across], axis=-1)
+
+
+def _standardized(x: tf.Tensor, axes: list[int]) -> tf.Tensor:
+    mean = tf.reduce_mean(x, axis=axes, keepdims=True)
+    centered = x - mean
+    variance = tf.reduce_mean(centered**2, axis=axes, keepdims=True)
+    return centered * tf.math.rsqrt(variance + tf.cast(_VARIANCE_FLOOR, x.dtype))
+
+
+def _beside(weights: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """[N, C] -> [N, 1, ..., 1, C], of the rank of `x`."""
+    return tf.reshape(weights, [-1, *[1] * (len(x.shape) - 2), weights.shape[-1]])
