@@ -11,6 +11,7 @@ from tfcaml.learners.epg import EPG
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRelabelling
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
+from tfcaml.learners.imitation.mil import MIL
 from tfcaml.learners.maesn import MAESN, LatentSpace
 from tfcaml.learners.maml import FOMAML, MAML
 from tfcaml.learners.meta_gradient import MetaGradient
@@ -51,6 +52,7 @@ LEARNERS = {
     "matched": Matched,
     "meta_gradient": MetaGradient,
     "meta_sgd": MetaSGD,
+    "mil": MIL,
     "mlsh": MLSH,
     "natural_policy_gradient": NaturalPolicyGradient,
     "oracle": Oracle,
@@ -78,6 +80,7 @@ __all__ = [
     "LEARNERS",
     "MAESN",
     "MAML",
+    "MIL",
     "MLSH",
     "PPO",
     "RL2",

@@ -216,6 +216,7 @@ class MetaLearner(tf.Module):
     quick_under_xla = False  # whether XLA was measured to pay for it, see `xla_pays`
     starts_at_random = False  # whether `start` draws something
     plays_segments = False  # whether it can learn from parts of episodes
+    plays_to_learn = True  # whether iterations play episodes
     has_own_loss = False  # whether it learns by a loss that no other one stands in for
 
     @checked_call
@@ -267,8 +268,9 @@ class MetaLearner(tf.Module):
             self._train_iteration, autograph=False, jit_compile=self.jit_compile
         )
         # Other learners may do the same with new tasks.
-        self._measure = programs.Shared(self._play, self.jit_compile)
-        self._adapt_to = programs.Shared(self._adapt_to_new, self.jit_compile)
+        plays_under_xla = self.jit_compile and self.environment.supports_xla
+        self._measure = programs.Shared(self._play, plays_under_xla)
+        self._adapt_to = programs.Shared(self._adapt_to_new, plays_under_xla)
 
     # What a learner defines.
 
@@ -622,10 +624,11 @@ class MetaLearner(tf.Module):
     def _checked_jit_compile(self, jit_compile: bool | None) -> bool:
         settings.check_switch("jit_compile", jit_compile)
         environment, policy = self.environment, self.policy
+        in_xla = environment.supports_xla or not self.plays_to_learn
         if jit_compile is None:
-            return self.xla_pays() and environment.supports_xla and policy.supports_xla
+            return self.xla_pays() and in_xla and policy.supports_xla
         rule = f"False: {type(environment).__name__} runs in Python, which XLA can't compile"
-        check(environment.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
+        check(in_xla or not jit_compile, "jit_compile", jit_compile, rule)
         rule = "False or None: XLA can't compile networks with memory or convolutions"
         check(policy.supports_xla or not jit_compile, "jit_compile", jit_compile, rule)
         return jit_compile

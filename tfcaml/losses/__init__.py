@@ -7,6 +7,7 @@ from tfcaml.losses.estimators import (
     loaded_dice,
     log_likelihood,
 )
+from tfcaml.losses.imitation import BehaviourCloning
 from tfcaml.losses.importance import (
     IMPORTANCE_WEIGHTS,
     effective_sample_share,
@@ -32,6 +33,7 @@ from tfcaml.losses.surrogate import (
 from tfcaml.losses.task_loss import PolicyGradientLoss, SurrogateLoss, TaskLoss
 
 __all__ = [
+    "BehaviourCloning",
     "LossNetwork",
     "MeanSquaredError",
     "PolicyGradientLoss",

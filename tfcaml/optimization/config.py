@@ -1,6 +1,7 @@
 """Settings of outer steps."""
 
 import dataclasses
+from typing import ClassVar
 
 from tfcaml import settings
 from tfcaml.errors import check, check_acts, check_one_of, check_positive
@@ -188,3 +189,27 @@ class OuterConfig:
         decay = num_iterations * num_steps if self.annealing == "linear" else 0
         clip = self.max_grad_norm or None
         return outer.adam(learning_rate, num_steps, keep_below_kl, minibatches, clip, decay)
+
+
+@settings.checked
+@dataclasses.dataclass(frozen=True)
+class AdamConfig:
+    """Settings of an outer step that is one of Adam.
+
+    Attributes:
+      learning_rate: Step size of Adam. Source: MAML's and MIL's code: 1e-3.
+      decays: Whether it falls linearly to 0 over the config's iterations. Source: tfcaml; in MAML's
+        and MIL's code it stays.
+    """
+
+    learning_rate: float = 1e-3
+    decays: bool = False
+
+    optimizer: ClassVar[str] = "adam"  # which the family reads
+
+    def __post_init__(self) -> None:
+        check_positive(learning_rate=self.learning_rate)
+
+    def make(self, num_iterations: int) -> outer.OuterOptimizer:
+        """The `OuterOptimizer` of a training of so many iterations."""
+        return outer.adam(self.learning_rate, decay_steps=num_iterations if self.decays else 0)

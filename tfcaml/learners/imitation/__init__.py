@@ -1,0 +1,1 @@
+"""Learners from demonstrations: meta-imitation, and what it is compared with."""
