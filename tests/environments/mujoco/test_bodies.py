@@ -26,6 +26,7 @@ BODIES = {
     "reacher_2": bodies.reacher,
     "reacher_4": lambda **options: bodies.reacher(links=4, **options),
     "gym_reacher": bodies.gym_reacher,
+    "block_reacher": bodies.block_reacher,
     "wheeled_servo": bodies.wheeled,
     "wheeled_motor": lambda **options: bodies.wheeled(drive="motor", **options),
     "pusher": bodies.pusher,
@@ -217,6 +218,7 @@ def test_the_arm_of_gymnasium_moves_as_there():
         ("reacher_2", 24.0, [1] * 2, 100),
         ("reacher_4", 24.0, [1] * 4, 50),
         ("gym_reacher", 0.0754, [200] * 2, 1),
+        ("block_reacher", 0.0754, [200] * 2, 1),
         ("wheeled_servo", 24.0, [1] * 2, 50),
         ("wheeled_motor", 10.214, [1] * 2, 2),
         ("pusher", 0.006117, [1] * 3, 2),
@@ -243,6 +245,7 @@ def test_maesn_weighs_the_cart_and_its_goal_together():
         ("reacher_2", 0.75, 0.95, math.radians(160)),
         ("reacher_4", 0.45, 0.65, math.radians(160)),
         ("gym_reacher", 0.1, 0.11, 3.0),
+        ("block_reacher", 0.1, 0.11, 3.0),
     ],
 )
 def test_arms_are_as_long_and_bend_as_far_as_they_should(name, links, tip, furthest):

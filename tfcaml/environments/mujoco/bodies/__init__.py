@@ -12,13 +12,14 @@ from tfcaml.environments.mujoco.bodies.cheetahs import half_cheetah
 from tfcaml.environments.mujoco.bodies.hoppers import hopper, walker
 from tfcaml.environments.mujoco.bodies.many_legged import legged
 from tfcaml.environments.mujoco.bodies.pushers import pusher
-from tfcaml.environments.mujoco.bodies.reachers import gym_reacher, reacher
+from tfcaml.environments.mujoco.bodies.reachers import block_reacher, gym_reacher, reacher
 from tfcaml.environments.mujoco.bodies.wheeled_robots import wheeled
 
 __all__ = [
     "ant",
     "ant_course",
     "ant_maze",
+    "block_reacher",
     "gym_reacher",
     "half_cheetah",
     "hopper",

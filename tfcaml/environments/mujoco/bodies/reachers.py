@@ -77,14 +77,56 @@ def gym_reacher(
     Raises:
       ConfigError: another integrator, or a time step or gear that is not a positive number.
     """
+    spec = _small_arm("gym_reacher", integrator, timestep, gear)
+    _parts.add_goal(spec, pos=[0.1, -0.1, 0.01], radius=0.009)
+    return spec
+
+
+@checked_call
+def block_reacher(
+    integrator: str = "rk4", timestep: float = 0.01, gear: float = 200.0
+) -> mujoco.MjSpec:
+    """The arm of `gym_reacher` among three flat blocks, which it does not touch, without a goal.
+
+    The blocks are boxes on the floor with half sides of 0.03 m: the geoms "block0", "block1" and
+    "block2". Where they are is the model's `geom_pos`, and their colours its `geom_rgba`.
+
+    Source: the reaching task of C. Finn, T. Yu et al., CoRL 2017, whose arm is Gymnasium's.
+
+    Args:
+      integrator: "euler", "implicitfast" or "rk4".
+      timestep: MuJoCo's step, in seconds.
+      gear: torque of a motor at a control of 1, in N m.
+
+    Returns:
+      the specification, not compiled.
+
+    Raises:
+      ConfigError: another integrator, or a time step or gear that is not a positive number.
+    """
+    spec = _small_arm("block_reacher", integrator, timestep, gear)
+    for number, color in enumerate((_parts.RED, _parts.GREEN, _parts.YELLOW)):
+        spec.worldbody.add_geom(
+            name=f"block{number}",
+            type=SHAPES.mjGEOM_BOX,
+            pos=[0.15 * (number - 1), 0.15, 0.002],
+            size=[0.03, 0.03, 0.002],
+            rgba=color,
+            mass=0,
+            **FREE_OF_CONTACT,
+        )
+    return spec
+
+
+def _small_arm(name: str, integrator: str, timestep: float, gear: float) -> mujoco.MjSpec:
+    """Gymnasium's arm with its motors on a floor, as a model of that name."""
     check_positive(gear=gear)
-    spec = _parts.new_spec("gym_reacher", integrator, timestep, extent=0.5)
+    spec = _parts.new_spec(name, integrator, timestep, extent=0.5)
     tenths = [tenth / 10 for tenth in range(-4, 5)]
     _parts.add_floor(spec, tenths, tenths, half_width=0.4, line=0.003, **FREE_OF_CONTACT)
     _build(spec, 0.1, 2, tip=0.11, radius=0.01, density=1000.0, furthest=3.0)
     for link in range(2):
         _parts.add_motor(spec, f"joint{link}", gear)
-    _parts.add_goal(spec, pos=[0.1, -0.1, 0.01], radius=0.009)
     return spec
 
 
