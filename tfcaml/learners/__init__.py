@@ -11,6 +11,8 @@ from tfcaml.learners.epg import EPG
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
 from tfcaml.learners.hindsight.alternatives import HindsightCloning, HindsightRelabelling
 from tfcaml.learners.hindsight.maml import HindsightMAML, HindsightMAMLConfig
+from tfcaml.learners.imitation.cloning import Cloning
+from tfcaml.learners.imitation.conditioned import Contextual, RecurrentCloning
 from tfcaml.learners.imitation.mil import MIL
 from tfcaml.learners.maesn import MAESN, LatentSpace
 from tfcaml.learners.maml import FOMAML, MAML
@@ -37,6 +39,8 @@ LEARNERS = {
     "anil": ANIL,
     "caml": CAML,
     "cavia": CAVIA,
+    "cloning": Cloning,
+    "contextual": Contextual,
     "e_maml": EMAML,
     "epg": EPG,
     "fomaml": FOMAML,
@@ -62,6 +66,7 @@ LEARNERS = {
     "pretrained_regression": PretrainedRegression,
     "promp": ProMP,
     "random": RandomInitialization,
+    "recurrent_cloning": RecurrentCloning,
     "reptile": Reptile,
     "rl2": RL2,
     "tesp": TESP,
@@ -87,6 +92,8 @@ __all__ = [
     "TESP",
     "AdaptSV",
     "CAMLConfig",
+    "Cloning",
+    "Contextual",
     "GradientConfig",
     "GradientLearner",
     "HindsightCloning",
@@ -109,6 +116,7 @@ __all__ = [
     "PretrainedRegression",
     "ProMP",
     "RandomInitialization",
+    "RecurrentCloning",
     "Reptile",
     "Unmatched",
     "VTrace",

@@ -11,6 +11,7 @@ transformation, and goes through dense layers.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfcaml import nest, settings
-from tfcaml.errors import check, check_acts, check_is, check_one_of, check_whole, checked_call
+from tfcaml.errors import (
+    check,
+    check_acts,
+    check_is,
+    check_one_of,
+    check_positive,
+    check_whole,
+    checked_call,
+)
 from tfcaml.policies import layers
 from tfcaml.policies.base import Policy
 from tfcaml.types import Nest, Params
@@ -49,8 +58,12 @@ class ImitationNetworkConfig:
         code: flat for reaching, places for pushing.
       image_bias: Learned images that stand behind an image's channels, 0 at first; 0: none. Source:
         MIL's code.
-      object_units: Units of both hidden layers that all objects of a set share. Source: tfcaml.
+      object_layers: Hidden layers that all objects of a set share; 0: attention is linear in an
+        object's features. Source: tfcaml.
+      object_units: Units of each of them. Source: tfcaml.
       object_places: Weighted means that are taken of a set's objects. Source: tfcaml.
+      object_temperature: What is said of objects is multiplied by it before the softmax, and starts
+        as much smaller, so that an inner step moves attention by its square more. Source: tfcaml.
       bias_transform: Learned numbers behind the input of dense layers; 0: none. Source: MIL's code:
         10 for reaching, 20 for pushing.
       bias_transform_layers: Which dense layers have them: the "first", or "all". Source: MIL's
@@ -69,8 +82,10 @@ class ImitationNetworkConfig:
     stride: int = 2
     image_features: str = "flat"
     image_bias: int = 0
+    object_layers: int = 2
     object_units: int = 64
     object_places: int = 16
+    object_temperature: float = 30.0
     bias_transform: int = 10
     bias_transform_layers: str = "first"
     two_heads: bool = False
@@ -85,8 +100,10 @@ class ImitationNetworkConfig:
         counts = ("filters", "kernel_size", "stride", "object_units", "object_places")
         for name in ("conv_layers", *counts, "temporal_filters", "temporal_width"):
             check_whole(name, getattr(self, name), 1)
-        for name in ("image_bias", "bias_transform"):
+        for name in ("object_layers", "image_bias", "bias_transform"):
             check_whole(name, getattr(self, name), 0)
+        check_positive(object_temperature=self.object_temperature)
+        check_acts(self, ("object_units",), self.object_layers > 0, "with object_layers")
         check_acts(self, ("bias_transform_layers",), self.bias_transform > 0, "with bias_transform")
         check_acts(self, ("loss_head",), self.two_heads, "with two_heads=True")
         temporal = self.loss_head == "temporal"
@@ -157,6 +174,13 @@ class ImitationPolicy(Policy):
         if pose:
             check_one_of("pose", pose, vectors)
         self.hidden, self.pose = tuple(hidden), pose
+        self._seen_size = 0  # known once weights have been drawn
+        self.init(0)
+
+    @property
+    def seen_size(self) -> int:
+        """F + V, the numbers of `perceived` and `vectors`."""
+        return self._seen_size
 
     @property
     def adapted(self) -> tuple[str, ...]:
@@ -178,16 +202,21 @@ class ImitationPolicy(Policy):
             if spec.shape.rank == 1:
                 seen += spec.shape[0]
             elif spec.shape.rank == 2:
-                features, units = spec.shape[1], config.object_units
-                sizes = [features + config.bias_transform, units, units, config.object_places]
-                weights[f"objects_{name}"] = {
-                    "bias_transform": draw.zeros(config.bias_transform),
-                    **{str(i): draw.glorot(*sizes[i : i + 2]) for i in range(3)},
+                features, hidden = spec.shape[1], [config.object_units] * config.object_layers
+                sizes = [features + config.bias_transform, *hidden, config.object_places]
+                own = {
+                    str(i): draw.glorot(*pair) for i, pair in enumerate(itertools.pairwise(sizes))
                 }
+                last = own[str(config.object_layers)]
+                last["kernel"] /= config.object_temperature
+                if config.bias_transform:
+                    own["0"]["bias_transform"] = draw.zeros(config.bias_transform)
+                weights[f"objects_{name}"] = own
                 seen += config.object_places * features
             else:
                 weights[f"image_{name}"], features = self._new_convolutions(spec.shape, draw)
                 seen += features
+        self._seen_size = seen
         if self.pose:
             weights["pose"] = draw.small(seen - self._vectors, self.specs[self.pose].shape[0])
             seen += self.specs[self.pose].shape[0]
@@ -343,11 +372,13 @@ class ImitationPolicy(Policy):
         """[N, B, M, F] -> [N, B, places * F], see the class."""
         tasks, rows, objects, features = x.shape
         said = tf.reshape(x, [tasks, rows * objects, features])
-        first = {**weights["0"], "bias_transform": weights["bias_transform"]}
-        said = self.activation(layers.dense(_with_bias_transform(said, first), first))
-        said = self.activation(layers.dense(said, weights["1"]))
-        said = layers.dense(said, weights["2"])
-        share = tf.nn.softmax(tf.reshape(said, [tasks, rows, objects, -1]), axis=2)
+        for i in range(self.config.object_layers + 1):
+            layer = weights[str(i)]
+            said = layers.dense(_with_bias_transform(said, layer), layer)
+            if i < self.config.object_layers:
+                said = self.activation(said)
+        said = tf.reshape(said, [tasks, rows, objects, said.shape[-1]])
+        share = tf.nn.softmax(self.config.object_temperature * said, axis=2)
         means = tf.einsum("nbmp,nbmf->nbpf", share, x)
         return tf.reshape(means, [tasks, rows, means.shape[2] * features])
 
@@ -412,6 +443,40 @@ class ImitationPolicy(Policy):
 
     def _gaussian(self, mean: tf.Tensor) -> tfd.Distribution:
         return tfp.distributions.MultivariateNormalDiag(mean, tf.ones_like(mean))
+
+
+class AttentivePolicy(ImitationPolicy):
+    """An `ImitationPolicy` whose context is what it attends to among the steps of demonstrations.
+
+    Its `params` have "read", [N, D, T, context], what was made of each step, and "mask" [N, D, T].
+    What the policy sees is compared with all valid steps, and the context is their mean under the
+    softmax of that (dot-product attention); 0 where there is none.
+
+    Args:
+      *args, **kwargs: as of `ImitationPolicy`.
+      attention_units: numbers that are compared.
+    """
+
+    @checked_call
+    def __init__(self, *args: Any, attention_units: int = 32, **kwargs: Any) -> None:
+        self.attention_units = check_whole("attention_units", attention_units, 1)
+        super().__init__(*args, **kwargs)
+
+    def init(self, seed: int) -> Params:
+        params = super().init(seed)
+        draw, units = _Draws(seed + 1, self.dtype), self.attention_units
+        seen = self.seen_size + (self.specs[self.pose].shape[0] if self.pose else 0)
+        weights = {"query": draw.glorot(seen, units), "key": draw.glorot(self.context_size, units)}
+        return {**params, "weights": {**params["weights"], "attention": weights}}
+
+    def context(self, params: Params, seen: tf.Tensor) -> tf.Tensor:
+        weights, read = params["weights"]["attention"], params["read"]
+        steps = tf.reshape(read, [read.shape[0], -1, read.shape[-1]])
+        valid = tf.reshape(tf.cast(params["mask"], read.dtype), [read.shape[0], 1, -1])
+        asked, held = layers.dense(seen, weights["query"]), layers.dense(steps, weights["key"])
+        alike = tf.matmul(asked, held, transpose_b=True) / np.sqrt(self.attention_units)
+        share = tf.nn.softmax(tf.where(valid > 0, alike, alike.dtype.min), axis=-1) * valid
+        return tf.matmul(share, steps)
 
 
 def _with_bias_transform(x: tf.Tensor, layer: Nest) -> tf.Tensor:

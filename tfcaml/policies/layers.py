@@ -8,6 +8,7 @@ and under XLA.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from tfcaml.types import Nest
@@ -130,6 +131,53 @@ def spatial_soft_argmax(x: tf.Tensor) -> tf.Tensor:
     down = tf.einsum("nbhwc,h->nbc", share, places(height))
     across = tf.einsum("nbhwc,w->nbc", share, places(width))
     return tf.concat([down, across], axis=-1)
+
+
+def new_lstm(inputs: int, units: int, seed: int, dtype: tf.DType = tf.float32) -> Nest:
+    """New weights of `lstm`, without task axis: Glorot-uniform, forget gates open.
+
+    Args:
+      inputs: I.
+      units: U.
+      seed: Python int.
+      dtype: of the weights.
+    """
+    bound = np.sqrt(6 / (inputs + units + 4 * units))
+    kernel = np.random.default_rng([seed, 0x157]).uniform(
+        -bound, bound, [inputs + units, 4 * units]
+    )
+    bias = np.repeat([0.0, 1.0, 0.0, 0.0], units)
+    return {"kernel": tf.constant(kernel, dtype), "bias": tf.constant(bias, dtype)}
+
+
+def lstm(x: tf.Tensor, weights: Nest, mask: tf.Tensor) -> tf.Tensor:
+    """What a long short-term memory has hidden after each step; on padded steps, as before them.
+
+    S. Hochreiter, J. Schmidhuber, "Long short-term memory", 1997, with forget gates. A loop over
+    time with the weights of all tasks; Keras's layer has one set of weights.
+
+    Args:
+      x: [N, B, T, I].
+      weights: of `new_lstm`, each [N, ...].
+      mask: [N, B, T], 1 on valid steps.
+
+    Returns:
+      [N, B, T, U].
+    """
+    tasks, rows, steps, _ = x.shape
+    units = weights["bias"].shape[-1] // 4
+    hidden = cell = tf.zeros([tasks, rows, units], x.dtype)
+    valid = tf.cast(mask, x.dtype)[..., None]
+    found = []
+    for time in range(steps):
+        gates = dense(tf.concat([x[:, :, time], hidden], axis=-1), weights)
+        keep, forget, new, out = tf.split(gates, 4, axis=-1)
+        moved = tf.sigmoid(forget) * cell + tf.sigmoid(keep) * tf.tanh(new)
+        now = valid[:, :, time]
+        cell = now * moved + (1 - now) * cell
+        hidden = now * tf.sigmoid(out) * tf.tanh(moved) + (1 - now) * hidden
+        found.append(hidden)
+    return tf.stack(found, axis=2)
 
 
 def _standardized(x: tf.Tensor, axes: list[int]) -> tf.Tensor:

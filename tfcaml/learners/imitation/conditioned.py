@@ -1,0 +1,185 @@
+"""Policies that are shown a demonstration in place of being adapted to it.
+
+What MIL is compared with in C. Finn, T. Yu et al., "One-shot visual imitation learning via
+meta-learning", CoRL 2017, section 6: the contextual policy, which sees how the demonstration ended
+beside what it sees itself, and a recurrent network that has read the whole demonstration, with and
+without attention, after Y. Duan et al., "One-shot imitation learning", NeurIPS 2017. Their training
+is that of MIL, with this conditioning in place of the inner step; so a second demonstration stands
+in for the first one, and before any they see zeros.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from tfcaml import nest, settings
+from tfcaml.errors import check, check_acts, check_whole
+from tfcaml.learners.imitation.base import ImitationConfig, ImitationLearner, moments_of
+from tfcaml.policies import layers
+from tfcaml.policies.imitation import AttentivePolicy, ImitationPolicy
+from tfcaml.types import Experience, FastState, Nest, Params, blank_trajectory
+
+if TYPE_CHECKING:
+    from tfcaml.environments.base import TaskFamily
+    from tfcaml.policies.base import Policy
+
+
+@settings.checked
+@dataclasses.dataclass(frozen=True)
+class ContextualConfig(ImitationConfig):
+    """Settings of the contextual policy."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = "False: nothing is judged by a head of its own"
+        check(not self.network.two_heads, "network.two_heads", self.network.two_heads, rule)
+
+
+@settings.checked
+@dataclasses.dataclass(frozen=True)
+class RecurrentCloningConfig(ContextualConfig):
+    """Settings of the recurrent policies.
+
+    Attributes:
+      units: Units of the LSTM that reads demonstrations. Source: tfcaml.
+      attention: Whether each action attends to the steps of the demonstration; else it sees what is
+        hidden after the last one. Source: MIL paper, section 6.1: both.
+      attention_units: Numbers that what is seen and what is hidden are compared by. Source: tfcaml.
+    """
+
+    units: int = 64
+    attention: bool = False
+    attention_units: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("units", self.units, 1)
+        check_whole("attention_units", self.attention_units, 1)
+        check_acts(self, ("attention_units",), self.attention, "with attention=True")
+
+
+class _Conditioned(ImitationLearner):
+    """meta = {"params": weights, "moments"}; `FastState.params` is the demonstration itself.
+
+    It is {"observation", "action", "mask", "end"}, each [N, D, ...] of D demonstrations; of none,
+    zeros. Subclasses define `shown`, what the policy's parameters have of it.
+    """
+
+    def shown(self, params: Params, demonstration: Nest) -> Params:
+        """`params` [N, ...] with what the policy knows of a demonstration."""
+        raise NotImplementedError
+
+    def start(self, meta: Nest, num_tasks: int, key: tf.Tensor | tuple[()] = ()) -> FastState:
+        shape = [num_tasks, self.test_episodes]
+        blank = self._looked_at(blank_trajectory(self.environment, self.policy, *shape))
+        return FastState(_demonstration(blank), tf.zeros([num_tasks]))
+
+    def acting(self, meta: Nest, fast: FastState) -> Params:
+        num_tasks = nest.num_rows(fast.params)
+        weights = nest.repeat(meta["params"], num_tasks)
+        params = {"weights": weights, "moments": moments_of(meta, num_tasks)}
+        return self.shown(params, fast.params)
+
+    def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
+        own = _demonstration(support.trajectory)
+        return fast._replace(params=own, slots=fast.slots + 1)
+
+
+class Contextual(_Conditioned):
+    """Sees, beside what it sees itself, how the demonstration ended."""
+
+    Config = ContextualConfig
+
+    @classmethod
+    def make_policy(
+        cls,
+        environment: TaskFamily,
+        config: Any,
+        fc_layer_params: Sequence[int] = (200, 200, 200),
+        activation: str = "relu",
+    ) -> Policy:
+        alone = super().make_policy(environment, config, fc_layer_params, activation)
+        return ImitationPolicy(
+            environment.observation_spec,
+            environment.action_spec,
+            fc_layer_params,
+            activation,
+            config.network,
+            cls.hidden(environment, config),
+            config.pose,
+            context=alone.seen_size,
+        )
+
+    def shown(self, params: Params, demonstration: Nest) -> Params:
+        ends = demonstration["end"]
+        seen = [self.policy.perceived(params, ends), self.policy.vectors(params, ends, judged=True)]
+        # No demonstration is one without a valid step.
+        held = tf.reduce_max(demonstration["mask"], axis=-1)[..., None]
+        total = tf.reduce_sum(tf.concat(seen, axis=-1) * held, axis=1)
+        return {**params, "context": total / tf.maximum(tf.reduce_sum(held, axis=1), 1)}
+
+
+class RecurrentCloning(_Conditioned):
+    """An LSTM has read the demonstration."""
+
+    Config = RecurrentCloningConfig
+
+    @classmethod
+    def make_policy(
+        cls,
+        environment: TaskFamily,
+        config: Any,
+        fc_layer_params: Sequence[int] = (200, 200, 200),
+        activation: str = "relu",
+    ) -> Policy:
+        kind = AttentivePolicy if config.attention else ImitationPolicy
+        more = {"attention_units": config.attention_units} if config.attention else {}
+        return kind(
+            environment.observation_spec,
+            environment.action_spec,
+            fc_layer_params,
+            activation,
+            config.network,
+            cls.hidden(environment, config),
+            config.pose,
+            context=config.units,
+            **more,
+        )
+
+    def init(self, seed: int) -> Nest:
+        meta = super().init(seed)
+        told = self.policy.seen_size
+        if self.config.demonstrations.shown == "all":
+            told += self.policy.action_spec.shape[0]
+        reader = layers.new_lstm(told, self.config.units, seed, self.policy.dtype)
+        return {**meta, "params": {**meta["params"], "reader": reader}}
+
+    def shown(self, params: Params, demonstration: Nest) -> Params:
+        observation, mask = demonstration["observation"], demonstration["mask"]
+        flat = nest.flat_steps(observation)
+        told = [self.policy.perceived(params, flat), self.policy.vectors(params, flat, judged=True)]
+        if self.config.demonstrations.shown == "all":
+            told.append(nest.flat_steps(demonstration["action"]))
+        steps = tf.concat(told, axis=-1)
+        steps = tf.reshape(steps, [*mask.shape, steps.shape[-1]])
+        reader = params["weights"]["reader"]
+        hidden = layers.lstm(steps, reader, mask)  # [N, D, T, U]
+        if self.config.attention:
+            return {**params, "read": hidden, "mask": mask}
+        # What is hidden stays as it is on padded steps.
+        held = tf.reduce_max(mask, axis=-1)[..., None]
+        total = tf.reduce_sum(hidden[:, :, -1] * held, axis=1)
+        return {**params, "context": total / tf.maximum(tf.reduce_sum(held, axis=1), 1)}
+
+
+def _demonstration(trajectory: Any) -> Nest:
+    return {
+        "observation": trajectory.observation,
+        "action": trajectory.action,
+        "mask": trajectory.mask,
+        "end": trajectory.final_observation,
+    }
