@@ -8,9 +8,12 @@ import pytest
 import tensorflow as tf
 
 from tests.environments.mujoco import playing
-from tfcaml import environments, keys, nest
+from tests.environments.mujoco.test_film import draws
+from tfcaml import environments, keys, nest, policies
 from tfcaml.environments import ColourReach, ColourReachConfig
 from tfcaml.errors import ConfigError
+from tfcaml.rollouts import sampling
+from tfcaml.types import Episodes
 
 FAMILY = ColourReach()
 SHORT = ColourReach(ColourReachConfig(horizon=12))
@@ -274,15 +277,143 @@ def test_the_expert_knows_the_length_of_a_step(options):
     assert state["done"].numpy().all()
 
 
+# Pictures.
+
+
+def share(inside, pixel):
+    return min(max(0.5 + inside / pixel, 0.0), 1.0)
+
+
+def by_hand(height, width, places, colours, joints, model):
+    """One picture [height, width, 3], pixel by pixel."""
+    pixel = max(0.6 / width, 0.48 / height)
+    found = np.zeros([height, width, 3])
+    for row in range(height):
+        for column in range(width):
+            at = np.array([column + 0.5 - width / 2, height / 2 - row - 0.5]) * pixel
+            seen = model.geom("floor").rgba[:3].astype(np.float64)
+            for place, colour in zip(places, colours):
+                inside = 0.03 - np.abs(at - place)
+                cover = share(inside[0], pixel) * share(inside[1], pixel)
+                seen = (1 - cover) * seen + cover * colour
+            for start, end, geom in zip(joints, joints[1:], ("link0", "link1")):
+                along = end - start
+                nearest = np.clip((at - start) @ along / (along @ along), 0, 1)
+                distance = np.linalg.norm(at - start - nearest * along)
+                cover = share(0.01 - distance, pixel)
+                seen = (1 - cover) * seen + cover * model.geom(geom).rgba[:3]
+            found[row, column] = 255 * seen
+    return found
+
+
+def images(**options):
+    return ColourReach(ColourReachConfig(observes="image", **options))
+
+
+def joints_of(angles):
+    """Base, elbow and fingertip, [3, 2]."""
+    first, both = angles[0], angles.sum()
+    elbow = 0.1 * np.array([np.cos(first), np.sin(first)])
+    return np.stack([np.zeros(2), elbow, elbow + 0.11 * np.array([np.cos(both), np.sin(both)])])
+
+
+@pytest.mark.parametrize("height, width", [(26, 32), (64, 80), (20, 11)])
+def test_pictures_are_those_made_pixel_by_pixel(height, width):
+    family = images(height=height, width=width)
+    task = family.population(0, 2).test
+    state, seen = family.reset(task, episodes(2, 2))
+    assert set(seen) == set(family.observation_spec) == {"robot", "effector", "image"}
+    assert seen["image"].dtype == tf.uint8 and seen["image"].shape == (2, 2, height, width, 3)
+    for n, e in ((0, 0), (1, 1)):
+        colours = task["colours"].numpy()[n][state["order"].numpy()[n, e]]
+        joints = joints_of(state["row"].numpy()[n, e, :2])
+        places = state["places"].numpy()[n, e]
+        expected = by_hand(height, width, places, colours, joints, family.model)
+        np.testing.assert_allclose(seen["image"][n, e], expected, atol=0.51)
+
+
+def test_pictures_show_the_state_after_a_step():
+    family = images(height=12, width=15)
+    task = family.population(0, 2).test
+    state, before = family.reset(task, episodes(2, 1))
+    state, seen, *_ = family.step(task, state, tf.ones([2, 1, 2]), tf.zeros([2, 1, 0]))
+    colours = task["colours"].numpy()[0][state["order"].numpy()[0, 0]]
+    joints, places = joints_of(state["row"].numpy()[0, 0, :2]), state["places"].numpy()[0, 0]
+    expected = by_hand(12, 15, places, colours, joints, family.model)
+    np.testing.assert_allclose(seen["image"][0, 0], expected, atol=0.51)
+    assert (seen["image"] != before["image"]).numpy().any()
+    np.testing.assert_allclose(seen["effector"][0, 0], joints[-1], atol=1e-6)
+
+
+def test_both_forms_are_the_same_episodes():
+    task, key = FAMILY.population(0, 3).test, episodes(3, 2)
+    states = [family.reset(task, key) for family in (FAMILY, images())]
+    outcomes = [
+        family.step(task, state, tf.fill([3, 2, 2], 0.3), tf.zeros([3, 2, 0]))
+        for family, (state, _) in zip((FAMILY, images()), states)
+    ]
+    for (state, seen, *rest), (other, others, *remaining) in (states, outcomes):
+        nest.map(np.testing.assert_array_equal, (state, rest), (other, remaining))
+        for name in ("robot", "effector"):
+            np.testing.assert_array_equal(seen[name], others[name])
+
+
+@draws
+def test_mujoco_draws_what_the_rasteriser_shows():
+    """From the same height, in the same colours; its floor has lines, and its arm is round."""
+    flat, drawn = images(height=64, width=80), images(height=64, width=80, renderer="mujoco")
+    task, key = flat.population(0, 2).test, episodes(2, 2)
+    state, seen = flat.reset(task, key)
+    image = tf.function(drawn.reset)(task, key)[1]["image"].numpy().astype(int)
+    assert image.shape == (2, 2, 64, 80, 3)
+    difference = np.abs(image - seen["image"].numpy())
+    assert np.median(difference) <= 10 and np.mean(difference > 60) < 0.05
+    pixel = 0.6 / 80
+    for n, e, slot in np.ndindex(2, 2, 3):
+        colour = task["colours"].numpy()[n, state["order"].numpy()[n, e, slot]]
+        x, y = state["places"].numpy()[n, e, slot]
+        column, row = round(x / pixel + 39.5), round(31.5 - y / pixel)
+        around = image[n, e, row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3)
+        off = np.abs(around - 255 * colour).max(axis=1)
+        assert np.min(off) < 40  # where the arm does not hide it
+
+
+@draws
+def test_films_show_the_blocks_of_the_episode():
+    policy = policies.mlp_policy(SHORT.observation_spec, SHORT.action_spec, (4,))
+    task = SHORT.population(0, 2).test
+    params, key = nest.repeat(policy.init(0), 2), keys.per_episode(keys.from_int(3), 2, 1)
+    trajectory = sampling.sample(policy, SHORT, params, task, 1, key)
+    films = [
+        SHORT.film([nest.map(lambda x: x[n : n + 1], Episodes(task, key, trajectory))], 3)
+        for n in range(2)
+    ]
+    for n, [film] in enumerate(films):
+        for colour in task["colours"].numpy()[n]:
+            off = np.abs(film.pictures[0].astype(int) - 255 * colour).max(axis=-1)
+            assert np.sum(off < 40) > 150
+
+
+def test_what_draws_nothing_is_told_in_one_line(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MUJOCO_GL", "glfw")
+    with pytest.raises(ConfigError, match="EGL or OSMesa") as found:
+        images(renderer="mujoco")
+    assert "\n" not in str(found.value)
+
+
 # All of it.
 
 
-def test_an_episode_is_its_key_s():
+@pytest.mark.parametrize("observes", ["blocks", "image"])
+def test_an_episode_is_its_key_s(observes):
     """Whatever is beside it in its batch."""
-    task = FAMILY.population(0, 3).test
+    family = ColourReach(ColourReachConfig(observes=observes))
+    task = family.population(0, 3).test
     key = episodes(3, 4)
-    state, seen = FAMILY.reset(task, key)
-    alone, seen_alone = FAMILY.reset(nest.take(task, [1]), key[1:2, 2:3])
+    state, seen = family.reset(task, key)
+    alone, seen_alone = family.reset(nest.take(task, [1]), key[1:2, 2:3])
     pairs = zip(tf.nest.flatten((state, seen)), tf.nest.flatten((alone, seen_alone)))
     for among, one in pairs:
         np.testing.assert_array_equal(among[1:2, 2:3], one)
@@ -297,6 +428,12 @@ def test_an_episode_is_its_key_s():
         ({"reset_noise": 3.2}, "reset_noise to be <= 3, where the elbow ends; received"),
         ({"within_reach": "yes"}, "within_reach"),
         ({"horizon": -1}, "horizon"),
+        ({"observes": "video"}, "observes to be one of blocks, image; received observes='video'"),
+        ({"observes": "image", "renderer": "x"}, "renderer to be one of rasteriser, mujoco"),
+        ({"observes": "image", "width": 9}, "width to be a whole number from 10 to 4096"),
+        ({"observes": "image", "height": 7}, "height to be a whole number from 8 to 4096"),
+        ({"height": 64}, "height to be left at 26, as it acts only with observes=image"),
+        ({"renderer": "mujoco"}, "renderer to be left at 'rasteriser', as it acts only with obs"),
     ],
 )
 def test_a_bad_option_is_one_line(options, message):
@@ -310,5 +447,7 @@ def test_no_test_tasks_are_one_line():
         FAMILY.population(0, 0)
 
 
-def test_the_family_is_well():
-    environments.check(ColourReach(ColourReachConfig(horizon=12)), quiet=True)
+@pytest.mark.parametrize("observes", ["blocks", "image"])
+def test_the_family_is_well(observes):
+    config = ColourReachConfig(horizon=12, observes=observes)
+    environments.check(ColourReach(config), quiet=True)

@@ -186,7 +186,7 @@ def test_the_robot_stays_in_the_picture(cheetah):
     """However far it has run, as the camera moves along."""
     rows = np.repeat(cheetah._start[None], 2, axis=0)
     rows[1, 0] = 30.25
-    [pictures] = film.drawn(cheetah, [(cheetah.population(0, 1).test, rows)])
+    [pictures] = film.drawn(cheetah, [(cheetah.population(0, 1).test, rows, {})])
     near, far = is_orange(pictures).sum(axis=(1, 2))
     assert near > 500 and abs(far - near) < 0.02 * near
     assert (pictures[0] != pictures[1]).any()  # other lines on the floor
@@ -201,7 +201,7 @@ def test_the_goal_and_the_body_of_a_task_are_seen(kind):
         {"size": tf.constant([size]), "goal": tf.constant([goal])}
         for size, goal in ((0.2, -0.8), (0.4, 0.8))
     ]
-    left, right = film.drawn(family, [(task, row) for task in tasks])
+    left, right = film.drawn(family, [(task, row, {}) for task in tasks])
     areas = [is_red(pictures).sum() for pictures in (left, right)]
     assert 3.5 < areas[1] / areas[0] < 4.5  # twice the radius
     columns = [np.nonzero(is_pink(pictures[0]))[1].mean() for pictures in (left, right)]
@@ -215,7 +215,7 @@ def test_a_goal_far_away_is_seen_from_higher_up():
     family = Ball()
     far = {"size": tf.constant([0.4]), "goal": tf.constant([9.0])}
     near = {"size": tf.constant([0.4]), "goal": tf.constant([0.5])}
-    both = film.drawn(family, [(task, family._start[None]) for task in (near, far)])
+    both = film.drawn(family, [(task, family._start[None], {}) for task in (near, far)])
     assert all(is_pink(pictures).any() for pictures in both)
     assert is_red(both[1]).sum() < is_red(both[0]).sum() / 4
 

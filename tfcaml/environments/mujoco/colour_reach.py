@@ -22,14 +22,16 @@ import tensorflow as tf
 
 from tfcaml import keys, settings
 from tfcaml.environments.base import Population
-from tfcaml.environments.mujoco import parts
+from tfcaml.environments.mujoco import parts, rasteriser
 from tfcaml.environments.mujoco.simulation import Robot, Simulation, SimulationConfig
-from tfcaml.errors import check, check_one_of, check_positive, check_whole, checked_call
+from tfcaml.errors import check, check_acts, check_one_of, check_positive, check_whole, checked_call
 from tfcaml.types import Nest, Task
 
 if TYPE_CHECKING:
     import mujoco
 
+OBSERVES = ("blocks", "image")
+RENDERERS = ("rasteriser", "mujoco")
 REWARDS = ("success", "distance")
 NEAR = 0.05  # metres from the middle of a block at which the fingertip has reached it
 LAST = 10  # steps of an episode in which it has to be there
@@ -42,10 +44,13 @@ _APART = 0.15  # metres between two blocks
 _LAYOUTS = 128
 _SCENE = 32  # salt of an episode's key: where blocks are
 _LEVELS = 10  # steps of 0.1 between colours without and with red, green or blue
-_FLOOR = (0.86, 0.88, 0.90)
 _LEAST_CONTRAST = 0.3  # distance of a block's colour from the floor's, of RGB from 0 to 1
 _LEAST_DIFFERENCE = 0.5  # distance of two colours of a task
 _TEST_SHARE = 5  # one colour in so many is kept for test tasks
+_HALF_SIDE = 0.03  # of a block, in metres
+_RADIUS = 0.01  # of the arm's links
+# What at least is in a picture, from the middle to its sides and to its upper and lower edges.
+_HALF_WIDTH, _HALF_HEIGHT = 0.3, 0.24
 _FURTHEST = 3.0  # radians that the elbow bends
 _RATE = 10.0  # of the expert, per second
 
@@ -65,6 +70,13 @@ class ColourReachConfig(SimulationConfig):
       reward: What is paid: "success", 1 once the fingertip is at the target in the last ten steps,
         or "distance", minus that from the target at every step. Source: MIL's code: success is
         what is measured, and distance what experts learned from.
+      observes: What is observed besides the arm: "blocks", their places and colours, or "image", a
+        picture from above. Source: MIL has both.
+      height: Of a picture. Unit: pixels. Source: tfcaml; MIL's code: 64.
+      width: Of a picture. Unit: pixels. Source: tfcaml; MIL's code: 80.
+      renderer: What makes pictures: "rasteriser", tensor operations that show flat shapes, or
+        "mujoco", which draws the model by OpenGL, and is a thousand times as slow. Source: tfcaml;
+        MIL's code: mujoco.
       within_reach: Whether all blocks are where the fingertip can be; else corners of their square
         are beyond it. Source: tfcaml; in MIL's code they are not.
     """
@@ -74,6 +86,10 @@ class ColourReachConfig(SimulationConfig):
     reset_noise: float = 2.8
     num_train: int = 200
     reward: str = "success"
+    observes: str = "blocks"
+    height: int = 26
+    width: int = 32
+    renderer: str = "rasteriser"
     within_reach: bool = True
 
     def __post_init__(self) -> None:
@@ -82,6 +98,13 @@ class ColourReachConfig(SimulationConfig):
         check(self.reset_noise <= _FURTHEST, "reset_noise", self.reset_noise, most)
         check_positive(num_train=self.num_train)
         check_one_of("reward", self.reward, REWARDS)
+        check_one_of("observes", self.observes, OBSERVES)
+        check_one_of("renderer", self.renderer, RENDERERS)
+        # So that a pixel is no larger than a block.
+        check_whole("height", self.height, 8, 4096)
+        check_whole("width", self.width, 10, 4096)
+        of_images = ("height", "width", "renderer")
+        check_acts(self, of_images, self.observes == "image", "with observes=image")
 
 
 class ColourReach(Simulation):
@@ -96,7 +119,8 @@ class ColourReach(Simulation):
 
       robot     [6], the joints' angles and velocities, and the velocity of the fingertip (x, y)
       effector  [2], the fingertip (x, y)
-      objects   [3, 5], of each block its place (x, y) and its colour
+      objects   [3, 5], of each block its place (x, y) and its colour; or, by option,
+      image     [height, width, 3] uint8, blocks and arm from above
 
     An episode has succeeded if the fingertip was within 0.05 m of the target's middle in one of its
     last ten steps. The reward "success" is then 1, in the first of these steps, so that the mean
@@ -112,12 +136,17 @@ class ColourReach(Simulation):
         self, config: ColourReachConfig | None = None, *, num_threads: int | None = None
     ) -> None:
         super().__init__(config, num_threads=num_threads)
+        self._by_opengl = self.config.renderer == "mujoco"
+        if self._by_opengl:
+            self.film([])  # which raises where nothing can be drawn
         spec = lambda name, *shape: tf.TensorSpec(shape, tf.float32, name)
-        self.observation_spec = {
-            "robot": spec("robot", 6),
-            "effector": spec("effector", 2),
-            "objects": spec("objects", _BLOCKS, 5),
+        arm = {"robot": spec("robot", 6), "effector": spec("effector", 2)}
+        size = [self.config.height, self.config.width, 3]
+        others = {
+            "blocks": {"objects": spec("objects", _BLOCKS, 5)},
+            "image": {"image": tf.TensorSpec(size, tf.uint8, "image")},
         }
+        self.observation_spec = {**arm, **others[self.config.observes]}
 
     def spec(self) -> mujoco.MjSpec:
         from tfcaml.environments.mujoco.bodies.reachers import block_reacher
@@ -141,7 +170,7 @@ class ColourReach(Simulation):
         """
         check_whole("num_test", num_test, 1)
         rng = np.random.default_rng([keys.as_int(seed), 0xC01])
-        palette = rng.permutation(_palette())
+        palette = rng.permutation(_palette(self._colour("floor")))
         kept = len(palette) // _TEST_SHARE
         train = _distinct(rng, palette[kept:], self.config.num_train)
         test = _distinct(rng, palette[:kept], num_test)
@@ -231,6 +260,21 @@ class ColourReach(Simulation):
         control = tf.clip_by_value(torque / model.actuator_gear[:, 0], -1.0, 1.0)
         return tf.cast(self.config.action_range * control, tf.float32)
 
+    def looks(self, task: Task, state: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        first = self.model.geom("block0").id
+        places = tf.pad(state["places"], [[0, 0], [0, 0], [0, 0], [0, 1]])
+        height = self.model.geom_pos[first, 2]
+        places += tf.constant([0.0, 0.0, height], tf.float32)
+        colours = self._colours(task, state)
+        opaque = tf.concat([colours, tf.ones_like(colours[..., :1])], axis=-1)
+        found = {}
+        for name, own in {"geom_pos": places, "geom_rgba": opaque}.items():
+            field = tf.constant(getattr(self.model, name), tf.float32)
+            all_of_them = tf.zeros([*own.shape[:2], *field.shape]) + field
+            parts_of = [all_of_them[:, :, :first], own, all_of_them[:, :, first + _BLOCKS :]]
+            found[name] = tf.concat(parts_of, axis=2)
+        return found
+
     def _lengths(self) -> np.ndarray:
         """Of the links, to the middle of the fingertip: [2], in metres."""
         ends = ("body1", "fingertip")
@@ -256,23 +300,76 @@ class ColourReach(Simulation):
 
     def _seen(self, task: Task, state: dict[str, tf.Tensor], arm: tf.Tensor) -> Nest:
         """The observation, of what `observe` says of the arm."""
-        colours = tf.gather(task["colours"], state["order"], batch_dims=1)
-        return {
-            "robot": arm[..., :-2],
-            "effector": arm[..., -2:],
-            "objects": tf.concat([state["places"], colours], axis=-1),
-        }
+        seen = {"robot": arm[..., :-2], "effector": arm[..., -2:]}
+        if self.config.observes == "blocks":
+            both = [state["places"], self._colours(task, state)]
+            return {**seen, "objects": tf.concat(both, axis=-1)}
+        draw = self._rendered if self._by_opengl else self._rasterised
+        return {**seen, "image": draw(task, state)}
+
+    def _rasterised(self, task: Task, state: dict[str, tf.Tensor]) -> tf.Tensor:
+        """[N, E, height, width, 3] uint8."""
+        # In 64 bits, so that the size of a batch is lost in rounding.
+        heading = tf.cumsum(state["row"][..., :2], axis=-1)
+        links = self._lengths()[:, None] * tf.stack([tf.cos(heading), tf.sin(heading)], axis=-1)
+        joints = tf.pad(tf.cumsum(links, axis=-2), [[0, 0], [0, 0], [1, 0], [0, 0]])
+        return rasteriser.picture(
+            self.config.height,
+            self.config.width,
+            self._pixel(),
+            self._colour("floor"),
+            state["places"],
+            self._colours(task, state),
+            _HALF_SIDE,
+            tf.cast(joints, tf.float32),
+            [self._colour("link0"), self._colour("link1")],
+            _RADIUS,
+        )
+
+    def _rendered(self, task: Task, state: dict[str, tf.Tensor]) -> tf.Tensor:
+        """As `_rasterised`, by MuJoCo, in a process of its own for each call."""
+        from tfcaml.environments.mujoco import film
+
+        # The camera is as high as it has to be to show what the rasteriser shows.
+        model, size = self.model, (self.config.height, self.config.width)
+        camera = model.cam_pos.copy()
+        top = model.camera("top").id
+        slope = math.tan(math.radians(model.cam_fovy[top]) / 2)
+        camera[top, 2] = self._pixel() * size[0] / 2 / slope
+        looks = self.looks(task, state)
+
+        def draw(row: np.ndarray, *values: np.ndarray) -> np.ndarray:
+            flat = lambda x: x.reshape(-1, *x.shape[2:])
+            shown = {name: flat(value) for name, value in zip(looks, values, strict=True)}
+            shown["cam_pos"] = np.repeat(camera[None], row.shape[0] * row.shape[1], axis=0)
+            [pictures] = film.drawn(self, [(task, flat(row), shown)], size)
+            return pictures.reshape(*row.shape[:2], *pictures.shape[1:])
+
+        image = tf.numpy_function(draw, [state["row"], *looks.values()], tf.uint8)
+        return tf.ensure_shape(image, [*state["row"].shape[:2], *size, 3])
+
+    def _pixel(self) -> float:
+        size = self.config.height, self.config.width
+        return rasteriser.pixel_size(*size, _HALF_HEIGHT, _HALF_WIDTH)
+
+    def _colour(self, geom: str) -> list[float]:
+        """Red, green and blue of a part of the model."""
+        return self.model.geom(geom).rgba[:3].tolist()
+
+    def _colours(self, task: Task, state: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Of the blocks: [N, E, 3, 3]."""
+        return tf.gather(task["colours"], state["order"], batch_dims=1)
 
 
 def _pairs() -> list[tuple[int, int]]:
     return list(itertools.combinations(range(_BLOCKS), 2))
 
 
-def _palette() -> np.ndarray:
-    """The colours that blocks may have, [C, 3]."""
+def _palette(floor: list[float]) -> np.ndarray:
+    """The colours that blocks may have on a floor of that colour, [C, 3]."""
     level = np.arange(_LEVELS + 1) / _LEVELS
     colours = np.stack(np.meshgrid(level, level, level), axis=-1).reshape(-1, 3)
-    seen = np.linalg.norm(colours - _FLOOR, axis=-1) >= _LEAST_CONTRAST
+    seen = np.linalg.norm(colours - floor, axis=-1) >= _LEAST_CONTRAST
     return colours[seen].astype(np.float32)
 
 

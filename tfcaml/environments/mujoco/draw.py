@@ -4,8 +4,9 @@ TensorFlow and Mesa, which draws where there is no graphics card, each bring a v
 a process that has loaded both crashes. So `film` runs this file in another process. All files are
 in the directory that is its argument; the scenes are numbered from 0.
 
-    0.mjb  the model                       0.npz  positions [F, nq], goal [3] or [0], camera, size
-    0.npy  the pictures, [F, height, width, 3] uint8, which are written last
+    0.mjb  the model                       0.npz  positions [F, nq], goal [3] or [0], size [2], and
+    0.npy  the pictures, written last,            looks.FIELD [F, ...] of fields of the model
+           [F, height, width, 3] uint8
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 _GOAL_COLOR = (0.80, 0.47, 0.65, 0.8)
 _GOAL_SIZE = 0.08  # of the model's extent
 _ROOM = 1.2  # how far beyond the goal is seen, over how far away that is
+_LOOKS = "looks."
 _SAMPLES = 4  # of a pixel, so that edges are smooth
 
 
@@ -32,23 +34,33 @@ def main(directory: str) -> None:
     for path in sorted(pathlib.Path(directory).glob("*.mjb")):
         model = mujoco.MjModel.from_binary_path(str(path))
         with np.load(path.with_suffix(".npz")) as scene:
-            pictures = draw(model, scene["positions"], scene["goal"], *scene["size"].tolist())
+            looks = {
+                name.removeprefix(_LOOKS): scene[name] for name in scene if name.startswith(_LOOKS)
+            }
+            size = scene["size"].tolist()
+            pictures = draw(model, scene["positions"], scene["goal"], *size, looks)
         np.save(path.with_suffix(".npy"), pictures)
 
 
 def draw(
-    model: mujoco.MjModel, positions: np.ndarray, goal: np.ndarray, height: int, width: int
+    model: mujoco.MjModel,
+    positions: np.ndarray,
+    goal: np.ndarray,
+    height: int,
+    width: int,
+    looks: dict[str, np.ndarray],
 ) -> np.ndarray:
     """Pictures of states.
 
-    What has a goal is seen by the camera "top" or "side", which stands; all else by "track", which
-    moves along.
+    What has a goal or looks is seen by the camera "top" or "side", which stands; all else by
+    "track", which moves along.
 
     Args:
       model: with its goal as body "goal" where it has one; a ball is drawn for other models.
       positions: [F, nq], generalised positions.
       goal: [3], a place in metres; [0] without.
       height, width: of a picture, in pixels.
+      looks: fields of the model that differ between pictures, dict name -> [F, ...].
 
     Returns:
       [F, height, width, 3] uint8.
@@ -59,12 +71,14 @@ def draw(
     mocap = model.body_mocapid[body] if body >= 0 else -1
     if goal.size and mocap >= 0:
         data.mocap_pos[mocap] = goal
-    camera = _camera(model, stands=bool(goal.size))
-    if camera == "top":
+    camera = _camera(model, stands=bool(goal.size or looks))
+    if camera == "top" and goal.size:
         _rise(model, goal, height / width)
     pictures = np.empty([len(positions), height, width, 3], np.uint8)
     with mujoco.Renderer(model, height, width) as renderer:
-        for position, picture in zip(positions, pictures):
+        for frame, (position, picture) in enumerate(zip(positions, pictures)):
+            for name, values in looks.items():
+                getattr(model, name)[:] = values[frame]
             data.qpos[:] = position
             mujoco.mj_fwdPosition(model, data)
             renderer.update_scene(data, camera)

@@ -61,7 +61,12 @@ def film(environment: Simulation, episodes: Sequence[Episodes], most_pictures: i
         stride = max(apart, math.ceil(length / most_pictures), 1)
         shown = [*range(0, length, stride), length]
         told.append((np.array(shown) * seconds, _places(environment, rows[shown])))
-        scenes.append((task, rows[shown]))
+        start, _ = environment.reset(task, keys.salted(each.key[:1, :1], keys.RESET))
+        looks = {
+            name: np.repeat(value[0], len(shown), axis=0)
+            for name, value in environment.looks(task, start).items()
+        }
+        scenes.append((task, rows[shown], looks))
     return [Film(pictures, *both) for pictures, both in zip(drawn(environment, scenes), told)]
 
 
@@ -94,22 +99,28 @@ def replayed(
     return tf.transpose(every, [1, 2, 0, 3]), tf.transpose(rewards.stack(), [1, 2, 0])
 
 
-def drawn(environment: Simulation, scenes: Sequence[tuple[Task, np.ndarray]]) -> list[np.ndarray]:
+def drawn(
+    environment: Simulation,
+    scenes: Sequence[tuple[Task, np.ndarray, dict[str, np.ndarray]]],
+    size: tuple[int, int] = (HEIGHT, WIDTH),
+) -> list[np.ndarray]:
     """Pictures of states of the engine.
 
     Args:
       environment: the family.
-      scenes: of (a task, leading [1]; states [F, S]). Without any, it is only found out whether
-        something can be drawn.
+      scenes: of (a task, leading [1]; states [F, S]; looks, fields of the model that differ between
+        pictures, dict name -> [F, ...]). Without any, it is only found out whether something can be
+        drawn.
+      size: height and width of a picture, in pixels.
 
     Returns:
-      for each scene, [F, HEIGHT, WIDTH, 3] uint8.
+      for each scene, [F, height, width, 3] uint8.
 
     Raises:
       ConfigError: nothing can be drawn.
     """
     with tempfile.TemporaryDirectory() as directory:
-        for index, (task, rows) in enumerate(scenes):
+        for index, (task, rows, looks) in enumerate(scenes):
             path = pathlib.Path(directory, f"{index:04}")
             mujoco.mj_saveModel(_model_of(environment, task), f"{path}.mjb")
             goal = environment.goal(task)
@@ -117,9 +128,10 @@ def drawn(environment: Simulation, scenes: Sequence[tuple[Task, np.ndarray]]) ->
                 path.with_suffix(".npz"),
                 positions=rows[:, : environment.model.nq],
                 goal=np.zeros(0) if goal is None else np.asarray(goal)[0],
-                size=[HEIGHT, WIDTH],
+                size=size,
+                **{f"looks.{name}": np.asarray(value) for name, value in looks.items()},
             )
-        pictures = sum(len(rows) for _, rows in scenes)
+        pictures = sum(len(rows) for _, rows, _ in scenes)
         _draw(directory, _SECONDS_TO_START + pictures / _PICTURES_PER_SECOND)
         return [np.load(path) for path in sorted(pathlib.Path(directory).glob("*.npy"))]
 

@@ -107,6 +107,7 @@ class Simulation(TaskFamily):
       pose, start       where episodes start
       control_weight (0)  what `reward` loses by the squares of controls
       goal (none)       what films show as the goal
+      looks (none)      what films show of an episode besides its robot
 
     and, as a class attribute, `Config`, the dataclass of the options.
 
@@ -243,6 +244,21 @@ class Simulation(TaskFamily):
     def goal(self, task: Task) -> tf.Tensor | None:
         """Where films show the goal of each task, [N, 3] in metres; None without one."""
         return None
+
+    def looks(self, task: Task, state: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Fields of `MjModel` that films of an episode show as its first state has them.
+
+        They move nothing: places and colours of marks. Such films are seen from above, or from the
+        side, by a camera that stands.
+
+        Args:
+          task: nest, leading [N].
+          state: as `reset` gives it.
+
+        Returns:
+          dict name -> [N, E, ...].
+        """
+        return {}
 
     # What makes it a family.
 
