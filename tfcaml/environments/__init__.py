@@ -29,6 +29,7 @@ from tfcaml.environments.mujoco.ant_tasks import (
     AntMovementConfig,
     HeavyAntConfig,
 )
+from tfcaml.environments.mujoco.colour_push import ColourPush, ColourPushConfig
 from tfcaml.environments.mujoco.half_cheetah import (
     HalfCheetahDirection,
     HalfCheetahDirectionConfig,
@@ -100,6 +101,7 @@ ENVIRONMENTS = {
     "bandit": (Bandit, BanditConfig),
     "cart_pole": (CartPole, CartPoleConfig),
     "catch": (Catch, CatchConfig),
+    "colour_push": (ColourPush, ColourPushConfig),
     "dir_hopper": (DirHopper, DirHopperConfig),
     "discounting_chain": (DiscountingChain, DiscountingChainConfig),
     "four_rooms": (FourRooms, FourRoomsConfig),
@@ -153,6 +155,8 @@ __all__ = [
     "BanditConfig",
     "Catch",
     "CatchConfig",
+    "ColourPush",
+    "ColourPushConfig",
     "DirHopper",
     "DirHopperConfig",
     "DiscountingChain",
