@@ -29,6 +29,7 @@ from tfcaml.environments.mujoco.ant_tasks import (
     AntMovementConfig,
     HeavyAntConfig,
 )
+from tfcaml.environments.mujoco.colour_push import ColourPush, ColourPushConfig
 from tfcaml.environments.mujoco.colour_reach import ColourReach, ColourReachConfig
 from tfcaml.environments.mujoco.half_cheetah import (
     HalfCheetahDirection,
@@ -102,6 +103,7 @@ ENVIRONMENTS = {
     "cart_pole": (CartPole, CartPoleConfig),
     "catch": (Catch, CatchConfig),
     "colour_reach": (ColourReach, ColourReachConfig),
+    "colour_push": (ColourPush, ColourPushConfig),
     "dir_hopper": (DirHopper, DirHopperConfig),
     "discounting_chain": (DiscountingChain, DiscountingChainConfig),
     "four_rooms": (FourRooms, FourRoomsConfig),
@@ -157,6 +159,8 @@ __all__ = [
     "CatchConfig",
     "ColourReach",
     "ColourReachConfig",
+    "ColourPush",
+    "ColourPushConfig",
     "DirHopper",
     "DirHopperConfig",
     "DiscountingChain",

@@ -23,7 +23,7 @@ def put(family, state, positions=None, velocities=None):
 
 
 def step(family, task, state, action=0.0):
-    """One step: (state, observation, reward, ended) as arrays [N, ...].
+    """One step: (state, observation, reward, ended) as arrays [N, ...], or nests of them.
 
     Args:
       action: of all actuators, [A] or [N, A].
@@ -31,7 +31,7 @@ def step(family, task, state, action=0.0):
     shape = [nest.leading(task), 1, *family.action_spec.shape]
     each = np.broadcast_to(np.asarray(action, np.float32), [shape[0], shape[2]])
     state, *rest = family.step(task, state, tf.constant(each[:, None]), tf.zeros([*shape[:2], 0]))
-    return state, *(np.asarray(x)[:, 0] for x in rest)
+    return state, *(nest.map(lambda x: np.asarray(x)[:, 0], each) for each in rest)
 
 
 def positions(family, state):

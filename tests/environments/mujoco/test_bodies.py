@@ -30,13 +30,17 @@ BODIES = {
     "wheeled_servo": bodies.wheeled,
     "wheeled_motor": lambda **options: bodies.wheeled(drive="motor", **options),
     "pusher": bodies.pusher,
+    "arm_pusher": bodies.arm_pusher,
     "legged_4": bodies.legged,
     "legged_6": lambda **options: bodies.legged(legs=6, **options),
     "legged_8": lambda **options: bodies.legged(legs=8, **options),
 }
 WITH_LEGS = ["ant", "low_gear_ant", "heavy_ant", "tesp_ant", "legged_4", "legged_6", "legged_8"]
 FALLING = ["half_cheetah", "hopper", "walker", *WITH_LEGS]
-AT_REST = ["reacher_2", "reacher_4", "gym_reacher", "wheeled_servo", "wheeled_motor", "pusher"]
+AT_REST = [
+    *("reacher_2", "reacher_4", "gym_reacher", "wheeled_servo", "wheeled_motor", "pusher"),
+    "arm_pusher",
+]
 WITH_GOALS = ["ant_with_goal", "tesp_ant", *AT_REST]
 INTEGRATORS = ["euler", "implicitfast", "rk4"]
 GRAVITY = 9.81
@@ -142,7 +146,8 @@ def test_random_controls_leave_no_warning_and_no_bad_number(name, integrator):
         chaser = [15, 16, -2, -1]
         assert not np.ptp(rows[:, chaser], axis=0).any()
         rows = np.delete(rows, chaser, axis=1)
-    assert np.ptp(rows, axis=0).min() > 0 or name == "pusher"  # whose blocks may not be met
+    met = name not in ("pusher", "arm_pusher")  # whose things to push may not be met
+    assert np.ptp(rows, axis=0).min() > 0 or not met
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -222,6 +227,7 @@ def test_the_arm_of_gymnasium_moves_as_there():
         ("wheeled_servo", 24.0, [1] * 2, 50),
         ("wheeled_motor", 10.214, [1] * 2, 2),
         ("pusher", 0.006117, [1] * 3, 2),
+        ("arm_pusher", 13.145, [1] * 7, 2),
     ],
 )
 def test_masses_gears_and_controls_are_those_of_the_sources(name, mass, gears, limit):

@@ -195,7 +195,7 @@ def test_a_weak_motor_costs_what_it_is_asked_for():
 # Families in which controls cost nothing.
 FREE = (
     *("ant_bandits", "ant_obstacles", "dir_hopper", "goal_ant", "normal_hopper", "pusher"),
-    *("random_hopper", "random_walker", "colour_reach"),
+    *("random_hopper", "random_walker", "colour_push", "colour_reach"),
 )
 
 

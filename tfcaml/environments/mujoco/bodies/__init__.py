@@ -11,7 +11,7 @@ from tfcaml.environments.mujoco.bodies.ants import ant, tesp_ant
 from tfcaml.environments.mujoco.bodies.cheetahs import half_cheetah
 from tfcaml.environments.mujoco.bodies.hoppers import hopper, walker
 from tfcaml.environments.mujoco.bodies.many_legged import legged
-from tfcaml.environments.mujoco.bodies.pushers import pusher
+from tfcaml.environments.mujoco.bodies.pushers import arm_pusher, pusher
 from tfcaml.environments.mujoco.bodies.reachers import block_reacher, gym_reacher, reacher
 from tfcaml.environments.mujoco.bodies.wheeled_robots import wheeled
 
@@ -20,6 +20,7 @@ __all__ = [
     "ant_course",
     "ant_maze",
     "block_reacher",
+    "arm_pusher",
     "gym_reacher",
     "half_cheetah",
     "hopper",

@@ -1,4 +1,6 @@
-"""A gripper that pushes blocks on a table."""
+"""What pushes things on a table: a gripper, and an arm."""
+
+from typing import Any
 
 import mujoco
 
@@ -33,6 +35,20 @@ _BLOCKS = {
     "obj4": _parts.ORANGE,
     "obj5": _parts.SKY,
 }
+# Joints of the arm: name, place on the link before, axis, range in radians, damping; and from where
+# to where their link's capsule goes, and its radius.
+_ARM = [
+    ("shoulder_pan", (-0.75, 0, 0), UP, (-2.2854, 1.7146), 1.0, (0, 0, -0.4, 0, 0, 0.2), 0.1),
+    ("shoulder_lift", (0.1, 0, 0), SIDEWAYS, (-1.3963, 0.5236), 1.0, (0, -0.1, 0, 0, 0.1, 0), 0.1),
+    ("upper_arm_roll", (0, 0, 0), FORWARD, (-1.5, 1.7), 0.1, (0, 0, 0, 0.4, 0, 0), 0.06),
+    ("elbow_flex", (0.4, 0, 0), SIDEWAYS, (0, 2.3213), 0.1, (0, -0.02, 0, 0, 0.02, 0), 0.06),
+    ("forearm_roll", (0, 0, 0), FORWARD, (-1.5, 1.5), 0.1, (0, 0, 0, 0.291, 0, 0), 0.05),
+    ("wrist_flex", (0.321, 0, 0), SIDEWAYS, (0, 1.094), 0.1, (0, -0.02, 0, 0, 0.02, 0), 0.01),
+    ("wrist_roll", (0, 0, 0), FORWARD, (-1.5, 1.5), 0.1, (0, 0, 0, 0.1, 0, 0), 0.02),
+]
+_HAND, _HAND_RADIUS = (0.1, 0, 0), 0.04
+_OBJECTS = {"target": (_parts.RED, 0.1), "distractor": (_parts.GREEN, -0.1)}  # color, y at first
+_OBJECT_RADIUS, _OBJECT_HEIGHT, _OBJECT_MASS = 0.05, 0.1, 0.04
 
 
 @checked_call
@@ -116,6 +132,89 @@ def pusher(integrator: str = "euler", timestep: float = 0.01) -> mujoco.MjSpec:
     )
     middle = (0.45, 0, _TABLE)
     _parts.add_cameras(spec, gripper, (-0.9, -0.9, 1.1), (0, 0, 1.7), at=middle, follows=False)
+    return spec
+
+
+@checked_call
+def arm_pusher(integrator: str = "euler", timestep: float = 0.01) -> mujoco.MjSpec:
+    """An arm of seven joints over a table with two round objects, the goal in its middle.
+
+    Positions [11] are the joints' angles from the shoulder to the wrist, then x and y of the
+    "target" and of the "distractor", which slide on the table; velocities [11] are their rates.
+    Controls [7] within +-2 are torques of the joints, in N m. There is no gravity, nothing rubs,
+    and all comes to rest by damping. The middle of the hand, a ball, is that of the site "hand".
+    It touches objects and table; the rest of the arm touches nothing. The body "goal" is a mark
+    that is where `mocap_pos` says.
+
+    Source: numbers of `pusher_v5.xml` in Gymnasium 1.3 (lengths, shapes, density, armature,
+    damping and torques of the arm, the object and the height of the table). There, the shoulder
+    stands at (-0.45, -0.55) from the goal, from where it can't reach behind all objects, and here
+    at (-0.75, 0); the elbow bends the other way, so that it is above the table when the arm is
+    folded, with ranges of shoulder lift, elbow and wrist turned round; the hand is a fork, which
+    pushes from one side only. There, the object weighs next to nothing, and 40 g here, as MuJoCo
+    makes contacts of bodies too soft that weigh so much less than their joints' armature.
+
+    Args:
+      integrator: "euler", "implicitfast" or "rk4".
+      timestep: MuJoCo's step, in seconds.
+
+    Returns:
+      the specification, not compiled.
+
+    Raises:
+      ConfigError: another integrator, or a time step that is not a positive number.
+    """
+    spec = _parts.new_spec("arm_pusher", integrator, timestep, extent=1.0, gravity=0.0)
+    spec.option.iterations = 20
+    tenths = [tenth / 10 for tenth in range(-10, 11)]
+    floor = {"contype": 2, "conaffinity": 0, "condim": 1, "margin": 0.002}  # for the hand alone
+    _parts.add_floor(spec, tenths, tenths, half_width=1.0, line=0.004, height=_TABLE, **floor)
+    link: dict[str, Any] = {"density": 300, "rgba": _parts.BLUE, **FREE_OF_CONTACT}
+    body, shoulder = spec.worldbody, None
+    for name, place, axis, span, damping, fromto, radius in _ARM:
+        body = body.add_body(name=name, pos=place)
+        shoulder = shoulder or body
+        body.add_joint(
+            name=name,
+            type=HINGE,
+            axis=axis,
+            limited=True,
+            range=span,
+            armature=_ARMATURE,
+            damping=[damping, 0, 0],
+        )
+        body.add_geom(
+            name=name,
+            type=SHAPES.mjGEOM_CAPSULE,
+            fromto=fromto,
+            size=[radius, 0, 0],
+            **link,
+        )
+    hand = {**link, **_CONTACT, "conaffinity": 3, "rgba": _parts.GREY}
+    body.add_geom(
+        name="hand", type=SHAPES.mjGEOM_SPHERE, pos=_HAND, size=[_HAND_RADIUS, 0, 0], **hand
+    )
+    body.add_site(name="hand", pos=_HAND, size=[0.001, 0, 0], group=4)
+    for name, (color, y) in _OBJECTS.items():
+        start = [-0.2, y, _TABLE + _OBJECT_HEIGHT / 2]
+        thing = spec.worldbody.add_body(name=name, pos=start)
+        _add_joint(thing, f"{name}_slidex", SLIDE, FORWARD, damping=0.5, ref=start[0])
+        _add_joint(thing, f"{name}_slidey", SLIDE, SIDEWAYS, damping=0.5, ref=y)
+        thing.add_geom(
+            name=name,
+            type=SHAPES.mjGEOM_CYLINDER,
+            size=[_OBJECT_RADIUS, _OBJECT_HEIGHT / 2, 0],
+            mass=_OBJECT_MASS,
+            rgba=color,
+            **_CONTACT,
+        )
+    for name, *_ in _ARM:
+        _parts.add_motor(spec, name, gear=1.0, limit=2.0)
+    _parts.add_goal(
+        spec, [0, 0, _TABLE + 0.003], 0.08, shape=SHAPES.mjGEOM_CYLINDER, half_height=0.001
+    )
+    middle = (-0.2, 0, _TABLE)
+    _parts.add_cameras(spec, shoulder, (0.7, -0.7, 0.9), (0, 0, 1.3), at=middle, follows=False)
     return spec
 
 
