@@ -18,6 +18,8 @@ from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
 from .maml import sinusoid as maml_sinusoid
 from .meta_gradient import learned_returns as meta_gradient
+from .mil import push as mil_push
+from .mil import reach as mil_reach
 from .mlsh import sub_policies as mlsh
 from .rl2 import trials as rl2
 from .tesp import targets as tesp
@@ -42,6 +44,8 @@ STUDIES = {
     "maml_navigation": maml_navigation.run,
     "maml_sinusoid": maml_sinusoid.run,
     "meta_gradient": meta_gradient.run,
+    "mil_push": mil_push.run,
+    "mil_reach": mil_reach.run,
     "mlsh": mlsh.run,
     "rl2": rl2.run,
     "tesp": tesp.run,

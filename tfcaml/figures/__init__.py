@@ -29,6 +29,7 @@ from tfcaml.figures.maps import (
 )
 from tfcaml.figures.mazes import goal_similarity
 from tfcaml.figures.options import OptionEpisodes, option_paths
+from tfcaml.figures.shares import success_shares
 from tfcaml.figures.style import SEEDS_OF_A_BAND, color, png, save
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "save",
     "seed_curves",
     "success_curves",
+    "success_shares",
     "sweep_returns",
     "training_curves",
     "trajectories",

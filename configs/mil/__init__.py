@@ -1,0 +1,1 @@
+"""Experiments with meta-imitation: one demonstration of a new task, and the policy does it."""

@@ -1,0 +1,38 @@
+"""Pushing of the object of the colour that one demonstration shows; docs/mil.md.
+
+74 test tasks have colours that no training task has. The settings were chosen on seeds from 100 on.
+"""
+
+from tfcaml.configs.mil import _methods
+
+
+def get_config():
+    network = {"object_layers": 1, "object_units": 100}
+    return _methods.experiment(
+        "colour_push",
+        {"num_train": 693},
+        shared={
+            "num_iterations": 16_000,
+            "meta_batch_size": 15,
+            "multiplier": 10.0,
+            "demonstrations": {"per_task": 12, "noise": 0.1, "steps": 20},
+            "outer": {"decays": True},
+        },
+        adapted={
+            "inner_learning_rate": 1e-3,
+            "clip": 100.0,
+            "network": {**network, "object_places": 2},
+        },
+        conditioned={"network": {**network, "object_places": 16, "object_temperature": 1.0}},
+        compared={
+            "cloning": ("cloning", {}),
+            "contextual": ("contextual", {}),
+            "lstm": ("recurrent_cloning", {}),
+            "lstm_attention": ("recurrent_cloning", {"attention": True}),
+        },
+        policy={"fc_layer_params": (100, 100, 100), "activation": "relu"},
+        num_seeds=3,
+        evaluation={"num_tasks": 74, "num_updates": 1, "episodes": 6},
+        save_interval=4000,
+        log_interval=100,
+    )
