@@ -22,7 +22,7 @@ from tfcaml.losses.policy_gradient import (
     mean_over_steps,
     policy_gradient,
 )
-from tfcaml.losses.supervised import MeanSquaredError
+from tfcaml.losses.supervised import CrossEntropy, MeanSquaredError
 from tfcaml.losses.surrogate import (
     clipped_surrogate,
     mean_kl,
@@ -32,6 +32,7 @@ from tfcaml.losses.surrogate import (
 from tfcaml.losses.task_loss import PolicyGradientLoss, SurrogateLoss, TaskLoss
 
 __all__ = [
+    "CrossEntropy",
     "LossNetwork",
     "MeanSquaredError",
     "PolicyGradientLoss",
