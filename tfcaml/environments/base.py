@@ -179,7 +179,8 @@ class TaskFamily:
         whole episodes then come without observations, so that learning takes segments of them
       notice: what everybody who sees results of the family has to be told, "" for nothing
       observes_task: whether observations tell the task, so that there is nothing to adapt to
-      most_episodes: how many episodes of a task there are, which may be measured on; None: any number
+      most_episodes: how many episodes of a task there are, which may be measured on; None: any
+        number
       holds_out: whether test tasks are never training tasks; False where there are so few tasks
         that each is both
     """

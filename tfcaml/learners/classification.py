@@ -1,12 +1,12 @@
 """MAML for few-shot classification, through the same inner and outer code as for policies.
 
 C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning for fast adaptation of deep networks",
-ICML 2017, Algorithm 2 with the cross-entropy of equation 3, on images (section 5.2). An "episode" is
-one image to be named, and its return 1 where the most probable label is the right one, so that
+ICML 2017, Algorithm 2 with the cross-entropy of equation 3, on images (section 5.2). An "episode"
+is one image to be named, and its return 1 where the most probable label is the right one, so that
 `tfcaml.evaluate` measures accuracy. All inner steps of a task learn from the same support.
 
-Differences from the paper: those of `policies.FewShotNetwork`; and the outer step's clip, where there
-is one, is of the gradient's norm and not of each of its numbers.
+Differences from the paper: those of `policies.FewShotNetwork`; and the outer step's clip, where
+there is one, is of the gradient's norm and not of each of its numbers.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ class ClassificationOuterConfig:
 
     Attributes:
       learning_rate: Step size of Adam. Source: MAML's code, Omniglot and MiniImagenet: 1e-3.
-      max_grad_norm: Norm over all weights that longer gradients are scaled to; 0: they are not. Source:
-        MAML's code clips each number of the gradient at 10 on MiniImagenet, and none on Omniglot.
-      decays: Whether the step size falls linearly to 0 over training. Source: tfcaml; the paper's stays.
+      max_grad_norm: Norm over all weights that longer gradients are scaled to; 0: they are not.
+        Source: MAML's code clips each number of the gradient at 10 on MiniImagenet, and none on
+        Omniglot.
+      decays: Whether the step size falls linearly to 0 over training. Source: tfcaml; the paper's
+        stays.
     """
 
     learning_rate: float = 1e-3
@@ -70,11 +72,12 @@ class ClassificationConfig:
     Attributes:
       num_iterations: Outer iterations of training. Source: MAML's code: 60,000.
       meta_batch_size: Tasks in each iteration. Source: MAML's code, Omniglot, 5-way: 32.
-      episodes_per_update: Queries of a task, of each class in turn, that its adapted network is judged
-        by in training. Source: MAML's code, Omniglot: as many as in the support.
-      network: Of images, a name in `policies.NETWORKS`: "convolutional", strided, with the mean over
-        space; "pooled"; "dense". The config's policy has the filters or units of its layers. Source:
-        MAML paper, section 5.2: convolutional and dense for Omniglot, pooled for MiniImagenet.
+      episodes_per_update: Queries of a task, of each class in turn, that its adapted network is
+        judged by in training. Source: MAML's code, Omniglot: as many as in the support.
+      network: Of images, a name in `policies.NETWORKS`: "convolutional", strided, with the mean
+        over space; "pooled"; "dense". The config's policy has the filters or units of its layers.
+        Source: MAML paper, section 5.2: convolutional and dense for Omniglot, pooled for
+        MiniImagenet.
       outer: The outer step. Source: MAML's code: Adam.
     """
 
@@ -131,8 +134,8 @@ class MAMLClassificationConfig(ClassificationConfig):
     Attributes:
       inner_updates: K, inner steps in training. Source: MAML's code, Omniglot, 5-way: 1; 20-way and
         MiniImagenet: 5.
-      inner_learning_rate: Alpha, the step size of inner steps. Source: MAML's code, Omniglot, 5-way:
-        0.4; 20-way: 0.1; MiniImagenet: 0.01.
+      inner_learning_rate: Alpha, the step size of inner steps. Source: MAML's code, Omniglot,
+        5-way: 0.4; 20-way: 0.1; MiniImagenet: 0.01.
       first_order: Whether inner gradients count as constants in the outer step. Source: MAML paper,
         section 5.2.
     """
@@ -159,6 +162,7 @@ class MAMLClassification(MAML):
     Config: type = MAMLClassificationConfig
     config: Any  # a `ClassificationConfig`, which is no `GradientConfig`
     environment: Any  # a `FewShot`
+    policy: Any  # a `FewShotNetwork`
     default_sampler = staticmethod(examples.classify)
     evolves = False
     adapts_to_any_task = False  # what a network names has no behaviour

@@ -1,8 +1,8 @@
 """Prototypical networks: an image is of the class whose mean is nearest, in a learned space.
 
-J. Snell, K. Swersky, R. Zemel, "Prototypical networks for few-shot learning", NeurIPS 2017, equations
-1 and 2. A class's prototype is the mean of what the network makes of its support, and the logit of a
-class is minus the squared distance to it,
+J. Snell, K. Swersky, R. Zemel, "Prototypical networks for few-shot learning", NeurIPS 2017,
+equations 1 and 2. A class's prototype is the mean of what the network makes of its support, and the
+logit of a class is minus the squared distance to it,
 
     -|z - p|^2 = 2 z p - |p|^2 - |z|^2,
 

@@ -1,9 +1,9 @@
 """Networks that name images, with batch normalisation by the images at hand.
 
-Those of C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning", ICML 2017, section 5.2. There
-are no running averages: an image is normalised with those beside it, of the support while adapting
-and of the queries while they are named, so that what is said of one query depends on the others
-(transduction).
+Those of C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning", ICML 2017, section 5.2.
+There are no running averages: an image is normalised with those beside it, of the support while
+adapting and of the queries while they are named, so that what is said of one query depends on the
+others (transduction).
 
 Differences from the paper's code: convolutions have no bias, which the normalisation would take
 away again; scales and offsets of the normalisation are weights like any others, which inner steps
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -49,7 +49,8 @@ class FewShotNetwork(Policy):
       activation: a name in `policies.ACTIVATIONS`.
 
     Raises:
-      ConfigError: other observations or actions, no layers, or more pools than an image has room for.
+      ConfigError: other observations or actions, no layers, or more pools than an image has room
+        for.
     """
 
     @checked_call
@@ -61,7 +62,7 @@ class FewShotNetwork(Policy):
         fc_layer_params: Sequence[int] = (64, 64, 64, 64),
         activation: str = "relu",
     ) -> None:
-        shape = getattr(observation_spec, "shape", None)
+        shape: Any = getattr(observation_spec, "shape", None)
         is_image = isinstance(shape, tf.TensorShape) and shape.rank == 3
         check(is_image, "shape of an observation", shape, "[height, width, channels], an image")
         integer = action_spec.dtype.is_integer and action_spec.shape.rank == 0
@@ -78,11 +79,11 @@ class FewShotNetwork(Policy):
         check(min(height, width) >> pools, "policy.fc_layer_params", fc_layer_params, rule)
         self.observation_spec = observation_spec
         self.action_spec = action_spec
-        self.num_actions = int(action_spec.maximum) + 1
+        self.num_actions: int = int(action_spec.maximum) + 1
         self.network = network
         self._activation = getattr(tf.keras.activations, activation)
         self._units = tuple(fc_layer_params)
-        self._inputs = shape.num_elements() if network == "dense" else channels
+        self._inputs: int = shape.num_elements() if network == "dense" else channels
         places = (height >> pools) * (width >> pools) if network == "pooled" else 1
         self.num_features = self._units[-1] * places
 

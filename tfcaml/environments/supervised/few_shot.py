@@ -1,14 +1,15 @@
 """Few-shot classification as families of one-step tasks: name what a picture shows.
 
-A task of O. Vinyals et al., "Matching networks for one shot learning", NeurIPS 2016, section 4: `way`
-classes that were never seen, and `shots` labelled drawings of each, the support. An episode is one
-other drawing, a query: the observation is its image, the action one of the labels 0 ... way - 1, and
-the reward 1 for the right label, else 0, so that a mean return is an accuracy. Labels are positions
+A task of O. Vinyals et al., "Matching networks for one shot learning", NeurIPS 2016, section 4:
+`way` classes that were never seen, and `shots` labelled drawings of each, the support. An episode
+is one other drawing, a query: the observation is its image, the action a label below `way`, and
+the reward 1 for the right one, else 0, so that a mean return is an accuracy. Labels are positions
 within the task and mean nothing beyond it.
 
-The drawings of a class have an order in each task: the first `shots` are its support, all later ones
-queries, so that the two never share one. Classification learners (`learners.MAMLClassification`) read
-images and labels with `support` and `query`; others play single queries by `reset` and `step`.
+The drawings of a class have an order in each task: the first `shots` are its support, all later
+ones queries, so that the two never share one. Classification learners
+(`learners.MAMLClassification`) read images and labels with `support` and `query`; others play
+single queries by `reset` and `step`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class FewShotConfig:
 
     Attributes:
       way: Classes of a task. Source: Vinyals et al., 2016, section 4: 5, and 20.
-      shots: Labelled drawings of each class, its support. Source: Vinyals et al., 2016, section 4: 1,
-        and 5.
+      shots: Labelled drawings of each class, its support. Source: Vinyals et al., 2016, section 4:
+        1, and 5.
     """
 
     way: int = 5
@@ -93,7 +94,7 @@ class FewShot(TaskFamily):
         raise NotImplementedError
 
     def support(self, task: Task) -> tuple[tf.Tensor, tf.Tensor]:
-        """The labelled drawings of each task: (images [N, way * shots, ...], label [N, way * shots])."""
+        """The labelled drawings of each task: (images [N, way * shots, ...], label [N, ...])."""
         return self._examples(task, self.config.way * self.config.shots, 0)
 
     def query(self, task: Task, num_queries: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -134,8 +135,9 @@ class FewShot(TaskFamily):
 class DrawnImages(FewShot):
     """Tasks whose classes are those of a collection of images.
 
-    A task is {"class": [N, way] numbers of classes, "turn": [N, way], by how many right angles their
-    drawings are turned, which makes other classes of them, "order": [N, way, D], its drawings}.
+    A task is {"class": [N, way] numbers of classes, "turn": [N, way], by how many right angles
+    their drawings are turned, which makes other classes of them, "order": [N, way, D], its
+    drawings}.
 
     Args:
       config: a `FewShotConfig`.
@@ -174,7 +176,7 @@ class DrawnImages(FewShot):
 
     @checked_call
     def population(self, seed: int, num_test: int = 600) -> Population:
-        """Fresh tasks of training classes at every draw, and `num_test` fixed ones of the others."""
+        """Fresh tasks of training classes at every draw; `num_test` fixed ones of the others."""
         check_whole("num_test", num_test, 1)
         key = keys.fold(keys.from_int(seed), _SALT)
         test = self._draw(num_test, keys.fold(key, 0), self.num_training, len(self._counts))

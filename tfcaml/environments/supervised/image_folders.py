@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,8 @@ _LARGEST = 512  # points of a side
 class ImageClass(NamedTuple):
     """A class and its images.
 
-    name: the path of its folder below the one of its split, such as "n01532829" or "Greek/character01"
+    name: the path of its folder below the one of its split, such as "n01532829" or
+      "Greek/character01"
     images: uint8 [D, size, size, channels]
     """
 
@@ -82,7 +83,7 @@ class ImageFolders(DrawnImages):
     """
 
     @checked_call
-    def __init__(self, config: ImageFoldersConfig | None = None) -> None:
+    def __init__(self, config: Any = None) -> None:
         config = config_of(config, ImageFoldersConfig)
         check_utf8("path", config.path)
         root = pathlib.Path(config.path)
@@ -140,9 +141,7 @@ def _classes(
     return found
 
 
-def _split(
-    classes: list[ImageClass], share: float
-) -> tuple[list[ImageClass], list[ImageClass]]:
+def _split(classes: list[ImageClass], share: float) -> tuple[list[ImageClass], list[ImageClass]]:
     """(classes to learn from, held-out classes), whole uppermost folders each."""
     groups = sorted({each.name.partition("/")[0] for each in classes})
     held_out: set[str] = set()

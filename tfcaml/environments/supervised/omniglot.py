@@ -1,9 +1,9 @@
 """Omniglot: handwritten characters of many alphabets, each drawn once by twenty people.
 
 B. Lake, R. Salakhutdinov, J. Tenenbaum, "Human-level concept learning through probabilistic program
-induction", Science 2015. The two small background sets, 242 characters of eight alphabets, come with
-the package (MIT licence, see `data/LICENSE`); any of the official zips can be named instead, such as
-images_background.zip and images_evaluation.zip.
+induction", Science 2015. The two small background sets, 242 characters of eight alphabets, come
+with the package (MIT licence, see `data/LICENSE`); any of the official zips can be named instead,
+such as images_background.zip and images_evaluation.zip.
 
 Images are shrunk to 28 x 28 points and inverted, 1 is ink, and turned characters are characters of
 their own, as in C. Finn, P. Abbeel, S. Levine, ICML 2017, section 5.2. Whole alphabets are held out
@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,8 +57,8 @@ class OmniglotConfig(FewShotConfig):
       training: Alphabets to learn from; empty: all that are not held out. Source: tfcaml.
       num_characters: How many of the training characters are learned from, drawn at random; 0: all.
         Source: tfcaml.
-      rotations: Whether characters turned by 90, 180 and 270 degrees are classes too, in training and
-        in test tasks. Source: MAML paper, section 5.2.
+      rotations: Whether characters turned by 90, 180 and 270 degrees are classes too, in training
+        and in test tasks. Source: MAML paper, section 5.2.
     """
 
     paths: tuple = ()
@@ -86,7 +86,7 @@ class Omniglot(DrawnImages):
     """
 
     @checked_call
-    def __init__(self, config: OmniglotConfig | None = None) -> None:
+    def __init__(self, config: Any = None) -> None:
         config = config_of(config, OmniglotConfig)
         characters = _characters(drawings.stamp(config.paths or SMALL_SETS))
         alphabets = sorted({each.alphabet for each in characters})

@@ -2,14 +2,15 @@
 
 Each class of a task is a template, a few points joined by lines, made anew for every training task
 and fixed for test tasks, both from continuous distributions by unrelated keys. A drawing moves the
-points, turns, stretches and shifts the whole, and varies the width of the pen. A stand-in for Omniglot
-that a test can learn in seconds.
+points, turns, stretches and shifts the whole, and varies the width of the pen. A stand-in for
+Omniglot that a test can learn in seconds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,8 +36,8 @@ class StrokesConfig(FewShotConfig):
 
     Attributes:
       points: Points of a template, which lines join one after another. Source: tfcaml.
-      unsteadiness: How much drawings of a class differ; at 1 points move by a standard deviation of a
-        twentieth of the image. Source: tfcaml.
+      unsteadiness: How much drawings of a class differ; at 1 points move by a standard deviation of
+        a twentieth of the image. Source: tfcaml.
       size: Height and width of an image. Unit: points. Source: Omniglot in the MAML paper: 28.
     """
 
@@ -52,10 +53,10 @@ class StrokesConfig(FewShotConfig):
 
 
 class Strokes(FewShot):
-    """The family. A task is {"template": [N, way, points, 2] of x and y, "order": [N] a random key}."""
+    """The family. A task is {"template": [N, way, points, 2] of x and y, "order": [N] a key}."""
 
     @checked_call
-    def __init__(self, config: StrokesConfig | None = None) -> None:
+    def __init__(self, config: Any = None) -> None:
         config = config_of(config, StrokesConfig)
         super().__init__(config, [config.size, config.size, 1], None)
         self.task_spec = {
@@ -87,7 +88,8 @@ class Strokes(FewShot):
         key = tf.stack([order, number * self.config.way + label], axis=-1)
         noise = keys.normal(key, [points + 3, 2])
         most = self.config.unsteadiness
-        amount = most * tf.tanh(noise[:, :, points:])  # [N, B, 3, 2], each within plus and minus most
+        # [N, B, 3, 2], each within plus and minus `most`.
+        amount = most * tf.tanh(noise[:, :, points:])
         moved = template + most * _MOVED * noise[:, :, :points]
         moved *= 1 + _STRETCH * amount[:, :, None, 0]
         angle = _TURN * amount[:, :, 1, :1]

@@ -1,10 +1,11 @@
 """What few-shot learners are compared with: pixels, and a network trained on all classes at once.
 
-`NearestNeighbour` says of an image what the label of the most similar image of the support is, by the
-squared distance of pixels. `PretrainedClassification` learns to tell all training classes apart, with
-one linear layer for all of them, and gets a fresh one on a new task, which is fine-tuned with all
-other weights on the support. Both are baselines of S. Ravi, H. Larochelle, "Optimization as a model
-for few-shot learning", ICLR 2017, section 5, and of the MAML paper, section 5.2.
+`NearestNeighbour` says of an image what the label of the most similar image of the support is, by
+the squared distance of pixels. `PretrainedClassification` learns to tell all training classes
+apart, with one linear layer for all of them, and gets a fresh one on a new task, which is
+fine-tuned with all other weights on the support. Both are baselines of S. Ravi, H. Larochelle,
+"Optimization as a model for few-shot learning", ICLR 2017, section 5, and of the MAML paper,
+section 5.2.
 
 Differences from them: neighbours are those of pixels, not of a pretrained network's answers.
 """
@@ -100,9 +101,8 @@ class PretrainedClassification(MAMLClassification):
         # All images of all tasks are one batch of one network, and are normalised together.
         alone = lambda x: tf.reshape(x, [1, -1, *x.shape[2:]])
         label = alone(tf.gather(classes, label, batch_dims=1))
-        trajectory = examples.named(
-            lambda params, x: self._all_classes(meta, x), (), alone(images), label
-        )
+        everything: Any = lambda params, x: self._all_classes(meta, x)
+        trajectory = examples.named(everything, (), alone(images), label)
         return MetaBatch((), Experience(trajectory, trajectory.mask))
 
     def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
@@ -113,7 +113,8 @@ class PretrainedClassification(MAMLClassification):
     def _all_classes(self, meta: Nest, images: tf.Tensor) -> Any:
         """The distribution over all training classes: images [1, B, ...] -> batch shape [1, B]."""
         params, head = nest.repeat((meta["params"], meta["classes"]), 1)
-        return tfp.distributions.Categorical(logits=dense(self.policy.features(params, images), head))
+        logits = dense(self.policy.features(params, images), head)
+        return tfp.distributions.Categorical(logits=logits)
 
 
 @settings.checked
