@@ -36,7 +36,11 @@ setuptools.setup(
         ),
     ],
     package_dir={**INSIDE},
-    package_data={"tfcaml": ["py.typed"], "tfcaml.environments.glucose": ["data/*"]},
+    package_data={
+        "tfcaml": ["py.typed"],
+        "tfcaml.environments.glucose": ["data/*"],
+        "tfcaml.environments.supervised": ["data/*"],
+    },
     entry_points={"console_scripts": ["tfcaml = tfcaml.launchers.main:main"]},
     # tf-agents 0.19 pins pygame 2.1.3, which has no wheels for Python 3.12.
     python_requires=">=3.10,<3.12",

@@ -84,7 +84,11 @@ from tfcaml.environments.native.point_target import PointTarget, PointTargetConf
 from tfcaml.environments.native.reward_process import RewardProcess, RewardProcessConfig
 from tfcaml.environments.native.tabular_mdp import TabularMDP, TabularMDPConfig
 from tfcaml.environments.native.turned_point import TurnedPoint, TurnedPointConfig
+from tfcaml.environments.supervised.few_shot import DrawnImages, FewShot, FewShotConfig
+from tfcaml.environments.supervised.image_folders import ImageFolders, ImageFoldersConfig
+from tfcaml.environments.supervised.omniglot import Omniglot, OmniglotConfig
 from tfcaml.environments.supervised.sinusoid import Sinusoid, SinusoidConfig
+from tfcaml.environments.supervised.strokes import Strokes, StrokesConfig
 
 # name in a config -> (family, its options)
 ENVIRONMENTS = {
@@ -111,12 +115,14 @@ ENVIRONMENTS = {
     "goal_ant": (GoalAnt, GoalAntConfig),
     "half_cheetah_direction": (HalfCheetahDirection, HalfCheetahDirectionConfig),
     "half_cheetah_velocity": (HalfCheetahVelocity, HalfCheetahVelocityConfig),
+    "image_folders": (ImageFolders, ImageFoldersConfig),
     "key_door": (KeyDoor, KeyDoorConfig),
     "maze": (Maze, MazeConfig),
     "mountain_car": (MountainCar, MountainCarConfig),
     "moving_bandits": (MovingBandits, MovingBanditsConfig),
     "navigation": (Navigation, NavigationConfig),
     "normal_hopper": (NormalHopper, NormalHopperConfig),
+    "omniglot": (Omniglot, OmniglotConfig),
     "particle": (Particle, ParticleConfig),
     "point_target": (PointTarget, PointTargetConfig),
     "point_ring": (PointRing, PointRingConfig),
@@ -128,6 +134,7 @@ ENVIRONMENTS = {
     "reacher_4": (Reacher4, TargetConfig),
     "reward_process": (RewardProcess, RewardProcessConfig),
     "sinusoid": (Sinusoid, SinusoidConfig),
+    "strokes": (Strokes, StrokesConfig),
     "tabular_mdp": (TabularMDP, TabularMDPConfig),
     "turned_point": (TurnedPoint, TurnedPointConfig),
     "wheeled": (Wheeled, TargetConfig),
@@ -164,11 +171,14 @@ __all__ = [
     "DirHopper",
     "DirHopperConfig",
     "DiscountingChain",
+    "DrawnImages",
     "DiscountingChainConfig",
     "CartPole",
     "CartPoleConfig",
     "ENVIRONMENTS",
     "TaskFamily",
+    "FewShot",
+    "FewShotConfig",
     "FourRooms",
     "FourRoomsConfig",
     "Glucose",
@@ -181,6 +191,8 @@ __all__ = [
     "HalfCheetahVelocityConfig",
     "HeavyAntConfig",
     "HostEnvironment",
+    "ImageFolders",
+    "ImageFoldersConfig",
     "KeyDoor",
     "KeyDoorConfig",
     "Maze",
@@ -193,6 +205,8 @@ __all__ = [
     "NavigationConfig",
     "NormalHopper",
     "NormalHopperConfig",
+    "Omniglot",
+    "OmniglotConfig",
     "Particle",
     "ParticleConfig",
     "PointTarget",
@@ -220,6 +234,8 @@ __all__ = [
     "AntTarget",
     "Reacher2",
     "Reacher4",
+    "Strokes",
+    "StrokesConfig",
     "TabularMDP",
     "TabularMDPConfig",
     "TargetConfig",

@@ -179,6 +179,8 @@ class TaskFamily:
         whole episodes then come without observations, so that learning takes segments of them
       notice: what everybody who sees results of the family has to be told, "" for nothing
       observes_task: whether observations tell the task, so that there is nothing to adapt to
+      most_episodes: how many episodes of a task there are, which may be measured on; None: any
+        number
       holds_out: whether test tasks are never training tasks; False where there are so few tasks
         that each is both
     """
@@ -193,6 +195,7 @@ class TaskFamily:
     long_episodes = False
     notice = ""
     observes_task = False
+    most_episodes: int | None = None
     holds_out = True
 
     def population(self, seed: int, num_test: int = 3) -> Population:

@@ -256,6 +256,9 @@ class ExperimentConfig:
         counts = config["evaluation"]
         # Entities that can't be made, and what no memory holds, are found before any work.
         environment = family(options)
+        most, episodes = environment.most_episodes, counts["episodes"]
+        rule = f"at most {most}, the episodes of a task of {name}"
+        check(most is None or episodes <= most, "evaluation.episodes", episodes, rule)
         for method, (learner_class, each) in learners.items():
             if config["agent"] != NO_AGENT:
                 _check_loss_is_the_agents(method, each, config["agent"])

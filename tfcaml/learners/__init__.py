@@ -6,6 +6,7 @@ from tfcaml.learners.base import LearnerConfig, MetaLearner
 from tfcaml.learners.caml.config import CAMLConfig
 from tfcaml.learners.caml.learner import CAML
 from tfcaml.learners.cavia import CAVIA
+from tfcaml.learners.classification import MAMLClassification
 from tfcaml.learners.e_maml import EMAML
 from tfcaml.learners.epg import EPG
 from tfcaml.learners.gradient_based import GradientConfig, GradientLearner
@@ -20,7 +21,9 @@ from tfcaml.learners.meta_gradient import MetaGradient
 from tfcaml.learners.meta_sgd import MetaSGD
 from tfcaml.learners.mlsh import MLSH
 from tfcaml.learners.promp import ProMP
+from tfcaml.learners.prototypical import Prototypical
 from tfcaml.learners.references.actor_critic import A2C, VTrace
+from tfcaml.learners.references.few_shot import NearestNeighbour, PretrainedClassification
 from tfcaml.learners.references.joint import Joint, JointMixed, RandomInitialization
 from tfcaml.learners.references.matched import Matched, Unmatched
 from tfcaml.learners.references.natural_policy_gradient import NaturalPolicyGradient
@@ -52,6 +55,7 @@ LEARNERS = {
     "latent_space": LatentSpace,
     "maesn": MAESN,
     "maml": MAML,
+    "maml_classification": MAMLClassification,
     "maml_regression": MAMLRegression,
     "matched": Matched,
     "meta_gradient": MetaGradient,
@@ -59,14 +63,17 @@ LEARNERS = {
     "mil": MIL,
     "mlsh": MLSH,
     "natural_policy_gradient": NaturalPolicyGradient,
+    "nearest_neighbour": NearestNeighbour,
     "oracle": Oracle,
     "policy_gradient": PolicyGradient,
     "ppo": PPO,
     "pretrained": Pretrained,
+    "pretrained_classification": PretrainedClassification,
     "pretrained_regression": PretrainedRegression,
     "promp": ProMP,
     "random": RandomInitialization,
     "recurrent_cloning": RecurrentCloning,
+    "prototypical": Prototypical,
     "reptile": Reptile,
     "rl2": RL2,
     "tesp": TESP,
@@ -104,17 +111,21 @@ __all__ = [
     "JointMixed",
     "LatentSpace",
     "LearnerConfig",
+    "MAMLClassification",
     "MAMLRegression",
     "Matched",
     "MetaGradient",
     "MetaLearner",
     "MetaSGD",
     "NaturalPolicyGradient",
+    "NearestNeighbour",
     "Oracle",
     "PolicyGradient",
     "Pretrained",
+    "PretrainedClassification",
     "PretrainedRegression",
     "ProMP",
+    "Prototypical",
     "RandomInitialization",
     "RecurrentCloning",
     "Reptile",

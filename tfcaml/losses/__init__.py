@@ -23,7 +23,7 @@ from tfcaml.losses.policy_gradient import (
     mean_over_steps,
     policy_gradient,
 )
-from tfcaml.losses.supervised import MeanSquaredError
+from tfcaml.losses.supervised import CrossEntropy, MeanSquaredError
 from tfcaml.losses.surrogate import (
     clipped_surrogate,
     mean_kl,
@@ -34,6 +34,7 @@ from tfcaml.losses.task_loss import PolicyGradientLoss, SurrogateLoss, TaskLoss
 
 __all__ = [
     "BehaviourCloning",
+    "CrossEntropy",
     "LossNetwork",
     "MeanSquaredError",
     "PolicyGradientLoss",

@@ -29,6 +29,7 @@ class BehaviourCloning(TaskLoss):
     """
 
     outer_optimizers = ("adam",)
+    policy: ImitationPolicy
 
     def __init__(
         self,

@@ -38,3 +38,29 @@ class MeanSquaredError(TaskLoss):
 
     def surrogate(self, meta: Nest, params: Params, query: Experience) -> Surrogate:
         return Surrogate(self.inner(meta, params, query))
+
+
+class CrossEntropy(TaskLoss):
+    """Minus the mean log-probability of the labels, which stand for the actions.
+
+    C. Finn et al., ICML 2017, equation 3, divided by the number of examples.
+
+    Args:
+      policy: a `Policy` of discrete actions.
+    """
+
+    outer_optimizers = ("adam",)
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def experience(self, meta: Nest, params: Params, trajectory: Trajectory) -> Experience:
+        return Experience(trajectory, trajectory.mask)
+
+    def inner(self, meta: Nest, params: Params, support: Experience) -> tf.Tensor:
+        trajectory = support.trajectory
+        distribution = self.policy(params, trajectory.observation[:, :, 0])
+        return -tf.reduce_mean(distribution.log_prob(trajectory.action[:, :, 0]), axis=1)
+
+    def surrogate(self, meta: Nest, params: Params, query: Experience) -> Surrogate:
+        return Surrogate(self.inner(meta, params, query))

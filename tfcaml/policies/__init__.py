@@ -9,6 +9,7 @@ from tfcaml.policies.context import (
     contextual_mlp,
     with_context,
 )
+from tfcaml.policies.few_shot_network import NETWORKS, FewShotNetwork
 from tfcaml.policies.image_networks import (
     TORSOS,
     BesideContext,
@@ -32,11 +33,13 @@ __all__ = [
     "ACTIVATIONS",
     "CELLS",
     "GATES",
+    "NETWORKS",
     "TORSOS",
     "ActorCritic",
     "BesideContext",
     "ContextPolicy",
     "ConvolutionalNetwork",
+    "FewShotNetwork",
     "LatentPolicy",
     "LongMemory",
     "NetworkPolicy",

@@ -253,7 +253,7 @@ class ImitationPolicy(Policy):
             size = spec.shape[-1:]
             mean, deviation = tf.zeros(size, self.dtype), tf.ones(size, self.dtype)
             if leaves:
-                valid = tf.boolean_mask(tf.cast(leaves[name], self.dtype), mask > 0)
+                valid = tf.boolean_mask(tf.cast(leaves[name], self.dtype), tf.cast(mask, tf.bool))
                 axes = list(range(valid.shape.rank - 1))
                 mean = tf.reduce_mean(valid, axis=axes)
                 deviation = tf.math.reduce_std(valid, axis=axes)

@@ -92,7 +92,8 @@ class Demonstrations(NamedTuple):
           WriteError: the disk is full or can't be written.
         """
         with pathlib.Path(path).open("wb") as file:
-            np.savez_compressed(file, **self._arrays())
+            arrays: dict[str, Any] = self._arrays()
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     @checked_call
@@ -174,7 +175,8 @@ class Demonstrations(NamedTuple):
         check(sorted(arrays) == sorted(names), f"arrays in {path}", sorted(arrays), allowed)
         like = environment.task_spec, environment.observation_spec, environment.action_spec
         parts = tf.nest.pack_sequence_as((*like, ()), [arrays[name] for name in names[:-1]])
-        return cls.from_arrays(environment, *parts[:3], arrays["mask"])
+        task, observation, action, _ = parts
+        return cls.from_arrays(environment, task, observation, action, arrays["mask"])
 
 
 @checked_call
@@ -243,7 +245,9 @@ class _Transparent(TaskFamily):
         self.horizon = environment.horizon
         self.noise_size = environment.noise_size
         self.supports_xla = environment.supports_xla
-        self.truncated = environment.truncated
+
+    def truncated(self, state: Nest) -> tf.Tensor | bool:
+        return self.environment.truncated(state)
 
     def reset(self, task: Task, key: tf.Tensor) -> tuple[Nest, Nest]:
         state, observation = self.environment.reset(task, key)

@@ -37,3 +37,45 @@ def sample(
     ones = one_step(tf.ones_like(error))
     reward = one_step(-error)
     return Trajectory(one_step(x), one_step(y), reward, ones, 0 * ones, ones, x)
+
+
+def classify(
+    policy: Policy, environment: Any, params: Params, task: Task, num_episodes: int, key: tf.Tensor
+) -> Trajectory:
+    """Queries of few-shot tasks as one-step episodes, all of a task named together.
+
+    Args:
+      policy: a `Policy` of labels.
+      environment: a `TaskFamily` with `query`.
+      params: weights, each [N, ...].
+      task: nest, leading [N].
+      num_episodes: E, queries, of each class in turn; the same ones at every call.
+      key: [2], which nothing depends on.
+
+    Returns:
+      `Trajectory` of one step, see `named`.
+    """
+    return named(policy, params, *environment.query(task, num_episodes))
+
+
+def named(policy: Policy, params: Params, images: tf.Tensor, label: tf.Tensor) -> Trajectory:
+    """Labelled images as one-step episodes, the label in place of the action.
+
+    An episode's return is 1 where the policy's most probable label is the right one, else 0, so
+    that a mean return is an accuracy.
+
+    Args:
+      policy: a `Policy` of labels.
+      params: weights, each [N, ...].
+      images: [N, E, ...].
+      label: [N, E].
+
+    Returns:
+      `Trajectory` of one step.
+    """
+    one_step = lambda value: value[:, :, None]
+    distribution = policy(params, images)
+    chosen = tf.argmax(distribution.logits_parameter(), axis=-1, output_type=label.dtype)
+    reward = one_step(tf.cast(chosen == label, tf.float32))
+    ones, log_prob = tf.ones_like(reward), one_step(distribution.log_prob(label))
+    return Trajectory(one_step(images), one_step(label), reward, ones, log_prob, ones, images)

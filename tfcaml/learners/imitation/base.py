@@ -252,7 +252,7 @@ class ImitationLearner(GradientLearner):
         rule = f"the path of a file of demonstrations: {name} has no expert to demonstrate"
         check(config.path or tells, "demonstrations.path", config.path, rule)
         self._pool = _Pool()
-        self._file: Demonstrations | None = None
+        self._file: Any = None  # `Demonstrations`, where they are a file's
         if config.path:
             self._file = Demonstrations.load(config.path, self.environment)
         self._demonstrated = tf.function(self._demonstrate, autograph=False)

@@ -102,7 +102,7 @@ class Contextual(_Conditioned):
         fc_layer_params: Sequence[int] = (200, 200, 200),
         activation: str = "relu",
     ) -> Policy:
-        alone = super().make_policy(environment, config, fc_layer_params, activation)
+        alone: Any = super().make_policy(environment, config, fc_layer_params, activation)
         return ImitationPolicy(
             environment.observation_spec,
             environment.action_spec,
