@@ -7,7 +7,7 @@ from tfcaml.configs.mil import _methods
 
 
 def get_config():
-    network = {"object_layers": 1, "object_units": 100}
+    network = {"object_layers": 2, "object_units": 100}
     return _methods.experiment(
         "colour_push",
         {"num_train": 693},
