@@ -21,9 +21,9 @@ def get_config():
         adapted={
             "inner_learning_rate": 1e-3,
             "clip": 100.0,
-            "network": {**network, "object_places": 2},
+            "network": {**network, "places": 2},
         },
-        conditioned={"network": {**network, "object_places": 16, "object_temperature": 1.0}},
+        conditioned={"network": {**network, "places": 16, "temperature": 1.0}},
         compared={
             "cloning": ("cloning", {}),
             "contextual": ("contextual", {}),

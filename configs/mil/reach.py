@@ -29,14 +29,14 @@ def get_config(observed="blocks"):
         adapted={
             "inner_learning_rate": 1e-3,
             "clip": 100.0,
-            "network": {"object_layers": 2, "object_units": 100, "object_places": 2},
+            "network": {"object_layers": 2, "object_units": 100, "places": 2},
         },
         conditioned={
             "network": {
                 "object_layers": 2,
                 "object_units": 100,
-                "object_places": 16,
-                "object_temperature": 1.0,
+                "places": 16,
+                "temperature": 1.0,
             }
         },
         compared={

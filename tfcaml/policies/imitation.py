@@ -48,22 +48,25 @@ class ImitationNetworkConfig:
     """Settings of the network of `ImitationPolicy`, beside its dense layers.
 
     Attributes:
-      conv_layers: Convolutions that images go through. Source: MIL's code: 3 for reaching, 4 for
-        pushing.
-      filters: Filters of each of them. Source: MIL's code: 30 for reaching, 16 for pushing.
-      kernel_size: Height and width of a filter. Unit: pixels. Source: MIL's code: 3 and 5.
-      stride: Pixels between two places of a filter. Unit: pixels. Source: MIL's code: 2.
-      image_features: What dense layers see of the convolutions' answers: "flat", all of them; or
-        "places", the spatial soft-argmax, where in the image each filter answers. Source: MIL's
-        code: flat for reaching, places for pushing.
+      filters: Filters of each convolution that images go through. Source: MIL's code: 30 for
+        reaching, 16 for pushing.
+      kernel_sizes: Height and width of a filter of each of them. Unit: pixels. Source: MIL's code:
+        three of 3 for reaching, four of 5 for pushing.
+      strides: What lies between two places of a filter, for each of them. Unit: pixels. Source:
+        MIL's code: 2.
+      image_features: What dense layers see of the convolutions' answers: "flat", all of them;
+        "soft_argmax", where in the image each filter answers; or "attention", the same of `places`
+        sums of filters. Source: MIL's code: flat for reaching, soft_argmax for pushing; tfcaml:
+        attention.
       image_bias: Learned images that stand behind an image's channels, 0 at first; 0: none. Source:
         MIL's code.
       object_layers: Hidden layers that all objects of a set share; 0: attention is linear in an
         object's features. Source: tfcaml.
       object_units: Units of each of them. Source: tfcaml.
-      object_places: Weighted means that are taken of a set's objects. Source: tfcaml.
-      object_temperature: What is said of objects is multiplied by it before the softmax, and starts
-        as much smaller, so that an inner step moves attention by its square more. Source: tfcaml.
+      places: Weighted means that are taken of a set's objects, and of an image's places with
+        image_features=attention. Source: tfcaml.
+      temperature: What these weights are the softmax of is multiplied by it, and starts as much
+        smaller, so that an inner step moves attention by its square more. Source: tfcaml.
       bias_transform: Learned numbers behind the input of dense layers; 0: none. Source: MIL's code:
         10 for reaching, 20 for pushing.
       bias_transform_layers: Which dense layers have them: the "first", or "all". Source: MIL's
@@ -76,16 +79,15 @@ class ImitationNetworkConfig:
       temporal_width: Steps that they see. Unit: steps. Source: DAML's code: 10.
     """
 
-    conv_layers: int = 3
     filters: int = 30
-    kernel_size: int = 3
-    stride: int = 2
+    kernel_sizes: tuple = (3, 3, 3)
+    strides: tuple = (2, 2, 2)
     image_features: str = "flat"
     image_bias: int = 0
     object_layers: int = 2
     object_units: int = 64
-    object_places: int = 16
-    object_temperature: float = 30.0
+    places: int = 16
+    temperature: float = 30.0
     bias_transform: int = 10
     bias_transform_layers: str = "first"
     two_heads: bool = False
@@ -94,15 +96,21 @@ class ImitationNetworkConfig:
     temporal_width: int = 10
 
     def __post_init__(self) -> None:
-        check_one_of("image_features", self.image_features, ("flat", "places"))
+        check_one_of("image_features", self.image_features, ("flat", "soft_argmax", "attention"))
         check_one_of("bias_transform_layers", self.bias_transform_layers, ("first", "all"))
         check_one_of("loss_head", self.loss_head, ("linear", "temporal"))
-        counts = ("filters", "kernel_size", "stride", "object_units", "object_places")
-        for name in ("conv_layers", *counts, "temporal_filters", "temporal_width"):
+        counts = ("filters", "object_units", "places", "temporal_filters", "temporal_width")
+        for name in counts:
             check_whole(name, getattr(self, name), 1)
+        for name in ("kernel_sizes", "strides"):
+            for size in getattr(self, name):
+                check_whole(f"number in {name}", size, 1)
+        same = len(self.kernel_sizes) == len(self.strides) >= 1
+        rule = f"as many numbers as kernel_sizes has, {len(self.kernel_sizes)}, and one at least"
+        check(same, "strides", self.strides, rule)
         for name in ("object_layers", "image_bias", "bias_transform"):
             check_whole(name, getattr(self, name), 0)
-        check_positive(object_temperature=self.object_temperature)
+        check_positive(temperature=self.temperature)
         check_acts(self, ("object_units",), self.object_layers > 0, "with object_layers")
         check_acts(self, ("bias_transform_layers",), self.bias_transform > 0, "with bias_transform")
         check_acts(self, ("loss_head",), self.two_heads, "with two_heads=True")
@@ -117,7 +125,7 @@ class ImitationPolicy(Policy):
     An observation of rank 1 is a vector, of rank 2 a set of objects, [objects, features], of rank 3
     an image, [height, width, channels]. Of a set it is seen where attention goes: the mean of the
     objects' features under a softmax, over the objects, of what the shared network says of each,
-    once for each of `object_places`; so that their order does not matter, as places in an image do
+    once for each of `places`; so that their order does not matter, as places in an image do
     not to the spatial soft-argmax.
 
     params = {"weights": nest of what is learned, "moments": means and deviations of the vectors and
@@ -203,16 +211,16 @@ class ImitationPolicy(Policy):
                 seen += spec.shape[0]
             elif spec.shape.rank == 2:
                 features, hidden = spec.shape[1], [config.object_units] * config.object_layers
-                sizes = [features + config.bias_transform, *hidden, config.object_places]
+                sizes = [features + config.bias_transform, *hidden, config.places]
                 own = {
                     str(i): draw.glorot(*pair) for i, pair in enumerate(itertools.pairwise(sizes))
                 }
                 last = own[str(config.object_layers)]
-                last["kernel"] /= config.object_temperature
+                last["kernel"] /= config.temperature
                 if config.bias_transform:
                     own["0"]["bias_transform"] = draw.zeros(config.bias_transform)
                 weights[f"objects_{name}"] = own
-                seen += config.object_places * features
+                seen += config.places * features
             else:
                 weights[f"image_{name}"], features = self._new_convolutions(spec.shape, draw)
                 seen += features
@@ -378,7 +386,7 @@ class ImitationPolicy(Policy):
             if i < self.config.object_layers:
                 said = self.activation(said)
         said = tf.reshape(said, [tasks, rows, objects, said.shape[-1]])
-        share = tf.nn.softmax(self.config.object_temperature * said, axis=2)
+        share = tf.nn.softmax(self.config.temperature * said, axis=2)
         means = tf.einsum("nbmp,nbmf->nbpf", share, x)
         return tf.reshape(means, [tasks, rows, means.shape[2] * features])
 
@@ -388,10 +396,12 @@ class ImitationPolicy(Policy):
         if self.config.image_bias:
             bias = weights["bias_transform"][:, None]
             x = tf.concat([x, tf.broadcast_to(bias, [*x.shape[:-1], bias.shape[-1]])], axis=-1)
-        for i in range(self.config.conv_layers):
-            x = layers.convolve(x, weights[str(i)]["kernel"], self.config.stride)
+        for i, stride in enumerate(self.config.strides):
+            x = layers.convolve(x, weights[str(i)]["kernel"], stride)
             x = tf.nn.relu(layers.layer_norm(x, weights[str(i)]["offset"]))
-        if self.config.image_features == "places":
+        if self.config.image_features == "attention":
+            x = self.config.temperature * layers.convolve(x, weights["attention"]["kernel"])
+        if self.config.image_features != "flat":
             return layers.spatial_soft_argmax(x)
         return tf.reshape(x, [*x.shape[:2], x.shape[2:].num_elements()])
 
@@ -403,13 +413,17 @@ class ImitationPolicy(Policy):
         if config.image_bias:
             weights["bias_transform"] = draw.zeros(height, width, config.image_bias)
         channels += config.image_bias
-        for i in range(config.conv_layers):
-            kernel = draw.xavier(config.kernel_size, config.kernel_size, channels, config.filters)
+        for i, (size, stride) in enumerate(zip(config.kernel_sizes, config.strides)):
+            kernel = draw.xavier(size, size, channels, config.filters)
             weights[str(i)] = {"kernel": kernel, "offset": draw.zeros(config.filters)}
             channels = config.filters
-            height, width = (-(-size // config.stride) for size in (height, width))
-        places = config.image_features == "places"
-        return weights, 2 * channels if places else height * width * channels
+            height, width = (-(-size // stride) for size in (height, width))
+        if config.image_features == "attention":
+            kernel = draw.xavier(1, 1, channels, config.places) / config.temperature
+            weights["attention"] = {"kernel": kernel}
+            channels = config.places
+        flat = config.image_features == "flat"
+        return weights, height * width * channels if flat else 2 * channels
 
     def _new_loss_head(self, inputs: int, outputs: int, draw: _Draws) -> Nest:
         if self.config.loss_head == "linear":
