@@ -50,7 +50,7 @@ setuptools.setup(
         "ml-collections",
         "numpy>=1.26,<2.4",
         "pillow",
-        "rich",
+        "rich>=14.1",  # whose bars may be nested
         "scikit-learn",
         "scipy",
         "tensorboard",

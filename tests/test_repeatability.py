@@ -9,8 +9,8 @@ import tensorflow as tf
 from tfcaml.configs import base
 
 import tfcaml
+from tests.homes import FEW_SHOT, IMITATION, home, small_settings
 from tfcaml import environments, learners
-from tfcaml.environments import Navigation, NavigationConfig, Sinusoid
 from tfcaml.experiments.experiment import Experiment, ExperimentConfig
 from tfcaml.experiments.run_directory import RunDirectory
 from tfcaml.learners import LEARNERS
@@ -111,15 +111,12 @@ def test_the_first_entities_are_measured_alike_among_few_and_many(together, meth
 def small(name):
     """A learner of any kind at a small size, and the entities of its family."""
     learner_class = LEARNERS[name]
-    family = environments.Particle(environments.ParticleConfig(horizon=4))
-    if name == "oracle":
-        family = Navigation(NavigationConfig(observe_goal=True, horizon=4))
-    elif "regression" in name:
-        family = Sinusoid()
-    elif name == "hindsight_relabelling":
-        family = environments.Maze(environments.MazeConfig(horizon=4))
-    settings = {**COMMON, "num_iterations": 2, "inner_updates": 1}
+    family = home(name)
     fields = {field.name for field in dataclasses.fields(learner_class.Config)}
+    settings = {**COMMON, "num_iterations": 2, "inner_updates": 1}
+    if name in IMITATION | FEW_SHOT:
+        settings = {field: value for field, value in settings.items() if field in fields}
+        settings |= small_settings(name)
     if name in ("joint", "joint_mixed"):
         settings["meta_batch_size"] = 1
     if name == "ppo":  # nothing is trained
@@ -168,7 +165,7 @@ def test_an_evaluation_between_iterations_changes_no_number(together, method):
     check_looking_changes_nothing(learner, experiment.population(0))
 
 
-TRAINED = sorted(set(LEARNERS) - {"ppo", "random"})
+TRAINED = sorted(set(LEARNERS) - {"nearest_neighbour", "ppo", "random"})
 
 
 @pytest.mark.soak

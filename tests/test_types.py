@@ -114,4 +114,4 @@ def test_types_are_shipped():
     """A package without the file `py.typed` has no types for those who check their own code."""
     assert (PACKAGE / "py.typed").exists()
     setup = (PACKAGE.parent / "setup.py").read_text()
-    assert re.search(r'package_data=\{"tfcaml": \["py\.typed"\]', setup)
+    assert re.search(r'package_data=\{\s*"tfcaml": \["py\.typed"\]', setup)

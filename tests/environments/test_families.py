@@ -12,14 +12,14 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from tests.environments.family_names import ATARI
+from tests.environments.family_names import ATARI, WITHOUT_DATA
 from tfcaml import environments, keys, nest
 from tfcaml.environments import ENVIRONMENTS
 from tfcaml.environments.tf_agents import FamilyPyEnvironment, FamilyTFEnvironment
 from tfcaml.errors import ConfigError
 
 
-@pytest.fixture(params=[*sorted(set(ENVIRONMENTS) - {"atari"}), ATARI])
+@pytest.fixture(params=[*sorted(set(ENVIRONMENTS) - WITHOUT_DATA - {"atari"}), ATARI])
 def make(request):
     """() -> a new environment of the family."""
     family, options = ENVIRONMENTS[request.param]

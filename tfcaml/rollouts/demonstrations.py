@@ -11,7 +11,7 @@ import os
 import pathlib
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,9 +22,6 @@ from tfcaml.errors import ConfigError, check, check_is, check_whole, checked_cal
 from tfcaml.policies.base import Policy
 from tfcaml.rollouts import sampling
 from tfcaml.types import Nest, Params, Task, Trajectory, episode_return
-
-if TYPE_CHECKING:
-    from tf_agents.specs import tensor_spec
 
 _PARTS = ("task", "observation", "action", "mask")  # of a file
 
@@ -268,8 +265,7 @@ class _Expert(Policy):
 
     def __init__(self, environment: TaskFamily, noise: float) -> None:
         self.environment, self.share = environment, noise
-        self.action_spec: tensor_spec.BoundedTensorSpec = environment.action_spec
-        spec = self.action_spec
+        self.action_spec = spec = environment.action_spec
         self.info_spec = tf.TensorSpec(spec.shape, spec.dtype)
         self.num_actions = int(spec.maximum) + 1 if spec.dtype.is_integer else None
 

@@ -111,6 +111,7 @@ class ColourPush(Simulation):
     config: ColourPushConfig
     task_size = 6
 
+    @checked_call
     def __init__(
         self, config: ColourPushConfig | None = None, *, num_threads: int | None = None
     ) -> None:

@@ -30,8 +30,11 @@ from tfcaml.types import Nest, Task
 if TYPE_CHECKING:
     import mujoco
 
+# What is observed beside the arm: places and colours of the blocks, or a picture.
 OBSERVES = ("blocks", "image")
+# What makes pictures: compiled code for all episodes at once, or MuJoCo one by one.
 RENDERERS = ("rasteriser", "mujoco")
+# What is paid: 1 once for success, or how near the fingertip comes at every step.
 REWARDS = ("success", "distance")
 NEAR = 0.05  # metres from the middle of a block at which the fingertip has reached it
 LAST = 10  # steps of an episode in which it has to be there

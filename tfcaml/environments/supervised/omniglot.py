@@ -26,6 +26,7 @@ from tfcaml.environments.supervised.few_shot import DrawnImages, FewShotConfig
 from tfcaml.errors import ConfigError, check, check_one_of, checked_call
 
 _DATA = pathlib.Path(__file__).parent / "data"
+# The zips of the two small sets of characters to learn from, which are part of the package.
 SMALL_SETS = tuple(str(_DATA / f"images_background_small{i}.zip") for i in (1, 2))
 _SIZE = (28, 28)
 _DRAWN = (105, 105)  # points of the images in the zips
