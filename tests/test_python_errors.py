@@ -13,6 +13,7 @@ from tf_agents.specs import tensor_spec
 
 import tfcaml
 from tests.environments.family_names import ATARI, WITHOUT_DATA
+from tests.homes import FEW_SHOT, home
 from tfcaml import agents, divergence, environments, keys, nest, policies, settings
 from tfcaml.environments import ENVIRONMENTS, HostEnvironment
 from tfcaml.errors import ConfigError
@@ -144,12 +145,11 @@ def test_constructors_of_learners(given, message, particle, policy):
 
 @pytest.mark.parametrize("name", sorted(LEARNERS))
 def test_every_learner_refuses_a_network_and_settings_beside_its_config(name, particle, policy):
-    learner = LEARNERS[name]
-    refused(lambda: learner(particle, policy.network), "policy to be a Policy.*NetworkPolicy.netw")
-    refused(lambda: learner(particle, policy, num_iterations=3), r"config\.num_iterations\?")
-    refused(
-        lambda: learner(particle, config={"num_iterations": 3}), r"config to be an instance of "
-    )
+    learner, family = LEARNERS[name], home(name) if name in FEW_SHOT else particle
+    refused(lambda: learner(family, policy.network), "policy to be a Policy.*NetworkPolicy.netw")
+    unknown = "num_iterations" if name == "nearest_neighbour" else r"config\.num_iterations\?"
+    refused(lambda: learner(family, policy, num_iterations=3), unknown)
+    refused(lambda: learner(family, config={"num_iterations": 3}), r"config to be an instance of ")
     refused(lambda: learner(), f"{learner.__name__}: missing a required argument: 'environment'")
 
 

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcaml import environments, losses
+from tests.homes import FEW_SHOT, IMITATION, home, small_settings
+from tfcaml import environments, keys, losses
 from tfcaml.errors import ConfigError
 from tfcaml.learners import LEARNERS, MAML, Reptile
+from tfcaml.optimization.config import OuterConfig
 from tfcaml.policies import mlp_policy
 
-# Regression needs another family, the oracle one that shows the
-# goal, relabelling one that knows what other tasks pay; they add no variables.
+# At home in another family; they add no variables.
 OTHERS = {"hindsight_relabelling", "maml_regression", "oracle", "pretrained_regression"}
 NAMES = sorted(set(LEARNERS) - OTHERS)
 
@@ -19,12 +20,17 @@ NAMES = sorted(set(LEARNERS) - OTHERS)
 def test_a_checkpoint_holds_every_variable(name, particle, policy):
     learner_class = LEARNERS[name]
     with_latents = name in ("maesn", "latent_space")  # whose outer step is TRPO's
-    has_slots = hasattr(learner_class.Config, "outer") and not with_latents and name != "epg"
-    changes = {"outer": {"optimizer": "ppo"}} if has_slots else {}
+    outer = getattr(learner_class.Config, "outer", None)
+    chooses = isinstance(outer, OuterConfig) and not with_latents and name != "epg"
+    changes = {"outer": {"optimizer": "ppo"}} if chooses else small_settings(name)
     # Policies of their own.
     critics = ("a2c", "epg", "meta_gradient", "mlsh", "ppo", "vtrace")
-    own = name in ("adapt_sv", "cavia", "rl2", "tesp", *critics) or with_latents
-    learner = learner_class(particle, None if own else policy, learner_class.Config(**changes))
+    elsewhere = name in IMITATION | FEW_SHOT
+    own = name in ("adapt_sv", "cavia", "rl2", "tesp", *critics) or with_latents or elsewhere
+    family = home(name) if elsewhere else particle
+    learner = learner_class(family, None if own else policy, learner_class.Config(**changes))
+    if name in IMITATION:
+        learner.training_tasks(family.population(0, 2), keys.from_int(0))
     held = set()
     for item in learner.checkpointed().values():
         variables = [item] if isinstance(item, tf.Variable) else item.variables
