@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import tfcaml
+from tests import homes
 from tests.dotted import nested
 from tests.eager import (
     PlainActorCritic,
@@ -22,6 +23,7 @@ from tests.eager import (
     differ,
     eagerly,
 )
+from tests.places import Places
 from tfcaml import environments, keys, learners, nest, settings
 from tfcaml.errors import ConfigError
 from tfcaml.exploration.vime import VIMEConfig
@@ -50,6 +52,15 @@ HINDSIGHT = {
     **{"buffer.best": 1.0, "guidance.min_similarity": 0.0},
 }
 LATENT = {**TINY, "inner_updates": 1, "num_training_tasks": 24}  # all particles there are
+IMITATION = {
+    **{"num_iterations": 2, "meta_batch_size": 2, "episodes_per_update": 3},
+    **{"demonstrations.per_task": 5, "demonstrations.noise": 0.3, "outer.learning_rate": 0.1},
+    **{"network.filters": 2, "network.kernel_sizes": (3,), "network.strides": (2,)},
+    **{"network.object_layers": 2, "network.object_units": 3, "network.places": 2},
+    **{"network.temperature": 2.0, "network.bias_transform": 3},
+}
+ADAPTED_TO = {**IMITATION, "inner_learning_rate": 0.1, "clip": 1.0}
+LABELLED = {"num_iterations": 2, "meta_batch_size": 2, "outer.learning_rate": 0.1}
 REGRESSION = {**TINY, "inner_updates": 1, "inner_learning_rate": 0.1}
 ACTOR_CRITIC = {**TINY, "inner_learning_rate": 0.1}
 TINY_OF = {
@@ -86,6 +97,10 @@ TINY_OF = {
         **{**TINY, "warm_up": 1, "period": 2, "master_steps": 2, "sub_steps": 2},
         **{"inner_learning_rate": 0.1, "sub_learning_rate": 0.1},
     },
+    **{"mil": ADAPTED_TO, "cloning": ADAPTED_TO},
+    **dict.fromkeys(("contextual", "recurrent_cloning"), IMITATION),
+    **dict.fromkeys(("maml_classification", "pretrained_classification"), LABELLED),
+    **{"prototypical": LABELLED, "nearest_neighbour": {}},
     "maml_regression": REGRESSION,
     "pretrained_regression": REGRESSION,
     **dict.fromkeys(("a2c", "vtrace"), ACTOR_CRITIC),
@@ -143,6 +158,8 @@ VIME |= {"num_iterations": 3, "inner_updates": 1}
 EVOLVED = {"outer.optimizer": "evolution_strategy", "outer.population": 4, "num_iterations": 2}
 LEARNED = {"advantage.baseline": "recurrent", "num_iterations": 2}
 VTRACE = {"correction": "vtrace"}
+TWO_HEADS = {"network.two_heads": True}
+IN_TIME = {**TWO_HEADS, "network.loss_head": "temporal"}
 FIELDS = {
     "num_iterations": Acts(3),
     "meta_batch_size": Acts(4),
@@ -293,6 +310,39 @@ FIELDS = {
     "outer_learning_rate": Acts(0.5),
     "trace_decay": Acts(0.5),
     "embedding_size": Acts(2),
+    # Demonstrations
+    "query_episodes": Acts(2),
+    "multiplier": Acts(10.0),
+    "pose": Acts("point"),
+    "pose_weight": Acts(5.0, {"pose": "point"}),
+    "clip": Acts(0.01),
+    "demonstrations.path": Acts("demonstrations.npz"),
+    "demonstrations.per_task": Acts(6),
+    "demonstrations.noise": Acts(0.6),
+    "demonstrations.attempts": Acts(3),
+    "demonstrations.steps": Acts(2),
+    "demonstrations.shown": Acts("states", TWO_HEADS),
+    "network.filters": Acts(3),
+    "network.kernel_sizes": Acts((2,)),
+    "network.strides": Acts((3,)),
+    "network.image_features": Acts("soft_argmax"),
+    "network.image_bias": Acts(1),
+    "network.object_layers": Acts(1),
+    "network.object_units": Acts(4),
+    "network.places": Acts(3),
+    "network.temperature": Acts(5.0),
+    "network.bias_transform": Acts(2),
+    "network.bias_transform_layers": Acts("all"),
+    "network.two_heads": Acts(True),
+    "network.loss_head": Acts("temporal", TWO_HEADS),
+    "network.temporal_filters": Acts(3, IN_TIME),
+    "network.temporal_width": Acts(2, IN_TIME),
+    "outer.decays": Acts(True),
+    "units": Acts(5),
+    "attention": Acts(True),
+    "attention_units": Acts(5, {"attention": True}),
+    # Images with labels
+    "network": Acts("dense"),
 }
 NOT_EVOLVED = {
     "outer.population": Refused(6),
@@ -366,6 +416,12 @@ REFUSED_OF_EVOLUTION = {
     **{"outer.minibatches": 2, "outer.max_grad_norm": 0.5, "outer.max_kl": 0.1},
     **{"outer.damping": 1.0, "outer.cg_iterations": 1, "outer.backtrack_ratio": 0.3},
     **{"outer.max_backtracks": 1, "outer.hessian_products": "hessian", "outer.fisher_subsample": 1},
+}
+ONE_HEAD = {
+    "network.two_heads": Refused(True),
+    "network.loss_head": Refused("temporal"),
+    "network.temporal_filters": Refused(3),
+    "network.temporal_width": Refused(2),
 }
 PARTICULAR = {  # name of a learner -> fields that are otherwise there
     **dict.fromkeys(("maml", "meta_sgd"), MAY_EVOLVE),
@@ -448,6 +504,17 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
         "guidance.importance_clip": Refused(1.0),
         "guidance.min_effective_share": Refused(1.0),
     },
+    "cloning": {
+        **{**ONE_HEAD, "first_order": Refused(True), "demonstrations.shown": Refused("states")},
+        "inner_updates": Acts(2, {"later_step_scale": 0.5}),
+    },
+    # It sees how a demonstration ends, and so no actions.
+    "contextual": {**ONE_HEAD, "demonstrations.shown": Acts("video")},
+    "recurrent_cloning": {**ONE_HEAD, "demonstrations.shown": Acts("states")},
+    **{
+        name: {"outer.max_grad_norm": Acts(1e-9), "episodes_per_update": Acts(3)}
+        for name in ("maml_classification", "pretrained_classification", "prototypical")
+    },
     "pretrained_regression": {
         "first_order": Refused(True),
         "inner_updates": Acts(2, {"later_step_scale": 0.5}),
@@ -495,7 +562,9 @@ def fields(name):
 CASES = [(name, field) for name in LEARNERS for field in fields(name)]
 # They train like hindsight MAML, so that what acts in training is tried there.
 TRAINED_ALIKE = ("hindsight_relabelling", "hindsight_cloning")
-OF_IMAGES = "torso"  # in references/test_actor_critic.py: nothing here is an image
+# Elsewhere: nothing here is an image for actor-critics, see references/test_actor_critic.py, and no
+# file is there to be read, see rollouts/test_demonstrations.py.
+ELSEWHERE = ("torso", "demonstrations.path")
 # Whose bonus is that of experts: each field acts in `Curious` alone.
 PAID_ALIKE = ("policy_gradient", "matched", "unmatched")
 IN_ADAPTATION = (
@@ -513,7 +582,7 @@ TRIED = [
         or field not in names_of(learners.GradientConfig)
     )
     and not (name in PAID_ALIKE and field.startswith("vime."))
-    and field != OF_IMAGES
+    and field not in ELSEWHERE
 ]
 
 
@@ -522,6 +591,18 @@ def run_eagerly():
     with eagerly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(learners.tesp, "SequenceEncoder", PlainEncoder)
         yield
+
+
+class Both(Places):
+    """Places that are told as objects and as an image."""
+
+    def __init__(self):
+        super().__init__(horizon=4)
+        self.images = Places("image")
+        self.observation_spec = {**self.observation_spec, **self.images.observation_spec}
+
+    def _seen(self, task, state):
+        return {**super()._seen(task, state), **self.images._seen(task, state)}
 
 
 @functools.cache
@@ -534,6 +615,12 @@ def place(kind):
         family = environments.Sinusoid()
     elif kind == "relabelling":
         family = environments.Maze(environments.MazeConfig(layout="four_rooms", horizon=3))
+    elif kind == "imitation":
+        family = Both()
+        return family, None, family.population(0, NUM_TASKS)
+    elif kind == "labels":
+        family = environments.Omniglot(environments.OmniglotConfig(way=3, shots=2))
+        return family, None, family.population(0, NUM_TASKS)
     else:
         family = environments.Particle(environments.ParticleConfig(horizon=3, step_size=0.5))
     population = family.population(0, NUM_TASKS)
@@ -544,6 +631,8 @@ def place(kind):
 
 
 def kind_of(name):
+    if name in homes.IMITATION | homes.FEW_SHOT:
+        return "imitation" if name in homes.IMITATION else "labels"
     return next((kind for kind in ("oracle", "regression", "relabelling") if kind in name), "")
 
 
@@ -626,8 +715,10 @@ def make(name, given, unchecked):
     family, policy, _ = place(kind)
     if name in WIDER:
         policy = wider(name, family, config)
+    elif policy is None:
+        policy = LEARNERS[name].make_policy(family, config, (4, 4))
     learner = LEARNERS[name](family, policy, config)
-    if kind != "regression" and name not in WIDER:  # whose sampling is not that of `sampler`
+    if kind in ("", "oracle", "relabelling") and name not in WIDER:  # whose sampling is not that of `sampler`
         learner.sample = lambda params, task, num_episodes, key: sampler(
             kind, nest.leading(task), num_episodes, tuple(key.shape)
         )(tuple(params), task, key)
@@ -651,8 +742,9 @@ def _evaluated(name, given, unchecked, num_updates):
     found = tfcaml.evaluate(
         learner, place(kind_of(name))[2].test, num_updates=num_updates, num_episodes=2, seed=0
     )
+    last = found.trajectories[-1]
     # How probable the last actions were tells of weights what the actions do not.
-    return [found.returns, found.trials, found.trajectories[-1].log_prob]
+    return [found.returns, found.trials, last.log_prob, last.action]
 
 
 def changes_a_number(name, given, changes, unchecked=None, num_updates=NUM_UPDATES):
@@ -837,6 +929,11 @@ IN_COMPANY = [
     ("hindsight_maml", {}, "saved_episodes", 5),
     ("mlsh", {"num_options": 1}, "random_choices", 0.9),
     ("mlsh", {"inner_updates": 1, "warm_up": 0}, "groups", 2),
+    *(("mil", {}, field, FIELDS[field].value) for field in ("pose_weight", "network.loss_head")),
+    *(("mil", TWO_HEADS, f"network.temporal_{field}", 3) for field in ("filters", "width")),
+    ("mil", {"network.bias_transform": 0}, "network.bias_transform_layers", "all"),
+    ("mil", {"network.object_layers": 0, "network.object_units": 64}, "network.object_units", 4),
+    ("recurrent_cloning", {}, "attention_units", 5),
     ("caml", {"choice.include_initial_weights": False}, "choice.min_transfer", 100.0),
     ("caml", {"inner_optimizer": "sgd"}, "keep_optimizer_state", False),
     ("caml", {"num_medoids": 1}, "assignment", "random"),
@@ -885,6 +982,9 @@ def test_what_is_refused_changes_no_number(name, company, field, value):
 
 AFTER = {  # name of a learner -> fields that act in adaptation steps only
     **dict.fromkeys(LEARNERS, ("test_episodes_per_update",)),
+    **dict.fromkeys(homes.FEW_SHOT, ()),
+    "pretrained_classification": ("inner_learning_rate",),
+    "cloning": ("inner_learning_rate", "clip", "test_episodes_per_update"),
     "pretrained": ("inner_learning_rate", "inner_estimator", "later_step_scale"),
     "oracle": ("inner_learning_rate", "inner_updates"),
     "natural_policy_gradient": ("inner_learning_rate", "test_episodes_per_update"),

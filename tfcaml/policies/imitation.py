@@ -111,7 +111,7 @@ class ImitationNetworkConfig:
         for name in ("object_layers", "image_bias", "bias_transform"):
             check_whole(name, getattr(self, name), 0)
         check_positive(temperature=self.temperature)
-        check_acts(self, ("object_units",), self.object_layers > 0, "with object_layers")
+        check_acts(self, ("object_units",), self.object_layers > 0, "with object_layers >= 1")
         check_acts(self, ("bias_transform_layers",), self.bias_transform > 0, "with bias_transform")
         check_acts(self, ("loss_head",), self.two_heads, "with two_heads=True")
         temporal = self.loss_head == "temporal"

@@ -21,6 +21,9 @@ class CloningConfig(MILConfig):
     """Settings of behaviour cloning; those of the inner step matter on new tasks only."""
 
     def __post_init__(self) -> None:
+        shown = self.demonstrations.shown
+        rule = "all: what a demonstration without actions is judged by is not learned here"
+        check(shown == "all", "demonstrations.shown", shown, rule)
         super().__post_init__()
         where = "where training takes inner steps, unlike here"
         check_acts(self, ("first_order",), False, where)
