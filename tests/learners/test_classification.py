@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_refused(omniglot):
     ):
         with pytest.raises(ConfigError, match=message):
             learners.MAMLClassification.Config(**settings)
-    with pytest.raises(ConfigError, match="inner_learning_rate of|inner_learning_rate to be left"):
+    with pytest.raises(ConfigError, match=r"inner_learning_rate of|inner_learning_rate to be left"):
         learners.PretrainedClassification.Config(inner_learning_rate=0.2).check_steps(0)
 
 
