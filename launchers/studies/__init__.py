@@ -16,6 +16,7 @@ from .maml import fisher as maml_fisher
 from .maml import integrators as ant_integrators
 from .maml import locomotion as maml_locomotion
 from .maml import navigation as maml_navigation
+from .maml import omniglot as maml_omniglot
 from .maml import sinusoid as maml_sinusoid
 from .meta_gradient import learned_returns as meta_gradient
 from .mil import push as mil_push
@@ -42,6 +43,7 @@ STUDIES = {
     "maml_fisher": maml_fisher.run,
     "maml_locomotion": maml_locomotion.run,
     "maml_navigation": maml_navigation.run,
+    "maml_omniglot": maml_omniglot.run,
     "maml_sinusoid": maml_sinusoid.run,
     "meta_gradient": meta_gradient.run,
     "mil_push": mil_push.run,

@@ -718,7 +718,8 @@ def make(name, given, unchecked):
     elif policy is None:
         policy = LEARNERS[name].make_policy(family, config, (4, 4))
     learner = LEARNERS[name](family, policy, config)
-    if kind in ("", "oracle", "relabelling") and name not in WIDER:  # whose sampling is not that of `sampler`
+    # The sampling of the others is not that of `sampler`.
+    if kind in ("", "oracle", "relabelling") and name not in WIDER:
         learner.sample = lambda params, task, num_episodes, key: sampler(
             kind, nest.leading(task), num_episodes, tuple(key.shape)
         )(tuple(params), task, key)

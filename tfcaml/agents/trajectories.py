@@ -8,7 +8,10 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory as tf_agents_trajectory
 
 from tfcaml import nest
-from tfcaml.types import Nest, Trajectory
+from tfcaml.environments.base import TaskFamily
+from tfcaml.errors import check, check_is, checked_call
+from tfcaml.rollouts.demonstrations import Demonstrations
+from tfcaml.types import Nest, Task, Trajectory
 
 
 def policy_info(info: Nest, episode_noise: Nest, said: Nest) -> Nest:
@@ -98,3 +101,31 @@ def from_tf_agents(trajectory: tf_agents_trajectory.Trajectory, log_prob: tf.Ten
         episode_noise=nest.map(lambda x: x[:, :, 0], told.get("episode_noise", ())),
         info=told.get("info", ()),
     )
+
+
+@checked_call
+def demonstrations(
+    trajectory: tf_agents_trajectory.Trajectory, task: Task, environment: TaskFamily
+) -> Demonstrations:
+    """What TF-Agents' trajectories show of tasks, to learn from, see `learners.MIL`.
+
+    Of each row the first episode is taken, see `from_tf_agents`.
+
+    Args:
+      trajectory: TF-Agents' `Trajectory`, every leaf [N, E, T, ...]: E episodes of each task.
+      task: nest, leading [N].
+      environment: the `TaskFamily` of the tasks.
+
+    Raises:
+      ConfigError: something else than a `Trajectory`, one without the three axes, or one that is
+        not of the family's tasks; see `Demonstrations.from_arrays`.
+    """
+    kind = tf_agents_trajectory.Trajectory
+    check_is("trajectory", trajectory, kind, "a Trajectory of TF-Agents")
+    step_type = tf.convert_to_tensor(trajectory.step_type)
+    check(step_type.shape.rank == 3, "shape of step_type", step_type.shape, "[N, E, T]")
+    ours = from_tf_agents(
+        nest.map(tf.convert_to_tensor, trajectory), tf.zeros(step_type.shape, tf.float32)
+    )
+    mask = tf.cast(ours.mask, tf.float32)
+    return Demonstrations.from_arrays(environment, task, ours.observation, ours.action, mask)

@@ -16,6 +16,7 @@ from tfcaml.figures.curves import (
     sweep_returns,
     training_curves,
 )
+from tfcaml.figures.few_shot import few_shot_tasks
 from tfcaml.figures.films import film_gif, film_sheet
 from tfcaml.figures.latents import LatentEpisodes, exploration_paths, latent_map
 from tfcaml.figures.maps import (
@@ -46,6 +47,7 @@ __all__ = [
     "end_positions",
     "error_curves",
     "exploration_paths",
+    "few_shot_tasks",
     "film_gif",
     "film_sheet",
     "goal_similarity",

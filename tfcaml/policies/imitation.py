@@ -194,11 +194,12 @@ class ImitationPolicy(Policy):
     def adapted(self) -> tuple[str, ...]:
         """The names of the weights that a demonstration moves: all but offsets of layer
         normalisation and what it is not judged by."""
-        unused = ("offset", "post/") if self.config.two_heads else ("offset",)
+        unused = ["post"] if self.config.two_heads else []
+        unused += ["dense0"] if self.hidden else []
         return tuple(
             name
             for name in nest.names(self.init(0)["weights"])
-            if not any(part in name for part in unused)
+            if not name.endswith("/offset") and name.split("/")[0] not in unused
         )
 
     def init(self, seed: int) -> Params:
@@ -253,7 +254,7 @@ class ImitationPolicy(Policy):
           observation: nest of [..., steps, ...] that are looked at; None: 0 and 1.
           mask: 1 for observations that count, of the leading axes of `observation`.
         """
-        leaves = dict(zip(self.specs, tf.nest.flatten(observation))) if observation else {}
+        leaves = dict(zip(self.specs, tf.nest.flatten(observation))) if observation is not None else {}
         found: dict[str, dict[str, tf.Tensor]] = {"mean": {}, "deviation": {}}
         for name, spec in self.specs.items():
             if spec.shape.rank == 3:
@@ -305,7 +306,7 @@ class ImitationPolicy(Policy):
         valid = tf.cast(mask, self.dtype)[..., None]
         for i in range(2):
             x = layers.convolve_in_time(x * valid, head[str(i)]["kernel"])
-            x = tf.nn.relu(layers.layer_norm(x, head[str(i)]["offset"]))
+            x = tf.nn.relu(layers.layer_norm(x, head[str(i)]["offset"], valid))
         x = layers.convolve_in_time(x * valid, head["2"]["kernel"])
         return x + head["2"]["bias"][:, None, None], steps(pose)
 

@@ -84,7 +84,7 @@ def max_pool(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(squares, axis=[3, 5])
 
 
-def layer_norm(x: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+def layer_norm(x: tf.Tensor, offset: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
     """Each row brought to mean 0 and variance 1 over all its values, then moved; no scale.
 
     J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016, equation 4.
@@ -92,9 +92,10 @@ def layer_norm(x: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     Args:
       x: [N, B, ..., C].
       offset: [N, C].
+      mask: of the rank of `x`, 1 at the places whose values count; None: all do.
     """
     axes = list(range(2, len(x.shape)))
-    return _standardized(x, axes) + _beside(offset, x)
+    return _standardized(x, axes, mask) + _beside(offset, x)
 
 
 def batch_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
@@ -180,10 +181,16 @@ def lstm(x: tf.Tensor, weights: Nest, mask: tf.Tensor) -> tf.Tensor:
     return tf.stack(found, axis=2)
 
 
-def _standardized(x: tf.Tensor, axes: list[int]) -> tf.Tensor:
-    mean = tf.reduce_mean(x, axis=axes, keepdims=True)
-    centered = x - mean
-    variance = tf.reduce_mean(centered**2, axis=axes, keepdims=True)
+def _standardized(x: tf.Tensor, axes: list[int], mask: tf.Tensor | None = None) -> tf.Tensor:
+    def mean_of(values: tf.Tensor) -> tf.Tensor:
+        if mask is None:
+            return tf.reduce_mean(values, axis=axes, keepdims=True)
+        counted = tf.broadcast_to(mask, values.shape)
+        total = tf.reduce_sum(counted, axis=axes, keepdims=True)
+        return tf.reduce_sum(values * counted, axis=axes, keepdims=True) / tf.maximum(total, 1)
+
+    centered = x - mean_of(x)
+    variance = mean_of(centered**2)
     return centered * tf.math.rsqrt(variance + tf.cast(_VARIANCE_FLOOR, x.dtype))
 
 

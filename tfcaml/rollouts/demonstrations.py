@@ -10,15 +10,22 @@ from __future__ import annotations
 import os
 import pathlib
 import zipfile
-import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfcaml import nest
-from tfcaml.environments.base import TaskFamily, task_rows
-from tfcaml.errors import ConfigError, check, check_is, check_whole, checked_call, writing
+from tfcaml.environments.base import TaskFamily, check_task, task_rows
+from tfcaml.errors import (
+    ConfigError,
+    check,
+    check_is,
+    check_whole,
+    checked_call,
+    shown,
+    writing,
+)
 from tfcaml.policies.base import Policy
 from tfcaml.rollouts import sampling
 from tfcaml.types import Nest, Params, Task, Trajectory, episode_return
@@ -62,9 +69,10 @@ class Demonstrations(NamedTuple):
             of tasks, demonstrations or steps that differ, numbers that are not finite, or a mask
             that is not 1 on the first steps and 0 on the others.
         """
-        action = np.asarray(action)
-        mask = np.ones(action.shape[:3], np.float32) if mask is None else np.asarray(mask)
-        given = cls(nest.map(np.asarray, task), nest.map(np.asarray, observation), action, mask)
+        action = _array("action", action)
+        mask = np.ones(action.shape[:3], np.float32) if mask is None else _array("mask", mask)
+        arrays = lambda name, value: nest.map(lambda leaf: _array(name, leaf), value)
+        given = cls(arrays("task", task), arrays("observation", observation), action, mask)
         _check(environment, given)
         return cls(*nest.map(tf.constant, tuple(given)))
 
@@ -77,8 +85,12 @@ class Demonstrations(NamedTuple):
           ConfigError: there is no such file, it is damaged or something else, or its demonstrations
             are not of the family's tasks; see `from_arrays`.
         """
-        with _reading(path), np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        _check_environment(environment)
+        with _reading(path):
+            if not zipfile.is_zipfile(path):  # NumPy reads other files too, and not as these
+                raise ValueError("no file of several arrays")
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
         return cls._packed(environment, arrays, path)
 
     @writing()
@@ -103,6 +115,7 @@ class Demonstrations(NamedTuple):
         Raises:
           ConfigError: as of `load`.
         """
+        _check_environment(environment)
         wanted = dict(_specs(environment))
         features = {name: tf.io.FixedLenFeature([], tf.string) for name in wanted}
         rows: list[dict[str, np.ndarray]] = []
@@ -157,7 +170,7 @@ class Demonstrations(NamedTuple):
     def _arrays(self) -> dict[str, np.ndarray]:
         """All arrays by name, such as "observation/image"."""
         return {
-            f"{part}/{name}".rstrip("/"): np.asarray(leaf)
+            f"{part}/{name}".rstrip("/"): _plain(np.asarray(leaf))
             for part, value in self._asdict().items()
             for name, leaf in zip(nest.names(value), tf.nest.flatten(value))
         }
@@ -198,7 +211,7 @@ def demonstrate(
       num_demonstrations: D.
       key: [2].
       noise: of continuous actions, the standard deviation of what is added to them, as a share of
-        half their range; of discrete ones, how often another one is drawn.
+        half their range; of discrete ones, how often one of all is drawn in their place.
       attempts: episodes played for each demonstration, of which one is kept.
 
     Returns:
@@ -207,6 +220,9 @@ def demonstrate(
     Raises:
       ConfigError: the family has no expert.
     """
+    _check_environment(environment)
+    if tf.executing_eagerly():  # in graphs, what calls it has checked them
+        check_task(environment, task)
     check_whole("num_demonstrations", num_demonstrations, 1)
     check_whole("attempts", attempts, 1)
     check(0 <= noise <= 1, "noise", noise, "from 0 to 1")
@@ -294,9 +310,26 @@ def _specs(environment: TaskFamily) -> list[tuple[str, tf.DType]]:
     ]
 
 
+def _check_environment(environment: Any) -> None:
+    check_is("environment", environment, TaskFamily, "a TaskFamily")
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    """A user's numbers as an array."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):  # such as lists of different lengths
+        raise ConfigError(f"expected {name} to be an array; received {shown(value)}") from None
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """An array that can be written without pickle: strings of TensorFlow are objects."""
+    return array.astype(np.bytes_) if array.dtype.kind == "O" else array
+
+
 def _check(environment: TaskFamily, given: Demonstrations) -> None:
     """Raises `ConfigError` unless these are demonstrations of a family's tasks."""
-    check_is("environment", environment, TaskFamily, "a TaskFamily")
+    _check_environment(environment)
     plain = lambda spec: tf.TensorSpec(spec.shape, spec.dtype)
     wanted = (
         ("task", environment.task_spec, [None]),
@@ -329,15 +362,13 @@ class _reading:
         self.path = path
 
     def __enter__(self) -> None:
-        found = pathlib.Path(self.path).is_file()
-        check(found, "demonstrations", os.fspath(self.path), "the path of a file that there is")
+        path = self.path
+        found = isinstance(path, str | os.PathLike) and pathlib.Path(path).is_file()
+        check(found, "demonstrations", str(path), "the path of a file that there is")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        failures = (
-            *(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error),
-            *(tf.errors.DataLossError, tf.errors.InvalidArgumentError),
-        )
-        if isinstance(error, failures) and not isinstance(error, ConfigError):
+        # A damaged file makes readers fail in whatever way, such as by a compression they lack.
+        if isinstance(error, Exception) and not isinstance(error, ConfigError):
             told = " ".join(str(error).split())[:200]
             raise ConfigError(
                 f"expected {self.path} to hold demonstrations, as Demonstrations.save or "

@@ -345,10 +345,13 @@ class ColourReach(Simulation):
             flat = lambda x: x.reshape(-1, *x.shape[2:])
             shown = {name: flat(value) for name, value in zip(looks, values, strict=True)}
             shown["cam_pos"] = np.repeat(camera[None], row.shape[0] * row.shape[1], axis=0)
-            [pictures] = film.drawn(self, [(task, flat(row), shown)], size)
+            nothing = ()  # of the task, which has neither physics nor a goal
+            [pictures] = film.drawn(self, [(nothing, flat(row), shown)], size)
             return pictures.reshape(*row.shape[:2], *pictures.shape[1:])
 
-        image = tf.numpy_function(draw, [state["row"], *looks.values()], tf.uint8)
+        # Without a state, so that it is left out of graphs in which nobody looks at pictures.
+        given = [state["row"], *looks.values()]
+        image = tf.numpy_function(draw, given, tf.uint8, stateful=False)
         return tf.ensure_shape(image, [*state["row"].shape[:2], *size, 3])
 
     def _pixel(self) -> float:

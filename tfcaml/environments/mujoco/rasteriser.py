@@ -46,27 +46,28 @@ def picture(
     Returns:
       [..., height, width, 3] uint8.
     """
-    # float32 until the end: numbers that are added and multiplied one by one come out the same in
-    # batches of any size.
+    # Numbers that are added and multiplied one by one come out the same in batches of any size; and
+    # a plane [..., height, width] for each of red, green and blue takes half the time of all in one.
     x = ((np.arange(width) - (width - 1) / 2) * pixel).astype(np.float32)
     y = (((height - 1) / 2 - np.arange(height)) * pixel).astype(np.float32)[:, None]
-    drawn = tf.constant(floor, tf.float32)
+    ground = 255 * np.asarray(floor, np.float32)
+    planes = [tf.constant(value) for value in ground]
     for square, colour in zip(tf.unstack(squares, axis=-2), tf.unstack(colours, axis=-2)):
         # The shares of a pixel's width and height that are covered.
         across = _share(half_side - tf.abs(x - square[..., None, None, 0]), pixel)
         along = _share(half_side - tf.abs(y - square[..., None, None, 1]), pixel)
-        cover = (across * along)[..., None]
-        drawn += cover * (colour[..., None, None, :] - np.asarray(floor, np.float32))
+        change = tf.unstack((255 * colour - ground)[..., None, None, :], axis=-1)
+        planes = [plane + along * (across * each) for plane, each in zip(planes, change)]
     ends = tf.unstack(joints[..., None, None, :], axis=-4)
     for start, end, colour in zip(ends, ends[1:], rods, strict=False):
         run, rise = tf.unstack(end - start, axis=-1)
         right, up = x - start[..., 0], y - start[..., 1]
-        nearest = (right * run + up * rise) / tf.maximum(run**2 + rise**2, 1e-12)
-        nearest = tf.clip_by_value(nearest, 0, 1)
+        squared = tf.maximum(run**2 + rise**2, 1e-12)
+        nearest = tf.clip_by_value(right * (run / squared) + up * (rise / squared), 0, 1)
         distance = tf.sqrt((right - nearest * run) ** 2 + (up - nearest * rise) ** 2)
-        cover = _share(radius - distance, pixel)[..., None]
-        drawn += cover * (np.asarray(colour, np.float32) - drawn)
-    return tf.cast(tf.round(255 * tf.clip_by_value(drawn, 0, 1)), tf.uint8)
+        cover = _share(radius - distance, pixel)
+        planes = [plane + cover * (255 * each - plane) for plane, each in zip(planes, colour)]
+    return tf.stack([tf.cast(tf.round(plane), tf.uint8) for plane in planes], axis=-1)
 
 
 def _share(inside: tf.Tensor, pixel: float) -> tf.Tensor:

@@ -174,19 +174,21 @@ class _Pool:
     Attributes:
       of: the population, None at first.
       trajectory: `Trajectory` [S, D, T, ...] of `tf.Variable`s.
+      moments: of what they observe, see `ImitationPolicy.moments`.
     """
 
     def __init__(self) -> None:
         self.of: Any = None
         self.trajectory: Any = None
+        self.moments: Nest = None
 
-    def fill(self, population: Any, trajectory: Trajectory) -> None:
+    def fill(self, population: Any, trajectory: Trajectory, moments: Nest) -> None:
         """Puts other demonstrations in the place of those that are there."""
         if self.trajectory is None:
             variable = lambda x: tf.Variable(x, trainable=False, shape=[None, None, *x.shape[2:]])
             self.trajectory = nest.map(variable, trajectory)
         nest.assign(self.trajectory, trajectory)
-        self.of = population
+        self.of, self.moments = population, moments
 
 
 class ImitationLearner(GradientLearner):
@@ -236,6 +238,7 @@ class ImitationLearner(GradientLearner):
 
     def make_loss(self) -> losses.TaskLoss:
         check_is("policy", self.policy, ImitationPolicy, "an ImitationPolicy, as of make_policy")
+        self._check_policy()
         shown = self.config.demonstrations.shown
         return losses.BehaviourCloning(
             self.policy,
@@ -244,6 +247,15 @@ class ImitationLearner(GradientLearner):
             has_actions=shown == "all",
             has_states=shown != "video",
         )
+
+    def _check_policy(self) -> None:
+        """Refuses a policy of other settings than the config's."""
+        made = self.make_policy(self.environment, self.config)
+        name = f"{type(self).__name__}.make_policy"
+        check(type(self.policy) is type(made), "policy", self.policy, f"as of {name}")
+        for field in ("config", "hidden", "pose", "context_size", "attention_units"):
+            own, wanted = (getattr(policy, field, None) for policy in (self.policy, made))
+            check(own == wanted, f"policy.{field}", own, f"that of {name}, {wanted}")
 
     def setup(self) -> None:
         super().setup()
@@ -269,6 +281,8 @@ class ImitationLearner(GradientLearner):
         """As `MetaLearner.training_tasks`; all of them are demonstrated before the first draw."""
         if population is not self._pool.of:
             self._prepare(population)
+        elif int(self.iteration) == 0:  # after a `reset`, which takes the moments back
+            self._write_moments()
         return super().training_tasks(population, key)
 
     def collect(
@@ -303,7 +317,11 @@ class ImitationLearner(GradientLearner):
         """As `MetaLearner.choose_start`; what a file shows of the tasks is held in memory."""
         fast, metrics = super().choose_start(meta, task, key)
         if self._file is not None:
-            fast = fast._replace(memory={"shown": self._of_file(task)})
+            shown, rule = self._of_file(task), f">= {self.test_episodes}, of each new task"
+            found = shown.mask.shape[1]
+            what = f"demonstrations in {self.config.demonstrations.path}"
+            check(found >= self.test_episodes, what, found, rule)
+            fast = fast._replace(memory={"shown": shown})
         return fast, metrics
 
     def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
@@ -335,7 +353,7 @@ class ImitationLearner(GradientLearner):
         first = apart // 2
         if key is not None:
             first = tf.random.stateless_uniform([], key, 0, apart, tf.int32)
-        steps = first + apart * tf.range(wanted)
+        steps = first + tf.range(wanted) * length // wanted
         taken = lambda x: tf.gather(x, steps, axis=2)
         fields = ("observation", "action", "reward", "mask", "log_prob", "terminated")
         return trajectory._replace(**{n: nest.map(taken, getattr(trajectory, n)) for n in fields})
@@ -354,9 +372,12 @@ class ImitationLearner(GradientLearner):
         rule = f">= {used}, episodes_per_update + query_episodes"
         found = trajectory.mask.shape[1]
         check(found >= used, "demonstrations of each training task", found, rule)
-        self._pool.fill(population, trajectory)
         moments = self.policy.moments(trajectory.observation, trajectory.mask)
-        self.meta.write({**self.meta.read(), "moments": moments})
+        self._pool.fill(population, trajectory, moments)
+        self._write_moments()
+
+    def _write_moments(self) -> None:
+        self.meta.write({**self.meta.read(), "moments": self._pool.moments})
 
     def _of_expert(self, population: Population) -> Trajectory:
         """The expert's demonstrations of all training tasks: `Trajectory` [S, D, T, ...]."""

@@ -118,7 +118,7 @@ class Contextual(_Conditioned):
         ends = demonstration["end"]
         seen = [self.policy.perceived(params, ends), self.policy.vectors(params, ends, judged=True)]
         # No demonstration is one without a valid step.
-        held = tf.reduce_max(demonstration["mask"], axis=-1)[..., None]
+        held = tf.cast(tf.reduce_max(demonstration["mask"], axis=-1)[..., None], seen[0].dtype)
         total = tf.reduce_sum(tf.concat(seen, axis=-1) * held, axis=1)
         return {**params, "context": total / tf.maximum(tf.reduce_sum(held, axis=1), 1)}
 
@@ -163,7 +163,7 @@ class RecurrentCloning(_Conditioned):
         flat = nest.flat_steps(observation)
         told = [self.policy.perceived(params, flat), self.policy.vectors(params, flat, judged=True)]
         if self.config.demonstrations.shown == "all":
-            told.append(nest.flat_steps(demonstration["action"]))
+            told.append(tf.cast(nest.flat_steps(demonstration["action"]), self.policy.dtype))
         steps = tf.concat(told, axis=-1)
         steps = tf.reshape(steps, [*mask.shape, steps.shape[-1]])
         reader = params["weights"]["reader"]
@@ -171,7 +171,7 @@ class RecurrentCloning(_Conditioned):
         if self.config.attention:
             return {**params, "read": hidden, "mask": mask}
         # What is hidden stays as it is on padded steps.
-        held = tf.reduce_max(mask, axis=-1)[..., None]
+        held = tf.cast(tf.reduce_max(mask, axis=-1)[..., None], hidden.dtype)
         total = tf.reduce_sum(hidden[:, :, -1] * held, axis=1)
         return {**params, "context": total / tf.maximum(tf.reduce_sum(held, axis=1), 1)}
 
