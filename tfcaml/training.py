@@ -123,11 +123,18 @@ def train(
                 callback(learner, population, metrics)
             if bar is not None:
                 what = f"{type(learner).__name__} iteration {int(learner.iteration)}/{length}"
-                bar.advance(what, f"return {latest_return(metrics):.4g}")
+                bar.advance(what, latest_figure(metrics))
     return history
 
 
-def latest_return(metrics: dict[str, float]) -> float:
-    """The return after adaptation that an iteration's metrics tell, for progress; nan if none."""
-    names = ("return_after", "return_last_update")
-    return next((metrics[name] for name in names if name in metrics), float("nan"))
+def latest_figure(metrics: dict[str, float]) -> str:
+    """What an iteration's metrics tell of training, for progress, such as "return -12.3".
+
+    The return after adaptation; the loss of learners that play nothing; "" if there is neither.
+    """
+    for name in ("return_after", "return_last_update", "loss_before"):
+        if name in metrics:
+            value = metrics[name]
+            number = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+            return f"{name.split('_')[0]} {number}"
+    return ""

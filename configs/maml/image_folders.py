@@ -1,6 +1,6 @@
 """MAML on a user's own images (MAML paper, section 5.2, MiniImagenet): set environment.path.
 
-    tfcaml train --config=maml/image_folders --config.environment.path=FOLDER --run_dir=DIR
+    tfcaml train --config=maml/image_folders --config.environment.path=FOLDER --root_dir=DIR
 
 FOLDER has a folder of images for each class in its folders train and test, see
 `environments.ImageFoldersConfig`. The settings are those of the paper's code on MiniImagenet.

@@ -195,7 +195,7 @@ class Trainer:
                 log.write(metrics)
                 training.check_bad_updates(learner, options.max_bad_updates)
                 log.draw(population)
-                reached(iteration + 1, f"return {training.latest_return(metrics):.0f}")
+                reached(iteration + 1, training.latest_figure(metrics))
                 stop, last = should_stop(), iteration + 1 == length
                 if stop or last or (iteration + 1) % options.save_interval == 0:
                     log.flush()
