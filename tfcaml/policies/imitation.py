@@ -163,7 +163,7 @@ class ImitationPolicy(Policy):
         check(continuous, "actions", action_spec, "a vector of floats, to be imitated")
         self.observation_spec, self.action_spec = observation_spec, action_spec
         self.layers, self.activation = tuple(fc_layer_params), _ACTIVATIONS[activation]
-        self.context_size, self.dtype = context, dtype
+        self.context_size, self.dtype = check_whole("context", context, 0), dtype
         self.specs = dict(zip(nest.names(observation_spec), tf.nest.flatten(observation_spec)))
         for name, spec in self.specs.items():
             rule = "of rank 1 (a vector), 2 (objects) or 3 (an image)"
