@@ -246,7 +246,9 @@ class ImitationPolicy(Policy):
           observation: nest of [..., steps, ...] that are looked at; None: 0 and 1.
           mask: 1 for observations that count, of the leading axes of `observation`.
         """
-        leaves = dict(zip(self.specs, tf.nest.flatten(observation))) if observation is not None else {}
+        leaves = (
+            dict(zip(self.specs, tf.nest.flatten(observation))) if observation is not None else {}
+        )
         found: dict[str, dict[str, tf.Tensor]] = {"mean": {}, "deviation": {}}
         for name, spec in self.specs.items():
             if spec.shape.rank == 3:
