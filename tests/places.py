@@ -1,4 +1,4 @@
-"""A tiny family with an expert: a point goes to the one of two places whose colour is the task's."""
+"""A tiny family with an expert: a point goes to that of two places whose colour is the task's."""
 
 import numpy as np
 import tensorflow as tf
@@ -44,8 +44,8 @@ class Places(TaskFamily):
 
     def population(self, seed, num_test=3):
         """Twenty training tasks; colours of test tasks lie between those of training tasks."""
-        angle = np.random.default_rng(seed).uniform(size=[20 + num_test, 1])
-        angle = 2 * np.pi * (angle + [[0.0, 0.5]])
+        turn = np.random.default_rng(seed).uniform(size=[20 + num_test])
+        angle = 2 * np.pi * np.stack([turn, turn + 0.5], axis=1)
         colours = np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
         task = {"colours": tf.constant(colours)}
         part = lambda first, last: nest.map(lambda x: x[first:last], task)

@@ -153,11 +153,13 @@ class Surrogate(NamedTuple):
     distribution: their `tfd.Distribution`s at the query's steps, batch [N, E * T], or None
     kl:           [N], how far they are from the behaviour policies where that is not the mean KL
       of the query's steps, nats; or None
+    metrics: dict of scalars that Adam's single outer step reports besides, or `()`
     """
 
     loss: tf.Tensor
     distribution: tfd.Distribution | None = None
     kl: tf.Tensor | None = None
+    metrics: Nest = ()
 
 
 def blank_trajectory(

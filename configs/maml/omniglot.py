@@ -15,8 +15,8 @@ COMPARED = ("first_order", "prototypical", "pretrained_classification", "nearest
 _OUTER = {"learning_rate": 2e-3, "decays": True}
 # As many queries in each iteration, about a hundred.
 _SIZES = {
-    1: {"num_iterations": 3000, "meta_batch_size": 16, "episodes_per_update": 5},
-    5: {"num_iterations": 2000, "meta_batch_size": 4, "episodes_per_update": 25},
+    1: {"num_iterations": 2500, "meta_batch_size": 16, "episodes_per_update": 5},
+    5: {"num_iterations": 1500, "meta_batch_size": 4, "episodes_per_update": 25},
 }
 
 

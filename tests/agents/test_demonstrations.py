@@ -60,11 +60,11 @@ def test_what_is_no_trajectory_is_refused():
     rule = "a Trajectory of TF-Agents"
     for trajectory, task, family, text in (
         (good.action, TASK, ENDING, rule),
-        (nest.map(lambda x: x[0], good), TASK, ENDING, r"step_type to be \[N, E, T\]"),
+        (nest.map(lambda x: x[0], good), TASK, ENDING, r"step_type to be \[N, E, T\],"),
         (good._replace(action=good.reward), TASK, ENDING, r"action of shape \[N, N, N, 2\]"),
         (good, nest.map(lambda x: x[1:], TASK), ENDING, r"first axes of task"),
         (good, TASK, "Places", "environment to be a TaskFamily"),
-        (nest.map(lambda x: x[:, :, 8:], good), TASK, ENDING, r"shape of mask .* 1 at least"),
+        (nest.map(lambda x: x[:, :, 8:], good), TASK, ENDING, r"each 1 at least; received .*0"),
     ):
         with pytest.raises(ConfigError, match=text) as error:
             demonstrations(trajectory, task, family)

@@ -308,7 +308,9 @@ MISTAKES = {
     "halves": (changed("mask", lambda x: x / 2), ["mask", "1 on the first steps"]),
     "bool": (changed("mask", np.bool_), ["mask", "float32", "bool"]),
     "uneven lists": (
-        lambda: Demonstrations.from_arrays(family(), kept().task, kept().observation, [[1], [2, 3]]),
+        lambda: Demonstrations.from_arrays(
+            family(), kept().task, kept().observation, [[1], [2, 3]]
+        ),
         ["action", "array"],
     ),
     "a name": (
@@ -361,7 +363,7 @@ def test_mistakes_are_told_in_one_line(mistake):
 
 
 def test_all_steps_count_unless_told_otherwise():
-    given = [*map(lambda x: nest.map(np.asarray, x), kept()[:3])]
+    given = [nest.map(np.asarray, x) for x in kept()[:3]]
     found = Demonstrations.from_arrays(family(), *given)
     assert found.mask.dtype == tf.float32 and np.all(found.mask == 1)
     assert_same(found[:3], kept()[:3])

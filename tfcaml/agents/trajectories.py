@@ -123,7 +123,8 @@ def demonstrations(
     kind = tf_agents_trajectory.Trajectory
     check_is("trajectory", trajectory, kind, "a Trajectory of TF-Agents")
     step_type = tf.convert_to_tensor(trajectory.step_type)
-    check(step_type.shape.rank == 3, "shape of step_type", step_type.shape, "[N, E, T]")
+    fits = step_type.shape.rank == 3 and 0 not in step_type.shape
+    check(fits, "shape of step_type", step_type.shape, "[N, E, T], each 1 at least")
     ours = from_tf_agents(
         nest.map(tf.convert_to_tensor, trajectory), tf.zeros(step_type.shape, tf.float32)
     )

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfcaml import losses, nest, settings
+from tfcaml import losses, settings
 from tfcaml.environments.base import TaskFamily
 from tfcaml.environments.supervised.few_shot import FewShot
 from tfcaml.errors import check, check_is, check_one_of, check_positive
@@ -26,7 +26,7 @@ from tfcaml.optimization import optimizers, outer
 from tfcaml.policies import NETWORKS, FewShotNetwork
 from tfcaml.policies.base import Policy
 from tfcaml.rollouts import examples
-from tfcaml.types import Experience, FastState, MetaBatch, Nest, Task, Trajectory
+from tfcaml.types import Experience, FastState, MetaBatch, Nest, Task
 
 
 @settings.checked
@@ -191,24 +191,29 @@ class MAMLClassification(MAML):
     def make_loss(self) -> losses.TaskLoss:
         return losses.CrossEntropy(self.policy)
 
-    def shown(self, params: Nest, task: Task) -> Trajectory:
-        """The support of each task as a `Trajectory`, named by weights [N, ...]."""
-        return examples.named(self.policy, params, *self.environment.support(task))
-
     def collect(
         self, meta: Nest, task: Task, key: tf.Tensor, index: tf.Tensor | tuple[()] = ()
     ) -> MetaBatch:
-        def played(fast: FastState, phase: int) -> Trajectory:
-            params = self.acting(meta, fast)
-            if phase < self.config.inner_updates:
-                return self.shown(params, task)
-            return self.sample(params, task, self.config.episodes_per_update, key)
-
-        return self.batch(meta, nest.leading(task), played, index)
+        """The support, the same for all inner steps, and the query. Nothing depends on weights."""
+        query = self.environment.query(task, self.config.episodes_per_update)
+        support = (self._experience(*self.environment.support(task)),) * self.config.inner_updates
+        return MetaBatch(support, self._experience(*query))
 
     def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
         """The support of each new task, the same for all steps."""
-        return self.experience(meta, fast, self.shown(self.acting(meta, fast), task))
+        return self._experience(*self.environment.support(task))
+
+    def outer_step(self, meta: Nest, batch: MetaBatch) -> tuple[Nest, dict[str, tf.Tensor]]:
+        """As of `GradientLearner`; the accuracy on the queries is the objective's own metric."""
+        slots = self.state["outer_slots"]
+        meta, moved, metrics = self.outer.step(self.objective, meta, slots.read(), batch)
+        slots.write(moved)
+        return meta, metrics
+
+    @staticmethod
+    def _experience(images: tf.Tensor, label: tf.Tensor) -> Experience:
+        trajectory = examples.labelled(images, label)
+        return Experience(trajectory, trajectory.mask)
 
     @property
     def episodes_per_iteration(self) -> int:

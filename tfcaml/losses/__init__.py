@@ -23,7 +23,7 @@ from tfcaml.losses.policy_gradient import (
     mean_over_steps,
     policy_gradient,
 )
-from tfcaml.losses.supervised import CrossEntropy, MeanSquaredError
+from tfcaml.losses.supervised import CrossEntropy, MeanSquaredError, cross_entropy
 from tfcaml.losses.surrogate import (
     clipped_surrogate,
     mean_kl,
@@ -45,6 +45,7 @@ __all__ = [
     "action_distribution",
     "action_log_prob",
     "clipped_surrogate",
+    "cross_entropy",
     "dice",
     "effective_sample_share",
     "importance_weighted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -58,9 +58,22 @@ class CrossEntropy(TaskLoss):
         return Experience(trajectory, trajectory.mask)
 
     def inner(self, meta: Nest, params: Params, support: Experience) -> tf.Tensor:
-        trajectory = support.trajectory
-        distribution = self.policy(params, trajectory.observation[:, :, 0])
-        return -tf.reduce_mean(distribution.log_prob(trajectory.action[:, :, 0]), axis=1)
+        return self.surrogate(meta, params, support).loss
 
     def surrogate(self, meta: Nest, params: Params, query: Experience) -> Surrogate:
-        return Surrogate(self.inner(meta, params, query))
+        trajectory = query.trajectory
+        distribution = self.policy(params, trajectory.observation[:, :, 0])
+        return cross_entropy(distribution, trajectory.action[:, :, 0])
+
+
+def cross_entropy(distribution: Any, label: tf.Tensor) -> Surrogate:
+    """`Surrogate` of minus the mean log-probability of labels [N, B], with the accuracy.
+
+    Args:
+      distribution: `tfd.Categorical` of batch shape [N, B].
+      label: [N, B].
+    """
+    said = tf.argmax(distribution.logits_parameter(), axis=-1, output_type=label.dtype)
+    accuracy = tf.reduce_mean(tf.cast(said == label, tf.float32))
+    loss = -tf.reduce_mean(distribution.log_prob(label), axis=1)
+    return Surrogate(loss, metrics={"return_after": accuracy})

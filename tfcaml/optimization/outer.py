@@ -78,14 +78,14 @@ def adam(
             index: tf.Tensor, meta: Nest, slots: Nest, losses: tf.TensorArray
         ) -> tuple[Any, ...]:
             part = _part(batch, index, minibatches)
-            loss, kl, gradients = _loss_and_gradient(objective, meta, part, max_grad_norm)
+            loss, kl, gradients, _ = _loss_and_gradient(objective, meta, part, max_grad_norm)
             meta, slots = optimizer.apply(meta, gradients, slots)
             return index + 1, meta, slots, losses.write(index, tf.stack([loss, kl]))
 
         if num_steps == 1:  # a loop of one step would only hide it from the graph optimiser
-            loss, kl, gradients = _loss_and_gradient(objective, meta, batch, max_grad_norm)
+            loss, kl, gradients, more = _loss_and_gradient(objective, meta, batch, max_grad_norm)
             meta, slots = optimizer.apply(meta, gradients, slots)
-            return meta, slots, {"loss_before": loss, "kl": kl}
+            return meta, slots, {"loss_before": loss, "kl": kl, **dict(more)}
         dtype = tf.nest.flatten(meta)[0].dtype
         history = tf.TensorArray(dtype, num_steps, element_shape=[2])
         _, meta, slots, history = tf.while_loop(
@@ -116,7 +116,7 @@ def _guarded_adam(
         def body(
             index: tf.Tensor, meta: Nest, slots: Nest, kept: Nest, found: dict[str, tf.Tensor]
         ) -> tuple[Any, ...]:
-            loss, kl, gradients = _loss_and_gradient(objective, meta, batch, max_grad_norm)
+            loss, kl, gradients, _ = _loss_and_gradient(objective, meta, batch, max_grad_norm)
             first = index == 0
             better = first | ((loss < found["loss_after"]) & (kl < keep_below_kl))
             kept = nest.map(lambda new, old: tf.where(better, new, old), meta, kept)
@@ -160,8 +160,9 @@ def _loss_and_gradient(
     meta: Nest,
     batch: MetaBatch,
     max_grad_norm: float | None = None,
-) -> tuple[tf.Tensor, tf.Tensor, Nest]:
-    """(mean loss, KL from what acted, gradient of a norm that is no larger: nest like meta)."""
+) -> tuple[tf.Tensor, tf.Tensor, Nest, Nest]:
+    """(mean loss, KL from what acted, gradient of a norm that is no larger: nest like meta, the
+    metrics of the `Surrogate`)."""
     leaves = tf.nest.flatten(meta)
     with tf.GradientTape() as tape:
         tape.watch(leaves)
@@ -171,7 +172,8 @@ def _loss_and_gradient(
     gradients = [tf.convert_to_tensor(g) for g in gradients]
     if max_grad_norm is not None:
         gradients, _ = tf.clip_by_global_norm(gradients, max_grad_norm)
-    return loss, mean_kl(result, batch), tf.nest.pack_sequence_as(meta, gradients)
+    packed = tf.nest.pack_sequence_as(meta, gradients)
+    return loss, mean_kl(result, batch), packed, result.metrics
 
 
 def mean_kl(result: Surrogate, batch: MetaBatch) -> tf.Tensor:

@@ -171,7 +171,7 @@ class ImitationPolicy(Policy):
         check(continuous, "actions", action_spec, "a vector of floats, to be imitated")
         self.observation_spec, self.action_spec = observation_spec, action_spec
         self.layers, self.activation = tuple(fc_layer_params), _ACTIVATIONS[activation]
-        self.context_size, self.dtype = context, dtype
+        self.context_size, self.dtype = check_whole("context", context, 0), dtype
         self.specs = dict(zip(nest.names(observation_spec), tf.nest.flatten(observation_spec)))
         for name, spec in self.specs.items():
             rule = "of rank 1 (a vector), 2 (objects) or 3 (an image)"
@@ -254,7 +254,9 @@ class ImitationPolicy(Policy):
           observation: nest of [..., steps, ...] that are looked at; None: 0 and 1.
           mask: 1 for observations that count, of the leading axes of `observation`.
         """
-        leaves = dict(zip(self.specs, tf.nest.flatten(observation))) if observation is not None else {}
+        leaves = (
+            dict(zip(self.specs, tf.nest.flatten(observation))) if observation is not None else {}
+        )
         found: dict[str, dict[str, tf.Tensor]] = {"mean": {}, "deviation": {}}
         for name, spec in self.specs.items():
             if spec.shape.rank == 3:

@@ -73,9 +73,16 @@ def named(policy: Policy, params: Params, images: tf.Tensor, label: tf.Tensor) -
     Returns:
       `Trajectory` of one step.
     """
-    one_step = lambda value: value[:, :, None]
     distribution = policy(params, images)
     chosen = tf.argmax(distribution.logits_parameter(), axis=-1, output_type=label.dtype)
-    reward = one_step(tf.cast(chosen == label, tf.float32))
-    ones, log_prob = tf.ones_like(reward), one_step(distribution.log_prob(label))
-    return Trajectory(one_step(images), one_step(label), reward, ones, log_prob, ones, images)
+    reward = tf.cast(chosen == label, tf.float32)[:, :, None]
+    log_prob = distribution.log_prob(label)[:, :, None]
+    return labelled(images, label)._replace(reward=reward, log_prob=log_prob)
+
+
+def labelled(images: tf.Tensor, label: tf.Tensor) -> Trajectory:
+    """Labelled images [N, E, ...] as one-step episodes that nobody has named yet."""
+    one_step = lambda value: value[:, :, None]
+    ones = tf.ones([*label.shape, 1])
+    examples = one_step(images), one_step(label)
+    return Trajectory(*examples, 0 * ones, ones, 0 * ones, ones, images)

@@ -46,8 +46,8 @@ def picture(
     Returns:
       [..., height, width, 3] uint8.
     """
-    # Numbers that are added and multiplied one by one come out the same in batches of any size; and
-    # a plane [..., height, width] for each of red, green and blue takes half the time of all in one.
+    # Numbers that are added and multiplied one by one come out the same in batches of any size. A
+    # plane [..., height, width] for each of red, green and blue takes half the time of one array.
     x = ((np.arange(width) - (width - 1) / 2) * pixel).astype(np.float32)
     y = (((height - 1) / 2 - np.arange(height)) * pixel).astype(np.float32)[:, None]
     ground = 255 * np.asarray(floor, np.float32)

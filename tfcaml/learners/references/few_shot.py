@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfcaml import keys, nest, settings
+from tfcaml import keys, losses, nest, settings
 from tfcaml.environments.base import TaskFamily
 from tfcaml.errors import check, check_acts, check_positive
 from tfcaml.learners.base import MetaLearner
@@ -32,7 +32,7 @@ from tfcaml.policies.base import Policy
 from tfcaml.policies.few_shot_network import glorot
 from tfcaml.policies.layers import dense
 from tfcaml.rollouts import examples
-from tfcaml.types import Experience, FastState, MetaBatch, Nest, Params, Surrogate, Task, Trajectory
+from tfcaml.types import Experience, FastState, MetaBatch, Nest, Params, Surrogate, Task
 
 _HEAD = 0x4EAD  # of the key of the linear layer of all training classes
 
@@ -100,21 +100,15 @@ class PretrainedClassification(MAMLClassification):
         label = tf.concat([label for _, label in parts], axis=1)
         # All images of all tasks are one batch of one network, and are normalised together.
         alone = lambda x: tf.reshape(x, [1, -1, *x.shape[2:]])
-        label = alone(tf.gather(classes, label, batch_dims=1))
-        everything: Any = lambda params, x: self._all_classes(meta, x)
-        trajectory = examples.named(everything, (), alone(images), label)
-        return MetaBatch((), Experience(trajectory, trajectory.mask))
+        label = tf.gather(classes, label, batch_dims=1)
+        return MetaBatch((), self._experience(alone(images), alone(label)))
 
     def objective(self, meta: Nest, batch: MetaBatch) -> Surrogate:
         trajectory = batch.query.trajectory
-        distribution = self._all_classes(meta, trajectory.observation[:, :, 0])
-        return Surrogate(-tf.reduce_mean(distribution.log_prob(trajectory.action[:, :, 0]), axis=1))
-
-    def _all_classes(self, meta: Nest, images: tf.Tensor) -> Any:
-        """The distribution over all training classes: images [1, B, ...] -> batch shape [1, B]."""
         params, head = nest.repeat((meta["params"], meta["classes"]), 1)
-        logits = dense(self.policy.features(params, images), head)
-        return tfp.distributions.Categorical(logits=logits)
+        logits = dense(self.policy.features(params, trajectory.observation[:, :, 0]), head)
+        everything = tfp.distributions.Categorical(logits=logits)
+        return losses.cross_entropy(everything, trajectory.action[:, :, 0])
 
 
 @settings.checked
@@ -205,9 +199,7 @@ class NearestNeighbour(MetaLearner):
         return None
 
     def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
-        trajectory: Trajectory = examples.named(
-            self.policy, fast.params, *self.environment.support(task)
-        )
+        trajectory = examples.labelled(*self.environment.support(task))
         return Experience(trajectory, trajectory.mask)
 
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
