@@ -8,6 +8,7 @@ import tfcaml
 
 COMMANDS = {
     "train": "train a learner and what it is compared with, evaluate both, and draw the results",
+    "demonstrate": "have a family's expert demonstrate tasks, to learn from",
     "evaluate": "evaluate a finished run again",
     "film": "film how a trained learner adapts, in families that MuJoCo simulates",
     "reproduce": "run a published study again",

@@ -8,6 +8,8 @@ updates failed too often.
 """
 
 import contextlib
+import dataclasses
+import os
 import pathlib
 import shlex
 
@@ -18,6 +20,7 @@ from tfcaml import figures
 from tfcaml.errors import check, within
 from tfcaml.experiments import jobs, run_directory, sweep
 from tfcaml.experiments.experiment import Experiment
+from tfcaml.learners.imitation.base import DemonstrationConfig
 from tfcaml.reporting import report
 
 from . import _app
@@ -43,6 +46,9 @@ _ALLOW_FRESH_START = flags.DEFINE_bool(
 _MAX_BAD_UPDATES = flags.DEFINE_integer(
     "max_bad_updates", 10, "Updates that may be skipped, not being finite, by method and seed."
 )
+_DEMONSTRATIONS = flags.DEFINE_string(
+    "demonstrations", None, "File of tfcaml demonstrate; all methods learn from it, not by experts."
+)
 _SWEEP = flags.DEFINE_multi_string(
     "sweep", [], "FIELD=VALUE,VALUE,...: a run for each value of a config field; repeatable."
 )
@@ -52,6 +58,8 @@ flags.mark_flags_as_required(["config", "root_dir"])
 
 def main(_):
     root, content = pathlib.Path(_ROOT_DIR.value), _CONFIG.value.to_dict()
+    if _DEMONSTRATIONS.value is not None:
+        _learn_from(_DEMONSTRATIONS.value, content)
     fields = sweep.parsed(_SWEEP.value)
     for field, value in config_flags.get_override_values(flags.FLAGS["config"]).items():
         rule = f"left out, as --sweep={field}=... says which values it has"
@@ -73,6 +81,16 @@ def main(_):
     print(report.to_text(summary))
     _app.print_paths(experiments[0].directory, paths, experiments[0].environment.notice)
     return 0
+
+
+def _learn_from(path, content):
+    """Has all methods of a config, a nested dict, learn from a file of demonstrations."""
+    methods = {"learner": content["learner"], **content["compared"]}
+    for name, section in methods.items():
+        rule = f"left out: {name} does not learn from demonstrations"
+        check("demonstrations" in section, "demonstrations", path, rule)
+        own = DemonstrationConfig(**section["demonstrations"]).of_file(os.path.abspath(path))
+        section["demonstrations"] = dataclasses.asdict(own)
 
 
 def _planned(point, should_stop):

@@ -5,15 +5,19 @@ A notebook needs ipywidgets for the bar and has plain lines without.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import importlib.util
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 import rich.console
 from rich import progress as rich_progress
 
 _LINE_INTERVAL = 10.0  # seconds between plain lines
+_silent = contextvars.ContextVar("silent", default=False)
 
 
 def is_watched(stream: TextIO | None = None) -> bool:
@@ -23,6 +27,16 @@ def is_watched(stream: TextIO | None = None) -> bool:
       stream: where it is written; stderr unless given.
     """
     return (stream or sys.stderr).isatty() or _in_notebook()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Within a `with` block no `Progress` tells anything."""
+    before = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(before)
 
 
 class Progress:
@@ -38,6 +52,9 @@ class Progress:
         self._total, self._done, self._first = total, done, done
         self._stream = stream or sys.stderr
         self._bar = None
+        self._silent = _silent.get()
+        if self._silent:
+            return
         has_bar = stream is None and _in_notebook() and _has_widgets()
         if has_bar or self._stream.isatty():
             self._bar = rich_progress.Progress(
@@ -66,6 +83,8 @@ class Progress:
     def advance(self, description: str, note: str = "", amount: int = 1) -> None:
         """More work done. `description`: what is being worked on; `note`: its latest figure."""
         self._done += amount
+        if self._silent:
+            return
         left = self._time_left()
         if self._bar:
             self._bar.update(

@@ -12,7 +12,7 @@ from tfcaml import keys
 from tfcaml.environments.base import check_population
 from tfcaml.errors import RunError, check_function, check_whole, checked_call
 from tfcaml.learners.base import check_learner
-from tfcaml.progress import Progress, is_watched
+from tfcaml.progress import Progress, is_watched, silent
 from tfcaml.settings import check_switch
 from tfcaml.types import Task
 
@@ -114,7 +114,7 @@ def train(
     told: contextlib.AbstractContextManager[Progress | None] = contextlib.nullcontext()
     if shown and done < length:
         told = Progress(length, done)
-    with told as bar:
+    with contextlib.nullcontext() if shown else silent(), told as bar:
         while int(learner.iteration) < length:
             metrics = train_iteration(learner, population, seed)
             history.append(metrics)

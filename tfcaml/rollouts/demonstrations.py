@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import pathlib
 import zipfile
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfcaml import nest
+from tfcaml import keys, nest
 from tfcaml.environments.base import TaskFamily, check_task, task_rows
 from tfcaml.errors import (
     ConfigError,
@@ -27,9 +28,13 @@ from tfcaml.errors import (
     writing,
 )
 from tfcaml.policies.base import Policy
+from tfcaml.progress import Progress
 from tfcaml.rollouts import sampling
 from tfcaml.types import Nest, Params, Task, Trajectory, episode_return
 
+# The suffix of TFRecords of demonstrations.
+TFRECORD = ".tfrecord"
+_TASKS_AT_ONCE = 50  # that an expert demonstrates
 _PARTS = ("task", "observation", "action", "mask")  # of a file
 
 
@@ -79,13 +84,15 @@ class Demonstrations(NamedTuple):
     @classmethod
     @checked_call
     def load(cls, path: str | os.PathLike[str], environment: TaskFamily) -> Demonstrations:
-        """What `save` wrote, checked to be of a family.
+        """What `save` wrote, or with the suffix .tfrecord `save_tfrecord`, checked to be of a family.
 
         Raises:
           ConfigError: there is no such file, it is damaged or something else, or its demonstrations
             are not of the family's tasks; see `from_arrays`.
         """
         _check_environment(environment)
+        if os.fspath(path).endswith(TFRECORD):
+            return cls.load_tfrecord(path, environment)
         with _reading(path):
             if not zipfile.is_zipfile(path):  # NumPy reads other files too, and not as these
                 raise ValueError("no file of several arrays")
@@ -374,6 +381,31 @@ class _reading:
                 f"expected {self.path} to hold demonstrations, as Demonstrations.save or "
                 f"save_tfrecord writes them; received {type(error).__name__}: {told}"
             ) from None
+
+
+def in_turn(
+    play: Callable[[Task, tf.Tensor], Trajectory], task: Task, key: tf.Tensor
+) -> Trajectory:
+    """Demonstrations of many tasks, some tasks at a time, so that memory is held for these alone.
+
+    Progress is told on stderr, in lines where it takes longer than ten seconds.
+
+    Args:
+      play: function (task [n, ...], key [2]) -> `Trajectory` [n, D, T, ...], such as `demonstrate`
+        as a `tf.function`.
+      task: nest, leading [N].
+      key: [2].
+
+    Returns:
+      `Trajectory` [N, D, T, ...].
+    """
+    num_tasks, parts = nest.leading(task), []
+    with Progress(num_tasks) as bar:
+        for first in range(0, num_tasks, _TASKS_AT_ONCE):
+            rows = list(range(first, min(first + _TASKS_AT_ONCE, num_tasks)))
+            parts.append(play(nest.take(task, rows), keys.fold(key, first)))
+            bar.advance(f"demonstrations of {num_tasks} tasks", amount=len(rows))
+    return nest.concat(*parts)
 
 
 def keep(trajectory: Trajectory, task: Task) -> Demonstrations:

@@ -30,7 +30,6 @@ from tfcaml.learners.gradient_based import GradientLearner
 from tfcaml.optimization import optimizers
 from tfcaml.optimization.config import AdamConfig
 from tfcaml.policies.imitation import ImitationNetworkConfig, ImitationPolicy
-from tfcaml.progress import Progress
 from tfcaml.rollouts import demonstrations
 from tfcaml.rollouts.demonstrations import Demonstrations
 from tfcaml.types import Experience, FastState, MetaBatch, Nest, Task, Trajectory
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 # What a demonstration shows: all, all but actions, or images and objects alone.
 SHOWN = ("all", "states", "video")
-_TASKS_AT_ONCE = 50  # that an expert demonstrates
 
 
 @settings.checked
@@ -50,7 +48,7 @@ class DemonstrationConfig:
     """Where demonstrations are from, and what is seen of them.
 
     Attributes:
-      path: A file of demonstrations of training and test tasks, see `Demonstrations.save`; "": the
+      path: A file of demonstrations of training and test tasks, see `Demonstrations.load`; "": the
         family's expert demonstrates. Source: tfcaml.
       per_task: Demonstrations of each training task that the expert gives. Source: MIL's code: 10
         for reaching, 12 for pushing.
@@ -79,6 +77,12 @@ class DemonstrationConfig:
         check(0 <= self.noise <= 1, "noise", self.noise, "from 0 to 1")
         fields = ("per_task", "noise", "attempts")
         check_acts(self, fields, not self.path, "where the family's expert demonstrates (path='')")
+
+    def of_file(self, path: str) -> DemonstrationConfig:
+        """These settings for demonstrations of a file, so without those of the expert."""
+        own = DemonstrationConfig()
+        expert = {"per_task": own.per_task, "noise": own.noise, "attempts": own.attempts}
+        return dataclasses.replace(self, path=path, **expert)
 
 
 @settings.checked
@@ -381,15 +385,9 @@ class ImitationLearner(GradientLearner):
 
     def _of_expert(self, population: Population) -> Trajectory:
         """The expert's demonstrations of all training tasks: `Trajectory` [S, D, T, ...]."""
-        num_tasks, each = nest.leading(population.train), self.config.demonstrations.per_task
-        key, parts = keys.from_int(keys.EXAMPLES), []
-        with Progress(num_tasks) as bar:  # lines where it takes longer than ten seconds
-            for first in range(0, num_tasks, _TASKS_AT_ONCE):
-                rows = list(range(first, min(first + _TASKS_AT_ONCE, num_tasks)))
-                tasks, own = nest.take(population.train, rows), keys.fold(key, first)
-                parts.append(self._demonstrated(tasks, each, own))
-                bar.advance(f"demonstrations of {num_tasks} tasks", amount=len(rows))
-        return nest.concat(*parts)
+        each = self.config.demonstrations.per_task
+        play = lambda task, key: self._demonstrated(task, each, key)
+        return demonstrations.in_turn(play, population.train, keys.from_int(keys.EXAMPLES))
 
     def _of_file(self, task: Task) -> Trajectory:
         """The file's demonstrations of tasks, padded: `Trajectory` [N, D, T, ...]."""
