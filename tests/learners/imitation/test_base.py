@@ -102,6 +102,10 @@ def test_the_moments_are_those_of_all_demonstrations_and_stay():
     assert not np.any(learner.meta.read()["moments"]["mean"]["point"])
     again = tfcaml.train(learner, POPULATION)
     assert again == tfcaml.train(make(seed=1), POPULATION) != history
+    # Other tasks do not change what the weights are used to.
+    learner.training_tasks(FAMILY.population(7), keys.from_int(0))
+    for one, other in zip(*map(tf.nest.flatten, (moments, learner.meta.read()["moments"]))):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow

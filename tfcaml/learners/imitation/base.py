@@ -285,8 +285,8 @@ class ImitationLearner(GradientLearner):
         """As `MetaLearner.training_tasks`; all of them are demonstrated before the first draw."""
         if population is not self._pool.of:
             self._prepare(population)
-        elif int(self.iteration) == 0:  # after a `reset`, which takes the moments back
-            self._write_moments()
+        if int(self.iteration) == 0:  # later on, weights are used to the moments they have
+            self.meta.write({**self.meta.read(), "moments": self._pool.moments})
         return super().training_tasks(population, key)
 
     def collect(
@@ -378,10 +378,6 @@ class ImitationLearner(GradientLearner):
         check(found >= used, "demonstrations of each training task", found, rule)
         moments = self.policy.moments(trajectory.observation, trajectory.mask)
         self._pool.fill(population, trajectory, moments)
-        self._write_moments()
-
-    def _write_moments(self) -> None:
-        self.meta.write({**self.meta.read(), "moments": self._pool.moments})
 
     def _of_expert(self, population: Population) -> Trajectory:
         """The expert's demonstrations of all training tasks: `Trajectory` [S, D, T, ...]."""

@@ -11,6 +11,7 @@ in for the first one, and before any they see zeros.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,17 @@ class _Conditioned(ImitationLearner):
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         own = _demonstration(support.trajectory)
         return fast._replace(params=own, slots=fast.slots + 1)
+
+    @functools.cached_property
+    def _weights_spec(self) -> Nest:
+        meta = self.meta.read()
+        acting = self.acting(meta, self.start(meta, 1))
+        spec = nest.map(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), acting)
+        any_number = lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype)
+        per_demonstration = {
+            name: any_number(spec[name]) for name in ("read", "mask") if name in spec
+        }
+        return {**spec, **per_demonstration}
 
 
 class Contextual(_Conditioned):
