@@ -37,8 +37,8 @@ def main(directory: str) -> None:
             looks = {
                 name.removeprefix(_LOOKS): scene[name] for name in scene if name.startswith(_LOOKS)
             }
-            size = scene["size"].tolist()
-            pictures = draw(model, scene["positions"], scene["goal"], *size, looks)
+            height, width = scene["size"].tolist()
+            pictures = draw(model, scene["positions"], scene["goal"], height, width, looks)
         np.save(path.with_suffix(".npy"), pictures)
 
 
