@@ -78,7 +78,7 @@ class ColourReachConfig(SimulationConfig):
       height: Of a picture. Unit: pixels. Source: tfcaml; MIL's code: 64.
       width: Of a picture. Unit: pixels. Source: tfcaml; MIL's code: 80.
       renderer: What makes pictures: "rasteriser", tensor operations that show flat shapes, or
-        "mujoco", which draws the model by OpenGL, and is a thousand times as slow. Source: tfcaml;
+        "mujoco", which draws the model by OpenGL, and is hundreds of times as slow. Source: tfcaml;
         MIL's code: mujoco.
       within_reach: Whether all blocks are where the fingertip can be; else corners of their square
         are beyond it. Source: tfcaml; in MIL's code they are not.
