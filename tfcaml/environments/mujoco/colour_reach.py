@@ -30,11 +30,16 @@ from tfcaml.types import Nest, Task
 if TYPE_CHECKING:
     import mujoco
 
+# What is observed besides the arm.
 OBSERVES = ("blocks", "image")
+# What makes pictures.
 RENDERERS = ("rasteriser", "mujoco")
+# What is paid.
 REWARDS = ("success", "distance")
-NEAR = 0.05  # metres from the middle of a block at which the fingertip has reached it
-LAST = 10  # steps of an episode in which it has to be there
+# Metres from the middle of a block at which the fingertip has reached it.
+NEAR = 0.05
+# Steps at the end of an episode in one of which it has to be there.
+LAST = 10
 
 _BLOCKS = 3  # a target and two others
 _SQUARE = 0.2  # half the side of the square that blocks are in, in metres
