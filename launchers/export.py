@@ -27,7 +27,7 @@ def main(_):
     method = next(iter(config.learners)) if _METHOD.value is None else _METHOD.value
     seed = config.seeds[0] if _SEED.value is None else _SEED.value
     card = agents.export(experiment.trained(method, seed), _OUT.value, shots=_SHOTS.value)
-    print(f"{method}, seed {seed}: an update learns from {card['shots']} episodes")
+    print(f"{method}, seed {seed}: an update learns from {card['shots']} {card['adapts_to']}")
     print(f"model  {_OUT.value}")
     print(f"card   {_OUT.value}/card.json")
     return 0

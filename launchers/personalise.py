@@ -301,6 +301,12 @@ def _parse(argv):
 
 def _run(arguments):
     card = _load(_load_card, arguments.model)
+    adapts_to = card.get("adapts_to", "episodes")
+    if adapts_to != "episodes":
+        raise InputError(
+            f"expected a model that adapts to episodes that it plays; received one that adapts to "
+            f"{str(adapts_to)[:80]}, which its function adapt takes"
+        )
     environment = _make(arguments.env, arguments.set)
     _check_spaces(environment, card)
     shots = card["shots"]

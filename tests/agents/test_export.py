@@ -13,8 +13,9 @@ from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
 import tfcaml
+from tests.places import Places
 from tests.recall import Recall
-from tfcaml import keys, learners, nest
+from tfcaml import environments, keys, learners, nest
 from tfcaml.agents import AdaptedPolicy, export
 from tfcaml.agents.adapted_policy import new_episode, with_episode
 from tfcaml.errors import ConfigError
@@ -27,13 +28,18 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parent / "only_tensorflow.py"
 NAMES = (
-    *("anil", "caml", "cavia", "epg", "gru", "maesn", "maml", "meta_sgd", "mlsh"),
-    *("recall", "rl2", "tesp"),
+    *("anil", "caml", "cavia", "contextual", "epg", "gru", "maesn", "maml", "meta_sgd", "mil"),
+    *("mlsh", "prototypical", "recall", "rl2", "tesp"),
 )
+PLACES = ("contextual", "mil")
+STROKES = ("prototypical",)
 # The others are particles.
 SLIDES = ("cavia", "epg", "gru", "maesn", "meta_sgd", "mlsh", "recall", "rl2", "tesp")
 EPISODIC = ("gru", "maesn", "mlsh", "recall", "rl2")  # of policies that remember an episode
 NUM_TASKS, SHOTS = 3, 4
+SHOWN = {"episodes_per_update": SHOTS, "multiplier": 1.0, "demonstrations": {"per_task": 5}}
+STEP = {"inner_learning_rate": 0.1}
+DRAWN = environments.StrokesConfig(way=2, shots=2, size=8)  # SHOTS labelled images
 SEED = keys.from_int(11)
 
 
@@ -79,13 +85,20 @@ def trained(particle, policy, slide, gaussian_policy, gru_policy):
         "mlsh": learners.MLSH(slide, config=mlsh.MLSHConfig(**shots, period=4, master_steps=2)),
         "rl2": learners.RL2(slide, config=rl2.RL2Config(units=3, test_episodes_per_update=SHOTS)),
         "recall": Stored(slide, Recall(), maml.MAMLConfig(**shots)),
+        "mil": learners.MIL(Places("vector"), config=learners.MIL.Config(**SHOWN, **STEP)),
+        "contextual": learners.Contextual(
+            Places("vector"), config=learners.Contextual.Config(**SHOWN)
+        ),
+        "prototypical": learners.Prototypical(environments.Strokes(DRAWN)),
         "caml": learners.CAML(
             particle, policy, caml.CAMLConfig(**shots, num_medoids=2, choice={"trial_episodes": 5})
         ),
     }
     for name in found.keys() - {"caml"}:
-        scale = 0.1 if name == "gru" else 0.3  # means of size 1
-        found[name].meta.write(noisy(found[name].meta.read(), seed=1, scale=scale))
+        scale = 0.1 if name in ("gru", *PLACES, *STROKES) else 0.3  # means of size 1
+        meta = found[name].meta.read()
+        kept = {"moments": meta["moments"]} if name in PLACES else {}  # no weights
+        found[name].meta.write({**noisy(meta, seed=1, scale=scale), **kept})
     meta = found["mlsh"].meta.read()
     # Of two sub-policies, each of which has seen other states.
     moments = {"count": [9.0, 5.0], "mean": [[0.2], [-0.1]], "square": [[1.0], [0.5]]}
@@ -112,7 +125,15 @@ def tasks(population):
     return {
         "particle": nest.take(population.test, [0, 1, 2]),
         "slide": {"goal": tf.constant([1.0, -1.0, 0.3])},
+        "places": Places("vector").population(0, 3).test,
+        "strokes": environments.Strokes(DRAWN).population(0, 3).test,
     }
+
+
+def home(name):
+    """Where a learner plays, of `tasks`."""
+    homes = {"slide": SLIDES, "places": PLACES, "strokes": STROKES}
+    return next((where for where, names in homes.items() if name in names), "particle")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +141,7 @@ def live(trained, tasks, trial_returns):
     """name -> (what the export is called with, what the live learner gives)."""
     found = {}
     for name, learner in trained.items():
-        task = tasks["slide" if name in SLIDES else "particle"]
+        task = tasks[home(name)]
         inputs = {"seed": SEED.numpy(), "random_start": learner.starts_at_random}
         meta = learner.meta.read()
         fast = learner.start(meta, NUM_TASKS, learner.task_keys(SEED, NUM_TASKS))

@@ -11,6 +11,7 @@ from tf_agents.train import learner as tf_agents_learner
 from tf_agents.trajectories import time_step as ts
 from tf_agents.utils import common
 
+from tests.places import Places
 from tests.recall import Recall
 from tfcaml import agents, learners, nest, training
 from tfcaml.environments import Population
@@ -222,6 +223,8 @@ def test_training_data_spec(make_agent_of, particle, population):
 def test_refuses_what_it_cannot_train(make_agent_of, particle, policy, population):
     with pytest.raises(ConfigError, match="gradient-based family; received learner='Reptile'"):
         agents.MetaAgent(learners.Reptile(particle, policy))
+    with pytest.raises(ConfigError, match="adapts to to be episodes of its own .*'demonstrations'"):
+        agents.MetaAgent(learners.MIL(Places()))
     agent = make_agent_of()
     data = agent.experience(population, seed=0)
     with pytest.raises(ConfigError, match="support phases"):

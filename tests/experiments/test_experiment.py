@@ -541,11 +541,23 @@ def test_runs_of_earlier_versions_take_the_defaults_of_fields_added_since(tmp_pa
         RunDirectory(tmp_path, {"config": {**old, "learner": {}}, "seed": 0}, completed)
 
 
+def _image_folders(root):
+    """A folder of twenty images of each of five classes to learn from and of five others."""
+    for index in range(10):
+        folder = root / ("train" if index < 5 else "test") / str(index)
+        folder.mkdir(parents=True)
+        for drawing in range(20):
+            Image.new("L", (4, 4), 10 * index + drawing).save(folder / f"{drawing}.png")
+    return str(root)
+
+
 @pytest.mark.parametrize("name", _configs.names())
-def test_shipped_configs_are_valid(name):
+def test_shipped_configs_are_valid(name, tmp_path):
     content = _configs.module(name).get_config().to_dict()
     if content["environment"]["name"] == "atari":
         pytest.importorskip("ale_py")
+    if content["environment"]["name"] == "image_folders":
+        content["environment"]["path"] = _image_folders(tmp_path)
     ExperimentConfig.from_dict(content)
 
 

@@ -109,6 +109,7 @@ def test_flags_of_other_launchers(number, serve, tmp_path, fingerprint):
         "evaluate": (["num_tasks", "num_updates", "episodes"], "root_dir"),
         "export": (["method", "seed", "shots", "root_dir"], "out"),
         "film": (["method", "seed", "task", "num_updates", "root_dir"], "out"),
+        "demonstrate": (["seed", "num_tasks", "config"], "path"),
     }
 
     def check(name, path, arguments):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -103,8 +104,11 @@ def launch(cases):
 
 
 @pytest.mark.slow
-def test_table_and_errors(model):
+def test_table_and_errors(model, tmp_path):
     good = [f"--model={model}", "--env=CartPole-v1"]
+    other = shutil.copytree(model, tmp_path / "other")
+    card = json.loads((other / "card.json").read_text())
+    (other / "card.json").write_text(json.dumps({**card, "adapts_to": "demonstrations"}))
     bad = {
         "the following arguments are required: --env": good[:1],
         "expected --model to be an export; received '/nowhere'": ["--model=/nowhere", good[1]],
@@ -118,6 +122,7 @@ def test_table_and_errors(model):
         "expected --episodes to be >= 3; received 2": [*good, "--episodes=2"],
         "expected --updates to be >= 0; received -1": [*good, "--updates=-1"],
         "expected --seed to be >= 0": [*good, "--seed=-1"],
+        "received one that adapts to demonstrations": [f"--model={other}", good[1]],
     }
     entity = [*good, "--episodes=5", "--seed=1", "--updates=1"]
     heavy = [*entity, "--set=force_mag=0.5", "--set", "gravity=20"]

@@ -246,7 +246,7 @@ def _adapt(learner: MetaLearner, meta: Nest, state_spec: dict[str, Nest]) -> Cal
         return nest.map(lambda x: x[0], learner.adapt(meta, fast, support))
 
     def adapt(trajectories: dict[str, Nest], policy_state: dict[str, Nest]) -> dict[str, Nest]:
-        """The state after one update on episodes that the state's own policies played."""
+        """The state after one update on episodes of its own policies, or what stands for them."""
         fast, episode = _parts(policy_state)
         fast = tf.map_fn(one_task, (trajectories, fast), fn_output_signature=result)
         if learner.policy.outlives_episodes:  # which go on from what is remembered now
@@ -334,6 +334,7 @@ def _card(
             "observation_spec": _described(environment.observation_spec),
             "action_spec": _described(learner.policy.action_spec),
         },
+        "adapts_to": learner.adapts_to,
         "shots": shots,
         "updates": learner.config.inner_updates,
         "versions": {"tfcaml": tfcaml.__version__, "tensorflow": tf.__version__},

@@ -42,7 +42,8 @@ class MetaAgent(tf_agent.TFAgent):
       train_step_counter: int64 variable; one of its own unless given.
 
     Raises:
-      ConfigError: a learner of another kind.
+      ConfigError: a learner of another kind, or one that learns from something else than episodes
+        that it plays, such as demonstrations.
     """
 
     @checked_call
@@ -52,6 +53,9 @@ class MetaAgent(tf_agent.TFAgent):
         tf.Module.__init__(self, name="MetaAgent")
         expected = "a learner of the gradient-based family"
         check(isinstance(learner, GradientLearner), "learner", type(learner).__name__, expected)
+        rule = "episodes of its own policies"
+        what = "what the learner adapts to"
+        check(learner.adapts_to == "episodes", what, learner.adapts_to, rule)
         rule = "left out: evolution takes no other episodes than its members' own"
         what = "a learner with outer.optimizer=evolution_strategy"
         check(not learner.is_evolved, what, type(learner).__name__, rule)

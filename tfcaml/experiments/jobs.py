@@ -38,8 +38,8 @@ class Job(NamedTuple):
 
     @property
     def episodes(self) -> int:
-        """Episodes of each iteration; they are what takes the time."""
-        return self.experiment.trainer.made(self.method).episodes_per_iteration
+        """Episodes of each iteration, which take the time; 1 where none is played."""
+        return max(self.experiment.trainer.made(self.method).episodes_per_iteration, 1)
 
     def __str__(self) -> str:
         where = f"{self.experiment.name}: " if self.experiment.name else ""

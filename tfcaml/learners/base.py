@@ -217,6 +217,7 @@ class MetaLearner(tf.Module):
     starts_at_random = False  # whether `start` draws something
     plays_segments = False  # whether it can learn from parts of episodes
     plays_to_learn = True  # whether iterations play episodes
+    adapts_to = "episodes"  # of its own policies; or what an update learns from in their place
     has_own_loss = False  # whether it learns by a loss that no other one stands in for
 
     @checked_call

@@ -167,6 +167,7 @@ class MAMLClassification(MAML):
     evolves = False
     adapts_to_any_task = False  # what a network names has no behaviour
     quick_under_xla = True
+    adapts_to = "labelled images"
 
     @classmethod
     def plays_in(cls, environment: TaskFamily, config: Any) -> TaskFamily:
@@ -214,6 +215,11 @@ class MAMLClassification(MAML):
     def _experience(images: tf.Tensor, label: tf.Tensor) -> Experience:
         trajectory = examples.labelled(images, label)
         return Experience(trajectory, trajectory.mask)
+
+    @property
+    def test_episodes(self) -> int:
+        """The labelled images of a new task, its support."""
+        return self.environment.config.way * self.environment.config.shots
 
     @property
     def episodes_per_iteration(self) -> int:

@@ -211,6 +211,7 @@ class ImitationLearner(GradientLearner):
     evolves = False
     quick_under_xla = True
     plays_to_learn = False
+    adapts_to = "demonstrations"
     has_own_loss = True
 
     @classmethod

@@ -182,6 +182,7 @@ class NearestNeighbour(MetaLearner):
     environment: Any  # a `FewShot`
     default_sampler = staticmethod(examples.classify)
     adapts_to_any_task = False
+    adapts_to = "labelled images"
 
     @classmethod
     def plays_in(cls, environment: TaskFamily, config: Any) -> TaskFamily:
@@ -205,3 +206,8 @@ class NearestNeighbour(MetaLearner):
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
         images = support.trajectory.observation
         return fast._replace(params={"shown": tf.reshape(images, fast.params["shown"].shape)})
+
+    @property
+    def test_episodes(self) -> int:
+        """The labelled images of a new task, its support."""
+        return self.environment.config.way * self.environment.config.shots
