@@ -282,3 +282,24 @@ def test_bad_options_are_refused():
     ):
         with pytest.raises(ConfigError, match=next(iter(options))):
             config_class(**options)
+
+
+def test_drawings_of_training_tasks_may_be_moved():
+    options = {"shots": 2, "rotations": False}
+    family = environments.Omniglot(environments.OmniglotConfig(shift=3, **options))
+    plain = environments.Omniglot(environments.OmniglotConfig(**options))
+    population = family.population(0, 5)
+    assert np.all(population.test["shift"] == 0)
+    assert set(np.unique(population.train["shift"])) == set(range(-3, 4))
+    task = population.train
+    moved, label = family.support(task)
+    still, _ = plain.support(task)
+    for row in range(5):
+        for place in range(10):
+            which = int(label[row, place])
+            down, right = task["shift"].numpy()[row, which, place // 5]
+            image = np.pad(still[row, place, ..., 0], 3, mode="edge")
+            expected = image[3 - down : 31 - down, 3 - right : 31 - right]
+            np.testing.assert_array_equal(moved[row, place, ..., 0], expected)
+    with pytest.raises(ConfigError, match="shift to be 0 to 27"):
+        environments.Omniglot(environments.OmniglotConfig(shift=28))
