@@ -288,7 +288,7 @@ def test_one_demonstration_of_an_unseen_colour_tells_where_to_go():
         multiplier=10.0,
         inner_learning_rate=0.01,
         network={"object_units": 16, "object_places": 4, "object_layers": 1},
-        outer={"learning_rate": 3e-3},
+        outer={"learning_rate": 3e-3, "decays": True},
     )
     learner = learners.MIL(family, learners.MIL.make_policy(family, config, (40, 40)), config)
     tfcaml.train(learner, population)
