@@ -25,11 +25,12 @@ class Places(TaskFamily):
       ends: whether episodes end once the point is there.
       discrete: whether actions are four moves along the axes.
       horizon: steps.
+      num_train: training tasks.
     """
 
     noise_size = 0
 
-    def __init__(self, observes="objects", ends=False, discrete=False, horizon=8):
+    def __init__(self, observes="objects", ends=False, discrete=False, horizon=8, num_train=20):
         self.task_spec = {"colours": tf.TensorSpec([2, 2], tf.float32)}
         point = {"point": tf.TensorSpec([2], tf.float32)}
         self.observation_spec = {
@@ -41,16 +42,18 @@ class Places(TaskFamily):
         if discrete:
             self.action_spec = tensor_spec.BoundedTensorSpec([], tf.int32, 0, 3)
         self.observes, self.ends, self.discrete, self.horizon = observes, ends, discrete, horizon
+        self.num_train = num_train
 
     def population(self, seed, num_test=3):
-        """Twenty training tasks; colours of test tasks lie between those of training tasks."""
-        turn = np.random.default_rng(seed).uniform(size=[20 + num_test])
+        """Training tasks, and test tasks of other colours; in both, the two are opposites."""
+        first, number = self.num_train, self.num_train + num_test
+        turn = np.random.default_rng(seed).uniform(size=[number])
         angle = 2 * np.pi * np.stack([turn, turn + 0.5], axis=1)
         colours = np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
         task = {"colours": tf.constant(colours)}
         part = lambda first, last: nest.map(lambda x: x[first:last], task)
         group = lambda number: np.zeros(number, np.int64)
-        return Population(part(0, 20), part(20, 20 + num_test), group(20), group(num_test))
+        return Population(part(0, first), part(first, number), group(first), group(num_test))
 
     def reset(self, task, key):
         unit = 2 * keys.uniform(key, [7]) - 1

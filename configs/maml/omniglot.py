@@ -16,7 +16,7 @@ _OUTER = {"learning_rate": 2e-3, "decays": True}
 # As many queries in each iteration, about a hundred.
 _SIZES = {
     1: {"num_iterations": 2500, "meta_batch_size": 16, "episodes_per_update": 5},
-    5: {"num_iterations": 1500, "meta_batch_size": 4, "episodes_per_update": 25},
+    5: {"num_iterations": 2500, "meta_batch_size": 4, "episodes_per_update": 25},
 }
 
 
@@ -24,7 +24,7 @@ def get_config(shots="1", num_characters=0):
     """shots: labelled drawings of each class, "1" or "5"; num_characters: of training; 0: all."""
     shots = int(shots)
     maml = {**_SIZES[shots], "outer": _OUTER}
-    shorter = {**maml, "num_iterations": maml["num_iterations"] // 2}
+    shorter = {**maml, "num_iterations": 1000}
     sizes = {
         "maml_classification": maml,
         "first_order": maml,
@@ -36,7 +36,7 @@ def get_config(shots="1", num_characters=0):
             "inner_learning_rate": 0.1,
         },
     }
-    family = environments.OmniglotConfig(shots=shots, num_characters=num_characters)
+    family = environments.OmniglotConfig(shots=shots, num_characters=num_characters, shift=2)
     return _few_shot.experiment(
         base.section("omniglot", family),
         sizes,

@@ -115,17 +115,20 @@ def test_support_and_query_share_no_drawing_and_returns_are_accuracies(omniglot)
     task = omniglot.population(0, 4).train
     with eagerly():
         batch = learner.collect(learner.meta.read(), task, keys.from_int(0))
-    shown, asked = batch.support[0].trajectory, batch.query.trajectory
+    shown = batch.support[0].trajectory
+    fast = learner.begin(learner.meta.read(), 4)
+    fast = learner.adapt(learner.meta.read(), fast, batch.support[0])
+    asked = learner.sample(fast.params, task, 6, keys.from_int(0))
+    np.testing.assert_array_equal(asked.observation, batch.query.trajectory.observation)
     assert shown.observation.shape == [4, 6, 1, 28, 28, 1] and asked.mask.shape == [4, 6, 1]
     for row in range(4):
         images = [np.reshape(x.observation[row], [6, -1]) for x in (shown, asked)]
         assert not any(np.array_equal(a, b) for a in images[0] for b in images[1])
-    fast = learner.begin(learner.meta.read(), 4)
-    fast = learner.adapt(learner.meta.read(), fast, batch.support[0])
     said = learner.policy(fast.params, asked.observation[:, :, 0]).logits_parameter()
     right = np.argmax(said, axis=-1) == asked.action[:, :, 0]
     np.testing.assert_array_equal(asked.reward[:, :, 0], right)
-    assert learner.returns(batch)[-1] == np.mean(right)
+    metrics = learner.objective(learner.meta.read(), batch).metrics
+    assert metrics["return_after"] == np.float32(np.mean(right))
 
 
 @pytest.mark.parametrize(
@@ -133,12 +136,13 @@ def test_support_and_query_share_no_drawing_and_returns_are_accuracies(omniglot)
     [learners.MAMLClassification, learners.Prototypical, learners.PretrainedClassification],
 )
 def test_an_iteration_lowers_the_loss_on_the_same_tasks(learner_class, omniglot):
-    learner = make(learner_class, omniglot, **SMALL, outer={"learning_rate": 0.01})
-    population, losses = omniglot.population(0, 2), []
+    learner = make(learner_class, omniglot, **SMALL, outer={"learning_rate": 0.03})
+    population, found = omniglot.population(0, 2), []
     task = population.sample(4, keys.from_int(0))[0]
-    for _ in range(6):
-        losses.append(learner.train(task, keys.from_int(0))["loss_before"])
-    assert losses[-1] < 0.9 * losses[0]
+    for _ in range(10):
+        found.append(learner.train(task, keys.from_int(0)))
+    assert found[-1]["loss_before"] < 0.9 * found[0]["loss_before"]
+    assert found[-1]["return_after"] > found[0]["return_after"]
 
 
 def test_the_clip_and_the_fall_of_the_outer_step_act(strokes):
@@ -221,14 +225,18 @@ def test_what_does_not_fit_is_refused(omniglot):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["convolutional", "dense"])
-def test_strokes_are_learned_in_seconds(network):
+@pytest.mark.parametrize(
+    ("network", "units", "least"),
+    [("convolutional", (16, 16, 16), 0.6), ("dense", (64, 32), 0.5)],
+)
+def test_strokes_are_learned_in_seconds(network, units, least):
     """Quick form of the study's bar, 90 % in minutes."""
     environment = environments.Strokes(environments.StrokesConfig(size=14))
-    config = {"num_iterations": 60, "meta_batch_size": 8, "network": network}
-    learner = make(learners.MAMLClassification, environment, (16, 16, 16), **config)
+    config = {"num_iterations": 150, "meta_batch_size": 8, "network": network}
+    config["outer"] = {"learning_rate": 0.01}
+    learner = make(learners.MAMLClassification, environment, units, **config)
     population = environment.population(0, 40)
     tfcaml.train(learner, population, seed=0)
     evaluation = tfcaml.evaluate(learner, population.test, num_updates=1, num_episodes=25)
     before, after = evaluation.returns.mean((1, 2))
-    assert before < 0.3 and after > 0.6
+    assert before < 0.3 and after > least

@@ -152,7 +152,7 @@ def test_pictures_are_of_the_states_from_the_start_to_the_end(cheetah, cheetah_e
     assert (found.pictures[1:] != found.pictures[:-1]).any(axis=(1, 2, 3)).all()
     task, key, trajectory = nest.map(lambda x: x[:1], cheetah_episodes)
     rows, _ = cheetah.replay(task, key[:, :1], trajectory.action[:, :1])
-    [[last]] = film.drawn(cheetah, [(task, rows.numpy()[0, 0, -1:])])
+    [[last]] = film.drawn(cheetah, [(task, rows.numpy()[0, 0, -1:], {})])
     np.testing.assert_array_equal(found.pictures[-1], last)
     assert found.notes[-1] == f"x = {rows.numpy()[0, 0, -1, 0]:.1f} m".replace(
         "-", "\N{MINUS SIGN}"

@@ -45,8 +45,10 @@ def inner_gradients(case, params=None):
 
 def some_clip(case):
     """A number that some gradients are larger than, and some are not."""
-    flat = np.concatenate([np.abs(g).ravel() for g in inner_gradients(case)[1]])
-    return float(np.quantile(flat[flat > 0], 0.8))
+    flat = np.sort(np.concatenate([np.abs(g).ravel() for g in inner_gradients(case)[1]]))
+    high = flat[flat > 0][int(0.7 * np.sum(flat > 0)) :]
+    widest = np.argmax(np.diff(high[: len(high) // 2 + 2]))  # far from both: there is a kink
+    return float(np.mean(high[widest : widest + 2]))
 
 
 def differentiable(imitation_case, form, **more):
@@ -60,7 +62,7 @@ def differentiable(imitation_case, form, **more):
     "form", [pytest.param(f, marks=pytest.mark.slow) if f in SLOW else f for f in FORMS]
 )
 def test_the_outer_gradient_goes_through_the_inner_step(imitation_case, form):
-    assert differentiable(imitation_case, form).error() < 1e-6
+    assert differentiable(imitation_case, form).error() < 1e-5
 
 
 def test_an_inner_step_by_hand(imitation_case):
@@ -69,7 +71,7 @@ def test_an_inner_step_by_hand(imitation_case):
     learner, clip = case.learner, case.config.clip
     start, gradients = inner_gradients(case)
     clipped = [np.clip(g, -clip, clip) for g in gradients]
-    cut = np.mean(np.concatenate([(np.abs(g) > clip).numpy().ravel() for g in gradients]))
+    cut = np.mean(np.concatenate([(np.abs(g) > clip).ravel() for g in gradients]))
     assert 0.02 < cut < 0.5
     fast = learner.adapt(case.meta, learner.start(case.meta, 3), case.batch.support[0])
     for after, before, step in zip(fast.params, start, clipped):
@@ -173,7 +175,7 @@ MISTAKES = {
     "no queries": ({"query_episodes": 0}, "query_episodes to be >= 1"),
     "no multiplier": ({"multiplier": 0.0}, "multiplier to be > 0"),
     "no pose": ({"pose_weight": 0.5}, "with a pose to predict"),
-    "a name": ({"outer": {"rate": 1.0}}, "unknown field 'rate'"),
+    "a name": ({"outer": {"rate": 1.0}}, "unknown field 'outer.rate'"),
     "outer": ({"outer": {"learning_rate": 0.0}}, "learning_rate to be > 0"),
 }
 

@@ -41,7 +41,7 @@ _CONTROL_COST, _HAND_COST = 0.1, 0.5
 # Where objects start, in metres: by the source's code.
 _X, _Y = (-0.3, 0.0), 0.2
 _FROM_GOAL, _APART = 0.17, 0.1
-_LAYOUTS = 64  # drawn for each episode, of which the first fit one counts; 36 % are
+_LAYOUTS = 64  # drawn for each episode, of which the first fit one counts; 37 % do
 _LAYOUT_SALT, _ORDER_SALT = 32, 64  # of an episode's key
 
 _LEVELS = np.linspace(0, 1, 6, dtype=np.float32)  # of red, green and blue

@@ -36,14 +36,16 @@ OBSERVES = ("blocks", "image")
 RENDERERS = ("rasteriser", "mujoco")
 # What is paid: 1 once for success, or how near the fingertip comes at every step.
 REWARDS = ("success", "distance")
-NEAR = 0.05  # metres from the middle of a block at which the fingertip has reached it
-LAST = 10  # steps of an episode in which it has to be there
+# Metres from the middle of a block at which the fingertip has reached it.
+NEAR = 0.05
+# Steps at the end of an episode in one of which it has to be there.
+LAST = 10
 
 _BLOCKS = 3  # a target and two others
 _SQUARE = 0.2  # half the side of the square that blocks are in, in metres
 _APART = 0.15  # metres between two blocks
-# Of so many layouts drawn the first that fits is taken. One in eight does, so that an episode in
-# 10^7 has to do with the best of them.
+# Of so many layouts drawn the first that fits is taken. One in seven does, so that fewer than one
+# episode in 10^8 has to do with the best of them.
 _LAYOUTS = 128
 _SCENE = 32  # salt of an episode's key: where blocks are
 _LEVELS = 10  # steps of 0.1 between colours without and with red, green or blue
@@ -78,7 +80,7 @@ class ColourReachConfig(SimulationConfig):
       height: Of a picture. Unit: pixels. Source: tfcaml; MIL's code: 64.
       width: Of a picture. Unit: pixels. Source: tfcaml; MIL's code: 80.
       renderer: What makes pictures: "rasteriser", tensor operations that show flat shapes, or
-        "mujoco", which draws the model by OpenGL, and is a thousand times as slow. Source: tfcaml;
+        "mujoco", which draws the model by OpenGL, and is hundreds of times as slow. Source: tfcaml;
         MIL's code: mujoco.
       within_reach: Whether all blocks are where the fingertip can be; else corners of their square
         are beyond it. Source: tfcaml; in MIL's code they are not.

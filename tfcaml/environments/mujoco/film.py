@@ -124,13 +124,14 @@ def drawn(
             path = pathlib.Path(directory, f"{index:04}")
             mujoco.mj_saveModel(_model_of(environment, task), f"{path}.mjb")
             goal = environment.goal(task)
-            scene: dict[str, Any] = {
-                "positions": rows[:, : environment.model.nq],
-                "goal": np.zeros(0) if goal is None else np.asarray(goal)[0],
-                "size": size,
-                **{f"looks.{name}": np.asarray(value) for name, value in looks.items()},
-            }
-            np.savez(path.with_suffix(".npz"), **scene)
+            told_looks: Any = {f"looks.{name}": value for name, value in looks.items()}
+            np.savez(
+                path.with_suffix(".npz"),
+                positions=rows[:, : environment.model.nq],
+                goal=np.zeros(0) if goal is None else np.asarray(goal)[0],
+                size=size,
+                **told_looks,
+            )
         pictures = sum(len(rows) for _, rows, _ in scenes)
         _draw(directory, _SECONDS_TO_START + pictures / _PICTURES_PER_SECOND)
         return [np.load(path) for path in sorted(pathlib.Path(directory).glob("*.npy"))]

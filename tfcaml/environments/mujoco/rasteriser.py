@@ -1,7 +1,7 @@
 """Pictures of flat scenes as tensor operations: squares on a floor, and rods over them.
 
 Edges are smooth: a pixel that is covered in part is a mixture. A batch of pictures is one compiled
-computation, thousands of times as fast as drawing by OpenGL, and what a picture shows does not
+computation, hundreds of times as fast as drawing by OpenGL, and what a picture shows does not
 depend on those beside it.
 """
 

@@ -137,7 +137,7 @@ class DrawnImages(FewShot):
 
     A task is {"class": [N, way] numbers of classes, "turn": [N, way], by how many right angles
     their drawings are turned, which makes other classes of them, "order": [N, way, D], its
-    drawings}.
+    drawings, "shift": [N, way, D, 2], by how many points each of them is moved down and right}.
 
     Args:
       config: a `FewShotConfig`.
@@ -145,6 +145,7 @@ class DrawnImages(FewShot):
       counts: [C], how many images each class has; the training classes first.
       num_training: how many of the classes are to learn from.
       rotations: whether turned classes are classes too.
+      shift: by how many points at most drawings of training tasks are moved.
       what: what the classes are called, for messages.
 
     Raises:
@@ -158,6 +159,7 @@ class DrawnImages(FewShot):
         counts: Sequence[int],
         num_training: int,
         rotations: bool,
+        shift: int = 0,
         what: str = "classes",
     ) -> None:
         for kind, number in (("training", num_training), ("test", len(counts) - num_training)):
@@ -166,7 +168,11 @@ class DrawnImages(FewShot):
         super().__init__(config, images.shape[1:], int(min(counts)))
         pair = tf.TensorSpec([config.way], tf.int32)
         order = tf.TensorSpec([config.way, self.drawings], tf.int32)
-        self.task_spec = {"class": pair, "turn": pair, "order": order}
+        moved = tf.TensorSpec([*order.shape, 2], tf.int32)
+        self.task_spec = {"class": pair, "turn": pair, "order": order, "shift": moved}
+        rule = f"0 to {min(images.shape[1:3]) - 1}, below the points of a side"
+        check(0 <= shift < min(images.shape[1:3]), "shift", shift, rule)
+        self.shift = shift
         self.num_training = num_training
         self.turns = _TURNS if rotations else 1
         self.num_classes = num_training * self.turns
@@ -179,19 +185,22 @@ class DrawnImages(FewShot):
         """Fresh tasks of training classes at every draw; `num_test` fixed ones of the others."""
         check_whole("num_test", num_test, 1)
         key = keys.fold(keys.from_int(seed), _SALT)
-        test = self._draw(num_test, keys.fold(key, 0), self.num_training, len(self._counts))
+        own = keys.fold(key, 0)
+        test = self._draw(num_test, own, self.num_training, len(self._counts), 0)
         train = self.training_tasks(num_test, keys.fold(key, 1))
         group = np.zeros(num_test, np.int64)
         return Population(train, test, group, group, self.training_tasks)
 
     def training_tasks(self, num_tasks: int, key: tf.Tensor) -> Task:
         """New tasks of training classes. key: [2]."""
-        return self._draw(num_tasks, key, 0, self.num_training)
+        return self._draw(num_tasks, key, 0, self.num_training, self.shift)
 
     def images(self, task: Task, label: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         pick = lambda name: tf.gather(task[name], label, batch_dims=1)
         drawing = tf.gather(pick("order"), number, batch_dims=2)
         flat = tf.gather(self._images, tf.gather(self._first, pick("class")) + drawing)
+        if self.shift:
+            flat = _moved(flat, tf.gather(pick("shift"), number, batch_dims=2))
         seen, turn = tf.cast(flat, tf.float32) / 255.0, pick("turn")[..., None, None, None]
         turned = seen
         for angle in range(1, self.turns):
@@ -203,8 +212,8 @@ class DrawnImages(FewShot):
     def classes(self, task: Task) -> tf.Tensor:
         return task["class"] * self.turns + task["turn"]
 
-    def _draw(self, num_tasks: int, key: tf.Tensor, first: int, end: int) -> Task:
-        """New tasks of the classes number first ... end - 1. key: [2]."""
+    def _draw(self, num_tasks: int, key: tf.Tensor, first: int, end: int, shift: int) -> Task:
+        """New tasks of the classes number first ... end - 1, moved by at most `shift`. key: [2]."""
         way = self.config.way
         uniform = lambda part, *shape: tf.random.stateless_uniform(shape, keys.fold(key, part))
         # The places of the largest of some random numbers are a draw without replacement.
@@ -214,4 +223,23 @@ class DrawnImages(FewShot):
         there = tf.range(most) < tf.gather(self._counts, chosen)[..., None]
         rank = tf.where(there, uniform(2, num_tasks, way, most), -1.0)
         order = tf.math.top_k(rank, self.drawings).indices
-        return {"class": chosen, "turn": tf.minimum(turn, self.turns - 1), "order": order}
+        moved = tf.floor((2 * shift + 1) * uniform(3, *order.shape, 2)) - shift
+        return {
+            "class": chosen,
+            "turn": tf.minimum(turn, self.turns - 1),
+            "order": order,
+            "shift": tf.cast(tf.minimum(moved, float(shift)), tf.int32),
+        }
+
+
+def _moved(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Images [N, B, H, W, C] moved by `shift` [N, B, 2] points, their edges drawn out."""
+    for axis in range(2):
+        size = images.shape[2 + axis]
+        source = tf.clip_by_value(tf.range(size) - shift[..., axis, None], 0, size - 1)
+        if axis == 0:
+            images = tf.gather(images, source, axis=2, batch_dims=2)
+        else:
+            turned = tf.gather(tf.transpose(images, [0, 1, 3, 2, 4]), source, axis=2, batch_dims=2)
+            images = tf.transpose(turned, [0, 1, 3, 2, 4])
+    return images

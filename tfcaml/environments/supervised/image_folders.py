@@ -56,6 +56,8 @@ class ImageFoldersConfig(FewShotConfig):
         5.2, of Omniglot.
       rotations: Whether images turned by 90, 180 and 270 degrees are classes of their own. Source:
         MAML paper, section 5.2, of Omniglot.
+      shift: By how much at most images are moved, down or up and to either side, in training tasks
+        alone. Unit: points. Source: tfcaml.
     """
 
     path: str = ""
@@ -65,6 +67,7 @@ class ImageFoldersConfig(FewShotConfig):
     colour: bool = True
     inverted: bool = False
     rotations: bool = False
+    shift: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,7 +111,8 @@ class ImageFolders(DrawnImages):
         images = np.concatenate([each.images for each in every])
         images = 255 - images if config.inverted else images
         counts = [len(each.images) for each in every]
-        super().__init__(config, images, counts, len(self.training), config.rotations)
+        split = len(self.training)
+        super().__init__(config, images, counts, split, config.rotations, config.shift)
 
 
 def _folders(root: pathlib.Path) -> list[pathlib.Path]:

@@ -60,6 +60,8 @@ class OmniglotConfig(FewShotConfig):
         Source: tfcaml.
       rotations: Whether characters turned by 90, 180 and 270 degrees are classes too, in training
         and in test tasks. Source: MAML paper, section 5.2.
+      shift: By how much at most drawings are moved, down or up and to either side, in training
+        tasks alone. Unit: points. Source: tfcaml.
     """
 
     paths: tuple = ()
@@ -67,6 +69,7 @@ class OmniglotConfig(FewShotConfig):
     training: tuple = ()
     num_characters: int = 0
     rotations: bool = True
+    shift: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,7 +111,9 @@ class Omniglot(DrawnImages):
         images = np.concatenate([each.images for each in every])
         counts = [len(each.images) for each in every]
         split = len(self.training)
-        super().__init__(config, images, counts, split, config.rotations, "characters")
+        super().__init__(
+            config, images, counts, split, config.rotations, config.shift, "characters"
+        )
 
 
 @functools.lru_cache(maxsize=4)
