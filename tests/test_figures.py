@@ -127,6 +127,8 @@ def test_training_panels_are_those_that_have_curves():
     assert len(axes) == 1
     labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
     assert labels == ["return_before", "return_2", "return_10", "return_after"]
+    axes = figures.training_curves({"loss_before": (np.arange(3), np.zeros([2, 3]))}).axes
+    assert [each.get_ylabel() or each.get_title() for each in axes] == ["loss on training entities"]
 
 
 def test_a_name_has_one_colour_in_all_panels_and_one_line_in_the_legend():

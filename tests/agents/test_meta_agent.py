@@ -223,7 +223,7 @@ def test_training_data_spec(make_agent_of, particle, population):
 def test_refuses_what_it_cannot_train(make_agent_of, particle, policy, population):
     with pytest.raises(ConfigError, match="gradient-based family; received learner='Reptile'"):
         agents.MetaAgent(learners.Reptile(particle, policy))
-    with pytest.raises(ConfigError, match="adapts to to be episodes of its own .*'demonstrations'"):
+    with pytest.raises(ConfigError, match=r"adapts to to be episodes .*'demonstrations'"):
         agents.MetaAgent(learners.MIL(Places()))
     agent = make_agent_of()
     data = agent.experience(population, seed=0)

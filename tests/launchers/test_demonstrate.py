@@ -41,7 +41,9 @@ def reach(tmp_path_factory):
 def test_learning_from_the_file_is_learning_from_the_expert(suffix, reach, serve, tmp_path):
     """To the bit, but for what a file does not tell; new tasks are demonstrated anew."""
     path = tmp_path / "new" / f"shown{suffix}"
-    code, lines = serve("demonstrate", f"--config={reach}", f"--path={path}", "--num_tasks=3")
+    code, lines = serve(
+        "demonstrate", f"--config={reach}", f"--path={path}", "--num_tasks=3", seconds=600
+    )
     assert code == 0, lines
     told = [line for line in lines if line.startswith(("tasks", "demonstrations  ", "file"))]
     assert told[0].split() == ["tasks", "14", "(8", "training,", "6", "test)"]
@@ -57,7 +59,8 @@ def test_learning_from_the_file_is_learning_from_the_expert(suffix, reach, serve
     trained = []
     for name, more in (("file", [f"--demonstrations={path}"]), ("expert", [])):
         root = tmp_path / name
-        code, lines = serve("train", f"--config={reach}", f"--root_dir={root}", *more)
+        flags = [f"--config={reach}", f"--root_dir={root}", *more]
+        code, lines = serve("train", *flags, seconds=600)
         assert code == 0, lines
         assert not any("nan" in line for line in lines)
         trained.append(Experiment.open(root).trained("mil", 1).meta.read())

@@ -58,7 +58,7 @@ def adaptation_curves(
 def training_curves(
     curves: dict[str, tuple[list[int], np.ndarray]], title: str = "Training"
 ) -> Figure:
-    """Returns before, between and after the inner steps, and outcomes of the outer step.
+    """Returns before, between and after the inner steps, or else the loss, and the outer step.
 
     Lines are means over seeds, with bands or a thin line for each seed.
 
@@ -69,6 +69,7 @@ def training_curves(
     steps = [name for name in curves if name.startswith("return_")]
     panels = {
         "return on training entities": sorted(steps, key=_inner_step),
+        "loss on training entities": [] if steps else ["loss_before"],  # where nothing is played
         "KL of the outer step, nats": ["kl"],
         "line search, lengths tried": ["line_search_tries", "refused_by_kl", "refused_by_loss"],
     }

@@ -84,7 +84,7 @@ class Demonstrations(NamedTuple):
     @classmethod
     @checked_call
     def load(cls, path: str | os.PathLike[str], environment: TaskFamily) -> Demonstrations:
-        """What `save` wrote, or with the suffix .tfrecord `save_tfrecord`, checked to be of a family.
+        """What `save` wrote, checked to be of a family; .tfrecord: what `save_tfrecord` wrote.
 
         Raises:
           ConfigError: there is no such file, it is damaged or something else, or its demonstrations

@@ -70,6 +70,8 @@ class _Conditioned(ImitationLearner):
     zeros. Subclasses define `shown`, what the policy's parameters have of it.
     """
 
+    adapts_to_any_task = False  # what it is shown is no weight of a policy, to be compared
+
     def shown(self, params: Params, demonstration: Nest) -> Params:
         """`params` [N, ...] with what the policy knows of a demonstration."""
         raise NotImplementedError
