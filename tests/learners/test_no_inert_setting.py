@@ -417,7 +417,9 @@ REFUSED_OF_EVOLUTION = {
     **{"outer.damping": 1.0, "outer.cg_iterations": 1, "outer.backtrack_ratio": 0.3},
     **{"outer.max_backtracks": 1, "outer.hessian_products": "hessian", "outer.fisher_subsample": 1},
 }
+BY_ADAM = {"outer.max_grad_norm": Acts(1e-9)}
 ONE_HEAD = {
+    **BY_ADAM,
     "network.two_heads": Refused(True),
     "network.loss_head": Refused("temporal"),
     "network.temporal_filters": Refused(3),
@@ -512,9 +514,10 @@ PARTICULAR = {  # name of a learner -> fields that are otherwise there
     "contextual": {**ONE_HEAD, "demonstrations.shown": Acts("video")},
     "recurrent_cloning": {**ONE_HEAD, "demonstrations.shown": Acts("states")},
     **{
-        name: {"outer.max_grad_norm": Acts(1e-9), "episodes_per_update": Acts(3)}
+        name: {**BY_ADAM, "episodes_per_update": Acts(3)}
         for name in ("maml_classification", "pretrained_classification", "prototypical")
     },
+    "mil": BY_ADAM,
     "pretrained_regression": {
         "first_order": Refused(True),
         "inner_updates": Acts(2, {"later_step_scale": 0.5}),

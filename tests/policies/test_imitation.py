@@ -26,7 +26,14 @@ SPECS = {
     "one": tf.TensorSpec([3], tf.float64),
 }
 ACTION = tensor_spec.BoundedTensorSpec([2], tf.float64, -1, 1)
-SMALL = {"conv_layers": 2, "filters": 3, "object_units": 6, "object_places": 2, "bias_transform": 2}
+SMALL = {
+    "kernel_sizes": (3, 3),
+    "strides": (2, 2),
+    "filters": 3,
+    "object_units": 6,
+    "places": 2,
+    "bias_transform": 2,
+}
 
 
 def make(spec="all", kind=ImitationPolicy, units=(6, 5), more=(), **settings):
@@ -173,7 +180,7 @@ def shared(spec):
 @pytest.mark.parametrize("hidden_layers", [0, 2])
 def test_attention_to_objects_by_hand(hidden_layers):
     units = {} if hidden_layers else {"object_units": ImitationNetworkConfig.object_units}
-    policy = make("objects", object_layers=hidden_layers, object_temperature=3.0, **units)
+    policy = make("objects", object_layers=hidden_layers, temperature=3.0, **units)
     params, rows = drawn(policy), nest.flat_steps(seen("objects"))
     found = policy.perceived(params, rows).numpy()
     weights = nest.map(np.asarray, params["weights"]["objects_blocks"])
@@ -188,12 +195,14 @@ def test_attention_to_objects_by_hand(hidden_layers):
         np.testing.assert_allclose(found[i, b], (share.T @ x).ravel(), rtol=1e-7)
 
 
-@pytest.mark.parametrize("features", ["flat", "places"])
+@pytest.mark.parametrize("features", ["flat", "soft_argmax", "attention"])
 def test_images_by_keras(features):
     policy = make("image", image_features=features)
     params, rows = drawn(policy), nest.flat_steps(seen("image"))
     found = policy.perceived(params, rows)
-    assert found.shape[-1] == (2 * 2 * 3 if features == "flat" else 6)
+    assert (
+        found.shape[-1] == {"flat": 2 * 2 * 3, "soft_argmax": 2 * 3, "attention": 2 * 2}[features]
+    )
     weights = params["weights"]["image_image"]
     for i in range(N):
         x = tf.cast(rows["image"][i], tf.float64) / 255
@@ -202,6 +211,9 @@ def test_images_by_keras(features):
             mean, variance = (f(x, axis=(1, 2, 3), keepdims=True) for f in (np.mean, np.var))
             x = (x - mean) / np.sqrt(variance + 1e-5) + weights[k]["offset"][i].numpy()
             x = np.maximum(x, 0)
+        if features == "attention":
+            kernel = weights["attention"]["kernel"][i, 0, 0].numpy()
+            x = ImitationNetworkConfig.temperature * x @ kernel
         if features == "flat":
             wanted = x.reshape(D * T, -1)
         else:

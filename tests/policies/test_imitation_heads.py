@@ -215,12 +215,18 @@ ERRORS = {
     "attention": (lambda: make("one", AttentivePolicy, more={"attention_units": 0}), "attention"),
     "context": (lambda: make("one", more={"context": -1}), "context to be a whole number"),
     "argument": (lambda: make("one", more={"hide": ()}), "did you mean hidden"),
-    "image_features": (lambda: ImitationNetworkConfig(image_features="x"), "flat, places"),
+    "image_features": (
+        lambda: ImitationNetworkConfig(image_features="x"),
+        "flat, soft_argmax, attention",
+    ),
     "bias_layers": (lambda: ImitationNetworkConfig(bias_transform_layers="x"), "first, all"),
     "loss_head": (lambda: ImitationNetworkConfig(loss_head="x"), "linear, temporal"),
     "no loss head": (lambda: ImitationNetworkConfig(loss_head="temporal"), "two_heads=True"),
     "no filters": (lambda: ImitationNetworkConfig(filters=0), "filters"),
-    "no convolution": (lambda: ImitationNetworkConfig(conv_layers=0), "conv_layers"),
+    "no convolution": (
+        lambda: ImitationNetworkConfig(strides=()),
+        "as many numbers as kernel_sizes",
+    ),
     "a negative one": (lambda: ImitationNetworkConfig(bias_transform=-1), "bias_transform"),
     "no bias": (
         lambda: ImitationNetworkConfig(bias_transform=0, bias_transform_layers="all"),
@@ -231,7 +237,7 @@ ERRORS = {
         "acts only with object_layers",
     ),
     "width": (lambda: ImitationNetworkConfig(temporal_width=3), "with loss_head=temporal"),
-    "cold": (lambda: ImitationNetworkConfig(object_temperature=0.0), "object_temperature"),
+    "cold": (lambda: ImitationNetworkConfig(temperature=0.0), "temperature"),
 }
 
 

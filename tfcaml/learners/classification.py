@@ -22,44 +22,12 @@ from tfcaml.environments.base import TaskFamily
 from tfcaml.environments.supervised.few_shot import FewShot
 from tfcaml.errors import check, check_is, check_one_of, check_positive
 from tfcaml.learners.maml import MAML
-from tfcaml.optimization import optimizers, outer
+from tfcaml.optimization import optimizers
+from tfcaml.optimization.config import AdamConfig
 from tfcaml.policies import NETWORKS, FewShotNetwork
 from tfcaml.policies.base import Policy
 from tfcaml.rollouts import examples
 from tfcaml.types import Experience, FastState, MetaBatch, Nest, Task
-
-
-@settings.checked
-@dataclasses.dataclass(frozen=True)
-class ClassificationOuterConfig:
-    """Settings of the outer step: Adam.
-
-    Attributes:
-      learning_rate: Step size of Adam. Source: MAML's code, Omniglot and MiniImagenet: 1e-3.
-      max_grad_norm: Norm over all weights that longer gradients are scaled to; 0: they are not.
-        Source: MAML's code clips each number of the gradient at 10 on MiniImagenet, and none on
-        Omniglot.
-      decays: Whether the step size falls linearly to 0 over training. Source: tfcaml; the paper's
-        stays.
-    """
-
-    learning_rate: float = 1e-3
-    max_grad_norm: float = 0.0
-    decays: bool = False
-
-    optimizer: ClassVar[str] = "adam"  # which the family reads
-
-    def __post_init__(self) -> None:
-        check_positive(learning_rate=self.learning_rate)
-        check(self.max_grad_norm >= 0, "max_grad_norm", self.max_grad_norm, ">= 0")
-
-    def make(self, num_iterations: int) -> outer.OuterOptimizer:
-        """The `OuterOptimizer` for so many iterations."""
-        return outer.adam(
-            self.learning_rate,
-            max_grad_norm=self.max_grad_norm or None,
-            decay_steps=num_iterations if self.decays else 0,
-        )
 
 
 @settings.checked
@@ -85,7 +53,7 @@ class ClassificationConfig:
     meta_batch_size: int = 32
     episodes_per_update: int = 5
     network: str = "convolutional"
-    outer: ClassificationOuterConfig = ClassificationOuterConfig()
+    outer: AdamConfig = AdamConfig()
 
     # What generic code asks for and nothing here may change.
     test_episodes_per_update: ClassVar[int] = 0

@@ -12,12 +12,13 @@ from tfcaml.types import MetaBatch, Trajectory
 
 N, T = 3, 5
 NETWORK = {
-    "conv_layers": 2,
+    "kernel_sizes": (3, 3),
+    "strides": (2, 2),
     "filters": 3,
     "object_layers": 1,
     "object_units": 4,
-    "object_places": 2,
-    "object_temperature": 3.0,
+    "places": 2,
+    "temperature": 3.0,
     "bias_transform": 2,
 }
 

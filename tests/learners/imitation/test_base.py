@@ -17,7 +17,7 @@ from tfcaml.rollouts.demonstrations import demonstrate
 FAMILY = Places(ends=True)
 POPULATION = FAMILY.population(0)
 SMALL = {"num_iterations": 3, "meta_batch_size": 4}
-NETWORK = {"object_units": 4, "object_places": 2}
+NETWORK = {"object_units": 4, "places": 2}
 
 
 def make(cls=learners.MIL, family=FAMILY, seed=0, **settings):
@@ -287,7 +287,7 @@ def test_one_demonstration_of_an_unseen_colour_tells_where_to_go():
         meta_batch_size=20,
         multiplier=10.0,
         inner_learning_rate=0.01,
-        network={"two_heads": True, "object_units": 16, "object_places": 4, "object_layers": 1},
+        network={"two_heads": True, "object_units": 16, "places": 4, "object_layers": 1},
         outer={"learning_rate": 3e-3, "decays": True},
     )
     learner = learners.MIL(family, learners.MIL.make_policy(family, config, (40, 40)), config)

@@ -13,7 +13,7 @@ FORMS = {
     "contextual, video": (learners.Contextual, {"demonstrations": {"shown": "video"}}),
     "contextual, images": (
         learners.Contextual,
-        {"observes": "image", "pose": "point", "network": {"image_features": "places"}},
+        {"observes": "image", "pose": "point", "network": {"image_features": "soft_argmax"}},
     ),
     "recurrent": (learners.RecurrentCloning, {"units": 3}),
     "recurrent, states": (

@@ -21,15 +21,24 @@ FORMS = {
     "temporal": {"network": TEMPORAL, "demonstrations": {"shown": "video"}},
     "pose": {"network": TWO, "pose": "point", "pose_weight": 0.7},
     "flat images": {"observes": "image", "network": {**TWO, "image_bias": 1}},
-    "places in images": {"observes": "image", "network": {**TWO, "image_features": "places"}},
+    "places in images": {"observes": "image", "network": {**TWO, "image_features": "soft_argmax"}},
+    "attention to images": {"observes": "image", "network": {**TWO, "image_features": "attention"}},
     "pose of images": {
         "observes": "image",
         "pose": "point",
-        "network": {**TEMPORAL, "image_features": "places"},
+        "network": {**TEMPORAL, "image_features": "soft_argmax"},
         "demonstrations": {"shown": "video"},
     },
 }
-SLOW = ("several steps", "states", "temporal", "flat images", "places in images", "pose of images")
+SLOW = (
+    "several steps",
+    "states",
+    "temporal",
+    "flat images",
+    "places in images",
+    "attention to images",
+    "pose of images",
+)
 
 
 def inner_gradients(case, params=None):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import tensorflow as tf
 
@@ -34,10 +34,16 @@ if TYPE_CHECKING:
 class ContextualConfig(ImitationConfig):
     """Settings of the contextual policy."""
 
+    READS_ACTIONS: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         super().__post_init__()
         rule = "False: nothing is judged by a head of its own"
         check(not self.network.two_heads, "network.two_heads", self.network.two_heads, rule)
+        shown = self.demonstrations.shown
+        rule = "all or video: of actions this learner sees nothing either way"
+        fits = self.READS_ACTIONS or shown != "states"
+        check(fits, "demonstrations.shown", shown, rule)
 
 
 @settings.checked
@@ -55,6 +61,8 @@ class RecurrentCloningConfig(ContextualConfig):
     units: int = 64
     attention: bool = False
     attention_units: int = 32
+
+    READS_ACTIONS: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
