@@ -101,6 +101,12 @@ def num_rows(nest: Nest) -> int | tf.Tensor:
     return tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
 
 
+def axes(x: tf.Tensor, num_axes: int | None = None) -> list[int | tf.Tensor]:
+    """Sizes of a tensor's axes, or the first of them: numbers where known, else tensors."""
+    found = tf.shape(x)
+    return [found[i] if n is None else n for i, n in enumerate(x.shape[:num_axes])]
+
+
 def shape(nest: Nest) -> tf.TensorShape:
     """The static shape of the first leaf, for the axes that all leaves share."""
     return tf.nest.flatten(nest)[0].shape
@@ -118,7 +124,7 @@ def task_major(x: tf.Tensor) -> tf.Tensor:
 
 def flat_steps(nest: Nest) -> Nest:
     """Each leaf [N, E, T, ...] -> [N, E * T, ...]."""
-    flat = lambda x: tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]])
+    flat = lambda x: tf.reshape(x, [num_rows(x), x.shape[1] * x.shape[2], *x.shape[3:]])
     return map(flat, nest)
 
 

@@ -719,7 +719,8 @@ def make(name, given, unchecked):
     if name in WIDER:
         policy = wider(name, family, config)
     elif policy is None:
-        policy = LEARNERS[name].make_policy(family, config, (4, 4))
+        smooth = ("tanh",) if kind == "imitation" else ()  # so that no unit is idle
+        policy = LEARNERS[name].make_policy(family, config, (4, 4), *smooth)
     learner = LEARNERS[name](family, policy, config)
     # The sampling of the others is not that of `sampler`.
     if kind in ("", "oracle", "relabelling") and name not in WIDER:

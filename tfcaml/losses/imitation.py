@@ -56,7 +56,7 @@ class BehaviourCloning(TaskLoss):
     def surrogate(self, meta: Nest, params: Params, query: Experience) -> Surrogate:
         trajectory = query.trajectory
         flat = nest.flat_steps(trajectory.observation)
-        steps = lambda x: tf.reshape(x, [*trajectory.mask.shape, x.shape[-1]])
+        steps = lambda x: tf.reshape(x, [*nest.axes(trajectory.mask), x.shape[-1]])
         action, pose = map(steps, self.policy.predicted(params, flat))
         loss = self._of_actions(action, trajectory.action, trajectory.mask)
         return Surrogate(loss + self._of_poses(params, trajectory, pose))

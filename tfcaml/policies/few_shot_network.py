@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfcaml import keys
+from tfcaml import keys, nest
 from tfcaml.errors import check, check_one_of, check_whole, checked_call
 from tfcaml.policies import layers
 from tfcaml.policies.base import Policy
@@ -113,7 +113,7 @@ class FewShotNetwork(Policy):
         """
         x = images
         if self.network == "dense":
-            x = tf.reshape(x, [*x.shape[:2], self._inputs])
+            x = tf.reshape(x, [*nest.axes(x, 2), self._inputs])
         for index in range(len(self._units)):
             layer = params[f"layer_{index}"]
             if self.network == "dense":
@@ -125,7 +125,7 @@ class FewShotNetwork(Policy):
             x = layers.max_pool(x) if self.network == "pooled" else x
         if self.network == "convolutional":
             x = tf.reduce_mean(x, axis=[2, 3])
-        return tf.reshape(x, [*x.shape[:2], self.num_features])
+        return tf.reshape(x, [*nest.axes(x, 2), self.num_features])
 
     def __call__(self, params: Params, observation: Nest) -> tfd.Distribution:
         logits = layers.dense(self.features(params, observation), params["head"])

@@ -297,7 +297,7 @@ class ImitationPolicy(Policy):
         """
         features, pose = self._features(params, nest.flat_steps(observation), judged=True)
         weights = params["weights"]
-        shape = [*mask.shape]
+        shape = nest.axes(mask)
         steps = lambda x: tf.reshape(x, [*shape, x.shape[-1]])
         if not self.config.two_heads:
             return steps(layers.dense(features, weights["post"])), steps(pose)
@@ -325,7 +325,7 @@ class ImitationPolicy(Policy):
         if seen:
             return tf.concat(seen, axis=-1)
         first = tf.nest.flatten(observation)[0]
-        return tf.zeros([*first.shape[:2], 0], self.dtype)
+        return tf.zeros([*nest.axes(first, 2), 0], self.dtype)
 
     def vectors(self, params: Params, observation: Nest, judged: bool = False) -> tf.Tensor:
         """The vectors of observations, joined: nest of [N, B, ...] -> [N, B, V].
@@ -338,7 +338,7 @@ class ImitationPolicy(Policy):
         leaves = self._leaves(observation)
         names = [name for name, spec in self.specs.items() if spec.shape.rank == 1]
         if not names:
-            return tf.zeros([*tf.nest.flatten(observation)[0].shape[:2], 0], self.dtype)
+            return tf.zeros([*nest.axes(tf.nest.flatten(observation)[0], 2), 0], self.dtype)
         own = [self._normalized(params, name, leaves[name]) for name in names]
         if judged:
             own = [tf.zeros_like(x) if n in self.hidden else x for n, x in zip(names, own)]
@@ -366,13 +366,13 @@ class ImitationPolicy(Policy):
         weights = params["weights"]
         seen = self.perceived(params, observation)
         rows = [seen, self.vectors(params, observation, judged)]
-        pose = tf.zeros([*seen.shape[:2], 0], self.dtype)
+        pose = tf.zeros([*nest.axes(seen, 2), 0], self.dtype)
         if self.pose:
             pose = layers.dense(seen, weights["pose"])
             rows.append(tf.stop_gradient(pose))
         if self.context_size:
             context = self.context(params, tf.concat(rows, axis=-1))
-            rows.append(tf.broadcast_to(context, [*seen.shape[:2], self.context_size]))
+            rows.append(tf.broadcast_to(context, [*nest.axes(seen, 2), self.context_size]))
         x = tf.concat(rows, axis=-1)
         for i in range(len(self.layers)):
             layer = weights["blind" if judged and self.hidden and i == 0 else f"dense{i}"]
@@ -381,7 +381,7 @@ class ImitationPolicy(Policy):
 
     def _of_objects(self, weights: Nest, x: tf.Tensor) -> tf.Tensor:
         """[N, B, M, F] -> [N, B, places * F], see the class."""
-        tasks, rows, objects, features = x.shape
+        tasks, rows, objects, features = nest.axes(x)
         said = tf.reshape(x, [tasks, rows * objects, features])
         for i in range(self.config.object_layers + 1):
             layer = weights[str(i)]
@@ -398,7 +398,7 @@ class ImitationPolicy(Policy):
         x = tf.cast(image, self.dtype) / (255 if image.dtype.is_integer else 1)
         if self.config.image_bias:
             bias = weights["bias_transform"][:, None]
-            x = tf.concat([x, tf.broadcast_to(bias, [*x.shape[:-1], bias.shape[-1]])], axis=-1)
+            x = tf.concat([x, tf.broadcast_to(bias, [*nest.axes(x)[:-1], bias.shape[-1]])], axis=-1)
         for i, stride in enumerate(self.config.strides):
             x = layers.convolve(x, weights[str(i)]["kernel"], stride)
             x = tf.nn.relu(layers.layer_norm(x, weights[str(i)]["offset"]))
@@ -406,7 +406,7 @@ class ImitationPolicy(Policy):
             x = self.config.temperature * layers.convolve(x, weights["attention"]["kernel"])
         if self.config.image_features != "flat":
             return layers.spatial_soft_argmax(x)
-        return tf.reshape(x, [*x.shape[:2], x.shape[2:].num_elements()])
+        return tf.reshape(x, [*nest.axes(x, 2), x.shape[2:].num_elements()])
 
     def _new_convolutions(self, shape: Sequence[int], draw: _Draws) -> tuple[Nest, int]:
         """(weights of an image's convolutions, numbers that come of them)."""
@@ -488,8 +488,8 @@ class AttentivePolicy(ImitationPolicy):
 
     def context(self, params: Params, seen: tf.Tensor) -> tf.Tensor:
         weights, read = params["weights"]["attention"], params["read"]
-        steps = tf.reshape(read, [read.shape[0], -1, read.shape[-1]])
-        valid = tf.reshape(tf.cast(params["mask"], read.dtype), [read.shape[0], 1, -1])
+        steps = tf.reshape(read, [nest.num_rows(read), -1, read.shape[-1]])
+        valid = tf.reshape(tf.cast(params["mask"], read.dtype), [nest.num_rows(read), 1, -1])
         asked, held = layers.dense(seen, weights["query"]), layers.dense(steps, weights["key"])
         alike = tf.matmul(asked, held, transpose_b=True) / np.sqrt(self.attention_units)
         share = tf.nn.softmax(tf.where(valid > 0, alike, alike.dtype.min), axis=-1) * valid
@@ -501,7 +501,8 @@ def _with_bias_transform(x: tf.Tensor, layer: Nest) -> tf.Tensor:
     learned = layer.get("bias_transform")
     if learned is None:
         return x
-    return tf.concat([x, tf.broadcast_to(learned[:, None], [*x.shape[:2], learned.shape[-1]])], -1)
+    shape = [*nest.axes(x, 2), learned.shape[-1]]
+    return tf.concat([x, tf.broadcast_to(learned[:, None], shape)], axis=-1)
 
 
 class _Draws:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfcaml import nest
 from tfcaml.types import Nest
 
 _VARIANCE_FLOOR = 1e-5  # added to variances before their roots are divided by
@@ -37,7 +38,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
     Returns:
       [N, B, ceil(H / stride), ceil(W / stride), F].
     """
-    tasks, rows, height, width, channels = x.shape
+    tasks, rows, height, width, channels = nest.axes(x)
     _, *window, _, filters = kernel.shape
     sizes = [-(-size // stride) for size in (height, width)]
     totals = [
@@ -55,7 +56,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
     patches = tf.concat(seen, axis=-1)
     inputs = window[0] * window[1] * channels
     flat = tf.reshape(patches, [tasks, rows * sizes[0] * sizes[1], inputs])
-    answers = tf.matmul(flat, tf.reshape(kernel, [kernel.shape[0], inputs, filters]))
+    answers = tf.matmul(flat, tf.reshape(kernel, [nest.num_rows(kernel), inputs, filters]))
     return tf.reshape(answers, [tasks, rows, *sizes, filters])
 
 
@@ -78,7 +79,7 @@ def max_pool(x: tf.Tensor) -> tf.Tensor:
     Returns:
       [N, B, H // 2, W // 2, C].
     """
-    tasks, rows, height, width, channels = x.shape
+    tasks, rows, height, width, channels = nest.axes(x)
     x = x[:, :, : height // 2 * 2, : width // 2 * 2]
     squares = tf.reshape(x, [tasks, rows, height // 2, 2, width // 2, 2, channels])
     return tf.reduce_max(squares, axis=[3, 5])
@@ -125,9 +126,9 @@ def spatial_soft_argmax(x: tf.Tensor) -> tf.Tensor:
     Returns:
       [N, B, 2 C], heights and then widths, from -1 to 1.
     """
-    tasks, rows, height, width, channels = x.shape
+    tasks, rows, height, width, channels = nest.axes(x)
     flat = tf.reshape(x, [tasks, rows, height * width, channels])
-    share = tf.reshape(tf.nn.softmax(flat, axis=2), x.shape)
+    share = tf.reshape(tf.nn.softmax(flat, axis=2), tf.shape(x))
     places = lambda size: tf.cast(tf.linspace(-1.0, 1.0, size), x.dtype)
     down = tf.einsum("nbhwc,h->nbc", share, places(height))
     across = tf.einsum("nbhwc,w->nbc", share, places(width))
@@ -165,7 +166,7 @@ def lstm(x: tf.Tensor, weights: Nest, mask: tf.Tensor) -> tf.Tensor:
     Returns:
       [N, B, T, U].
     """
-    tasks, rows, steps, _ = x.shape
+    tasks, rows, steps, _ = nest.axes(x)
     units = weights["bias"].shape[-1] // 4
     hidden = cell = tf.zeros([tasks, rows, units], x.dtype)
     valid = tf.cast(mask, x.dtype)[..., None]
@@ -185,7 +186,7 @@ def _standardized(x: tf.Tensor, axes: list[int], mask: tf.Tensor | None = None) 
     def mean_of(values: tf.Tensor) -> tf.Tensor:
         if mask is None:
             return tf.reduce_mean(values, axis=axes, keepdims=True)
-        counted = tf.broadcast_to(mask, values.shape)
+        counted = tf.broadcast_to(mask, tf.shape(values))
         total = tf.reduce_sum(counted, axis=axes, keepdims=True)
         return tf.reduce_sum(values * counted, axis=axes, keepdims=True) / tf.maximum(total, 1)
 

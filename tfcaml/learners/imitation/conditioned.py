@@ -187,7 +187,7 @@ class RecurrentCloning(_Conditioned):
         if self.config.demonstrations.shown == "all":
             told.append(tf.cast(nest.flat_steps(demonstration["action"]), self.policy.dtype))
         steps = tf.concat(told, axis=-1)
-        steps = tf.reshape(steps, [*mask.shape, steps.shape[-1]])
+        steps = tf.reshape(steps, [*nest.axes(mask), steps.shape[-1]])
         reader = params["weights"]["reader"]
         hidden = layers.lstm(steps, reader, mask)  # [N, D, T, U]
         if self.config.attention:

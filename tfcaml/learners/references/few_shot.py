@@ -32,7 +32,7 @@ from tfcaml.policies.base import Policy
 from tfcaml.policies.few_shot_network import glorot
 from tfcaml.policies.layers import dense
 from tfcaml.rollouts import examples
-from tfcaml.types import Experience, FastState, MetaBatch, Nest, Params, Surrogate, Task
+from tfcaml.types import Experience, FastState, MetaBatch, Nest, Params, Surrogate, Task, Trajectory
 
 _HEAD = 0x4EAD  # of the key of the linear layer of all training classes
 
@@ -164,7 +164,7 @@ class PixelNeighbour(Policy):
         return {"shown": tf.zeros([self._shots * self.num_actions, self._pixels])}
 
     def __call__(self, params: Params, observation: Nest) -> Any:
-        tasks, rows = observation.shape[:2]
+        tasks, rows = nest.axes(observation, 2)
         shown, seen = params["shown"], tf.reshape(observation, [tasks, rows, self._pixels])
         # |x - s|^2 less |x|^2, which is the same for all that were shown.
         distance = tf.reduce_sum(shown**2, axis=-1)[:, None]
@@ -200,7 +200,9 @@ class NearestNeighbour(MetaLearner):
         return None
 
     def test_support(self, meta: Nest, fast: FastState, task: Task, key: tf.Tensor) -> Experience:
-        trajectory = examples.labelled(*self.environment.support(task))
+        return self.experience(meta, fast, examples.labelled(*self.environment.support(task)))
+
+    def experience(self, meta: Nest, fast: FastState, trajectory: Trajectory) -> Experience:
         return Experience(trajectory, trajectory.mask)
 
     def adapt(self, meta: Nest, fast: FastState, support: Experience) -> FastState:
