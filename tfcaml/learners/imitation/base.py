@@ -80,9 +80,7 @@ class DemonstrationConfig:
 
     def of_file(self, path: str) -> DemonstrationConfig:
         """These settings for demonstrations of a file, so without those of the expert."""
-        own = DemonstrationConfig()
-        expert = {"per_task": own.per_task, "noise": own.noise, "attempts": own.attempts}
-        return dataclasses.replace(self, path=path, **expert)
+        return DemonstrationConfig(path=path, steps=self.steps, shown=self.shown)
 
 
 @settings.checked
