@@ -11,7 +11,7 @@ from tfcaml.configs.maml import _few_shot
 
 from tfcaml import environments
 
-COMPARED = ("first_order", "prototypical", "pretrained_classification", "nearest_neighbour")
+COMPARED = ("prototypical", "pretrained_classification", "nearest_neighbour")
 _OUTER = {"learning_rate": 2e-3, "decays": True}
 # As many queries in each iteration, about a hundred.
 _SIZES = {
@@ -40,7 +40,7 @@ def get_config(shots="1", num_characters=0):
     return _few_shot.experiment(
         base.section("omniglot", family),
         sizes,
-        COMPARED,
+        (*(("first_order",) if shots == 1 else ()), *COMPARED),
         num_seeds=3,
         evaluation={"num_tasks": 100, "num_updates": 5, "episodes": 75},
         save_interval=500,

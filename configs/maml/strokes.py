@@ -7,7 +7,8 @@ from tfcaml import environments
 
 
 def get_config():
-    maml = {"num_iterations": 800, "meta_batch_size": 16, "outer": {"learning_rate": 2e-3}}
+    outer = {"learning_rate": 2e-3, "decays": True}
+    maml = {"num_iterations": 1000, "meta_batch_size": 16, "outer": outer}
     return _few_shot.experiment(
         base.section("strokes", environments.StrokesConfig()),
         {"maml_classification": maml},

@@ -42,7 +42,7 @@ class StrokesConfig(FewShotConfig):
     """
 
     points: int = 5
-    unsteadiness: float = 1.0
+    unsteadiness: float = 0.8
     size: int = 28
 
     def __post_init__(self) -> None:

@@ -80,10 +80,7 @@ class DemonstrationConfig:
 
     def of_file(self, path: str) -> DemonstrationConfig:
         """These settings for demonstrations of a file, so without those of the expert."""
-        own = DemonstrationConfig()
-        return dataclasses.replace(
-            self, path=path, per_task=own.per_task, noise=own.noise, attempts=own.attempts
-        )
+        return DemonstrationConfig(path=path, steps=self.steps, shown=self.shown)
 
 
 @settings.checked
