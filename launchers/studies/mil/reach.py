@@ -10,7 +10,7 @@ from tfcaml.configs.mil import reach
 from tfcaml import figures
 from tfcaml.experiments.experiment import Experiment
 
-from ..runs import interval, rounded, run_config, run_parts, shrink
+from ..runs import interval, rounded, run_config, run_parts
 from . import imitation
 
 _SHOTS = (1, 2, 5)
@@ -53,7 +53,7 @@ def demonstrations(study_seeds, out_dir, quick=False, train=Experiment.train):
         else:
             content["compared"] = {name: content["compared"][name] for name in compared}
         if quick:
-            shrink(content, compared[:1])
+            imitation.quickly(content, compared[:1])
         seeds = study_seeds[: content["num_seeds"]]
         _, summary = run_config(content, seeds, root, train=train)
         for method in ("mil", *compared):
