@@ -244,6 +244,8 @@ def _kind(name: str, config: type) -> str:
 
 def _table(config: type) -> list[str]:
     """A row for each field."""
+    if not dataclasses.fields(config):
+        return ["It has no fields.", ""]
     head = ("Field", "Default", "Meaning", "Source")
     lines = [
         ".. list-table::",

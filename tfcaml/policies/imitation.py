@@ -470,7 +470,7 @@ class AttentivePolicy(ImitationPolicy):
     softmax of that (dot-product attention); 0 where there is none.
 
     Args:
-      *args, **kwargs: as of `ImitationPolicy`.
+      args, kwargs: as of `ImitationPolicy`.
       attention_units: numbers that are compared.
     """
 
