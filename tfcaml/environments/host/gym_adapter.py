@@ -7,6 +7,7 @@ ended from one that was cut short. gymnasium does; here discount 0 stands for th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,7 @@ class FamilyGymnasiumEnvironment(gymnasium.Env):
     horizon is truncated.
 
     Args:
-      environment: an `TaskFamily` whose observation is a tensor.
+      environment: a `TaskFamily` whose observation is a tensor, or dicts and tuples of tensors.
       task: nest, leading [1].
     """
 
@@ -199,11 +200,15 @@ def from_space(space: gymnasium.Space, observation: Any) -> Nest:
 
 
 def _space(spec: Nest) -> gymnasium.Space:
-    """The space of an `ArraySpec`."""
+    """The space of a nest of `ArraySpec`s: of dicts and tuples a Dict and a Tuple."""
+    if isinstance(spec, Mapping):
+        return spaces.Dict({name: _space(own) for name, own in spec.items()})
+    if isinstance(spec, tuple):
+        return spaces.Tuple(map(_space, spec))
     bounded = isinstance(spec, BoundedArraySpec)
     if bounded and spec.dtype.kind in "iu" and spec.shape == () and spec.minimum == 0:
         return spaces.Discrete(int(spec.maximum) + 1)
-    check(hasattr(spec, "shape"), "spec", spec, "of one tensor")
+    check(hasattr(spec, "shape"), "spec", spec, "a tensor's, or dicts and tuples of them")
     if bounded:
         low, high = spec.minimum, spec.maximum
     elif spec.dtype.kind == "b":
