@@ -10,7 +10,7 @@ from tfcaml.configs import base
 from tfcaml.configs.caml import particles as caml_particles
 from tfcaml.configs.maml import navigation as maml_navigation
 
-from tests.environments.family_names import ATARI
+from tests.environments.family_names import ATARI, WITHOUT_DATA
 from tfcaml import environments, learners
 from tfcaml.environments import ENVIRONMENTS, Particle
 from tfcaml.errors import ConfigError
@@ -217,7 +217,7 @@ def test_compilation_is_on_off_or_automatic(value):
         ExperimentConfig.from_dict(CONTENT, jit_compile=value)
 
 
-@pytest.mark.parametrize("name", [*sorted(set(ENVIRONMENTS) - {"atari"}), ATARI])
+@pytest.mark.parametrize("name", [*sorted(set(ENVIRONMENTS) - WITHOUT_DATA - {"atari"}), ATARI])
 def test_entities_of_every_family_are_held_out_with_every_seed(name):
     family, options = ENVIRONMENTS[name]
     learner = base.section("reptile", learners.Reptile.Config())

@@ -61,7 +61,8 @@ class PoisonedLoss(losses.SurrogateLoss):
         return super().advantage(trajectory) * root
 
     def surrogate(self, meta, params, query):
-        loss, distribution, _ = super().surrogate(meta, params, query)
+        found = super().surrogate(meta, params, query)
+        loss, distribution = found.loss, found.distribution
 
         @tf.custom_gradient
         def identity(x):

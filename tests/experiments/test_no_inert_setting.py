@@ -9,18 +9,23 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import pathlib
 import pkgutil
+import tempfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tfcaml.configs import base
 from tfcaml.configs.caml import particles as caml_particles
 
 import tfcaml
 from tests.eager import PlainPolicy, differ, eagerly
+from tests.environments.family_names import WITHOUT_DATA
 from tfcaml import agents, divergence, environments, keys, learners, nest, policies, settings
 from tfcaml.environments import ENVIRONMENTS
+from tfcaml.environments.supervised.omniglot import SMALL_SETS
 from tfcaml.errors import ConfigError
 from tfcaml.experiments.config import ExperimentConfig, _Content, _Evaluation, _Policy, _Run
 from tfcaml.learners import LEARNERS
@@ -42,6 +47,9 @@ SIMULATION = {
     "timestep": (0.005, {}),
     "reset_noise": (0.2, {}),
 }
+# Of every family of few-shot tasks.
+FEW_SHOT = {"way": (3, {}), "shots": (2, {})}
+SPLIT, OTHER, WHOLE = "split", "other", "whole"  # folders of images
 ANT = {**SIMULATION, "gear": (30.0, {})}
 HEAVY_ANT = {
     **ANT,
@@ -252,6 +260,51 @@ FAMILIES = {
             "horizon": (3, {}),
         },
     ),
+    "colour_push": (
+        {"horizon": 4, "reward": "distance"},
+        {
+            **SIMULATION,
+            **{"action_range": (10.0, {}), "num_train": (90, {})},
+            "reward": ("success", {"horizon": 10}),
+        },
+    ),
+    "colour_reach": (
+        {"horizon": 3, "reward": "distance"},
+        {
+            **SIMULATION,
+            **{"action_range": (10.0, {}), "num_train": (90, {}), "reward": ("success", {})},
+            **{"within_reach": (False, {}), "observes": ("image", {})},
+            **{"height": (20, {"observes": "image"}), "width": (20, {"observes": "image"})},
+            "renderer": ("mujoco", {"observes": "image"}),
+        },
+    ),
+    "omniglot": (
+        {},
+        {
+            **FEW_SHOT,
+            "paths": (SMALL_SETS[:1], {"held_out": ("Balinese",)}),
+            "held_out": (("Greek",), {}),
+            "training": (("Greek",), {}),
+            "num_characters": (20, {}),
+            "rotations": (False, {}),
+            "shift": (2, {}),
+        },
+    ),
+    "image_folders": (
+        {"path": SPLIT, "way": 2, "size": 8},
+        {
+            **FEW_SHOT,
+            "path": (OTHER, {}),
+            "test_folder": ("val", {}),
+            "test_share": (0.6, {"path": WHOLE, "test_share": 0.3}),
+            **{"size": (12, {}), "colour": (False, {}), "inverted": (True, {})},
+            **{"rotations": (True, {}), "shift": (2, {})},
+        },
+    ),
+    "strokes": (
+        {},
+        {**FEW_SHOT, "points": (4, {}), "unsteadiness": (0.2, {}), "size": (20, {})},
+    ),
     "pusher": ({"horizon": 3}, {**SPARSE, "num_layouts": (3, {})}),
     "random_hopper": ({"horizon": 3}, LEGS),
     "random_reacher": (
@@ -287,6 +340,7 @@ REFUSED_OF_FAMILIES = [  # (family, field, value): it cannot act beside the defa
     ("navigation", "sparse_radius", 5.0),
     ("particle", "num_held_out_groups", 2),
     ("random_reacher", "scales", "log_uniform"),
+    ("colour_reach", "height", 64),
 ]
 NUMBERS_OF_STEPS = 4  # of the longer episodes
 
@@ -350,11 +404,46 @@ class OfImages(PlainPolicy):
         return super().__call__(params, bright)
 
 
+class OfNests(PlainPolicy):
+    """Sees all numbers of a nest in a row."""
+
+    def __init__(self, observation_spec, action_spec):
+        size = sum(spec.shape.num_elements() for spec in tf.nest.flatten(observation_spec))
+        super().__init__(tf.TensorSpec([size]), action_spec)
+        self.observation_spec = observation_spec
+
+    def __call__(self, params, observation):
+        return super().__call__(params, nest.vectors(observation, 2))
+
+
+@functools.cache
+def folder_of_images():
+    """A folder with the places that `image_folders` is told of above."""
+    root = tempfile.TemporaryDirectory()
+    rng = np.random.default_rng(0)
+    for split in (f"{SPLIT}/train", f"{SPLIT}/test", f"{SPLIT}/val", f"{OTHER}/train"):
+        _write_images(pathlib.Path(root.name, split), rng)
+    _write_images(pathlib.Path(root.name, OTHER, "test"), rng)
+    _write_images(pathlib.Path(root.name, WHOLE), rng, 8)
+    return root  # which is there as long as this is
+
+
+def _write_images(place, rng, classes=4):
+    for name in map(str, range(classes)):
+        (place / name).mkdir(parents=True)
+        for drawing in range(4):
+            pixels = rng.integers(0, 256, [8, 8, 3], dtype=np.uint8)
+            Image.fromarray(pixels).save(place / name / f"{drawing}.png")
+
+
 @functools.cache
 def entities_and_episodes(name, settings):
     """The numbers of a family: entities of one seed, and what happens to some of them."""
     family, options = ENVIRONMENTS[name]
-    family = family(options(**dict(settings)))
+    settings = dict(settings)
+    if name in WITHOUT_DATA:
+        settings["path"] = f"{folder_of_images().name}/{settings['path']}"
+    family = family(options(**settings))
     population = family.population(0, 4)
     drawn = population.draw(3, keys.from_int(0)) if population.draw else {}
     sets = [population.train, population.test, drawn]
@@ -362,6 +451,9 @@ def entities_and_episodes(name, settings):
     groups = [population.train_group, population.test_group]
     family.horizon = min(family.horizon, NUMBERS_OF_STEPS)
     kind = OfImages if name in ("atari", "catch") else PlainPolicy
+    spec = family.observation_spec
+    of_nests = not isinstance(spec, tf.TensorSpec) or (kind is PlainPolicy and spec.shape.rank > 1)
+    kind = OfNests if of_nests else kind
     policy = kind(family.observation_spec, family.action_spec)
     params = nest.map(lambda x: 3 * x, nest.repeat(policy.init(0), 4))
     found = sampling.sample(policy, family, params, population.test, 3, keys.from_int(1))
