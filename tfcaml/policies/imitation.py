@@ -105,6 +105,7 @@ class ImitationNetworkConfig:
         for name in ("kernel_sizes", "strides"):
             for size in getattr(self, name):
                 check_whole(f"number in {name}", size, 1)
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # a list, in JSON
         same = len(self.kernel_sizes) == len(self.strides) >= 1
         rule = f"as many numbers as kernel_sizes has, {len(self.kernel_sizes)}, and one at least"
         check(same, "strides", self.strides, rule)

@@ -76,6 +76,7 @@ class OmniglotConfig(FewShotConfig):
         for name in ("paths", "held_out", "training"):
             value = getattr(self, name)
             check(all(isinstance(x, str) for x in value), name, value, "a list of texts")
+            object.__setattr__(self, name, tuple(value))  # a list, in JSON
         check(self.held_out, "held_out", self.held_out, "a list of one alphabet at least")
         both = sorted(set(self.held_out) & set(self.training))
         check(not both, "training", self.training, f"without {both}, which are held out")
