@@ -91,7 +91,7 @@ class Demonstrations(NamedTuple):
             are not of the family's tasks; see `from_arrays`.
         """
         _check_environment(environment)
-        if os.fspath(path).endswith(TFRECORD):
+        if str(path).endswith(TFRECORD):
             return cls.load_tfrecord(path, environment)
         with _reading(path):
             if not zipfile.is_zipfile(path):  # NumPy reads other files too, and not as these
