@@ -11,7 +11,7 @@ those of the family's expert. A new task is demonstrated, and then the policy ac
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tensorflow as tf
@@ -220,15 +220,31 @@ class ImitationLearner(GradientLearner):
         fc_layer_params: Sequence[int] = (200, 200, 200),
         activation: str = "relu",
     ) -> Policy:
-        specs = environment.observation_spec, environment.action_spec
-        return ImitationPolicy(
-            *specs,
-            fc_layer_params,
-            activation,
-            config.network,
-            cls.hidden(environment, config),
-            config.pose,
-        )
+        """As `MetaLearner.make_policy`; which kind of policy, `policy_of` says."""
+
+        def made(kind: type[ImitationPolicy] = ImitationPolicy, **more: Any) -> ImitationPolicy:
+            return kind(
+                environment.observation_spec,
+                environment.action_spec,
+                fc_layer_params,
+                activation,
+                config.network,
+                cls.hidden(environment, config),
+                config.pose,
+                **more,
+            )
+
+        return cls.policy_of(config, made)
+
+    @classmethod
+    def policy_of(cls, config: Any, made: Callable[..., ImitationPolicy]) -> Policy:
+        """The policy of a config.
+
+        Args:
+          config: the learner's.
+          made: (kind, **more) -> `ImitationPolicy` of that kind with further arguments.
+        """
+        return made()
 
     @classmethod
     def hidden(cls, environment: TaskFamily, config: Any) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tensorflow as tf
@@ -25,7 +25,6 @@ from tfcaml.policies.imitation import AttentivePolicy, ImitationPolicy
 from tfcaml.types import Experience, FastState, Nest, Params, blank_trajectory
 
 if TYPE_CHECKING:
-    from tfcaml.environments.base import TaskFamily
     from tfcaml.policies.base import Policy
 
 
@@ -117,24 +116,8 @@ class Contextual(_Conditioned):
     Config = ContextualConfig
 
     @classmethod
-    def make_policy(
-        cls,
-        environment: TaskFamily,
-        config: Any,
-        fc_layer_params: Sequence[int] = (200, 200, 200),
-        activation: str = "relu",
-    ) -> Policy:
-        alone: Any = super().make_policy(environment, config, fc_layer_params, activation)
-        return ImitationPolicy(
-            environment.observation_spec,
-            environment.action_spec,
-            fc_layer_params,
-            activation,
-            config.network,
-            cls.hidden(environment, config),
-            config.pose,
-            context=alone.seen_size,
-        )
+    def policy_of(cls, config: Any, made: Callable[..., ImitationPolicy]) -> Policy:
+        return made(context=made().seen_size)
 
     def shown(self, params: Params, demonstration: Nest) -> Params:
         ends = demonstration["end"]
@@ -151,26 +134,11 @@ class RecurrentCloning(_Conditioned):
     Config = RecurrentCloningConfig
 
     @classmethod
-    def make_policy(
-        cls,
-        environment: TaskFamily,
-        config: Any,
-        fc_layer_params: Sequence[int] = (200, 200, 200),
-        activation: str = "relu",
-    ) -> Policy:
-        kind = AttentivePolicy if config.attention else ImitationPolicy
-        more = {"attention_units": config.attention_units} if config.attention else {}
-        return kind(
-            environment.observation_spec,
-            environment.action_spec,
-            fc_layer_params,
-            activation,
-            config.network,
-            cls.hidden(environment, config),
-            config.pose,
-            context=config.units,
-            **more,
-        )
+    def policy_of(cls, config: Any, made: Callable[..., ImitationPolicy]) -> Policy:
+        if not config.attention:
+            return made(context=config.units)
+        units = config.attention_units
+        return made(AttentivePolicy, context=config.units, attention_units=units)
 
     def init(self, seed: int) -> Nest:
         meta = super().init(seed)
