@@ -8,11 +8,13 @@ from tfcaml.configs.mil import _methods
 
 def get_config():
     network = {"object_layers": 2, "object_units": 100}
+    learned_loss = {"two_heads": True, "loss_head": "temporal"}
+    video = {"demonstrations": {"shown": "video"}}
     return _methods.experiment(
         "colour_push",
-        {"num_train": 693},
+        {"num_train": 300},
         shared={
-            "num_iterations": 16_000,
+            "num_iterations": 4000,
             "meta_batch_size": 15,
             "multiplier": 10.0,
             "demonstrations": {"per_task": 12, "noise": 0.1, "steps": 20},
@@ -25,14 +27,18 @@ def get_config():
         },
         conditioned={"network": {**network, "places": 16, "temperature": 1.0}},
         compared={
+            "states": ("mil", {"network": learned_loss, "demonstrations": {"shown": "states"}}),
+            "video": ("mil", {"network": learned_loss, **video}),
             "cloning": ("cloning", {}),
             "contextual": ("contextual", {}),
+            "contextual_video": ("contextual", video),
             "lstm": ("recurrent_cloning", {}),
             "lstm_attention": ("recurrent_cloning", {"attention": True}),
+            "lstm_video": ("recurrent_cloning", video),
         },
         policy={"fc_layer_params": (100, 100, 100), "activation": "relu"},
         num_seeds=3,
         evaluation={"num_tasks": 74, "num_updates": 1, "episodes": 6},
-        save_interval=4000,
+        save_interval=1000,
         log_interval=100,
     )

@@ -15,31 +15,35 @@ _LSTM = ("recurrent_cloning", {})
 
 def get_config(observed="blocks"):
     check_one_of("observed", observed, OBSERVED)
-    demonstrations = {"per_task": 10, "noise": 0.3, "steps": 10}
     return _methods.experiment(
         "colour_reach",
         {"num_train": 750, "observes": observed},
-        shared={
-            "num_iterations": 16_000,
+        **(_blocks() if observed == "blocks" else _image()),
+        policy={"fc_layer_params": (100, 100, 100), "activation": "relu"},
+        num_seeds=3,
+        evaluation={"num_tasks": 150, "num_updates": 1, "episodes": 10},
+        save_interval=1000,
+        log_interval=100,
+    )
+
+
+def _blocks():
+    objects = {"object_layers": 2, "object_units": 100}
+    return {
+        "shared": {
+            "num_iterations": 10_000,
             "meta_batch_size": 25,
             "multiplier": 10.0,
-            "demonstrations": demonstrations,
+            "demonstrations": {"per_task": 10, "noise": 0.3, "steps": 10},
             "outer": {"decays": True},
         },
-        adapted={
+        "adapted": {
             "inner_learning_rate": 1e-3,
             "clip": 100.0,
-            "network": {"object_layers": 2, "object_units": 100, "places": 2},
+            "network": {**objects, "places": 2},
         },
-        conditioned={
-            "network": {
-                "object_layers": 2,
-                "object_units": 100,
-                "places": 16,
-                "temperature": 1.0,
-            }
-        },
-        compared={
+        "conditioned": {"network": {**objects, "places": 16, "temperature": 1.0}},
+        "compared": {
             "no_bias_transform": ("mil", {"network": {"bias_transform": 0}}),
             "first_order": ("mil", {"first_order": True}),
             "cloning": ("cloning", {}),
@@ -47,9 +51,32 @@ def get_config(observed="blocks"):
             "lstm": _LSTM,
             "lstm_attention": ("recurrent_cloning", {"attention": True}),
         },
-        policy={"fc_layer_params": (100, 100, 100), "activation": "relu"},
-        num_seeds=3,
-        evaluation={"num_tasks": 150, "num_updates": 1, "episodes": 10},
-        save_interval=4000,
-        log_interval=100,
-    )
+    }
+
+
+def _image():
+    # The paper's convolutions for those that are shown the demonstration.
+    paper = {"filters": 30, "kernel_sizes": (3, 3, 3), "strides": (2, 2, 2)}
+    return {
+        "shared": {
+            "num_iterations": 5000,
+            "meta_batch_size": 16,
+            "multiplier": 10.0,
+            "demonstrations": {"per_task": 6, "noise": 0.3, "steps": 8},
+            "outer": {"decays": True},
+        },
+        "adapted": {
+            "inner_learning_rate": 1e-3,
+            "clip": 100.0,
+            "network": {
+                "filters": 32,
+                "kernel_sizes": (2, 1),
+                "strides": (2, 1),
+                "image_features": "attention",
+                "places": 2,
+                "temperature": 10.0,
+            },
+        },
+        "conditioned": {"network": paper},
+        "compared": {"contextual": _CONTEXTUAL, "lstm": _LSTM},
+    }

@@ -152,9 +152,11 @@ def test_moments_of_what_is_shown(spec):
     mask = (np.arange(T) < np.array([[5, 2, 1], [3, 3, 4]])[..., None]).astype(np.float32)
     found = policy.moments(shown, tf.constant(mask))
     values = {"": shown} if spec == "one" else shown
-    assert set(found["mean"]) == set(values) - {"image"}
+    assert set(found["mean"]) == set(values)
     for name in found["mean"]:
-        valid = values[name].numpy()[mask > 0].reshape(-1, values[name].shape[-1])
+        shown_here = values[name].numpy()  # of images the first of each episode counts
+        taken = shown_here[:, :, 0] if name == "image" else shown_here[mask > 0]
+        valid = taken.reshape(-1, values[name].shape[-1]).astype(np.float64)
         np.testing.assert_allclose(found["mean"][name], valid.mean(axis=0), rtol=1e-9)
         np.testing.assert_allclose(found["deviation"][name], valid.std(axis=0), rtol=1e-9)
 
@@ -204,8 +206,9 @@ def test_images_by_keras(features):
         found.shape[-1] == {"flat": 2 * 2 * 3, "soft_argmax": 2 * 3, "attention": 2 * 2}[features]
     )
     weights = params["weights"]["image_image"]
+    usual, deviation = (params["moments"][k]["image"].numpy() for k in ("mean", "deviation"))
     for i in range(N):
-        x = tf.cast(rows["image"][i], tf.float64) / 255
+        x = (tf.cast(rows["image"][i], tf.float64) - usual[i]) / deviation[i]
         for k in ("0", "1"):
             x = tf.nn.conv2d(x, weights[k]["kernel"][i], 2, "SAME").numpy()
             mean, variance = (f(x, axis=(1, 2, 3), keepdims=True) for f in (np.mean, np.var))
@@ -222,6 +225,16 @@ def test_images_by_keras(features):
             down = np.einsum("bhwc,h->bc", share, sides)
             wanted = np.concatenate([down, np.einsum("bhwc,w->bc", share, sides)], axis=1)
         np.testing.assert_allclose(found[i], wanted, rtol=1e-7, atol=1e-12)
+
+
+def test_images_of_integers_are_first_brought_below_1():
+    moments = make("image").moments(None)
+    assert not np.any(moments["mean"]["image"]) and np.all(moments["deviation"]["image"] == 255)
+
+
+def test_attention_to_images_starts_where_filters_answer():
+    first = make("image", image_features="attention").init(0)["weights"]["image_image"]
+    assert np.all(first["attention"]["kernel"] >= 0)
 
 
 def test_learned_images_change_nothing_at_first_and_are_learned():

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _ACTIVATIONS = {"tanh": tf.tanh, "relu": tf.nn.relu, "elu": tf.nn.elu, "swish": tf.nn.swish}
 _DEVIATION_FLOOR = 1e-3  # least that an observation is divided by; MIL's code
+_BRIGHTEST = 255  # of images of integers
+_CONTRAST = 0.4  # first weights of attention to places in images, in those of other layers
 _DENSE_DEVIATION = 0.01  # of dense layers' first weights; MIL's code
 
 
@@ -130,8 +132,8 @@ class ImitationPolicy(Policy):
     not to the spatial soft-argmax.
 
     params = {"weights": nest of what is learned, "moments": means and deviations of the vectors and
-    of the objects' features, by which they are brought to mean 0 and deviation 1}. Images of
-    integers are divided by 255.
+    of the objects' features and images' channels, by which they are brought to mean 0 and deviation
+    1}.
 
     Args:
       observation_spec: `TensorSpec`, or a dict of them, of ranks 1 to 3.
@@ -249,7 +251,7 @@ class ImitationPolicy(Policy):
         return {"weights": weights, "moments": self.moments(None)}
 
     def moments(self, observation: Nest | None, mask: tf.Tensor | None = None) -> Nest:
-        """{"mean", "deviation"} of vectors and of objects' features, by name of the observation.
+        """{"mean", "deviation"} of vectors, of objects' features and of images' channels, by name.
 
         Args:
           observation: nest of [..., steps, ...] that are looked at; None: 0 and 1.
@@ -260,13 +262,16 @@ class ImitationPolicy(Policy):
         )
         found: dict[str, dict[str, tf.Tensor]] = {"mean": {}, "deviation": {}}
         for name, spec in self.specs.items():
-            if spec.shape.rank == 3:
-                continue
             size = spec.shape[-1:]
             mean, deviation = tf.zeros(size, self.dtype), tf.ones(size, self.dtype)
+            if spec.shape.rank == 3 and spec.dtype.is_integer:
+                deviation *= _BRIGHTEST
             if leaves:
-                valid = tf.boolean_mask(tf.cast(leaves[name], self.dtype), tf.cast(mask, tf.bool))
-                axes = list(range(valid.shape.rank - 1))
+                if spec.shape.rank == 3:  # the first of each episode, as there are many numbers
+                    valid = leaves[name][..., 0, :, :, :]
+                else:
+                    valid = tf.boolean_mask(leaves[name], tf.cast(mask, tf.bool))
+                axes, valid = list(range(valid.shape.rank - 1)), tf.cast(valid, self.dtype)
                 mean = tf.reduce_mean(valid, axis=axes)
                 deviation = tf.math.reduce_std(valid, axis=axes)
             found["mean"][name], found["deviation"][name] = mean, deviation
@@ -322,7 +327,8 @@ class ImitationPolicy(Policy):
                 objects = self._normalized(params, name, leaves[name])
                 seen.append(self._of_objects(weights[f"objects_{name}"], objects))
             elif spec.shape.rank == 3:
-                seen.append(self._of_image(weights[f"image_{name}"], leaves[name]))
+                image = self._normalized(params, name, leaves[name])
+                seen.append(self._of_image(weights[f"image_{name}"], image))
         if seen:
             return tf.concat(seen, axis=-1)
         first = tf.nest.flatten(observation)[0]
@@ -394,9 +400,8 @@ class ImitationPolicy(Policy):
         means = tf.einsum("nbmp,nbmf->nbpf", share, x)
         return tf.reshape(means, [tasks, rows, means.shape[2] * features])
 
-    def _of_image(self, weights: Nest, image: tf.Tensor) -> tf.Tensor:
+    def _of_image(self, weights: Nest, x: tf.Tensor) -> tf.Tensor:
         """[N, B, H, W, C] -> [N, B, F]."""
-        x = tf.cast(image, self.dtype) / (255 if image.dtype.is_integer else 1)
         if self.config.image_bias:
             bias = weights["bias_transform"][:, None]
             x = tf.concat([x, tf.broadcast_to(bias, [*nest.axes(x)[:-1], bias.shape[-1]])], axis=-1)
@@ -423,7 +428,9 @@ class ImitationPolicy(Policy):
             channels = config.filters
             height, width = (-(-size // stride) for size in (height, width))
         if config.image_features == "attention":
-            kernel = draw.xavier(1, 1, channels, config.places) / config.temperature
+            # Attention starts where many filters answer, not on a floor that is everywhere.
+            kernel = _CONTRAST * tf.abs(draw.xavier(1, 1, channels, config.places))
+            kernel /= config.temperature
             weights["attention"] = {"kernel": kernel}
             channels = config.places
         flat = config.image_features == "flat"
