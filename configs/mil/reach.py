@@ -44,6 +44,13 @@ def _blocks():
         },
         "conditioned": {"network": {**objects, "places": 16, "temperature": 1.0}},
         "compared": {
+            "states": (
+                "mil",
+                {
+                    "demonstrations": {"shown": "states"},
+                    "network": {"two_heads": True, "loss_head": "temporal"},
+                },
+            ),
             "no_bias_transform": ("mil", {"network": {"bias_transform": 0}}),
             "first_order": ("mil", {"first_order": True}),
             "cloning": ("cloning", {}),
