@@ -49,7 +49,7 @@ setuptools.setup(
         "matplotlib",
         "ml-collections",
         "numpy>=1.26,<2.4",
-        "pillow",
+        "pillow>=10.1",
         "rich>=14.1",  # whose bars may be nested
         "scikit-learn",
         "scipy",

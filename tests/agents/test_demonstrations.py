@@ -65,6 +65,10 @@ def test_what_is_no_trajectory_is_refused():
         (good, nest.map(lambda x: x[1:], TASK), ENDING, r"first axes of task"),
         (good, TASK, "Places", "environment to be a TaskFamily"),
         (nest.map(lambda x: x[:, :, 8:], good), TASK, ENDING, r"each 1 at least; received .*0"),
+        (good._replace(reward=()), TASK, ENDING, r"shapes of reward to be \[3, 2, 8\]"),
+        (good._replace(discount=good.discount[0]), TASK, ENDING, "shapes of discount"),
+        (good._replace(next_step_type=good.step_type[1:]), TASK, ENDING, "of next_step_type"),
+        (good._replace(observation=good.action[:, :, 1:]), TASK, ENDING, "of observation"),
     ):
         with pytest.raises(ConfigError, match=text) as error:
             demonstrations(trajectory, task, family)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.places import PIXELS, REACH, Places, Untold
 from tfcaml import environments, keys, nest
-from tfcaml.errors import ConfigError
+from tfcaml.errors import ConfigError, WriteError
 from tfcaml.rollouts import demonstrations
 from tfcaml.rollouts.demonstrations import Demonstrations, demonstrate
 from tfcaml.types import episode_return
@@ -227,9 +227,23 @@ def test_what_is_no_such_file_is_refused(ending, tmp_path):
     for damaged in (b"", data[: len(data) // 2], data[:-1], whole, b"PK\x03\x04" + whole):
         other.write_bytes(damaged)
         refused(lambda: load(other, family()), str(other), "to hold demonstrations, as")
+    for strange in ("a" * 5000, "a\0b", b"a"):
+        refused(lambda: load(strange, family()), "path of a file that there is")
     wrong = "vector" if ending == "npz" else "image"
-    words = ("arrays in", "as of Places") if ending == "npz" else ("to hold demonstrations",)
+    words = ("arrays in", "as of Places")
+    if ending == "tfrecord":
+        words = ("to hold demonstrations", "observation/image", "could not be found")
     refused(lambda: load(path, family(wrong)), *words)
+
+
+@pytest.mark.parametrize("save", [Demonstrations.save, Demonstrations.save_tfrecord])
+def test_where_nothing_can_be_written_is_told_in_one_line(save, tmp_path):
+    for path in (tmp_path / "none" / "a.npz", tmp_path):
+        with pytest.raises(WriteError, match=f"cannot write {path}: ") as error:
+            save(kept(), path)
+        assert "\n" not in str(error.value)
+    for path in (None, 3, "a\0b"):
+        refused(lambda: save(kept(), path), "path to be the path of a file")
 
 
 def test_bytes_that_have_changed_are_noticed_or_do_no_harm(tmp_path):
@@ -348,6 +362,20 @@ MISTAKES = {
     "noise": (
         lambda: demonstrate(family(), kept().task, 1, keys.from_int(0), noise=1.5),
         ["noise", "from 0 to 1"],
+    ),
+    "noise in words": (
+        lambda: demonstrate(family(), kept().task, 1, keys.from_int(0), noise="much"),
+        ["noise", "a number from 0 to 1"],
+    ),
+    "a seed": (
+        lambda: demonstrate(family(), kept().task, 1, 0),
+        ["key to be an int32 tensor of shape [2]"],
+    ),
+    "no key": (lambda: demonstrate(family(), kept().task, 1, None), ["key", "None"]),
+    "none of tasks": (lambda: kept().of(None), ["task to have the structure", "colours"]),
+    "another family's tasks": (
+        lambda: kept().of({"colours": tf.zeros([2, 3])}),
+        ["task['colours'] of shape [N, 2, 2]", "[2, 3]"],
     ),
     "no expert": (
         lambda: demonstrate(Untold(), kept().task, 1, keys.from_int(0)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
@@ -125,6 +126,12 @@ def demonstrations(
     step_type = tf.convert_to_tensor(trajectory.step_type)
     fits = step_type.shape.rank == 3 and 0 not in step_type.shape
     check(fits, "shape of step_type", step_type.shape, "[N, E, T], each 1 at least")
+    for name in ("observation", "action", "next_step_type", "reward", "discount"):
+        leaves = [np.asarray(x) for x in tf.nest.flatten(getattr(trajectory, name))]
+        shapes = [list(x.shape) for x in leaves]
+        first = list(step_type.shape)
+        same = shapes and all(shape[:3] == first for shape in shapes)
+        check(same, f"shapes of {name}", shapes, f"{first} and what follows, as of step_type")
     ours = from_tf_agents(
         nest.map(tf.convert_to_tensor, trajectory), tf.zeros(step_type.shape, tf.float32)
     )

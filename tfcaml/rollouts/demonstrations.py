@@ -7,10 +7,12 @@ They are an expert's of the family (`demonstrate`), or anybody's: from arrays, f
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,14 +102,14 @@ class Demonstrations(NamedTuple):
                 arrays = {name: file[name] for name in file.files}
         return cls._packed(environment, arrays, path)
 
-    @writing()
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a file of NumPy arrays, .npz, without pickle.
 
         Raises:
-          WriteError: the disk is full or can't be written.
+          ConfigError: `path` is no path.
+          WriteError: there is no such folder, or the disk is full or can't be written.
         """
-        with pathlib.Path(path).open("wb") as file:
+        with _writing(path), pathlib.Path(path).open("wb") as file:
             arrays: dict[str, Any] = self._arrays()
             np.savez_compressed(file, **arrays)
 
@@ -136,15 +138,17 @@ class Demonstrations(NamedTuple):
             arrays = {name: np.stack([row[name] for row in rows]) for name in wanted}
         return cls._packed(environment, arrays, path)
 
-    @writing()
     def save_tfrecord(self, path: str | os.PathLike[str]) -> None:
         """Writes TFRecords, see `load_tfrecord`.
 
         Raises:
-          WriteError: the disk is full or can't be written.
+          ConfigError: `path` is no path.
+          WriteError: there is no such folder, or the disk is full or can't be written.
         """
         arrays = self._arrays()
-        with tf.io.TFRecordWriter(os.fspath(path)) as file:
+        with _writing(path):
+            pathlib.Path(path).open("wb").close()  # Python says in a line what is wrong with it
+        with _writing(path), tf.io.TFRecordWriter(os.fspath(path)) as file:
             for row in range(len(arrays["mask"])):
                 of_row = {name: tf.io.serialize_tensor(x[row]) for name, x in arrays.items()}
                 feature = {
@@ -162,8 +166,12 @@ class Demonstrations(NamedTuple):
           name: what these demonstrations are, for the message.
 
         Raises:
-          ConfigError: a task without demonstrations.
+          ConfigError: no tasks of the same structure, or a task without demonstrations.
         """
+        spec = nest.map(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), self.task)
+        found = nest.mismatches("task", spec, task, [None])
+        if found:
+            raise ConfigError(f"{found[0]} (with an axis of N tasks before it)")
         rows = {row: index for index, row in enumerate(task_rows(self.task))}
         wanted = task_rows(task)
         missing = [index for index, row in enumerate(wanted) if row not in rows]
@@ -225,14 +233,17 @@ def demonstrate(
       `Trajectory` [N, D, T, ...].
 
     Raises:
-      ConfigError: the family has no expert.
+      ConfigError: the family has no expert, or an argument is of another kind.
     """
     _check_environment(environment)
     if tf.executing_eagerly():  # in graphs, what calls it has checked them
         check_task(environment, task)
     check_whole("num_demonstrations", num_demonstrations, 1)
     check_whole("attempts", attempts, 1)
-    check(0 <= noise <= 1, "noise", noise, "from 0 to 1")
+    is_number = isinstance(noise, int | float | np.number) and not isinstance(noise, bool)
+    check(is_number and 0 <= noise <= 1, "noise", noise, "a number from 0 to 1")
+    fits = tf.is_tensor(key) and key.dtype == tf.int32 and key.shape.is_compatible_with([2])
+    check(fits, "key", key, "an int32 tensor of shape [2], as keys.from_int(seed) gives")
     played = sampling.sample(
         _Expert(environment, noise),
         _Transparent(environment),
@@ -362,6 +373,15 @@ def _check(environment: TaskFamily, given: Demonstrations) -> None:
     check(ordered and given.mask[..., 0].all(), "mask", "another one", rule)
 
 
+@contextlib.contextmanager
+def _writing(path: Any) -> Iterator[None]:
+    """What writing a file may fail with, in one line."""
+    fits = isinstance(path, str | os.PathLike) and "\0" not in str(path)
+    check(fits, "path", path, "the path of a file")
+    with writing(path):
+        yield
+
+
 class _reading:
     """What reading a file may fail with, as a `ConfigError` of one line."""
 
@@ -370,13 +390,14 @@ class _reading:
 
     def __enter__(self) -> None:
         path = self.path
-        found = isinstance(path, str | os.PathLike) and pathlib.Path(path).is_file()
+        found = isinstance(path, str | os.PathLike) and os.path.isfile(path)
         check(found, "demonstrations", str(path), "the path of a file that there is")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         # A damaged file makes readers fail in whatever way, such as by a compression they lack.
         if isinstance(error, Exception) and not isinstance(error, ConfigError):
-            told = " ".join(str(error).split())[:200]
+            # What TensorFlow says of its own inner workings helps nobody.
+            told = re.sub(r"\{\{.*?\}\} | \[Op:\w+\].*", "", " ".join(str(error).split()))[:200]
             raise ConfigError(
                 f"expected {self.path} to hold demonstrations, as Demonstrations.save or "
                 f"save_tfrecord writes them; received {type(error).__name__}: {told}"

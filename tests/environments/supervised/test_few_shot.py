@@ -252,6 +252,38 @@ def test_what_is_wrong_with_folders_is_said_in_one_line(tmp_path, folders):
         folders(test_share=0.5)
 
 
+def test_what_is_transparent_is_paper(tmp_path, folders):
+    write_folders(tmp_path, ["a", "b", "c", "d"])
+    ink = np.zeros([8, 8, 4], np.uint8)
+    ink[2:5, 2:5, 3] = 255  # black on nothing
+    of_palette = Image.fromarray(ink).quantize(4)
+    for number, image in enumerate([Image.fromarray(ink), of_palette]):
+        image.save(tmp_path / "a" / f"{number}.png")
+    for colour in (True, False):
+        family = folders(test_share=0.5, colour=colour)
+        [found] = [x.images for x in [*family.training, *family.test] if x.name == "a"]
+        expected = np.broadcast_to(255 - ink[..., 3:], found[0].shape)
+        for drawing in found[:2]:
+            np.testing.assert_array_equal(drawing, expected)
+
+
+def test_images_that_would_lose_their_upper_bits_are_refused(tmp_path, folders):
+    write_folders(tmp_path, ["a", "b", "c", "d"])
+    deep = Image.fromarray(np.full([8, 8], 3000, np.uint16))
+    deep.save(tmp_path / "a" / "1.png")
+    for colour in (True, False):
+        with pytest.raises(ConfigError, match=r"1\.png to be an image of 8 bits a channel"):
+            folders(test_share=0.5, colour=colour)
+
+
+def test_paths_that_no_system_has_are_refused(folders):
+    for path in ("a" * 5000, "a\0b"):
+        with pytest.raises(ConfigError, match="path to be a folder with one folder"):
+            folders(path=path)
+        with pytest.raises(ConfigError, match="to be a zip; there is no such file"):
+            environments.Omniglot(environments.OmniglotConfig(paths=(path,)))
+
+
 def test_strokes_differ_by_class_and_by_drawing():
     make = lambda **options: environments.Strokes(environments.StrokesConfig(**options))
     steady, family = make(unsteadiness=0.0), make()

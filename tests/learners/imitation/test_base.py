@@ -227,6 +227,19 @@ def test_a_family_without_an_expert_needs_a_file():
     refused("demonstrations.path .* Untold has no expert", lambda: make(family=Untold()))
 
 
+def test_a_video_of_nothing_but_vectors_is_refused():
+    shown, heads = {"shown": "video"}, {"two_heads": True}
+    for cls, network in (
+        (learners.MIL, heads),
+        (learners.Contextual, {}),
+        (learners.RecurrentCloning, {}),
+    ):
+        refused(
+            "demonstrations.shown to be all or states, as nothing is observed but",
+            lambda: make(cls, Places("vector"), demonstrations=shown, network=network),
+        )
+
+
 def test_a_family_without_end_has_no_demonstrations():
     endless = POPULATION._replace(draw=lambda num_tasks, key: POPULATION.train)
     refused("finite number of training tasks", lambda: tfcaml.train(make(), endless))

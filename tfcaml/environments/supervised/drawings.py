@@ -28,15 +28,22 @@ def decoded(
       mode: "L" for grey, "RGB" for colour.
       wanted: (width, height) that it has to have; None: any.
 
+    What is transparent is white, as paper is.
+
     Raises:
-      ConfigError: no image, or one of another size.
+      ConfigError: no image, one of more than 8 bits, or one of another size.
     """
     try:
         with Image.open(io.BytesIO(data)) as opened:
             found = opened.size
-            image = opened.convert(mode).resize(size, Image.Resampling.LANCZOS)
+            deep = opened.mode[0] in "IF"  # which Pillow would cut off above 255
+            image = _on_paper(opened).convert(mode).resize(size, Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise ConfigError(f"expected {name} to be an image; it is none, or is damaged") from None
+    if deep:
+        raise ConfigError(
+            f"expected {name} to be an image of 8 bits a channel; received one of more"
+        )
     if wanted is not None and found != wanted:
         told = "{} x {}".format
         raise ConfigError(
@@ -46,6 +53,14 @@ def decoded(
     return pixels[..., None] if mode == "L" else pixels
 
 
+def _on_paper(image: Image.Image) -> Image.Image:
+    """An image on white, where parts of it are transparent."""
+    if not image.has_transparency_data:
+        return image
+    own = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", own.size, "white"), own)
+
+
 def members(path: str | os.PathLike[str]) -> dict[str, Callable[[], bytes]]:
     """The image files in a zip, by their names: dict name -> () -> bytes, in the order of names.
 
@@ -53,7 +68,7 @@ def members(path: str | os.PathLike[str]) -> dict[str, Callable[[], bytes]]:
       ConfigError: no such file, or it is no zip or a damaged one.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # which takes any text
         raise ConfigError(f"expected {path} to be a zip; there is no such file")
     try:
         archive = zipfile.ZipFile(path)
@@ -84,7 +99,7 @@ def stamp(paths: Iterable[str | os.PathLike[str]]) -> tuple[tuple[str, int, int]
     """(path, size, time of the last change) of each file, which tells whether it is as it was."""
     found = []
     for path in map(pathlib.Path, paths):
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ConfigError(f"expected {path} to be a zip; there is no such file")
         status = path.stat()
         found.append((str(path), status.st_size, status.st_mtime_ns))

@@ -90,16 +90,16 @@ class ImageFolders(DrawnImages):
         config = config_of(config, ImageFoldersConfig)
         check_utf8("path", config.path)
         root = pathlib.Path(config.path)
-        if not config.path or not root.is_dir():
+        if not config.path or not os.path.isdir(root):  # which takes any text
             rule = "a folder with one folder of images for each class"
             raise ConfigError(f"expected path to be {rule}; received path={config.path!r}")
         read = lambda where: _classes(str(where), _stamp(where), config.size, config.colour)
-        if (root / _TRAIN).is_dir():
+        if os.path.isdir(root / _TRAIN):
             rule = f"left at 0.0, as {root} has a folder {_TRAIN}"
             check(config.test_share == 0, "test_share", config.test_share, rule)
             held_out = root / config.test_folder
             rule = f"a folder in {root} beside {_TRAIN}"
-            check(held_out.is_dir(), "test_folder", config.test_folder, rule)
+            check(os.path.isdir(held_out), "test_folder", config.test_folder, rule)
             self.training, self.test = read(root / _TRAIN), read(held_out)
         else:
             rule = f"left at {_TEST!r}, as {root} has no folder {_TRAIN}"

@@ -56,8 +56,9 @@ class DemonstrationConfig:
         recorded are those it meant. Source: the study mil_reach.
       attempts: Episodes of the expert for each demonstration, of which the best is kept. Source:
         tfcaml.
-      steps: Steps of a demonstration that are looked at, evenly spaced; 0: all. Unit: steps.
-        Source: tfcaml; MIL's code: all.
+      steps: Steps of a demonstration that are looked at, at most, evenly spaced over the horizon;
+        0: all, as in MIL's code. Of one that ends early, those before its end. Unit: steps.
+        Source: tfcaml.
       shown: What a demonstration that is adapted to shows: "all"; "states", without actions; or
         "video", without any vector, images and objects alone. Source: MIL paper, section 6.2.
     """
@@ -253,7 +254,11 @@ class ImitationLearner(GradientLearner):
             return ()
         spec = environment.observation_spec
         leaves = zip(nest.names(spec), tf.nest.flatten(spec))
-        return tuple(name for name, leaf in leaves if leaf.shape.rank == 1)
+        found = tuple(name for name, leaf in leaves if leaf.shape.rank == 1)
+        rule = "all or states, as nothing is observed but vectors, which a video does not show"
+        shows = len(found) < len(tf.nest.flatten(spec))
+        check(shows, "demonstrations.shown", config.demonstrations.shown, rule)
+        return found
 
     def make_loss(self) -> losses.TaskLoss:
         check_is("policy", self.policy, ImitationPolicy, "an ImitationPolicy, as of make_policy")
