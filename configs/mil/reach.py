@@ -64,6 +64,13 @@ def _blocks():
 def _image():
     # The paper's convolutions for those that are shown the demonstration.
     paper = {"filters": 30, "kernel_sizes": (3, 3, 3), "strides": (2, 2, 2)}
+    # More places, as the arm is to be seen as well, and where it ends is predicted.
+    video = {
+        "demonstrations": {"shown": "video"},
+        "network": {"two_heads": True, "loss_head": "temporal", "places": 6},
+        "pose": "effector",
+        "pose_weight": 1.0,
+    }
     return {
         "shared": {
             "num_iterations": 5000,
@@ -85,5 +92,5 @@ def _image():
             },
         },
         "conditioned": {"network": paper},
-        "compared": {"contextual": _CONTEXTUAL, "lstm": _LSTM},
+        "compared": {"video": ("mil", video), "contextual": _CONTEXTUAL, "lstm": _LSTM},
     }

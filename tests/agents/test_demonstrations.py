@@ -75,5 +75,5 @@ def test_what_is_no_trajectory_is_refused():
         assert "\n" not in str(error.value)
     # Rows that begin where an episode ends show nothing.
     late = nest.map(lambda x: x[:, :, ::-1], good)
-    with pytest.raises(ConfigError, match="1 on the first steps"):
+    with pytest.raises(ConfigError, match="1 on its first steps"):
         demonstrations(late, TASK, ENDING)

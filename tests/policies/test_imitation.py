@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tf_agents.specs import tensor_spec
 
 from tfcaml import nest
+from tfcaml.errors import ConfigError
 from tfcaml.policies.imitation import ImitationNetworkConfig, ImitationPolicy
 
 N, D, T = 2, 3, 5  # tasks, demonstrations, steps
@@ -26,18 +27,19 @@ SPECS = {
     "one": tf.TensorSpec([3], tf.float64),
 }
 ACTION = tensor_spec.BoundedTensorSpec([2], tf.float64, -1, 1)
-SMALL = {
-    "kernel_sizes": (3, 3),
-    "strides": (2, 2),
-    "filters": 3,
-    "object_units": 6,
-    "places": 2,
-    "bias_transform": 2,
+SMALL = {  # of each rank that an observation has
+    1: {"bias_transform": 2},
+    2: {"object_units": 6, "places": 2},
+    3: {"kernel_sizes": (3, 3), "strides": (2, 2), "filters": 3},
 }
 
 
 def make(spec="all", kind=ImitationPolicy, units=(6, 5), more=(), **settings):
-    config = ImitationNetworkConfig(**{**SMALL, **settings})
+    ranks = {1, *(leaf.shape.rank for leaf in tf.nest.flatten(SPECS[spec]))}
+    small = {name: value for rank in ranks for name, value in SMALL[rank].items()}
+    if settings.get("image_features") == "attention":
+        small["places"] = 2
+    config = ImitationNetworkConfig(**{**small, **settings})
     arguments = {"activation": "tanh", "dtype": tf.float64, **dict(more)}
     return kind(SPECS[spec], ACTION, units, config=config, **arguments)
 
@@ -256,3 +258,21 @@ def test_learned_images_change_nothing_at_first_and_are_learned():
         loss = tf.reduce_sum(more.predicted(own, rows)[0] ** 2)
     assert np.any(tape.gradient(loss, bias))
     assert "image_image/bias_transform" in more.adapted
+
+
+OF_IMAGES = {"filters": 5, "kernel_sizes": (2,) * 3, "strides": (1,) * 3, "image_bias": 1}
+OF_OBJECTS = {"object_layers": 1, "object_units": 5}
+OF_ATTENTION = {"places": 3, "temperature": 2.0}
+CANNOT_ACT = [
+    *(("objects", {name: value}) for name, value in OF_IMAGES.items()),
+    ("objects", {"image_features": "soft_argmax"}),
+    *(("image", {name: value}) for name, value in {**OF_OBJECTS, **OF_ATTENTION}.items()),
+    *(("vectors", {name: value}) for name, value in OF_ATTENTION.items()),
+]
+
+
+@pytest.mark.parametrize("spec, settings", CANNOT_ACT, ids=str)
+def test_settings_of_what_is_not_observed_are_refused(spec, settings):
+    [name] = settings
+    with pytest.raises(ConfigError, match=f"^expected {name} to be left at .* is observed"):
+        ImitationPolicy(SPECS[spec], ACTION, config=ImitationNetworkConfig(**settings))

@@ -317,9 +317,9 @@ MISTAKES = {
     "fewer tasks": (changed("task", lambda x: x[1:]), ["first axes of task", "[4]", "[5]"]),
     "fewer steps": (changed("mask", lambda x: x[..., 1:]), ["first axes of", "[5, 4, 7]"]),
     "none": (changed("mask", lambda x: x[:0]), ["shape of mask", "[0, 4, 8]"]),
-    "no mask": (changed("mask", np.zeros_like), ["mask", "1 on the first steps"]),
-    "a hole": (changed("mask", hole), ["mask", "1 on the first steps"]),
-    "halves": (changed("mask", lambda x: x / 2), ["mask", "1 on the first steps"]),
+    "no mask": (changed("mask", np.zeros_like), ["mask", "1 on its first steps"]),
+    "a hole": (changed("mask", hole), ["mask", "1 on its first steps"]),
+    "halves": (changed("mask", lambda x: x / 2), ["mask", "1 on its first steps"]),
     "bool": (changed("mask", np.bool_), ["mask", "float32", "bool"]),
     "uneven lists": (
         lambda: Demonstrations.from_arrays(

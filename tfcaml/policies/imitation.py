@@ -179,6 +179,7 @@ class ImitationPolicy(Policy):
         for name, spec in self.specs.items():
             rule = "of rank 1 (a vector), 2 (objects) or 3 (an image)"
             check(spec.shape.rank in (1, 2, 3), f"observation {name!r}", spec.shape, rule)
+        self._check_acts({spec.shape.rank for spec in self.specs.values()})
         vectors = [name for name, spec in self.specs.items() if spec.shape.rank == 1]
         for name in hidden:
             check_one_of("hidden", name, vectors)
@@ -187,6 +188,17 @@ class ImitationPolicy(Policy):
         self.hidden, self.pose = tuple(hidden), pose
         self._seen_size = 0  # known once weights have been drawn
         self.init(0)
+
+    def _check_acts(self, ranks: set[int]) -> None:
+        """Refuses settings of what is not observed; ranks: of all observations."""
+        config = self.config
+        of_images = ("filters", "kernel_sizes", "strides", "image_features", "image_bias")
+        check_acts(config, of_images, 3 in ranks, "where an image is observed")
+        of_objects = ("object_layers", "object_units")
+        check_acts(config, of_objects, 2 in ranks, "where a set of objects is observed")
+        attends = 2 in ranks or (3 in ranks and config.image_features == "attention")
+        where = "where a set of objects is observed, or an image with image_features=attention"
+        check_acts(config, ("places", "temperature"), attends, where)
 
     @property
     def seen_size(self) -> int:

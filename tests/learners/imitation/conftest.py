@@ -11,15 +11,10 @@ from tfcaml import learners, nest
 from tfcaml.types import MetaBatch, Trajectory
 
 N, T = 3, 5
+ATTENTION = {"places": 2, "temperature": 3.0}
 NETWORK = {
-    "kernel_sizes": (3, 3),
-    "strides": (2, 2),
-    "filters": 3,
-    "object_layers": 1,
-    "object_units": 4,
-    "places": 2,
-    "temperature": 3.0,
-    "bias_transform": 2,
+    "objects": {"object_layers": 1, "object_units": 4, **ATTENTION},
+    "image": {"kernel_sizes": (3, 3), "strides": (2, 2), "filters": 3},
 }
 
 
@@ -29,7 +24,10 @@ class Case:
     def __init__(self, cls, observes="objects", layers=(6, 5), seed=0, network=(), **settings):
         family = Places(observes)
         settings = {"episodes_per_update": 2, "multiplier": 3.0, **settings}
-        self.config = cls.Config(network={**NETWORK, **dict(network)}, **settings)
+        small = {**NETWORK[observes], "bias_transform": 2, **dict(network)}
+        if small.get("image_features") == "attention":
+            small |= ATTENTION
+        self.config = cls.Config(network=small, **settings)
         made = cls.make_policy(family, self.config, layers, "tanh")
         more = {k: getattr(made, k) for k in ("attention_units",) if hasattr(made, k)}
         policy = type(made)(

@@ -136,6 +136,21 @@ def test_some_steps_of_demonstrations_are_looked_at(steps):
     assert middle.final_observation is trajectory.final_observation
 
 
+@pytest.mark.parametrize("steps", [3, 5])
+def test_of_demonstrations_that_end_early_steps_before_the_end_are_looked_at(steps):
+    learner, length = make(demonstrations={"steps": steps}), FAMILY.horizon
+    trajectory = demonstrate(FAMILY, nest.take(POPULATION.train, [0] * length), 1, keys.from_int(0))
+    time = tf.range(length, dtype=tf.float32) + tf.zeros([length, 1, 1])
+    mask = tf.sequence_mask(tf.range(1, length + 1)[:, None], length, tf.float32)  # each length
+    trajectory = trajectory._replace(reward=time, mask=mask)
+    for key in (None, *map(keys.from_int, range(5))):
+        found = learner._looked_at(trajectory, key)
+        assert np.all(found.mask.numpy() == 1)
+        for number, taken in enumerate(found.reward.numpy()[:, 0], 1):
+            assert taken.max() < number and np.all(np.diff(taken) >= 0)
+            assert len(set(taken)) >= min(number, steps) - 1
+
+
 def test_new_tasks_are_demonstrated_the_same_for_all_steps():
     learner = make(test_episodes_per_update=2)
     fast, shown = learner.start(learner.meta.read(), 3), []
@@ -217,7 +232,10 @@ def test_a_file_that_does_not_do_is_refused(path):
     other = make(demonstrations={"path": path})
     refused(r"received none of \d+ of 20 tasks", lambda: tfcaml.train(other, FAMILY.population(5)))
     refused("path of a file that there is", lambda: make(demonstrations={"path": path + "x"}))
-    refused("arrays in", lambda: make(family=Places("vector"), demonstrations={"path": path}))
+    refused(
+        "arrays in",
+        lambda: make(family=Places("vector"), demonstrations={"path": path}, network={}),
+    )
 
 
 # What does not fit.

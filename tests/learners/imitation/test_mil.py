@@ -12,9 +12,7 @@ TEMPORAL = {**TWO, "loss_head": "temporal", "temporal_filters": 3, "temporal_wid
 FORMS = {
     "one head": {},
     "two heads": {"network": {**TWO, "bias_transform_layers": "all"}},
-    "attention that is linear": {
-        "network": {**TWO, "object_layers": 0, "object_units": 64, "image_bias": 1}
-    },
+    "attention that is linear": {"network": {**TWO, "object_layers": 0, "object_units": 64}},
     "several steps": {"inner_updates": 2, "inner_learning_rate": 0.02},
     "states": {"network": TWO, "demonstrations": {"shown": "states"}},
     "video": {"network": TWO, "demonstrations": {"shown": "video"}},

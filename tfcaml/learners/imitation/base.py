@@ -56,9 +56,8 @@ class DemonstrationConfig:
         recorded are those it meant. Source: the study mil_reach.
       attempts: Episodes of the expert for each demonstration, of which the best is kept. Source:
         tfcaml.
-      steps: Steps of a demonstration that are looked at, at most, evenly spaced over the horizon;
-        0: all, as in MIL's code. Of one that ends early, those before its end. Unit: steps.
-        Source: tfcaml.
+      steps: Steps of a demonstration that are looked at, evenly spaced; 0: all, and so it is where
+        it has no more. Unit: steps. Source: tfcaml; MIL's code: all.
       shown: What a demonstration that is adapted to shows: "all"; "states", without actions; or
         "video", without any vector, images and objects alone. Source: MIL paper, section 6.2.
     """
@@ -369,7 +368,11 @@ class ImitationLearner(GradientLearner):
         return 0
 
     def _looked_at(self, trajectory: Trajectory, key: tf.Tensor | None = None) -> Trajectory:
-        """The steps that are looked at, from one that `key` draws or the middle of the first."""
+        """The steps that are looked at, from one that `key` draws or the middle of the first.
+
+        They are evenly spaced over each demonstration; of one that ends early, some stand twice
+        where it has fewer steps than are wanted.
+        """
         length, wanted = trajectory.mask.shape[2], self.config.demonstrations.steps or 10**6
         if length <= wanted:
             return trajectory
@@ -377,8 +380,9 @@ class ImitationLearner(GradientLearner):
         first = apart // 2
         if key is not None:
             first = tf.random.stateless_uniform([], key, 0, apart, tf.int32)
-        steps = first + tf.range(wanted) * length // wanted
-        taken = lambda x: tf.gather(x, steps, axis=2)
+        valid = tf.cast(tf.reduce_sum(trajectory.mask, axis=2, keepdims=True), tf.int32)
+        steps = first * valid // length + tf.range(wanted) * valid // wanted
+        taken = lambda x: tf.gather(x, steps, axis=2, batch_dims=2)
         fields = ("observation", "action", "reward", "mask", "log_prob", "terminated")
         return trajectory._replace(**{n: nest.map(taken, getattr(trajectory, n)) for n in fields})
 
