@@ -9,16 +9,19 @@ from tfcaml.configs.mil import _methods
 from tfcaml.errors import check_one_of
 
 OBSERVED = ("blocks", "image")
-_CONTEXTUAL = ("contextual", {})
-_LSTM = ("recurrent_cloning", {})
+_LEARNED_LOSS = {"two_heads": True, "loss_head": "temporal"}
 
 
 def get_config(observed="blocks"):
     check_one_of("observed", observed, OBSERVED)
+    sizes, adapted, conditioned, compared = _blocks() if observed == "blocks" else _image()
     return _methods.experiment(
         "colour_reach",
         {"num_train": 750, "observes": observed},
-        **(_blocks() if observed == "blocks" else _image()),
+        shared={**sizes, "multiplier": 10.0, "outer": {"decays": True}},
+        adapted={"inner_learning_rate": 1e-3, "clip": 100.0, "network": adapted},
+        conditioned={"network": conditioned},
+        compared={**compared, "contextual": ("contextual", {}), "lstm": ("recurrent_cloning", {})},
         policy={"fc_layer_params": (100, 100, 100), "activation": "relu"},
         num_seeds=3,
         evaluation={"num_tasks": 150, "num_updates": 1, "episodes": 10},
@@ -28,69 +31,45 @@ def get_config(observed="blocks"):
 
 
 def _blocks():
-    objects = {"object_layers": 2, "object_units": 100}
-    return {
-        "shared": {
-            "num_iterations": 10_000,
-            "meta_batch_size": 25,
-            "multiplier": 10.0,
-            "demonstrations": {"per_task": 10, "noise": 0.3, "steps": 10},
-            "outer": {"decays": True},
-        },
-        "adapted": {
-            "inner_learning_rate": 1e-3,
-            "clip": 100.0,
-            "network": {**objects, "places": 2},
-        },
-        "conditioned": {"network": {**objects, "places": 16, "temperature": 1.0}},
-        "compared": {
-            "states": (
-                "mil",
-                {
-                    "demonstrations": {"shown": "states"},
-                    "network": {"two_heads": True, "loss_head": "temporal"},
-                },
-            ),
-            "no_bias_transform": ("mil", {"network": {"bias_transform": 0}}),
-            "first_order": ("mil", {"first_order": True}),
-            "cloning": ("cloning", {}),
-            "contextual": _CONTEXTUAL,
-            "lstm": _LSTM,
-            "lstm_attention": ("recurrent_cloning", {"attention": True}),
-        },
+    """(sizes, networks of those that are adapted and those that are shown it, what is compared)."""
+    sizes = {
+        "num_iterations": 10_000,
+        "meta_batch_size": 25,
+        "demonstrations": {"per_task": 10, "noise": 0.3, "steps": 10},
     }
+    objects = {"object_layers": 2, "object_units": 100}
+    states = {"demonstrations": {"shown": "states"}, "network": _LEARNED_LOSS}
+    compared = {
+        "states": ("mil", states),
+        "no_bias_transform": ("mil", {"network": {"bias_transform": 0}}),
+        "first_order": ("mil", {"first_order": True}),
+        "cloning": ("cloning", {}),
+        "lstm_attention": ("recurrent_cloning", {"attention": True}),
+    }
+    return sizes, {**objects, "places": 2}, {**objects, "places": 16, "temperature": 1.0}, compared
 
 
 def _image():
-    # The paper's convolutions for those that are shown the demonstration.
+    """As `_blocks`."""
+    sizes = {
+        "num_iterations": 5000,
+        "meta_batch_size": 16,
+        "demonstrations": {"per_task": 6, "noise": 0.3, "steps": 8},
+    }
+    attention = {
+        "filters": 32,
+        "kernel_sizes": (2, 1),
+        "strides": (2, 1),
+        "image_features": "attention",
+        "places": 2,
+        "temperature": 10.0,
+    }
     paper = {"filters": 30, "kernel_sizes": (3, 3, 3), "strides": (2, 2, 2)}
     # More places, as the arm is to be seen as well, and where it ends is predicted.
     video = {
         "demonstrations": {"shown": "video"},
-        "network": {"two_heads": True, "loss_head": "temporal", "places": 6},
+        "network": {**_LEARNED_LOSS, "places": 6},
         "pose": "effector",
         "pose_weight": 1.0,
     }
-    return {
-        "shared": {
-            "num_iterations": 5000,
-            "meta_batch_size": 16,
-            "multiplier": 10.0,
-            "demonstrations": {"per_task": 6, "noise": 0.3, "steps": 8},
-            "outer": {"decays": True},
-        },
-        "adapted": {
-            "inner_learning_rate": 1e-3,
-            "clip": 100.0,
-            "network": {
-                "filters": 32,
-                "kernel_sizes": (2, 1),
-                "strides": (2, 1),
-                "image_features": "attention",
-                "places": 2,
-                "temperature": 10.0,
-            },
-        },
-        "conditioned": {"network": paper},
-        "compared": {"video": ("mil", video), "contextual": _CONTEXTUAL, "lstm": _LSTM},
-    }
+    return sizes, attention, paper, {"video": ("mil", video)}

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _ACTIVATIONS = {"tanh": tf.tanh, "relu": tf.nn.relu, "elu": tf.nn.elu, "swish": tf.nn.swish}
 _DEVIATION_FLOOR = 1e-3  # least that an observation is divided by; MIL's code
 _BRIGHTEST = 255  # of images of integers
-_CONTRAST = 0.4  # first weights of attention to places in images, in those of other layers
+_CONTRAST = 0.4  # what first weights of attention to places in images are multiplied by
 _DENSE_DEVIATION = 0.01  # of dense layers' first weights; MIL's code
 
 
