@@ -71,9 +71,23 @@ def workers():
         yield None
         return
     found = RayWorkers(values.workers, values.ray_address, timeout=values.worker_timeout)
-    with found:
+    try:
         yield found
         print(found.summary(), file=sys.stderr)
+    finally:
+        with _without_stops():
+            found.close()
+
+
+@contextlib.contextmanager
+def _without_stops():
+    """Lets Ctrl-C and SIGTERM do nothing in a `with` block of a few seconds."""
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

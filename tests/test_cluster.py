@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
+import time
 
 import pytest
 
+from tests.ray_clusters import below
 from tfcaml import cluster, provenance
 from tfcaml.errors import ConfigError
 
@@ -49,6 +52,38 @@ def test_what_is_not_ray_is_told_in_a_line(answer, monkeypatch):
         server.shutdown(socket.SHUT_RDWR)
     for connection in kept:
         connection.close()
+
+
+@pytest.mark.slow
+def test_a_ray_ends_with_what_its_raylet_started_and_could_not_end():
+    """Ray kills a raylet after a second: on a busy machine before the raylet has ended its agents,
+    which then wait for Ray's head.
+    """
+    before = set(below(os.getpid()))
+    found = cluster.Cluster(1)
+    processes = set(below(os.getpid())) - before
+    names = {process: _name(process) for process in processes}
+    [raylet] = [process for process, name in names.items() if name == "raylet"]
+    agents = below(raylet)[1:]
+    assert len(agents) >= 2
+    for agent in agents:
+        os.kill(agent, signal.SIGSTOP)
+    os.kill(raylet, signal.SIGKILL)
+    found.close()
+    end = time.monotonic() + 20
+    while left := [process for process in processes if _name(process)]:
+        assert time.monotonic() < end, [names[process] for process in left]
+        time.sleep(0.1)
+
+
+def _name(process):
+    """The name of a process; None: it has ended."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            name, state = file.read().split("(", 1)[1].rsplit(") ", 1)
+    except OSError:
+        return None
+    return None if state[0] == "Z" else name
 
 
 def test_without_ray_a_line_says_how_to_install_it(monkeypatch):

@@ -67,6 +67,7 @@ class Cluster:
             fits = isinstance(address, str) and re.fullmatch(r"[^\s:/]+:\d{1,5}", address)
             check(fits, "ray_address", address, "HOST:PORT of the head of a Ray cluster")
         self._address = ""
+        self._agents: list[Any] = []
         self.vanished = False
         self._looked = time.monotonic()
         self._environment = worker_environment()
@@ -99,6 +100,8 @@ class Cluster:
         """Leaves it; one that was started here ends."""
         if self._own and self._head_is_there():
             self.ray.shutdown()
+            _end(self._agents)
+            self._agents = []
 
     def actor(self, kind: type, *arguments: Any, threads: int = 1) -> Any:
         """The handle of an object of a class in a process of its own, on one CPU.
@@ -160,6 +163,7 @@ class Cluster:
             try:
                 self._init(address="local", num_cpus=num_cpus, object_store_memory=_OBJECT_STORE,
                            include_dashboard=False)  # fmt: skip
+                self._agents = _agents()
                 return
             except Exception as error:  # Ray raises no kind of its own
                 with contextlib.suppress(Exception):
@@ -311,6 +315,24 @@ def _is_head(address: str) -> bool:
     except OSError:
         return False
     return found[3:] == bytes([_SETTINGS])
+
+
+def _agents() -> list[Any]:
+    """The processes that a Ray of this process started to look after its node."""
+    children = importlib.import_module("psutil").Process().children()  # psutil comes with Ray
+    raylets = [child for child in children if child.name() == "raylet"]
+    return [agent for raylet in raylets for agent in raylet.children()]
+
+
+def _end(agents: list[Any]) -> None:
+    """Ends agents that are still there.
+
+    Ray gives a raylet a second to end them, too short on a busy machine; alone they stay a minute.
+    """
+    gone = importlib.import_module("psutil").NoSuchProcess
+    for agent in agents:
+        with contextlib.suppress(gone):
+            agent.kill()
 
 
 @contextlib.contextmanager

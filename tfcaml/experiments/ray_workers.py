@@ -114,6 +114,10 @@ class RayWorkers:
         return self
 
     def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers, and a Ray of their own."""
         for slot in self._slots:
             self._cluster.kill(slot.actor)
         self._slots = []
