@@ -139,6 +139,8 @@ def test_a_name_has_one_colour_in_all_panels_and_one_line_in_the_legend():
     colour = {each.get_label(): each.get_color() for each in first.get_lines()}
     assert second.get_lines()[0].get_color() == colour["learned"] != colour["fixed"]
     assert [text.get_text() for text in second.get_legend().get_texts()] == ["fixed", "learned"]
+    for axes in figure.axes:
+        np.testing.assert_array_equal(axes.get_xticks() % 1, 0)
 
 
 def test_matrix_rows_are_sorted_by_cluster():

@@ -212,7 +212,7 @@ def seed_curves(
 
     Args:
       panels: dict label -> dict name -> (x [P], values [S, P]); a name has one colour in all.
-      x_label: what `x` is.
+      x_label: what `x` counts.
       title: of the figure.
     """
     figure, grid = style.new(3.3 * len(panels) + 2.4, 3.2, columns=len(panels))
@@ -223,6 +223,7 @@ def seed_curves(
             _line(axes, x, values[..., None], names.index(name), name, marker=marker, lw=1)
         axes.set_xlabel(x_label)
         axes.set_ylabel(label)
+        style.count(axes.xaxis)
     handles = {line.get_label(): line for axes in np.ravel(grid) for line in axes.get_lines()}
     shown = {name: handles[name] for name in names}
     axes.legend(shown.values(), shown, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
