@@ -187,13 +187,17 @@ def live_through(learner, fast, steps):
     policy = AdaptedPolicy.of(learner, emit_log_probability=True)
     state = policy.state_of(learner.acting(learner.meta.read(), fast))
     found = {"means": [], "actions": [], "log_probabilities": []}
-    for t in range(steps.reward.shape[0]):
-        now = nest.map(lambda x: x[t], steps)
+
+    @tf.function(autograph=False)
+    def act(now, state, seed):
         # The one of an export has no key, and draws what it draws for an episode by this one.
         blind = {**state, "key": nest.repeat(keys.from_int(0), NUM_TASKS)}
-        found["means"].append(policy.distribution(now, blind).action.mean())
-        step = policy.action(now, state, seed=SEED + tf.constant([0, t]))
+        return policy.distribution(now, blind).action.mean(), policy.action(now, state, seed=seed)
+
+    for t in range(steps.reward.shape[0]):
+        mean, step = act(nest.map(lambda x: x[t], steps), state, SEED + tf.constant([0, t]))
         state = step.state
+        found["means"].append(mean)
         found["actions"].append(step.action)
         found["log_probabilities"].append(policy_step.get_log_probability(step.info))
     return {name: tf.stack(values) for name, values in found.items()}

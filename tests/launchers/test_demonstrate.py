@@ -37,25 +37,26 @@ def reach(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".npz", ".tfrecord"])
-def test_learning_from_the_file_is_learning_from_the_expert(suffix, reach, serve, tmp_path):
+def test_learning_from_the_file_is_learning_from_the_expert(reach, serve, tmp_path):
     """To the bit, but for what a file does not tell; new tasks are demonstrated anew."""
-    path = tmp_path / "new" / f"shown{suffix}"
-    code, lines = serve(
-        "demonstrate", f"--config={reach}", f"--path={path}", "--num_tasks=3", seconds=600
-    )
-    assert code == 0, lines
-    told = [line for line in lines if line.startswith(("tasks", "demonstrations  ", "file"))]
-    assert told[0].split() == ["tasks", "14", "(8", "training,", "6", "test)"]
-    assert told[1].startswith("demonstrations  3 of each, ") and "of them successes" in told[1]
-    assert str(path) in told[2] and [each.name for each in path.parent.iterdir()] == [path.name]
     family = environments.ColourReach(environments.ColourReachConfig(horizon=12, num_train=4))
-    shown = Demonstrations.load(path, family)
-    assert shown.mask.shape == [14, 3, 12]
+    kept = []
+    for suffix in (".npz", ".tfrecord"):
+        path = tmp_path / "new" / suffix[1:] / f"shown{suffix}"
+        flags = [f"--config={reach}", f"--path={path}", "--num_tasks=3"]
+        code, lines = serve("demonstrate", *flags, seconds=600)
+        assert code == 0, lines
+        told = [line for line in lines if line.startswith(("tasks", "demonstrations  ", "file"))]
+        assert told[0].split() == ["tasks", "14", "(8", "training,", "6", "test)"]
+        assert told[1].startswith("demonstrations  3 of each, ") and "of them successes" in told[1]
+        assert str(path) in told[2] and [x.name for x in path.parent.iterdir()] == [path.name]
+        kept.append(Demonstrations.load(path, family))
+    nest.map(np.testing.assert_array_equal, *map(tuple, kept))
+    assert kept[0].mask.shape == [14, 3, 12]
     for seed in range(2):
         population = family.population(seed, 3)
         for tasks in (population.train, population.test):
-            assert shown.of(tasks).action.shape[0] == nest.leading(tasks)
+            assert kept[0].of(tasks).action.shape[0] == nest.leading(tasks)
     trained = []
     for name, more in (("file", [f"--demonstrations={path}"]), ("expert", [])):
         root = tmp_path / name

@@ -38,7 +38,7 @@ from tfcaml.policies import (
     with_last_step,
 )
 from tfcaml.policies.two_level import choice_spec
-from tfcaml.rollouts import sampling
+from tfcaml.rollouts import demonstrations, sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
 TINY = {"num_iterations": 2, "meta_batch_size": 2, "inner_updates": 2, "episodes_per_update": 3}
@@ -54,7 +54,8 @@ HINDSIGHT = {
 LATENT = {**TINY, "inner_updates": 1, "num_training_tasks": 24}  # all particles there are
 IMITATION = {
     **{"num_iterations": 2, "meta_batch_size": 2, "episodes_per_update": 3},
-    **{"demonstrations.per_task": 5, "demonstrations.noise": 0.9, "outer.learning_rate": 0.1},
+    **{"demonstrations.per_task": 5, "demonstrations.noise": 0.9, "demonstrations.attempts": 1},
+    "outer.learning_rate": 0.1,
     **{"network.filters": 2, "network.kernel_sizes": (3,), "network.strides": (2,)},
     **{"network.object_layers": 2, "network.object_units": 3, "network.places": 2},
     **{"network.temperature": 2.0, "network.bias_transform": 3},
@@ -156,7 +157,7 @@ VIME = {"vime.eta": 0.5, "vime.capacity": 20, "vime.min_transitions": 3, "vime.w
 VIME |= {"vime.steps": 2, "vime.batch_size": 2, "vime.num_samples": 2, "vime.units": 4}
 VIME |= {"num_iterations": 3, "inner_updates": 1}
 EVOLVED = {"outer.optimizer": "evolution_strategy", "outer.population": 4, "num_iterations": 2}
-LEARNED = {"advantage.baseline": "recurrent", "num_iterations": 2}
+LEARNED = {"advantage.baseline": "recurrent", "num_iterations": 2, "critic_steps": 1}
 VTRACE = {"correction": "vtrace"}
 TWO_HEADS = {"network.two_heads": True}
 IN_TIME = {**TWO_HEADS, "network.loss_head": "temporal"}
@@ -693,6 +694,21 @@ def sampler(kind, num_tasks, num_episodes, shape):
     )
 
 
+@functools.cache
+def demonstrator(noise, attempts, num_tasks, num_demonstrations):
+    """`demonstrations.demonstrate`, a graph like `sampler`."""
+    family, _, population = place("imitation")
+
+    def demonstrate(task, key):
+        how = {"noise": noise, "attempts": attempts}
+        return demonstrations.demonstrate(family, task, num_demonstrations, key, **how)
+
+    row = lambda x: tf.TensorSpec([num_tasks, *x.shape[1:]], x.dtype)
+    key = tf.TensorSpec([2], keys.from_int(0).dtype)
+    graph = tf.function(demonstrate, autograph=False)
+    return graph.get_concrete_function(nest.map(row, population.test), key)
+
+
 def settings_of(name, **changes):
     found = {**TINY_OF.get(name, TINY), **changes}
     if found.get("outer.optimizer") == "trpo":  # which leaves these at the learner's own defaults
@@ -727,6 +743,11 @@ def make(name, given, unchecked):
         learner.sample = lambda params, task, num_episodes, key: sampler(
             kind, nest.leading(task), num_episodes, tuple(key.shape)
         )(tuple(params), task, key)
+    if kind == "imitation":
+        own = config.demonstrations
+        learner._demonstrate = learner._demonstrated = lambda task, number, key: demonstrator(
+            own.noise, own.attempts, nest.leading(task), number
+        )(task, key)
     return learner
 
 
