@@ -1685,7 +1685,7 @@ MUTATIONS = [
         "environments/supervised/few_shot.py",
         "number = shots + tf.minimum(choice[..., 1], others - 1)",
         "number = tf.minimum(choice[..., 1], others - 1)",
-        "learners/test_classification.py -k share_no_drawing",
+        "environments/supervised/test_few_shot.py -k single_queries",
     ),
     Mutation(
         "environments/supervised/few_shot.py",
@@ -1745,7 +1745,7 @@ MUTATIONS = [
         "environments/mujoco/colour_reach.py",
         'slot = tf.argmin(state["order"], axis=-1)',
         'slot = tf.zeros(state["order"].shape[:2], tf.int64)',
-        "environments/mujoco/test_colour_reach.py -k tells_the_target",
+        "environments/mujoco/test_colour_reach.py -k distance_is_paid",
     ),
     Mutation(
         "environments/mujoco/colour_reach.py",
