@@ -71,6 +71,12 @@ class Command:
             assert time.monotonic() < end, self._log.read_text()
             time.sleep(0.05)
 
+    def wait_until_told(self, text, seconds=60):
+        end = time.monotonic() + seconds
+        while text not in self._log.read_text():
+            assert time.monotonic() < end, self._log.read_text()
+            time.sleep(0.01)
+
     def send(self, number):
         self._process.send_signal(number)
 
@@ -158,20 +164,30 @@ def test_a_stopped_command_goes_on(number, tmp_path, config, alone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)]
+    "number, late",
+    [
+        (signal.SIGINT, False),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.soak),
+        pytest.param(signal.SIGINT, True, marks=pytest.mark.soak),
+        pytest.param(signal.SIGTERM, True, marks=pytest.mark.soak),
+    ],
 )
-def test_a_command_that_is_stopped_twice_ends_at_once_with_its_processes(number, tmp_path, config):
+def test_a_command_that_is_stopped_twice_ends_at_once_with_its_processes(
+    number, late, tmp_path, config
+):
+    """While workers are to stop, or late: while they, which have stopped, and their Ray end."""
     root = tmp_path / "run"
     command = Command(tmp_path / "log", config, root, "--workers=2")
     command.wait_for("train/*/*/checkpoints/iteration-2", 1)
     processes = command.processes()
     assert len(processes) >= 4  # Ray's own, and two workers
-    for _ in range(2):
-        command.send(number)
-        time.sleep(0.3)
+    command.send(number)
+    if late:
+        command.wait_until_told("Stopped.")
+    time.sleep(0.3)
+    command.send(number)
     code, lines = command.end(60)
     assert code == 3, lines
-    # The second signal meets workers that are to stop, or that have stopped and are being ended.
     assert any(line.startswith("Stopped. The same command goes on") for line in lines)
     assert not [line for line in lines if "Traceback" in line]
     end = time.monotonic() + 30
