@@ -65,6 +65,8 @@ class ImitationNetworkConfig:
       object_layers: Hidden layers that all objects of a set share; 0: attention is linear in an
         object's features. Source: tfcaml.
       object_units: Units of each of them. Source: tfcaml.
+      attention_sees: What attention to a set's objects goes by: "objects", each object alone; or
+        "all", vectors and what is known of a demonstration beside each. Source: tfcaml.
       places: Weighted means that are taken of a set's objects, and of an image's places with
         image_features=attention. Source: tfcaml.
       temperature: What these weights are the softmax of is multiplied by it, and starts as much
@@ -88,6 +90,7 @@ class ImitationNetworkConfig:
     image_bias: int = 0
     object_layers: int = 2
     object_units: int = 64
+    attention_sees: str = "objects"
     places: int = 16
     temperature: float = 30.0
     bias_transform: int = 10
@@ -99,6 +102,7 @@ class ImitationNetworkConfig:
 
     def __post_init__(self) -> None:
         check_one_of("image_features", self.image_features, ("flat", "soft_argmax", "attention"))
+        check_one_of("attention_sees", self.attention_sees, ("objects", "all"))
         check_one_of("bias_transform_layers", self.bias_transform_layers, ("first", "all"))
         check_one_of("loss_head", self.loss_head, ("linear", "temporal"))
         counts = ("filters", "object_units", "places", "temporal_filters", "temporal_width")
@@ -194,7 +198,7 @@ class ImitationPolicy(Policy):
         config = self.config
         of_images = ("filters", "kernel_sizes", "strides", "image_features", "image_bias")
         check_acts(config, of_images, 3 in ranks, "where an image is observed")
-        of_objects = ("object_layers", "object_units")
+        of_objects = ("object_layers", "object_units", "attention_sees")
         check_acts(config, of_objects, 2 in ranks, "where a set of objects is observed")
         attends = 2 in ranks or (3 in ranks and config.image_features == "attention")
         where = "where a set of objects is observed, or an image with image_features=attention"
@@ -227,7 +231,8 @@ class ImitationPolicy(Policy):
                 seen += spec.shape[0]
             elif spec.shape.rank == 2:
                 features, hidden = spec.shape[1], [config.object_units] * config.object_layers
-                sizes = [features + config.bias_transform, *hidden, config.places]
+                beside = self._vectors + self.context_size if self._sees_all else 0
+                sizes = [features + beside + config.bias_transform, *hidden, config.places]
                 own = {
                     str(i): draw.glorot(*pair) for i, pair in enumerate(itertools.pairwise(sizes))
                 }
@@ -330,14 +335,34 @@ class ImitationPolicy(Policy):
         x = layers.convolve_in_time(x * valid, head["2"]["kernel"])
         return x + head["2"]["bias"][:, None, None], steps(pose)
 
-    def perceived(self, params: Params, observation: Nest) -> tf.Tensor:
-        """What is seen of images and of objects: nest of [N, B, ...] -> [N, B, F]."""
+    def perceived(
+        self,
+        params: Params,
+        observation: Nest,
+        judged: bool = False,
+        context: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """What is seen of images and of objects: nest of [N, B, ...] -> [N, B, F].
+
+        Args:
+          params: weights, each [N, ...].
+          observation: nest of [N, B, ...].
+          judged: whether what is `hidden` is 0.
+          context: [N, 1, context], what is known of a demonstration; None: zeros.
+        """
         weights, leaves = params["weights"], self._leaves(observation)
-        seen = []
+        seen, beside = [], None
+        if self._sees_all:
+            vectors = self.vectors(params, observation, judged)
+            rows = nest.axes(vectors, 2)
+            if context is None:
+                context = tf.zeros([rows[0], 1, self.context_size], self.dtype)
+            known = tf.broadcast_to(context, [*rows, self.context_size])
+            beside = tf.concat([vectors, known], axis=-1)
         for name, spec in self.specs.items():
             if spec.shape.rank == 2:
                 objects = self._normalized(params, name, leaves[name])
-                seen.append(self._of_objects(weights[f"objects_{name}"], objects))
+                seen.append(self._of_objects(weights[f"objects_{name}"], objects, beside))
             elif spec.shape.rank == 3:
                 image = self._normalized(params, name, leaves[name])
                 seen.append(self._of_image(weights[f"image_{name}"], image))
@@ -383,7 +408,8 @@ class ImitationPolicy(Policy):
     def _features(self, params: Params, observation: Nest, judged: bool) -> tuple[Any, Any]:
         """(what the last dense layer gives [N, B, U], predicted poses [N, B, P])."""
         weights = params["weights"]
-        seen = self.perceived(params, observation)
+        known = params["context"][:, None] if self._sees_all and self.context_size else None
+        seen = self.perceived(params, observation, judged, known)
         rows = [seen, self.vectors(params, observation, judged)]
         pose = tf.zeros([*nest.axes(seen, 2), 0], self.dtype)
         if self.pose:
@@ -398,10 +424,14 @@ class ImitationPolicy(Policy):
             x = self.activation(layers.dense(_with_bias_transform(x, layer), layer))
         return x, pose
 
-    def _of_objects(self, weights: Nest, x: tf.Tensor) -> tf.Tensor:
-        """[N, B, M, F] -> [N, B, places * F], see the class."""
+    def _of_objects(self, weights: Nest, x: tf.Tensor, beside: tf.Tensor | None) -> tf.Tensor:
+        """[N, B, M, F], beside each object [N, B, H] -> [N, B, places * F], see the class."""
         tasks, rows, objects, features = nest.axes(x)
-        said = tf.reshape(x, [tasks, rows * objects, features])
+        said = x
+        if beside is not None:
+            same = tf.broadcast_to(beside[:, :, None], [tasks, rows, objects, beside.shape[-1]])
+            said = tf.concat([x, same], axis=-1)
+        said = tf.reshape(said, [tasks, rows * objects, said.shape[-1]])
         for i in range(self.config.object_layers + 1):
             layer = weights[str(i)]
             said = layers.dense(_with_bias_transform(said, layer), layer)
@@ -465,6 +495,11 @@ class ImitationPolicy(Policy):
         }
 
     @property
+    def _sees_all(self) -> bool:
+        """Whether attention to objects goes by all that is known."""
+        return self.config.attention_sees == "all"
+
+    @property
     def _vectors(self) -> int:
         """How many numbers the vectors of an observation have."""
         return sum(spec.shape[0] for spec in self.specs.values() if spec.shape.rank == 1)
@@ -498,6 +533,9 @@ class AttentivePolicy(ImitationPolicy):
     def __init__(self, *args: Any, attention_units: int = 32, **kwargs: Any) -> None:
         self.attention_units = check_whole("attention_units", attention_units, 1)
         super().__init__(*args, **kwargs)
+        # What it knows of a demonstration depends on what attention to objects saw.
+        alone, rule = self.config.attention_sees == "objects", "objects with attention=True"
+        check(alone, "network.attention_sees", self.config.attention_sees, rule)
 
     def init(self, seed: int) -> Params:
         params = super().init(seed)

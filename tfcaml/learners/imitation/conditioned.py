@@ -121,7 +121,8 @@ class Contextual(_Conditioned):
 
     def shown(self, params: Params, demonstration: Nest) -> Params:
         ends = demonstration["end"]
-        seen = [self.policy.perceived(params, ends), self.policy.vectors(params, ends, judged=True)]
+        seen = [self.policy.perceived(params, ends, judged=True)]
+        seen.append(self.policy.vectors(params, ends, judged=True))
         # No demonstration is one without a valid step.
         held = tf.cast(tf.reduce_max(demonstration["mask"], axis=-1)[..., None], seen[0].dtype)
         total = tf.reduce_sum(tf.concat(seen, axis=-1) * held, axis=1)
@@ -151,7 +152,8 @@ class RecurrentCloning(_Conditioned):
     def shown(self, params: Params, demonstration: Nest) -> Params:
         observation, mask = demonstration["observation"], demonstration["mask"]
         flat = nest.flat_steps(observation)
-        told = [self.policy.perceived(params, flat), self.policy.vectors(params, flat, judged=True)]
+        told = [self.policy.perceived(params, flat, judged=True)]
+        told.append(self.policy.vectors(params, flat, judged=True))
         if self.config.demonstrations.shown == "all":
             told.append(tf.cast(nest.flat_steps(demonstration["action"]), self.policy.dtype))
         steps = tf.concat(told, axis=-1)
