@@ -41,6 +41,7 @@ from tfcaml.policies.two_level import choice_spec
 from tfcaml.rollouts import demonstrations, sampling
 
 NUM_TASKS, NUM_UPDATES = 2, 2  # of the evaluation
+DEMONSTRATE = demonstrations.demonstrate
 TINY = {"num_iterations": 2, "meta_batch_size": 2, "inner_updates": 2, "episodes_per_update": 3}
 GRADIENT = {
     **{**TINY, "num_iterations": 1, "inner_updates": 1},
@@ -594,6 +595,7 @@ TRIED = [
 def run_eagerly():
     with eagerly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(learners.tesp, "SequenceEncoder", PlainEncoder)
+        patch.setattr(demonstrations, "demonstrate", demonstrated)
         yield
 
 
@@ -695,18 +697,22 @@ def sampler(kind, num_tasks, num_episodes, shape):
 
 
 @functools.cache
-def demonstrator(noise, attempts, num_tasks, num_demonstrations):
-    """`demonstrations.demonstrate`, a graph like `sampler`."""
+def demonstrator(num_tasks, num_demonstrations, noise, attempts):
+    """`demonstrations.demonstrate` in the place of imitation, a graph like `sampler`."""
     family, _, population = place("imitation")
 
-    def demonstrate(task, key):
-        how = {"noise": noise, "attempts": attempts}
-        return demonstrations.demonstrate(family, task, num_demonstrations, key, **how)
+    def show(task, key):
+        return DEMONSTRATE(family, task, num_demonstrations, key, noise=noise, attempts=attempts)
 
     row = lambda x: tf.TensorSpec([num_tasks, *x.shape[1:]], x.dtype)
     key = tf.TensorSpec([2], keys.from_int(0).dtype)
-    graph = tf.function(demonstrate, autograph=False)
+    graph = tf.function(show, autograph=False)
     return graph.get_concrete_function(nest.map(row, population.test), key)
+
+
+def demonstrated(environment, task, num_demonstrations, key, *, noise, attempts):
+    """What `demonstrations.demonstrate` gives, by a `demonstrator`."""
+    return demonstrator(nest.leading(task), num_demonstrations, noise, attempts)(task, key)
 
 
 def settings_of(name, **changes):
@@ -743,11 +749,6 @@ def make(name, given, unchecked):
         learner.sample = lambda params, task, num_episodes, key: sampler(
             kind, nest.leading(task), num_episodes, tuple(key.shape)
         )(tuple(params), task, key)
-    if kind == "imitation":
-        own = config.demonstrations
-        learner._demonstrate = learner._demonstrated = lambda task, number, key: demonstrator(
-            own.noise, own.attempts, nest.leading(task), number
-        )(task, key)
     return learner
 
 
