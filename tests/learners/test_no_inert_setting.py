@@ -331,6 +331,7 @@ FIELDS = {
     "network.image_bias": Acts(1),
     "network.object_layers": Acts(1),
     "network.object_units": Acts(4),
+    "network.attention_sees": Acts("all"),
     "network.places": Acts(3),
     "network.temperature": Acts(5.0),
     "network.bias_transform": Acts(2),

@@ -181,17 +181,23 @@ def shared(spec):
     return make(spec)
 
 
+@pytest.mark.parametrize("sees", ["objects", "all"])
 @pytest.mark.parametrize("hidden_layers", [0, 2])
-def test_attention_to_objects_by_hand(hidden_layers):
+def test_attention_to_objects_by_hand(hidden_layers, sees):
     units = {} if hidden_layers else {"object_units": ImitationNetworkConfig.object_units}
-    policy = make("objects", object_layers=hidden_layers, temperature=3.0, **units)
+    more, settings = {"context": 2}, {"temperature": 3.0, "attention_sees": sees, **units}
+    policy = make("objects", object_layers=hidden_layers, more=more, **settings)
     params, rows = drawn(policy), nest.flat_steps(seen("objects"))
-    found = policy.perceived(params, rows).numpy()
+    context = np.random.default_rng(1).normal(size=[N, D * T, 2])
+    found = policy.perceived(params, rows, context=tf.constant(context)).numpy()
     weights = nest.map(np.asarray, params["weights"]["objects_blocks"])
-    mean, deviation = (params["moments"][k]["blocks"].numpy() for k in ("mean", "deviation"))
+    means, deviations = (nest.map(np.asarray, params["moments"][k]) for k in ("mean", "deviation"))
+    normal = lambda name, i, b: (rows[name][i, b].numpy() - means[name][i]) / deviations[name][i]
     for i, b in np.ndindex(N, D * T):
-        x = (rows["blocks"][i, b].numpy() - mean[i]) / deviation[i]
-        said = np.concatenate([x, np.tile(weights["0"]["bias_transform"][i], [4, 1])], axis=1)
+        x = said = normal("blocks", i, b)
+        beside = np.concatenate([normal("arm", i, b), context[i, b]]) if sees == "all" else []
+        behind = np.concatenate([beside, weights["0"]["bias_transform"][i]])
+        said = np.concatenate([x, np.tile(behind, [4, 1])], axis=1)
         for k in range(hidden_layers + 1):
             said = said @ weights[str(k)]["kernel"][i] + weights[str(k)]["bias"][i]
             said = np.tanh(said) if k < hidden_layers else said
@@ -261,7 +267,7 @@ def test_learned_images_change_nothing_at_first_and_are_learned():
 
 
 OF_IMAGES = {"filters": 5, "kernel_sizes": (2,) * 3, "strides": (1,) * 3, "image_bias": 1}
-OF_OBJECTS = {"object_layers": 1, "object_units": 5}
+OF_OBJECTS = {"object_layers": 1, "object_units": 5, "attention_sees": "all"}
 OF_ATTENTION = {"places": 3, "temperature": 2.0}
 CANNOT_ACT = [
     *(("objects", {name: value}) for name, value in OF_IMAGES.items()),

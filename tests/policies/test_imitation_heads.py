@@ -55,8 +55,9 @@ def test_what_is_adapted_does_not_depend_on_how_observations_are_called():
     assert not any(name.startswith("post") for name in policy.adapted)
 
 
-def test_what_is_hidden_is_not_judged():
-    policy = make(two_heads=True, more={"hidden": ("arm", "hand")})
+@pytest.mark.parametrize("sees", ["objects", "all"])
+def test_what_is_hidden_is_not_judged(sees):
+    policy = make(two_heads=True, attention_sees=sees, more={"hidden": ("arm", "hand")})
     params, shown = drawn(policy), seen()
     other = {**shown, "arm": shown["arm"] + 3, "hand": -shown["hand"]}
     judge = lambda x: policy.judged(params, x, ALL_VALID)[0]
@@ -159,6 +160,43 @@ def test_a_context_stands_behind_what_the_first_layer_sees():
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
+def test_attention_to_objects_knows_the_context():
+    policy = make("objects", attention_sees="all", more={"context": 3, "pose": "arm"})
+    params, rows = drawn(policy), nest.flat_steps(seen("objects"))
+    context = tf.constant(np.random.default_rng(0).normal(size=[N, 3]))
+    action, pose = policy.predicted({**params, "context": context}, rows)
+    known = tf.repeat(context[:, None], D * T, axis=1)
+    shown, own = policy.perceived(params, rows, context=known), params["weights"]
+    wanted = layers.dense(shown, own["pose"])
+    np.testing.assert_allclose(pose, wanted, rtol=1e-9)
+    learned = tf.repeat(own["dense0"]["bias_transform"][:, None], D * T, axis=1)
+    x = [shown, policy.vectors(params, rows), wanted, known, learned]
+    x = tf.tanh(layers.dense(tf.concat(x, axis=-1), own["dense0"]))
+    x = layers.dense(tf.tanh(layers.dense(x, own["dense1"])), own["post"])
+    np.testing.assert_allclose(action, x, rtol=1e-9)
+    # Before anything is known, zeros stand there.
+    zeros = policy.perceived(params, rows, context=tf.zeros_like(known))
+    np.testing.assert_array_equal(policy.perceived(params, rows), zeros)
+    assert np.all(zeros != shown)
+
+
+def test_what_is_attended_to_among_steps_is_known_to_attention_to_objects():
+    given = {"context": 3, "attention_units": 4}
+    policy = make("objects", AttentivePolicy, attention_sees="all", more=given)
+    plain = make("objects", attention_sees="all", more={"context": 3})
+    params, rows = drawn(policy), nest.flat_steps(seen("objects"))
+    read = tf.constant(np.random.default_rng(0).normal(size=[N, D, T, 3]))
+    params |= {"read": read, "mask": tf.constant(MASK)}
+    # It asks by what it sees while it knows nothing.
+    first = [policy.perceived(params, rows), policy.vectors(params, rows)]
+    context = policy.context(params, tf.concat(first, axis=-1))
+    found = policy.predicted(params, rows)[0]
+    for b in range(D * T):
+        row = nest.map(lambda x: x[:, b : b + 1], rows)
+        wanted = plain.predicted({**params, "context": context[:, b]}, row)[0]
+        np.testing.assert_allclose(found[:, b : b + 1], wanted, rtol=1e-9)
+
+
 def test_attention_to_steps_by_hand():
     policy = make(
         "vectors", AttentivePolicy, more={"context": 3, "attention_units": 4, "pose": "arm"}
@@ -219,6 +257,7 @@ ERRORS = {
         lambda: ImitationNetworkConfig(image_features="x"),
         "flat, soft_argmax, attention",
     ),
+    "attention sees": (lambda: ImitationNetworkConfig(attention_sees="x"), "objects, all"),
     "bias_layers": (lambda: ImitationNetworkConfig(bias_transform_layers="x"), "first, all"),
     "loss_head": (lambda: ImitationNetworkConfig(loss_head="x"), "linear, temporal"),
     "no loss head": (lambda: ImitationNetworkConfig(loss_head="temporal"), "two_heads=True"),

@@ -348,17 +348,15 @@ class ImitationPolicy(Policy):
           params: weights, each [N, ...].
           observation: nest of [N, B, ...].
           judged: whether what is `hidden` is 0.
-          context: [N, 1, context], what is known of a demonstration; None: zeros.
+          context: [N, B, context], what is known of a demonstration; None: zeros.
         """
         weights, leaves = params["weights"], self._leaves(observation)
         seen, beside = [], None
         if self._sees_all:
             vectors = self.vectors(params, observation, judged)
-            rows = nest.axes(vectors, 2)
             if context is None:
-                context = tf.zeros([rows[0], 1, self.context_size], self.dtype)
-            known = tf.broadcast_to(context, [*rows, self.context_size])
-            beside = tf.concat([vectors, known], axis=-1)
+                context = tf.zeros([*nest.axes(vectors, 2), self.context_size], self.dtype)
+            beside = tf.concat([vectors, context], axis=-1)
         for name, spec in self.specs.items():
             if spec.shape.rank == 2:
                 objects = self._normalized(params, name, leaves[name])
@@ -408,21 +406,29 @@ class ImitationPolicy(Policy):
     def _features(self, params: Params, observation: Nest, judged: bool) -> tuple[Any, Any]:
         """(what the last dense layer gives [N, B, U], predicted poses [N, B, P])."""
         weights = params["weights"]
-        known = params["context"][:, None] if self._sees_all and self.context_size else None
-        seen = self.perceived(params, observation, judged, known)
-        rows = [seen, self.vectors(params, observation, judged)]
-        pose = tf.zeros([*nest.axes(seen, 2), 0], self.dtype)
-        if self.pose:
-            pose = layers.dense(seen, weights["pose"])
-            rows.append(tf.stop_gradient(pose))
+        x, pose = self._seen(params, observation, judged)
         if self.context_size:
-            context = self.context(params, tf.concat(rows, axis=-1))
-            rows.append(tf.broadcast_to(context, [*nest.axes(seen, 2), self.context_size]))
-        x = tf.concat(rows, axis=-1)
+            context = self.context(params, x)
+            context = tf.broadcast_to(context, [*nest.axes(x, 2), self.context_size])
+            if self._sees_all:  # looks again, as it now knows what to look for
+                x, pose = self._seen(params, observation, judged, context)
+            x = tf.concat([x, context], axis=-1)
         for i in range(len(self.layers)):
             layer = weights["blind" if judged and self.hidden and i == 0 else f"dense{i}"]
             x = self.activation(layers.dense(_with_bias_transform(x, layer), layer))
         return x, pose
+
+    def _seen(
+        self, params: Params, observation: Nest, judged: bool, context: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """(what dense layers see beside the context [N, B, I], predicted poses [N, B, P])."""
+        seen = self.perceived(params, observation, judged, context)
+        rows = [seen, self.vectors(params, observation, judged)]
+        pose = tf.zeros([*nest.axes(seen, 2), 0], self.dtype)
+        if self.pose:
+            pose = layers.dense(seen, params["weights"]["pose"])
+            rows.append(tf.stop_gradient(pose))
+        return tf.concat(rows, axis=-1), pose
 
     def _of_objects(self, weights: Nest, x: tf.Tensor, beside: tf.Tensor | None) -> tf.Tensor:
         """[N, B, M, F], beside each object [N, B, H] -> [N, B, places * F], see the class."""
@@ -533,9 +539,6 @@ class AttentivePolicy(ImitationPolicy):
     def __init__(self, *args: Any, attention_units: int = 32, **kwargs: Any) -> None:
         self.attention_units = check_whole("attention_units", attention_units, 1)
         super().__init__(*args, **kwargs)
-        # What it knows of a demonstration depends on what attention to objects saw.
-        alone, rule = self.config.attention_sees == "objects", "objects with attention=True"
-        check(alone, "network.attention_sees", self.config.attention_sees, rule)
 
     def init(self, seed: int) -> Params:
         params = super().init(seed)

@@ -33,6 +33,11 @@ FORMS = {
     ),
     "cloning": (learners.Cloning, {}),
 }
+SEES_ALL = {"network": {"attention_sees": "all"}}
+FORMS |= {
+    f"{form}, sees all": (FORMS[form][0], {**FORMS[form][1], **SEES_ALL})
+    for form in ("contextual", "contextual, video", "recurrent", "attentive, video")
+}
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +119,9 @@ def test_what_a_demonstration_does_not_show_is_not_seen(case, form):
     assert same(was) == (shows == "video")
 
 
-def test_the_context_is_how_demonstrations_ended(case):
-    case = case("contextual")
+@pytest.mark.parametrize("form", ["contextual", "contextual, sees all"])
+def test_the_context_is_how_demonstrations_ended(case, form):
+    case = case(form)
     found = adapted(case)
     ends, policy = case.batch.support[0].trajectory.final_observation, case.learner.policy
     seen = tf.concat([policy.perceived(found, ends), policy.vectors(found, ends)], axis=-1)

@@ -13,6 +13,7 @@ FORMS = {
     "one head": {},
     "two heads": {"network": {**TWO, "bias_transform_layers": "all"}},
     "attention that is linear": {"network": {**TWO, "object_layers": 0, "object_units": 64}},
+    "attention sees all": {"network": {**TWO, "attention_sees": "all"}},
     "several steps": {"inner_updates": 2, "inner_learning_rate": 0.02},
     "states": {"network": TWO, "demonstrations": {"shown": "states"}},
     "video": {"network": TWO, "demonstrations": {"shown": "video"}},
