@@ -29,3 +29,20 @@ def experiment(family, options, shared, adapted, conditioned, compared, **others
         compared={label: made(name, own) for label, (name, own) in compared.items()},
         **others,
     )
+
+
+def seeing_all():
+    """MIL and what it is compared with once more, as `compared`, where attention to objects sees
+    arm and demonstration beside each object.
+
+    Whoever is shown a demonstration can then ask which object has the colour shown; else objects
+    are pooled before the demonstration joins.
+    """
+    adapted = {"network": {"attention_sees": "all"}}
+    conditioned = {"network": {"attention_sees": "all", "places": 4, "temperature": 10.0}}
+    return {
+        "mil_sees_all": ("mil", adapted),
+        "contextual_sees_all": ("contextual", conditioned),
+        "lstm_sees_all": ("recurrent_cloning", conditioned),
+        "lstm_attention_sees_all": ("recurrent_cloning", {**conditioned, "attention": True}),
+    }

@@ -35,6 +35,7 @@ def get_config():
             "lstm": ("recurrent_cloning", {}),
             "lstm_attention": ("recurrent_cloning", {"attention": True}),
             "lstm_video": ("recurrent_cloning", video),
+            **_methods.seeing_all(),
         },
         policy={"fc_layer_params": (100, 100, 100), "activation": "relu"},
         num_seeds=3,

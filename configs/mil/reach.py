@@ -45,6 +45,7 @@ def _blocks():
         "first_order": ("mil", {"first_order": True}),
         "cloning": ("cloning", {}),
         "lstm_attention": ("recurrent_cloning", {"attention": True}),
+        **_methods.seeing_all(),
     }
     return sizes, {**objects, "places": 2}, {**objects, "places": 16, "temperature": 1.0}, compared
 

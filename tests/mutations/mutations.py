@@ -1629,6 +1629,24 @@ MUTATIONS = [
     ),
     Mutation(
         "policies/imitation.py",
+        "if self._sees_all:  # looks again, as it now knows what to look for",
+        "if False:",
+        "policies/test_imitation_heads.py -k knows_the_context",
+    ),
+    Mutation(
+        "policies/imitation.py",
+        "x, pose = self._seen(params, observation, judged, context)",
+        "x, pose = self._seen(params, observation, judged, tf.stop_gradient(context))",
+        "learners/imitation/test_conditioned.py -k outer_gradient",
+    ),
+    Mutation(
+        "policies/imitation.py",
+        "vectors = self.vectors(params, observation, judged)",
+        "vectors = self.vectors(params, observation)",
+        "policies/test_imitation_heads.py -k hidden",
+    ),
+    Mutation(
+        "policies/imitation.py",
         'layers.layer_norm(x, head[str(i)]["offset"], valid)',
         'layers.layer_norm(x, head[str(i)]["offset"])',
         "policies/test_imitation_heads.py -k temporal",
