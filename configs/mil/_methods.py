@@ -4,6 +4,8 @@ from tfcaml.configs import base
 
 from tfcaml import environments, learners, settings
 
+LEARNED_LOSS = {"two_heads": True, "loss_head": "temporal"}
+
 
 def experiment(family, options, shared, adapted, conditioned, compared, **others):
     """MIL and what it is compared with.
@@ -31,17 +33,22 @@ def experiment(family, options, shared, adapted, conditioned, compared, **others
     )
 
 
+def states():
+    """Settings of MIL from demonstrations without actions, by a learned loss."""
+    return {"demonstrations": {"shown": "states"}, "network": LEARNED_LOSS}
+
+
 def seeing_all():
-    """MIL and what it is compared with once more, as `compared`, where attention to objects sees
-    arm and demonstration beside each object.
+    """What is compared once more, where attention to objects sees arm and demonstration beside each.
 
     Whoever is shown a demonstration can then ask which object has the colour shown; else objects
     are pooled before the demonstration joins.
     """
     adapted = {"network": {"attention_sees": "all"}}
-    conditioned = {"network": {"attention_sees": "all", "places": 4, "temperature": 10.0}}
+    conditioned = {"network": {**adapted["network"], "places": 4, "temperature": 10.0}}
     return {
         "mil_sees_all": ("mil", adapted),
+        "states_sees_all": ("mil", settings.merged(states(), adapted)),
         "contextual_sees_all": ("contextual", conditioned),
         "lstm_sees_all": ("recurrent_cloning", conditioned),
         "lstm_attention_sees_all": ("recurrent_cloning", {**conditioned, "attention": True}),

@@ -8,7 +8,6 @@ from tfcaml.configs.mil import _methods
 
 def get_config():
     network = {"object_layers": 2, "object_units": 100}
-    learned_loss = {"two_heads": True, "loss_head": "temporal"}
     video = {"demonstrations": {"shown": "video"}}
     return _methods.experiment(
         "colour_push",
@@ -27,8 +26,8 @@ def get_config():
         },
         conditioned={"network": {**network, "places": 16, "temperature": 1.0}},
         compared={
-            "states": ("mil", {"network": learned_loss, "demonstrations": {"shown": "states"}}),
-            "video": ("mil", {"network": learned_loss, **video}),
+            "states": ("mil", _methods.states()),
+            "video": ("mil", {"network": _methods.LEARNED_LOSS, **video}),
             "cloning": ("cloning", {}),
             "contextual": ("contextual", {}),
             "contextual_video": ("contextual", video),

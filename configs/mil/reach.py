@@ -9,7 +9,6 @@ from tfcaml.configs.mil import _methods
 from tfcaml.errors import check_one_of
 
 OBSERVED = ("blocks", "image")
-_LEARNED_LOSS = {"two_heads": True, "loss_head": "temporal"}
 
 
 def get_config(observed="blocks"):
@@ -38,9 +37,8 @@ def _blocks():
         "demonstrations": {"per_task": 10, "noise": 0.3, "steps": 10},
     }
     objects = {"object_layers": 2, "object_units": 100}
-    states = {"demonstrations": {"shown": "states"}, "network": _LEARNED_LOSS}
     compared = {
-        "states": ("mil", states),
+        "states": ("mil", _methods.states()),
         "no_bias_transform": ("mil", {"network": {"bias_transform": 0}}),
         "first_order": ("mil", {"first_order": True}),
         "cloning": ("cloning", {}),
@@ -69,7 +67,7 @@ def _image():
     # More places, as the arm is to be seen as well, and where it ends is predicted.
     video = {
         "demonstrations": {"shown": "video"},
-        "network": {**_LEARNED_LOSS, "places": 6},
+        "network": {**_methods.LEARNED_LOSS, "places": 6},
         "pose": "effector",
         "pose_weight": 1.0,
     }

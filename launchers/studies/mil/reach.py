@@ -40,7 +40,7 @@ def images(study_seeds, out_dir, quick=False, train=Experiment.train):
 def demonstrations(study_seeds, out_dir, quick=False, train=Experiment.train):
     """Success against the number of demonstrations that are learned from, blocks observed."""
     whole = reach.get_config().to_dict()
-    compared = ("contextual", "lstm", "lstm_sees_all")
+    compared = ("contextual", "lstm", "lstm_sees_all", "states_sees_all")
     each = whole["learner"]["demonstrations"]["per_task"]
     sizes = (*_TASKS, whole["environment"]["num_train"])
     found = {}
