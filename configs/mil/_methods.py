@@ -39,7 +39,7 @@ def states():
 
 
 def seeing_all():
-    """What is compared once more, where attention to objects sees arm and demonstration beside each.
+    """What is compared once more: attention to objects sees arm and demonstration beside each.
 
     Whoever is shown a demonstration can then ask which object has the colour shown; else objects
     are pooled before the demonstration joins.
