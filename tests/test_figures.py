@@ -143,6 +143,13 @@ def test_a_name_has_one_colour_in_all_panels_and_one_line_in_the_legend():
         np.testing.assert_array_equal(axes.get_xticks() % 1, 0)
 
 
+def test_no_two_lines_of_many_look_alike():
+    lines = {f"method {i}": (range(3), np.zeros([2, 3])) for i in range(25)}
+    [axes] = figures.seed_curves({"return": lines}, "steps", "title").axes
+    drawn = [each for each in axes.get_lines() if each.get_label() in lines]
+    assert len({(each.get_color(), each.get_linestyle()) for each in drawn}) == len(drawn) == 25
+
+
 def test_matrix_rows_are_sorted_by_cluster():
     labels = np.array([1, 0, 1, 0])
     matrix = np.abs(labels[:, None] - labels[None]).astype(float)

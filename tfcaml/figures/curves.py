@@ -349,7 +349,8 @@ def _line(
 ) -> None:
     """A line of means of [S, P, Q] over seeds and tasks, and how far the seeds are apart."""
     summary = np.array([statistics.mean(column) for column in np.moveaxis(values, 1, 0)])
-    axes.plot(x, summary[:, 0], color=style.color(index), label=label, **look)
+    look = {"color": style.color(index), "ls": style.line(index), **look}
+    axes.plot(x, summary[:, 0], label=label, **look)
     _spread(axes, x, values.mean(axis=-1), summary[:, 1], summary[:, 2], index)
 
 

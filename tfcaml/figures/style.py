@@ -22,6 +22,7 @@ _COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
     *("#56B4E9", "#000000", "#F0E442", "#999999", "#882255"),
 )
+_LINES = ("-", "--", ":", "-.")  # in the order in which they are used
 _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -36,6 +37,11 @@ _STYLE: dict[Any, Any] = {
 def color(index: int) -> str:
     """The colour of method, cluster or group number `index`."""
     return _COLORS[index % len(_COLORS)]
+
+
+def line(index: int) -> str:
+    """The kind of line of number `index`: another one where its colour is taken already."""
+    return _LINES[index // len(_COLORS) % len(_LINES)]
 
 
 def distinct(index: int, number: int) -> str:
