@@ -267,7 +267,7 @@ def test_learned_images_change_nothing_at_first_and_are_learned():
 
 
 OF_IMAGES = {"filters": 5, "kernel_sizes": (2,) * 3, "strides": (1,) * 3, "image_bias": 1}
-OF_OBJECTS = {"object_layers": 1, "object_units": 5, "attention_sees": "all"}
+OF_OBJECTS = {"object_layers": 1, "object_units": 5}
 OF_ATTENTION = {"places": 3, "temperature": 2.0}
 CANNOT_ACT = [
     *(("objects", {name: value}) for name, value in OF_IMAGES.items()),
@@ -275,6 +275,16 @@ CANNOT_ACT = [
     *(("image", {name: value}) for name, value in {**OF_OBJECTS, **OF_ATTENTION}.items()),
     *(("vectors", {name: value}) for name, value in OF_ATTENTION.items()),
 ]
+
+
+@pytest.mark.parametrize("spec, context", [("image", 3), ("vectors", 3), ("set", 0)])
+def test_attention_sees_all_only_where_something_stands_beside_objects(spec, context):
+    specs = {**SPECS, "set": {"blocks": SPECS["objects"]["blocks"]}}
+    config = ImitationNetworkConfig(attention_sees="all")
+    with pytest.raises(ConfigError, match=r"attention_sees to be left at .* beside a set of obj"):
+        ImitationPolicy(specs[spec], ACTION, config=config, context=context)
+    policy = ImitationPolicy(specs["set"], ACTION, config=config, context=3)
+    assert policy.init(0)["weights"]["objects_blocks"]["0"]["kernel"].shape[0] == 5 + 3 + 10
 
 
 @pytest.mark.parametrize("spec, settings", CANNOT_ACT, ids=str)

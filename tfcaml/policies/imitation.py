@@ -198,8 +198,11 @@ class ImitationPolicy(Policy):
         config = self.config
         of_images = ("filters", "kernel_sizes", "strides", "image_features", "image_bias")
         check_acts(config, of_images, 3 in ranks, "where an image is observed")
-        of_objects = ("object_layers", "object_units", "attention_sees")
+        of_objects = ("object_layers", "object_units")
         check_acts(config, of_objects, 2 in ranks, "where a set of objects is observed")
+        beside = 2 in ranks and (1 in ranks or self.context_size > 0)
+        where = "where something stands beside a set of objects: a vector, or a demonstration"
+        check_acts(config, ("attention_sees",), beside, where)
         attends = 2 in ranks or (3 in ranks and config.image_features == "attention")
         where = "where a set of objects is observed, or an image with image_features=attention"
         check_acts(config, ("places", "temperature"), attends, where)

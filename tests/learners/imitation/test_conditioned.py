@@ -1,5 +1,7 @@
 """Cloning, and policies that are shown a demonstration in place of being adapted to it."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ import tensorflow as tf
 from tests.places import Places
 from tfcaml import keys, learners, nest
 from tfcaml.errors import ConfigError
+from tfcaml.policies.imitation import ImitationNetworkConfig, ImitationPolicy
 
 FORMS = {
     "contextual": (learners.Contextual, {}),
@@ -127,6 +130,14 @@ def test_the_context_is_how_demonstrations_ended(case, form):
     seen = tf.concat([policy.perceived(found, ends), policy.vectors(found, ends)], axis=-1)
     np.testing.assert_allclose(found["context"], np.mean(seen, axis=1), rtol=1e-9)
     assert found["context"].shape == (3, policy.seen_size)
+
+
+def test_a_context_may_be_all_that_stands_beside_objects():
+    observed = {"objects": tf.TensorSpec([4, 3], tf.float32)}
+    action, config = Places().action_spec, ImitationNetworkConfig(attention_sees="all")
+    made = functools.partial(ImitationPolicy, observed, action, config=config)
+    policy = learners.Contextual.policy_of(None, made)
+    assert policy.context_size == policy.seen_size == 3 * config.places
 
 
 def test_a_second_demonstration_stands_in_for_the_first(case):

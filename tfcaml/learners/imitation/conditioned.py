@@ -117,7 +117,8 @@ class Contextual(_Conditioned):
 
     @classmethod
     def policy_of(cls, config: Any, made: Callable[..., ImitationPolicy]) -> Policy:
-        return made(context=made().seen_size)
+        seen_size = made(context=1).seen_size  # which is the same with any context
+        return made(context=seen_size)
 
     def shown(self, params: Params, demonstration: Nest) -> Params:
         ends = demonstration["end"]
